@@ -1,0 +1,46 @@
+"""Native fine-tuning: the layer's own weight and bias are trained; files hold the difference."""
+
+import torch
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.base import Adapter, Tensors, fit
+
+
+class Full(Adapter):
+    """ΔW = trained weight - original weight, and the same for the bias.
+
+    The absolute values are the parameters, so that weight decay acts on them as it does when
+    a model is trained without any adapter."""
+
+    marks = ("diff", "diff_b")
+    names = frozenset(marks)
+    original: Tensor
+    original_bias: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("original", weight.detach(), persistent=False)
+        self.register_buffer(
+            "original_bias", None if bias is None else bias.detach(), persistent=False
+        )
+        self.weight = nn.Parameter(weight.detach().float().clone())
+        self.bias = None if bias is None else nn.Parameter(bias.detach().float().clone())
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {"diff": self.weight - self.original.float()}
+        if self.bias is not None and self.original_bias is not None:
+            found["diff_b"] = self.bias - self.original_bias.float()
+        return found
+
+    @staticmethod
+    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        return fit(tensors["diff"], weight)
+
+    @staticmethod
+    def bias_from(tensors: Tensors) -> Tensor | None:
+        return tensors.get("diff_b")

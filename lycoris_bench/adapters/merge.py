@@ -1,0 +1,146 @@
+"""Merging: an adapter file into a model's weights, in place and always from the base."""
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.base import Adapter, add
+from lycoris_bench.adapters.files import by_layer, recognise
+from lycoris_bench.adapters.presets import Target, aliases, layers
+
+Step = tuple[Target, str, type[Adapter]]  # a layer, the algorithm's name, its equation
+
+
+class AdapterMismatch(ValueError):
+    """The adapter does not belong to this model: one sentence."""
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What a merge did: proof that the adapter was applied."""
+
+    matched: int  # layers that were changed
+    unmatched: tuple[str, ...]  # layer names of the file that were left out
+    algorithms: tuple[str, ...]  # those seen in the file
+    change: dict[str, float]  # block -> |strength · ΔW| / |W| over the block's changed layers
+
+
+class Merger:
+    """Writes base + strength · ΔW into the weights' own storage, so that compiled code and
+    captured graphs stay valid. Each changed weight keeps a copy of its base: what was merged
+    before leaves no trace."""
+
+    def __init__(self, unet: nn.Module, text_encoder: nn.Module | None = None) -> None:
+        found = layers(unet, text_encoder)
+        self._names = [target.name for target in found]
+        self._layers = {alias: target for target in found for alias in aliases(target)}
+        self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
+        self._changed: set[Tensor] = set()
+
+    def merge(self, tensors: Mapping[str, Tensor], strength: float = 1.0) -> MergeReport:
+        """The model becomes base + strength · adapter, whatever was merged before.
+
+        Raises `AdapterMismatch`, with the base restored, where no layer matches or one has
+        another shape; warns, naming them, where only some match."""
+        file = by_layer(tensors)
+        plan = self._plan(file)
+        stale, self._changed = self._changed, set()
+        norms: dict[str, list[Tensor]] = defaultdict(list)
+        for name, (target, _, kind) in plan.items():
+            try:
+                norms[target.block] += self._write(target, kind, file[name], strength)
+            except (ValueError, KeyError, RuntimeError) as error:
+                self._changed |= stale
+                self.restore()
+                raise AdapterMismatch(
+                    f"the adapter was made for another model or is damaged: {name}: {error}"
+                ) from None
+        self._put_back(stale - self._changed)
+        return MergeReport(
+            matched=len(plan),
+            unmatched=tuple(name for name in file if name not in plan),
+            algorithms=tuple(sorted({algorithm for _, algorithm, _ in plan.values()})),
+            change={block: _relative(pairs) for block, pairs in norms.items()},
+        )
+
+    def restore(self) -> None:
+        """The base, bit by bit."""
+        self._put_back(self._changed)
+        self._changed = set()
+
+    @torch.no_grad()
+    def _put_back(self, parameters: set[Tensor]) -> None:
+        for parameter in parameters:
+            parameter.copy_(self._base[parameter][0])
+
+    def _plan(self, file: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Step]:
+        """Layer name in the file -> what it changes and how."""
+        plan: dict[str, Step] = {}
+        for name, found in file.items():
+            known = recognise(found)
+            if known and name in self._layers:
+                plan[name] = (self._layers[name], *known)
+        if not plan:
+            raise AdapterMismatch(
+                f"the adapter matches no layer of the model: it has {_some(file)}; "
+                f"the model has {_some(self._names)}"
+            )
+        if left_out := [name for name in file if name not in plan]:
+            warnings.warn(
+                f"the adapter is applied in part: {len(left_out)} of its {len(file)} layers are "
+                f"not in the model or of an unknown kind: {_some(left_out)}",
+                stacklevel=3,
+            )
+        twice = Counter(target.name for target, _, _ in plan.values()) - Counter(self._names)
+        if twice:
+            raise AdapterMismatch(f"the adapter has layers under two names: {_some(twice)}")
+        return plan
+
+    def _kept(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
+        """The parameter's base and its norm, from before its first change."""
+        if parameter not in self._base:
+            base = parameter.detach().clone()
+            self._base[parameter] = base, _norm(base)
+        return self._base[parameter]
+
+    @torch.no_grad()
+    def _write(
+        self, target: Target, kind: type[Adapter], found: dict[str, Tensor], strength: float
+    ) -> list[Tensor]:
+        """Merges one layer; returns (|strength · Δ|, |base|) of each tensor it changed."""
+        weight, bias = target.module.weight, target.module.bias
+        assert isinstance(weight, Tensor)
+        found = {key: value.to(weight.device, torch.float32) for key, value in found.items()}
+        changes = [(weight, kind.delta_from(found, weight))]
+        shift = kind.bias_from(found)
+        if shift is not None:
+            if not isinstance(bias, Tensor) or bias.shape != shift.shape:
+                raise ValueError("it changes a bias that the layer does not have")
+            changes.append((bias, shift))
+        norms = []
+        for parameter, change in changes:
+            base, size = self._kept(parameter)
+            self._changed.add(parameter)
+            parameter.copy_(add(base, change, strength))
+            norms.append(torch.stack([abs(strength) * _norm(change), size]))
+        return norms
+
+
+def _some(names: Collection[str]) -> str:
+    """The first names, and how many there are besides."""
+    first = list(names)[:6]
+    return ", ".join(first) + (f" and {len(names) - 6} others" if len(names) > 6 else "")
+
+
+def _norm(values: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(values, dtype=torch.float32)
+
+
+def _relative(norms: list[Tensor]) -> float:
+    """|Δ| / |W| of a block, from those of its tensors."""
+    change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+    return change / base if base else float("inf" if change else 0)

@@ -1,0 +1,119 @@
+"""Training: adapters on the layers of a preset, over a frozen base model."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lycoris_bench import registry
+from lycoris_bench.adapters.base import Adapter
+from lycoris_bench.adapters.norms import NormShift
+from lycoris_bench.adapters.presets import Target, targets
+
+
+class AdapterNetwork(nn.Module):
+    """The adapters of one model. Its parameters are theirs alone, never the base model's;
+    `state_dict` holds them in fp32, so that training continues exactly.
+
+    While attached, a layer's `forward` computes with the adapted weight; the layer's own
+    parameters are never written, so `detach` gives the original model back bit by bit."""
+
+    def __init__(self, found: list[Target], adapters: list[Adapter], base: list[nn.Module]) -> None:
+        super().__init__()
+        pairs = zip(found, adapters, strict=True)
+        self.adapters = nn.ModuleDict({target.name: adapter for target, adapter in pairs})
+        self._layers = [target.module for target in found]
+        self._trainable = [p for model in base for p in model.parameters() if p.requires_grad]
+        for parameter in self._trainable:
+            parameter.requires_grad_(False)
+        for layer, adapter in zip(self._layers, adapters, strict=True):
+            layer.forward = partial(_forward, layer, adapter)
+
+    @property
+    def modules_matched(self) -> int:
+        """Layers that are trained."""
+        return len(self.adapters)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Name in files -> fp32 tensor, as they are now."""
+        with torch.no_grad():
+            return {
+                f"{name}.{key}": value.detach().clone().contiguous()
+                for name, adapter in self.adapters.items()
+                for key, value in adapter.tensors().items()  # type: ignore[operator]
+            }
+
+    def set_strength(self, strength: float) -> None:
+        """How much of the change applies: 0 is the base model, 1 the trained one."""
+        for adapter in self.adapters.values():
+            adapter.strength = strength  # type: ignore[assignment]
+
+    def detach(self) -> None:
+        """Gives the base model back as it was. A second call does nothing."""
+        for layer in self._layers:
+            del layer.forward
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
+        self._layers, self._trainable = [], []
+
+
+def attach(
+    unet: nn.Module,
+    text_encoder: nn.Module | None,
+    preset: str,
+    algorithm: str,
+    options: Mapping[str, Any],
+    seed: int,
+) -> AdapterNetwork:
+    """Freezes the models and puts adapters on the layers of the preset.
+
+    The initial values depend on `seed`, on the layers and their order, and on nothing else.
+    Raises `KeyError` for an unknown algorithm or preset, `ValueError` for options out of range
+    or if no layer matches, `RuntimeError` if another network is attached."""
+    kind: type[Adapter] = registry.get("adapters", algorithm)
+    kind.check(**options)
+    found = [
+        target
+        for target in targets(unet, text_encoder, preset)
+        if target.is_norm or kind.covers(_weight(target), options)
+    ]
+    if not found:
+        models = " and ".join(type(m).__name__ for m in (unet, text_encoder) if m is not None)
+        raise ValueError(f"{algorithm} with preset '{preset}' matches no layer of {models}")
+    if any("forward" in vars(target.module) for target in found):
+        raise RuntimeError("the model already carries adapters: detach them first")
+    generator = torch.Generator().manual_seed(seed)
+    adapters = [
+        NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
+        if target.is_norm
+        else kind(_weight(target), target.module.bias, generator, **options)
+        for target in found
+    ]
+    return AdapterNetwork(found, adapters, [m for m in (unet, text_encoder) if m is not None])
+
+
+def _weight(target: Target) -> Tensor:
+    return target.module.weight  # type: ignore[return-value]
+
+
+def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
+    """One operation, with the adapted weight and bias in place of the layer's own."""
+    weight, bias = adapter(layer.weight, layer.bias)
+    match layer:
+        case nn.Linear():
+            return F.linear(x, weight, bias)
+        case nn.Conv2d():
+            return layer._conv_forward(x, weight, bias)
+        case nn.LayerNorm():
+            return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
+        case nn.GroupNorm():
+            return F.group_norm(x, layer.num_groups, weight, bias, layer.eps)
+    raise TypeError(f"a {type(layer).__name__} takes no adapter")

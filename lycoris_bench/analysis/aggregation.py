@@ -1,0 +1,50 @@
+"""From concepts to categories (paper D.6): mean over the sub-classes of a class, then over the
+classes of a category, or of all. A class counts as much as another, however many images it has."""
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, VIEW
+
+NUMBERS = ["value", "score", "position", "base", "real"]  # aggregated where a table has them
+RUN = [*CHECKPOINT, *VIEW, "better"]
+
+
+def units(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per checkpoint, view and class (the mean over its sub-classes): the cells that
+    means and standard errors run over. Each row is there twice: under its own category, and
+    under OVERALL. Column `unit` names the class, with its category so that it is unique."""
+    classes = _mean(scores, [*RUN, "category", "class"])
+    classes["unit"] = classes["category"] + "/" + classes["class"]
+    classes = classes.drop(columns="class")
+    return pd.concat([classes, classes.assign(category=OVERALL)], ignore_index=True)
+
+
+def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over classes for each checkpoint; n is the number of classes."""
+    return _summary(units(scores), [*CHECKPOINT, "category", *VIEW, "better"])
+
+
+def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over seeds x classes for each configuration and epoch.
+
+    stderr = sd / sqrt(n) with n - 1 in the variance; absent where n is 1."""
+    keys = [name for name in CHECKPOINT if name != "seed"]
+    return _summary(units(scores), [*keys, "category", *VIEW, "better"])
+
+
+def references(positions: pd.DataFrame) -> pd.DataFrame:
+    """Value and position of base and of real images, per category and over all."""
+    return _summary(units(positions), ["configuration", "category", *VIEW, "better"])
+
+
+def _mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    numbers = [name for name in NUMBERS if name in rows]
+    return rows.groupby(keys, sort=False, dropna=False)[numbers].mean().reset_index()
+
+
+def _summary(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    numbers = [name for name in NUMBERS if name in cells]
+    grouped = cells.groupby(keys, sort=False, dropna=False)[numbers]
+    errors = grouped.sem().add_suffix("_stderr")  # sem divides by n - 1, as the docstring says
+    counts = grouped.size().rename("n")
+    return grouped.mean().join(errors).join(counts).reset_index()

@@ -1,0 +1,88 @@
+"""The columns of the analysis, declared once: what names a checkpoint, a view and a concept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from lycoris_bench.vocabulary import BASE, REAL, MetricRow
+
+CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
+VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
+CONCEPT = ["category", "class", "subclass"]
+GROUP = [*VIEW, *CONCEPT]  # what is ranked together
+T = TypeVar("T")
+OVERALL = "all categories"  # stands in the column "category" for the mean over all of them
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One of the questions a reader has, and the number that answers it (paper 5.2)."""
+
+    key: str
+    metric: str
+    prompt_type: str
+    heading: str
+    verdict: str  # "<configuration> <verdict>", where it is alone at the top
+
+    @property
+    def what(self) -> str:
+        return f"{words(self.metric)} on {self.prompt_type} prompts"
+
+
+CRITERIA = (
+    Criterion("fidelity", "image_similarity", "trigger", "Fidelity", "is the most faithful"),
+    Criterion("control", "text_similarity", "alter", "Control", "is the most controllable"),
+    Criterion("diversity", "vendi", "trigger", "Diversity", "is the most diverse"),
+    Criterion(
+        "preservation", "style_loss", "style", "Preservation", "preserves the base model best"
+    ),
+)
+
+
+def words(name: str) -> str:
+    """A column's value as one says it.
+
+    >>> words("image_similarity"), words("vendi")
+    ('image similarity', 'Vendi score')
+    """
+    return {"vendi": "Vendi score"}.get(name, name.replace("_", " "))
+
+
+def check(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table with its columns complete and its missing values left out, or a ValueError."""
+    if missing := [name for name in MetricRow.columns() if name not in metrics]:
+        raise ValueError(f"the metric table lacks the columns: {', '.join(missing)}")
+    rows = metrics[metrics["value"].notna()].reset_index(drop=True)
+    rows["subclass"] = rows["subclass"].fillna("")
+    rows["value"] = rows["value"].astype("float64")
+    if infinite := int(np.isinf(rows["value"]).sum()):
+        raise ValueError(
+            f"the metric table has {infinite} infinite values: they cannot be compared"
+        )
+    if odd := set(rows["better"]) - {"higher", "lower"}:
+        raise ValueError(f"better is {sorted(map(str, odd))}; allowed are: higher, lower")
+    return rows
+
+
+def trained(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of checkpoints: base and real images are shown beside them, never among them."""
+    return metrics[~metrics["configuration"].isin([BASE, REAL])].reset_index(drop=True)
+
+
+def beside(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the base model (the floor) and of real images (the ceiling)."""
+    return metrics[metrics["configuration"].isin([BASE, REAL])].reset_index(drop=True)
+
+
+def main_views(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows seen through each metric's first encoder and resizing, the study's main ones."""
+    first = trained(metrics).drop_duplicates("metric")[["metric", "encoder", "resize"]]
+    return metrics.merge(first, on=["metric", "encoder", "resize"])
+
+
+def ordered(values: Iterable[T]) -> list[T]:
+    """Each value once, in the order of the table, which is the study's."""
+    return list(dict.fromkeys(values))

@@ -1,0 +1,36 @@
+"""Do metrics, encoders, resizings and prompt types agree (paper E)?"""
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CHECKPOINT, CONCEPT, VIEW
+
+
+def correlations(scores: pd.DataFrame) -> pd.DataFrame:
+    """Pearson correlation of the unaggregated scores of each pair of views.
+
+    A view is (metric, encoder, resize, prompt type), a sample a checkpoint on a concept that
+    both views have. Scores, not values: both are already "more is better".
+    -> long: the two views with suffixes _a and _b, `r`, `n`; a pair of which one does not vary,
+    or with fewer than three samples, has no correlation and no row."""
+    wide = scores.pivot_table(
+        index=[*CHECKPOINT, *CONCEPT], columns=VIEW, values="score", sort=False
+    )
+    r = wide.corr(min_periods=3)
+    there = wide.notna().astype("int64")
+    n = there.T @ there
+    r.index.names, r.columns.names = _names("a"), _names("b")
+    n.index.names, n.columns.names = _names("a"), _names("b")
+    pairs = pd.DataFrame({"r": _stack(r), "n": _stack(n)})
+    return pairs.dropna(subset="r").reset_index()
+
+
+def _names(side: str) -> list[str]:
+    return [f"{name}_{side}" for name in VIEW]
+
+
+def _stack(matrix: pd.DataFrame) -> pd.Series:
+    """A matrix with tuples for labels as a series over both labels, rows first."""
+    index = pd.MultiIndex.from_tuples(
+        [(*a, *b) for a in matrix.index for b in matrix.columns], names=[*_names("a"), *_names("b")]
+    )
+    return pd.Series(matrix.to_numpy().ravel(), index=index)

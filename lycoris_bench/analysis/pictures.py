@@ -1,0 +1,97 @@
+"""All pictures of a report, each with the words that stand in for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CRITERIA, VIEW, ordered, words
+from lycoris_bench.analysis.plots.beeswarm import beeswarm
+from lycoris_bench.analysis.plots.curves import curves
+from lycoris_bench.analysis.plots.heatmap import heatmap
+from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
+
+# What the authors explain (paper 5.3), in their order.
+EXPLAINED = (
+    ("image_similarity", "alter"),
+    ("image_similarity", "trigger"),
+    ("image_similarity", "train"),
+    ("text_similarity", "alter"),
+    ("vendi", "trigger"),
+    ("style_loss", "style"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    svg: bytes
+    alt: str
+
+
+def scatters(
+    aggregate: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+) -> Iterator[Picture]:
+    """The trade-offs of one category: what its tables say of two criteria at a time."""
+    for x, y in PAIRS:
+        if svg := scatter(aggregate, references, factors, (x, y)):
+            yield Picture(
+                svg,
+                f"Scatter plot of {title(y[0], first=False)} on {y[1]} prompts against "
+                f"{title(x[0], first=False)} on {x[1]} prompts, a point for each configuration; "
+                "the scores are in the table of the same category",
+            )
+
+
+def over_epochs(
+    checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+) -> Iterator[Picture]:
+    for criterion in CRITERIA:
+        axis = (criterion.metric, criterion.prompt_type)
+        if svg := curves(checkpoints, references, factors, axis):
+            alt = f"Curves of {criterion.what} over epochs, a line for each configuration"
+            yield Picture(svg, alt)
+
+
+def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
+    """Beeswarms of one category, of what the paper shows and the main encoder of each."""
+    for metric, kind in EXPLAINED:
+        part = shap[(shap["metric"] == metric) & (shap["prompt_type"] == kind)]
+        if part.empty:
+            continue
+        part = part[part["encoder"] == part["encoder"].iloc[0]]
+        reach = part["shap"].abs().groupby(part["feature"]).mean().sort_values(ascending=False)
+        sizes = ", ".join(f"{name} {size:.2f}" for name, size in reach.items())
+        alt = f"SHAP values of {words(metric)} on {kind} prompts; mean absolute effects: {sizes}"
+        yield Picture(beeswarm(part, factors), alt)
+
+
+def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Picture]:
+    """Between criteria (each metric's main view), then between encoders and resizings."""
+    main = scores.drop_duplicates("metric").set_index("metric")[["encoder", "resize"]]
+    seen = ordered(zip(*(scores[name] for name in VIEW), strict=True))
+    criteria = [
+        view for metric in main.index for view in seen if view[:3] == (metric, *main.loc[metric])
+    ]
+    if len(criteria) > 1:
+        names = [f"{words(metric)}, {kind}" for metric, _, _, kind in criteria]
+        yield _square(correlation, criteria, names, "Metrics and prompt types")
+    criterion = CRITERIA[0]
+    eyes = [v for v in seen if v[0] == criterion.metric and v[3] == criterion.prompt_type]
+    if len(eyes) > 1:
+        names = [f"{encoder}, {resize}" for _, encoder, resize, _ in eyes]
+        yield _square(
+            correlation, eyes, names, f"Encoders, for {words(criterion.metric)}"
+        )
+
+
+def _square(
+    correlation: pd.DataFrame, views: list[tuple[str, ...]], names: list[str], heading: str
+) -> Picture:
+    sides = [[f"{name}_{side}" for name in VIEW] for side in "ab"]
+    r = correlation.set_index([*sides[0], *sides[1]])["r"]
+    matrix = pd.DataFrame(
+        [[r.get((*a, *b), float("nan")) for b in views] for a in views], index=names, columns=names
+    )
+    return Picture(
+        heatmap(matrix, heading), f"Heatmap of correlations. {heading}: {', '.join(names)}"
+    )

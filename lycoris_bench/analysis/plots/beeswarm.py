@@ -1,0 +1,92 @@
+"""What moves a score: one row a factor, one dot a checkpoint, its SHAP value across."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+from lycoris_bench.analysis.columns import ordered, words
+from lycoris_bench.analysis.plots.canvas import (
+    FAINT,
+    INK,
+    PALETTE,
+    RAMP,
+    SOFT,
+    colours,
+    figure,
+    heading,
+    literal,
+    to_svg,
+)
+
+LABELS = {"lr_level": "learning rate"}
+
+
+def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
+    """SHAP values of one category and view (`importance.explain`), strongest factor first.
+
+    Colour is the factor's value; the values are written under its name in their colours."""
+    reach = shap["shap"].abs().groupby(shap["feature"]).mean().sort_values()
+    metric, kind = shap["metric"].iloc[0], shap["prompt_type"].iloc[0]
+    with figure(4.0, 0.95 + 0.52 * len(reach)) as (made, axes):
+        axes.axvline(0, color=SOFT, lw=0.8, zorder=1)
+        for height, feature in enumerate(reach.index):
+            part = shap[shap["feature"] == feature]
+            ink = _colours(part["feature_value"], str(feature), factors)
+            axes.scatter(
+                part["shap"], height + swarm(part["shap"].to_numpy()), s=6, lw=0, alpha=0.85,
+                c=[ink[value] for value in part["feature_value"]], rasterized=True, zorder=3,
+            )  # fmt: skip
+            _name(axes, height, LABELS.get(str(feature), str(feature)), ink)
+        axes.set_ylim(-0.55, len(reach) - 0.4)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=FAINT, lw=0.6)
+        fits = shap.iloc[0]
+        heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
+        axes.set_xlabel(
+            f"effect on the score  better →\nR² {fits['r2']:.2f}, "
+            f"for configurations not seen {fits['r2_cv']:.2f}"
+        )
+        return to_svg(made)
+
+
+def swarm(values: np.ndarray, height: float = 0.36, bins: int = 60) -> np.ndarray:
+    """Vertical offsets, so that dots that share a bin lie over and under one another."""
+    low, high = values.min(), values.max()
+    place = np.round((values - low) / ((high - low) or 1) * bins)
+    offsets = np.zeros(len(values))
+    fullest = max(np.unique(place, return_counts=True)[1].max(), 8)
+    for bin_ in np.unique(place):
+        inside = np.flatnonzero(place == bin_)
+        steps = np.arange(len(inside))
+        offsets[inside] = np.ceil(steps / 2) * np.where(steps % 2, 1, -1)
+    return offsets / fullest * 2 * height
+
+
+def _colours(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[str, str]:
+    """A colour for each value of a factor: the algorithms' own, a ramp for numbers."""
+    if feature == "algorithm":
+        return colours(list(dict.fromkeys(factors["algorithm"])))
+    names = ordered(factors[feature].astype(str)) if feature in factors else ordered(values)
+    names = [name for name in names if name in set(values)]
+    try:
+        numbers = sorted(set(values), key=float)
+    except ValueError:
+        return dict(zip(names, PALETTE[::-1], strict=False))
+    ramp = LinearSegmentedColormap.from_list("ramp", RAMP)
+    return {v: to_hex(ramp(k / max(len(numbers) - 1, 1))) for k, v in enumerate(numbers)}
+
+
+def _name(axes: Axes, height: float, label: str, ink: dict[str, str]) -> None:
+    """The factor's name at the left, and under it its values in their colours."""
+    transform = axes.get_yaxis_transform()
+    axes.text(
+        -0.04, height + 0.13, literal(label), transform=transform, ha="right", color=INK, size=9
+    )
+    text = axes.annotate(" ", (-0.04, height - 0.23), xycoords=transform, ha="right", size=7)
+    for value, colour in reversed(ink.items()):
+        text = axes.annotate(
+            literal(value), xy=(0, 0), xycoords=text, xytext=(-3, 0), textcoords="offset points",
+            ha="right", va="bottom", color=colour, size=7, weight="bold",
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""What all figures share: size, ink, palette, and the way to bytes."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+
+INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"
+# Told apart by eyes with any colour vision, of like weight on white (after Okabe and Ito).
+PALETTE = ("#1f6fb2", "#d1600a", "#128a68", "#a8508e", "#b8890b", "#4f5b93", "#8a4b2d", "#5f6b73")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+RAMP = ("#8fb6dc", "#4585c0", "#123f6b")  # few to many
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere
+    "font.size": 9,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": SOFT,
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "text.color": INK,
+    "svg.hashsalt": "lycoris-bench",
+}
+
+
+@contextmanager
+def figure(width: float = 4.0, height: float = 3.5) -> Iterator[tuple[Figure, Axes]]:
+    """A figure with one axes. It is known to nobody else, so nothing has to be closed."""
+    with matplotlib.rc_context(_STYLE):
+        made = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(made)
+        yield made, made.add_subplot()
+
+
+def to_svg(made: Figure) -> bytes:
+    """The same figure gives the same bytes: no date, no random ids. Its ground is the page's."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context(_STYLE):
+        made.savefig(buffer, format="svg", transparent=True, dpi=200, metadata=nothing)
+    return lean(buffer.getvalue()).encode()
+
+
+def lean(svg: str) -> str:
+    """Two decimals are a hundredth of a point, and enough; scales keep theirs.
+
+    >>> lean('<path d="M 1.234567 2 \\nL 3.5 0.004999" transform="scale(0.015625)"/>')
+    '<path d="M1.23 2L3.5 0.00" transform="scale(0.015625)"/>'
+    """
+    body = svg[svg.index("<svg") :] if "<svg" in svg else svg
+
+    def shorter(match: re.Match[str]) -> str:
+        text = re.sub(r"(\d\.\d\d)\d+", r"\1", match.group())
+        return re.sub(r"\s*([A-Za-z])\s+(?=[-\d])", r"\1", text) if match[1] == "d" else text
+
+    body = re.sub(r'(?<= )(d|x|y)="[^"]*"', shorter, body)
+    return re.sub(r"\n\s*", " ", body)
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each algorithm, in the study's order."""
+    return dict(zip(names, cycle(PALETTE), strict=False))
+
+
+def markers(names: Sequence[str]) -> dict[str, str]:
+    return dict(zip(names, cycle(MARKERS), strict=False))
+
+
+def literal(text: str) -> str:
+    """Text as it is: a dollar sign in a name does not begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def heading(made: Figure, text: str) -> None:
+    """The title, at the figure's left edge, where the longest ones have room."""
+    made.suptitle(literal(text), x=0.008, ha="left", size=10, weight="bold", color=INK)
+
+
+def key(axes: Axes, names: dict[str, str]) -> None:
+    """The legend: names written in their colours, above the axes."""
+    words: list[Any] = [
+        TextArea(literal(name), textprops={"color": colour, "size": 8.5, "weight": "bold"})
+        for name, colour in names.items()
+    ]
+    box = AnchoredOffsetbox(
+        "lower left", child=HPacker(children=words, pad=0, sep=8), pad=0, borderpad=0,
+        frameon=False, bbox_to_anchor=(0, 1.03), bbox_transform=axes.transAxes,
+    )  # fmt: skip
+    axes.add_artist(box)
+
+
+def ground() -> dict[str, Any]:
+    """What lies behind a name that crosses a line: the page's colour, nearly opaque."""
+    return {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}

@@ -1,0 +1,95 @@
+"""How a metric's value moves with training, between the floor and the ceiling."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from lycoris_bench.analysis.columns import words
+from lycoris_bench.analysis.plots.canvas import (
+    FAINT,
+    INK,
+    SOFT,
+    colours,
+    figure,
+    heading,
+    key,
+    literal,
+    to_svg,
+)
+from lycoris_bench.analysis.plots.labels import spread
+from lycoris_bench.vocabulary import BASE, REAL
+
+NAMED = 8  # so many configurations are all named; of more, the highest and the lowest
+
+
+def curves(
+    checkpoints: pd.DataFrame,
+    references: pd.DataFrame,
+    factors: pd.DataFrame,
+    axis: tuple[str, str],
+) -> bytes | None:
+    """The value of every checkpoint over its epochs: a line a configuration (the mean over its
+    seeds), a dot a checkpoint, base dotted, real images dashed.
+
+    checkpoints, references: one category, main views. None: fewer than two epochs."""
+    metric, kind = axis
+    rows = _only(checkpoints, metric, kind)
+    if rows["epoch"].nunique() < 2:
+        return None
+    ink = colours(list(dict.fromkeys(factors["algorithm"])))
+    better = rows["better"].iloc[0]
+    with figure() as (made, axes):
+        ends, lines = [], {}
+        for (name, algorithm), run in rows.groupby(["configuration", "algorithm"], sort=False):
+            colour = ink.get(algorithm, SOFT)
+            mean = run.groupby("epoch")["value"].mean()
+            lines[name] = axes.plot(mean.index, mean, color=colour, lw=1.4, alpha=0.9, zorder=3)[0]
+            axes.scatter(run["epoch"], run["value"], s=7, color=colour, alpha=0.35, lw=0, zorder=2)
+            ends.append((float(mean.iloc[-1]), float(mean.index[-1]), str(name), colour))
+        heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("value  " + ("better →" if better == "higher" else "← better"))
+        axes.grid(axis="y", color=FAINT, lw=0.6)
+        axes.set_xticks(sorted(rows["epoch"].unique()))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        beside = _references(axes, _only(references, metric, kind))
+        key(axes, {name: c for name, c in ink.items() if name in set(rows["algorithm"])})
+        if len(ends) > NAMED:
+            ends = [min(ends), max(ends)]
+            for name in lines.keys() - {name for _, _, name, _ in ends}:
+                lines[name].set(lw=0.9, alpha=0.4)
+        _names(axes, ends, beside, rows["epoch"].max())
+        return to_svg(made)
+
+
+def _only(frame: pd.DataFrame, metric: str, kind: str) -> pd.DataFrame:
+    return frame[(frame["metric"] == metric) & (frame["prompt_type"] == kind)]
+
+
+def _references(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str]]:
+    lines = {BASE: ("base", (0, (1, 2))), REAL: ("real images", (0, (4, 3)))}
+    found = []
+    for row in rows.itertuples():
+        label, dashes = lines[row.configuration]
+        axes.axhline(row.value, color=INK, lw=0.9, ls=dashes, zorder=1)
+        found.append((float(row.value), label))
+    return found
+
+
+def _names(
+    axes: Axes,
+    ends: list[tuple[float, float, str, str]],
+    beside: list[tuple[float, str]],
+    right: float,
+) -> None:
+    """Names at the right, in their colours, moved apart; the axes makes room for them."""
+    wanted = [(y, name, colour) for y, _, name, colour in ends]
+    wanted += [(y, label, INK) for y, label in beside]
+    low, high = axes.get_ylim()
+    heights = spread([y for y, _, _ in wanted], (high - low) * 0.052)
+    for (_, name, colour), y in zip(wanted, heights, strict=True):
+        axes.annotate(
+            literal(name), (1, y), (4, 0), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", color=colour, size=7.5, va="center",
+        )  # fmt: skip
+    axes.set_xlim(right=right)

@@ -1,0 +1,150 @@
+"""One criterion against another (paper, Figure 2): the further up and to the right, the better."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from lycoris_bench.analysis.columns import words
+from lycoris_bench.analysis.plots.canvas import (
+    FAINT,
+    INK,
+    SOFT,
+    colours,
+    figure,
+    ground,
+    heading,
+    key,
+    markers,
+    to_svg,
+)
+from lycoris_bench.analysis.plots.labels import place
+from lycoris_bench.vocabulary import BASE, REAL
+
+Axis = tuple[str, str]  # metric, prompt type
+PAIRS: tuple[tuple[Axis, Axis], ...] = (
+    (("text_similarity", "alter"), ("image_similarity", "alter")),
+    (("vendi", "trigger"), ("centroid_distance", "trigger")),
+    (("style_loss", "style"), ("image_similarity", "train")),
+)
+NAMED = 8  # so many configurations are all named; of more, some along the Pareto front
+
+
+def scatter(
+    aggregate: pd.DataFrame,
+    references: pd.DataFrame,
+    factors: pd.DataFrame,
+    pair: tuple[Axis, Axis],
+) -> bytes | None:
+    """Scores of every configuration on two criteria, with standard errors over seeds and classes.
+
+    aggregate, references: one category, main views. Earlier epochs are small and lead to the
+    last one by a line. Base is a cross at its position, real images a dashed line at theirs.
+    None: no checkpoint has both."""
+    points = _points(aggregate, pair)
+    if points.empty:
+        return None
+    ink = colours(list(dict.fromkeys(factors["algorithm"])))
+    shape = markers(list(dict.fromkeys(factors["preset"].fillna(""))))
+    preset = dict(zip(factors["configuration"], factors["preset"].fillna(""), strict=True))
+    last = points[points["epoch"] == points["epoch"].max()]
+    with figure() as (made, axes):
+        for (name, algorithm), run in points.groupby(["configuration", "algorithm"], sort=False):
+            colour, marker = ink.get(algorithm, SOFT), shape.get(preset.get(name, ""), "o")
+            axes.plot(run["x"], run["y"], color=colour, lw=0.7, alpha=0.35, zorder=2)
+            axes.scatter(
+                run["x"], run["y"], s=9, color=colour, alpha=0.45, marker=marker, lw=0, zorder=3
+            )
+        for row in last.itertuples():
+            colour = ink.get(row.algorithm, SOFT)
+            axes.errorbar(
+                row.x, row.y, xerr=_absent(row.x_stderr), yerr=_absent(row.y_stderr), fmt="none",
+                ecolor=colour, elinewidth=0.7, alpha=0.45, zorder=3,
+            )  # fmt: skip
+            marker = shape.get(preset.get(row.configuration, ""), "o")
+            axes.scatter(
+                row.x, row.y, s=38, color=colour, marker=marker, edgecolor="white", lw=0.7, zorder=5
+            )
+        heading(made, f"{title(pair[1][0])} against {title(pair[0][0], first=False)}")
+        _frame(axes, pair)
+        cross = _references(axes, references, pair)
+        key(axes, {name: c for name, c in ink.items() if name in set(points["algorithm"])})
+        named = last if len(last) <= NAMED else some(front(last))
+        place(
+            axes,
+            [(r.configuration, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()],
+            [*zip(points["x"], points["y"], strict=True), *cross],
+        )
+        return to_svg(made)
+
+
+def front(points: pd.DataFrame) -> pd.DataFrame:
+    """The Pareto front: no other point is at least as good in both and better in one."""
+    keep = [
+        not (
+            (points["x"] >= x) & (points["y"] >= y) & ((points["x"] > x) | (points["y"] > y))
+        ).any()
+        for x, y in zip(points["x"], points["y"], strict=True)
+    ]
+    return points[keep].sort_values("x")
+
+
+def some(points: pd.DataFrame, count: int = 6) -> pd.DataFrame:
+    """At most `count` rows, both ends first, then evenly between them."""
+    steps = range(min(count, len(points)))
+    chosen = [round(k * (len(points) - 1) / max(len(steps) - 1, 1)) for k in steps]
+    return points.iloc[[*chosen[::-1][:1], *chosen[:-1]]]
+
+
+def _points(aggregate: pd.DataFrame, pair: tuple[Axis, Axis]) -> pd.DataFrame:
+    sides = [
+        aggregate[(aggregate["metric"] == metric) & (aggregate["prompt_type"] == kind)][
+            ["configuration", "algorithm", "epoch", "strength", "score", "score_stderr"]
+        ].rename(columns={"score": side, "score_stderr": f"{side}_stderr"})
+        for side, (metric, kind) in zip("xy", pair, strict=True)
+    ]
+    both = sides[0].merge(sides[1], on=["configuration", "algorithm", "epoch", "strength"])
+    return both.sort_values("epoch", kind="stable")
+
+
+def _frame(axes: Axes, pair: tuple[Axis, Axis]) -> None:
+    (x, x_kind), (y, y_kind) = pair
+    axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    axes.grid(color=FAINT, lw=0.6)
+    axes.set_xlabel(f"{title(x)} ({x_kind})  better →")
+    axes.set_ylabel(f"{title(y)} ({y_kind})  better →")
+
+
+def title(metric: str, first: bool = True) -> str:
+    """The name of a metric's score: of a distance it is what a small distance shows."""
+    name = {"style_loss": "style preservation", "centroid_distance": "centroid closeness"}
+    text = name.get(metric, words(metric))
+    return text[0].upper() + text[1:] if first else text
+
+
+def _references(axes: Axes, references: pd.DataFrame, pair: tuple[Axis, Axis]) -> list[tuple]:
+    at: dict[tuple[str, str], float] = {}
+    for side, (metric, kind) in zip("xy", pair, strict=True):
+        rows = references[(references["metric"] == metric) & (references["prompt_type"] == kind)]
+        for row in rows.itertuples():
+            at[row.configuration, side] = row.position
+    for side, line in (("x", axes.axvline), ("y", axes.axhline)):
+        if (REAL, side) in at:
+            line(at[REAL, side], color=SOFT, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    if (REAL, "y") in at:
+        axes.annotate(
+            "real images", (1.04, at[REAL, "y"]), (0, 2), textcoords="offset points",
+            size=7, color=SOFT, ha="right", annotation_clip=False,
+        )  # fmt: skip
+    if (BASE, "x") not in at or (BASE, "y") not in at:
+        return []
+    cross = (at[BASE, "x"], at[BASE, "y"])
+    axes.scatter(*cross, marker="x", s=45, color=INK, lw=1.6, zorder=6, clip_on=False)
+    axes.annotate(
+        "base", cross, (-6, 5) if cross[0] > 0.5 else (6, 5), textcoords="offset points",
+        size=7.5, color=INK, ha="right" if cross[0] > 0.5 else "left", zorder=6,
+        bbox=ground(),
+    )  # fmt: skip
+    return [cross]
+
+
+def _absent(error: float) -> float | None:
+    return None if pd.isna(error) else error

@@ -1,0 +1,109 @@
+"""One file that opens without a server or a network: what was compared, and what came out."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from lycoris_bench.analysis import pictures, tables
+from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.plots.canvas import colours
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a report shows. Frames are those of the modules of the same names."""
+
+    metrics: pd.DataFrame
+    factors: pd.DataFrame
+    scores: pd.DataFrame
+    aggregate: pd.DataFrame
+    checkpoints: pd.DataFrame
+    references: pd.DataFrame
+    shap: pd.DataFrame
+    refusals: Sequence[Mapping[str, str]]
+    correlation: pd.DataFrame
+    findings: Mapping[str, Any]
+    gallery: Sequence[Mapping[str, Any]] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    costs: pd.DataFrame | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(context: Context) -> str:
+    """The page as HTML text: styles, pictures and images are inside; every name is escaped."""
+    names = ordered(context.metrics["study"].astype(str))
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        study=", ".join(names) or "empty study",
+        findings=context.findings,
+        criteria=CRITERIA,
+        ink=colours(ordered(context.factors["algorithm"])),
+        signs=tables.signs(context.factors),
+        compared=tables.compared(context.factors, context.costs),
+        counts=tables.counts(context.metrics),
+        categories=[_category(context, name) for name in shown_categories(context.findings)],
+        refusals=ordered(refusal["sentence"] for refusal in context.refusals),
+        agreement=list(pictures.agreement(context.correlation, context.scores)),
+        gallery=tables.gallery(context.gallery),
+        failures=context.failures,
+        provenance=tables.flat(context.provenance),
+        fingerprints=tables.fingerprints(context.metrics),
+    )
+
+
+def environment() -> jinja2.Environment:
+    """Undefined names are errors, and what comes from a study is never taken for markup."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("lycoris_bench.analysis"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["data_uri"] = data_uri
+    made.filters["number"] = tables.number
+    return made
+
+
+def shown_categories(findings: Mapping[str, Any]) -> list[str]:
+    """All of them, and the mean over all first; a single one is its own mean."""
+    names = [name for name in findings["categories"] if name != OVERALL]
+    return names if len(names) == 1 else [OVERALL, *names]
+
+
+def _category(context: Context, name: str) -> dict[str, Any]:
+    """What the page shows of one category."""
+
+    def of(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["category"] == name]
+
+    seen = [of(main_views_of(frame, context)) for frame in (context.aggregate, context.checkpoints)]
+    references = of(main_views_of(context.references, context))
+    found = context.findings["categories"][name]
+    return {
+        "name": name,
+        "found": found,
+        "table": tables.scores(found, context.factors),
+        "scatters": list(pictures.scatters(seen[0], references, context.factors)),
+        "curves": list(pictures.over_epochs(seen[1], references, context.factors)),
+        "swarms": list(pictures.swarms(of(context.shap), context.factors)),
+    }
+
+
+def main_views_of(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """A frame's rows as each metric's main encoder sees them."""
+    first = main_views(context.metrics)[["metric", "encoder", "resize"]].drop_duplicates()
+    return frame.merge(first, on=["metric", "encoder", "resize"])
+
+
+def data_uri(data: bytes) -> str:
+    """Bytes of an SVG, PNG, JPEG or WebP image as an address that holds the image itself."""
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"<svg": "svg+xml"}
+    kind = next((kind for start, kind in kinds.items() if data.startswith(start)), None)
+    if kind is None:
+        raise ValueError(f"an image begins with {data[:8]!r}: PNG, JPEG, WebP or SVG is needed")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,81 @@
+"""The whole analysis: tables in, tables and a page out. Nothing is read or written here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis import aggregation, columns, correlation, importance, ranks, report
+from lycoris_bench.analysis.findings import findings
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyze_tables` makes; the stage stores each under its name."""
+
+    scores: pd.DataFrame  # the ranked rows + score
+    aggregate: pd.DataFrame  # per configuration, epoch, category and view
+    checkpoints: pd.DataFrame  # the same per checkpoint, seeds kept apart
+    references: pd.DataFrame  # base and real images per category and view
+    shap: pd.DataFrame
+    refusals: list[importance.Refusal]  # what SHAP was not asked for, and why
+    correlation: pd.DataFrame
+    findings: dict[str, Any]  # plain values only, ready for JSON
+    html: str
+
+
+def analyze_tables(
+    metrics: pd.DataFrame,
+    factors: pd.DataFrame,
+    gallery: Sequence[Mapping[str, Any]] = (),
+    provenance: Mapping[str, Any] | None = None,
+    costs: pd.DataFrame | None = None,
+    failures: Mapping[str, str] | None = None,
+) -> Analysis:
+    """Every table of the analysis and the report.
+
+    metrics: MetricRows; factors: one row per configuration (configuration, algorithm, preset,
+    lr, lr_level, capacity, importance, and what else the report should show); gallery: what the
+    images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
+    and peak_memory (bytes); failures: name -> sentence.
+    ValueError: rows that cannot be compared, or configurations without factors."""
+    metrics = columns.check(metrics)
+    check_factors(metrics, factors)
+    scores = ranks.rank_scores(metrics)
+    checkpoints = aggregation.by_checkpoint(scores)
+    shap, refusals = importance.explain(checkpoints, factors)
+    made = {
+        "scores": scores,
+        "aggregate": aggregation.by_configuration(scores),
+        "checkpoints": checkpoints,
+        "references": aggregation.references(ranks.positions(metrics)),
+        "shap": shap,
+        "refusals": refusals,
+        "correlation": correlation.correlations(scores),
+        "findings": findings(metrics),
+    }
+    page = report.render(
+        report.Context(
+            metrics,
+            factors,
+            gallery=gallery,
+            provenance=provenance or {},
+            costs=costs,
+            failures=failures or {},
+            **made,
+        )
+    )
+    return Analysis(**made, html=page)
+
+
+def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:
+    """Every configuration of the table has one row of factors, and no more."""
+    needed = ("configuration", "algorithm", "preset", "lr", "lr_level", "capacity", "importance")
+    if missing := [name for name in needed if name not in factors]:
+        raise ValueError(f"the factors lack the columns: {', '.join(missing)}")
+    names = factors["configuration"]
+    if twice := sorted(set(names[names.duplicated()])):
+        raise ValueError(f"the factors have two rows for: {', '.join(twice)}")
+    if unknown := sorted(set(columns.trained(metrics)["configuration"]) - set(names)):
+        raise ValueError(f"the factors have no row for: {', '.join(unknown)}")

@@ -1,0 +1,173 @@
+"""The tables of the report, as plain lists of what stands in their cells."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
+from lycoris_bench.analysis.plots.canvas import markers
+
+SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
+HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")
+HEADINGS = {
+    "lr": "learning rate",
+    "peak_memory": "peak memory",
+    "size": "file size",
+    "seconds": "training time",
+}
+COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
+
+
+def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any]:
+    """The configurations: factors, then training cost (to the last epoch, mean over seeds)."""
+    spent = _spent(costs)
+    columns = [name for name in factors if name not in HIDDEN]
+    columns = [name for name in columns if factors[name].notna().any()]
+    rows = []
+    for row in factors.to_dict("records"):
+        cost = spent.get(row["configuration"], {})
+        cells = [number(row[name], name) for name in columns]
+        cells += [number(cost.get(name), name) for name in COSTS if _any(spent, name)]
+        rows.append({"name": row["configuration"], "algorithm": row["algorithm"], "cells": cells})
+    names = [*columns, *(name for name in COSTS if _any(spent, name))]
+    return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
+
+
+def _spent(costs: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
+    """Costs grow with the epoch: of each run the largest, then the mean over seeds."""
+    if costs is None or costs.empty:
+        return {}
+    known = [name for name in COSTS if name in costs]
+    runs = costs.groupby(["configuration", "seed"], dropna=False)[known].max()
+    return runs.groupby("configuration").mean().to_dict("index")
+
+
+def _any(spent: dict[str, dict[str, Any]], name: str) -> bool:
+    return any(pd.notna(cost.get(name)) for cost in spent.values())
+
+
+def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
+    """One row a configuration, one cell a criterion; base and real images stand above them."""
+    criteria = [criterion for criterion in CRITERIA if criterion.key in found]
+    algorithm = dict(zip(factors["configuration"], factors["algorithm"], strict=True))
+    ranked = {
+        c.key: {row["configuration"]: row for row in found[c.key]["ranking"]} for c in criteria
+    }
+    names = ordered(name for rows in ranked.values() for name in rows)
+    names.sort(
+        key=lambda name: list(algorithm).index(name) if name in algorithm else len(algorithm)
+    )
+    rows = []
+    for name in names:
+        cells = [_cell(found[c.key], ranked[c.key].get(name), name) for c in criteria]
+        share = found.get("fidelity", {}).get("distance_closed", {}).get(name)
+        rows.append(
+            {"name": name, "algorithm": algorithm.get(name), "cells": cells, "share": share}
+        )
+    outside = [
+        {"name": label, "cells": [found[c.key].get(key) for c in criteria]}
+        for key, label in (("base", "base model"), ("real", "real images"))
+        if any(key in found[c.key] for c in criteria)
+    ]
+    closed = any(row["share"] for row in rows)
+    return {"criteria": criteria, "rows": rows, "outside": outside, "closed": closed}
+
+
+def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
+    if row is None:
+        return None
+    return {
+        **row,
+        "best": name == one["best"],
+        "tied": name in one["tied_with"] and "cells" not in one,
+    }
+
+
+def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
+    """What went into the study, as (number, of what)."""
+    rows = trained(metrics)
+    concepts = rows[["category", "class", "subclass"]].drop_duplicates()
+    made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
+    facts = [
+        (rows["configuration"].nunique(), "configuration"),
+        (rows["seed"].nunique(), "seed"),
+        (rows["epoch"].nunique(), "epoch"),
+        (len(made), "checkpoint"),
+        (len(concepts), "concept"),
+        (rows["prompt_type"].nunique(), "prompt type"),
+        (len(rows), "score"),
+    ]
+    return [(number(n), word if n == 1 else f"{word}s") for n, word in facts]
+
+
+def gallery(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Per concept a table of images: rows are checkpoints, columns prompt types."""
+    made = []
+    for concept in ordered(str(entry["concept"]) for entry in entries):
+        columns = [entry for entry in entries if str(entry["concept"]) == concept]
+        labels = ordered(row["label"] for entry in columns for row in entry["rows"])
+        labels.sort(key=lambda label: label != "base")
+        cells = [{row["label"]: list(row["images"]) for row in entry["rows"]} for entry in columns]
+        rows = [{"label": label, "cells": [c.get(label, []) for c in cells]} for label in labels]
+        made.append({"concept": concept, "columns": columns, "rows": rows})
+    return made
+
+
+def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per metric, encoder and resizing: what its numbers were computed over."""
+    rows = []
+    for names, part in trained(metrics).groupby(["metric", "encoder", "resize"], sort=False):
+        marks = ordered(part["fingerprint"].astype(str))
+        rows.append(
+            {"names": names, "n": ordered(map(str, sorted(part["n"].unique()))), "marks": marks}
+        )
+    return rows
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as lines of a name and a text."""
+    lines: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += flat(value, f"{prefix}{key} · ")
+        elif value is not None:
+            text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            lines.append((f"{prefix}{key}", text))
+    return lines
+
+
+def signs(factors: pd.DataFrame) -> list[tuple[str, str]]:
+    """The mark of each preset in the scatter plots, as a character."""
+    presets = markers(ordered(factors["preset"].fillna("").astype(str)))
+    return [(SIGNS[mark], name) for name, mark in presets.items() if name]
+
+
+def number(value: Any, unit: str = "") -> str:
+    """A value as a person writes it; what is absent is a dash.
+
+    >>> number(0.71), number(1234567, "parameters"), number(12_000), number(0.0005, "lr")
+    ('0.710', '1.23 M', '12,000', '0.0005')
+    >>> number(200.0, "seconds"), number(9.2 * 2**20, "size"), number(None)
+    ('3 min 20 s', '9.2 MiB', '–')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
+        return "–"
+    if isinstance(value, str | bool):
+        return str(value)
+    if unit == "seconds":
+        minutes, seconds = divmod(round(float(value)), 60)
+        hours, minutes = divmod(minutes, 60)
+        if hours:
+            return f"{hours} h {minutes:02d} min"
+        return f"{minutes} min {seconds:02d} s" if minutes else f"{float(value):.3g} s"
+    if unit in ("size", "peak_memory"):
+        power = next((p for p in (30, 20, 10) if value >= 2**p), 0)
+        return f"{value / 2**power:.3g} { {30: 'GiB', 20: 'MiB', 10: 'KiB', 0: 'B'}[power] }"
+    if unit == "parameters" and value >= 1e4:
+        scale, letter = next(s for s in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= s[0])
+        return f"{value / scale:.3g} {letter}"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if unit == "lr" or abs(value) < 1e-4 else f"{value:#.3g}"

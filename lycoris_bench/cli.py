@@ -1,0 +1,217 @@
+"""The command line: parses, calls one stage, says where the result is. Importing this module
+loads neither torch nor pandas, so that `--help` is instant."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import lycoris_bench
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    help="Which fine-tuning of a text-to-image model is more faithful, and which more "
+    "controllable? A study fine-tunes, draws, scores and reports.",
+)
+DEMO = "package:configs/demo.toml"
+NONE: list[str] = []
+STAGES = ("train", "generate", "score", "analyze")
+
+StudyFile = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
+]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes (default: one a core on the CPU, else 1).")
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
+
+
+def _stage(name: str, purpose: str) -> None:
+    def command(
+        study: StudyFile,
+        run: Run = None,
+        set_: Set = NONE,
+        limit: Limit = None,
+        device: Device = "auto",
+        workers: Workers = None,
+        batch_size: BatchSize = None,
+        dry_run: DryRun = False,
+        as_json: Json = False,
+        debug: Debug = False,
+    ) -> None:
+        from lycoris_bench import session
+
+        opened = session.open_study(study, run, set_, limit, batch_size)
+        if dry_run:
+            _say(session.overview(opened), as_json)
+            return
+        with opened.store.lock():
+            result = session.stage(opened, name, device, workers, debug)
+        _finish(session.summary(opened, name, result), result.status, as_json)
+
+    command.__doc__ = purpose
+    app.command(name)(command)
+
+
+_stage("train", "Fine-tune the base model under every configuration and seed.")
+_stage("generate", "Draw the images of every checkpoint, and of the base model.")
+_stage("score", "Turn the images into rows of the metric table.")
+_stage("analyze", "Rank, explain and report: writes report/index.html.")
+
+
+@app.command()
+def demo(
+    run: Run = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """A whole study in a miniature world, in a few minutes on a laptop."""
+    from lycoris_bench import session
+
+    opened = session.open_study(DEMO, run, [], None, None)
+    status = 0
+    with opened.store.lock():
+        for name in STAGES:
+            result = session.stage(opened, name, device, workers, debug)
+            status = max(status, result.status)
+            session.complain(name, result)
+    _finish(session.findings(opened), status, as_json)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    run: Run = None,
+    set_: Set = NONE,
+    limit: Limit = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What a study asks for: checkpoints, images, time and disk, and what is already there."""
+    from lycoris_bench import session
+
+    opened = session.open_study(study, run, set_, limit, None)
+    _say(session.overview(opened, device), as_json)
+
+
+@app.command()
+def validate(
+    study: StudyFile,
+    set_: Set = NONE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check a study file and all that it names; every mistake is reported at once."""
+    from lycoris_bench import session
+
+    opened = session.open_study(study, None, set_, None, None)
+    _say(session.validated(opened), as_json)
+
+
+@app.command("ls")
+def list_(
+    study: StudyFile,
+    run: Run = None,
+    set_: Set = NONE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is stored of each checkpoint of a study."""
+    from lycoris_bench import session
+
+    _say(session.listing(session.open_study(study, run, set_, None, None)), as_json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(lycoris_bench.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _say(result: dict[str, Any], as_json: bool) -> None:
+    """Data goes to stdout: as JSON, or as the text that the session made of it."""
+    text = result.pop("text")
+    typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text)
+
+
+def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:
+    _say(result, as_json)
+    if status:
+        raise typer.Exit(status)
+
+
+def main() -> None:
+    """Entry point: errors of the user's making are one sentence and exit status 2."""
+    sys.exit(call(app))
+
+
+def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
+        return result if isinstance(result, int) else 0
+    except typer.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
+        again = " ".join(["lycoris-bench", *arguments])
+        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _explain(error, "--debug" in arguments)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """One sentence on stderr; 2 for what the user can mend, a named bug (1) for the rest."""
+    if debug:
+        raise error
+    if hasattr(error, "show"):  # a usage error of the CLI library
+        error.show()
+        return 2
+    problems = getattr(error, "problems", None)
+    if problems and len(problems) > 1:
+        head = f"{len(problems)} mistakes in {str(error).split(': ')[0]}:"
+        print("\n  - ".join([head, *problems]), file=sys.stderr)
+        return 2
+    if isinstance(error, ValueError | RuntimeError | KeyError):
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+    print(f"error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

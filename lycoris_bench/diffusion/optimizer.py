@@ -1,0 +1,39 @@
+"""AdamW, plain or with 8-bit moments, and the rate of a step."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    *,
+    betas: tuple[float, float],
+    weight_decay: float,
+    eight_bit: bool = False,
+) -> torch.optim.Optimizer:
+    """Decoupled weight decay on every parameter. The rate is set before each step, see `rate`.
+
+    `eight_bit` is bitsandbytes' AdamW8bit, the paper's; a `ValueError` says so if it is absent."""
+    settings: dict[str, Any] = {"lr": 0.0, "betas": betas, "weight_decay": weight_decay}
+    if not eight_bit:
+        return torch.optim.AdamW(parameters, fused=True, **settings)
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError:
+        raise ValueError(
+            "optimizer 'adamw8bit' needs bitsandbytes; install it with "
+            "'pip install bitsandbytes', or set optimizer = \"adamw\""
+        ) from None
+    return AdamW8bit(parameters, **settings)
+
+
+def rate(lr: float, step: int, warmup: int) -> float:
+    """Rate of step 0, 1, ...: linear up to `lr` over the first `warmup` steps, then constant.
+
+    >>> [rate(1.0, step, warmup=4) for step in (0, 1, 3, 4, 100)]
+    [0.25, 0.5, 1.0, 1.0, 1.0]
+    """
+    return lr * min(1.0, (step + 1) / max(warmup, 1))

@@ -1,0 +1,103 @@
+"""Drawing images: DDIM with classifier-free guidance, as `StableDiffusionPipeline` does it, but
+with noise that depends on an image's seed alone."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lycoris_bench.diffusion.backbone import Backbone, Conditioning
+
+
+class Images(NamedTuple):
+    """Pixels uint8 [n, h, w, 3], and whether all numbers of an image were finite [n]."""
+
+    pixels: np.ndarray[Any, Any]
+    finite: np.ndarray[Any, Any]
+
+
+class Embeddings:
+    """Embeds each distinct prompt once. Good for one state of the text encoder: make a new one
+    when other weights are merged. The last `limit` prompts are kept."""
+
+    def __init__(self, backbone: Backbone, limit: int = 512) -> None:
+        self.backbone, self.limit = backbone, limit
+        self._kept: dict[str, Tensor] = {}  # prompt -> [its chunks * length, d]
+
+    def __call__(self, prompts: Sequence[str]) -> Conditioning:
+        """The conditioning of a batch for guidance: 2n rows, the empty prompt's first."""
+        own = [self._of(prompt) for prompt in prompts]
+        empty = self._of("")
+        longest = max(len(rows) for rows in own)
+        hidden = own[0].new_zeros(2 * len(own), longest, own[0].shape[1])
+        mask = torch.zeros(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        for n, rows in enumerate(own):
+            # The empty prompt gets as many chunks as the prompt it stands against.
+            hidden[n, : len(rows)] = empty.repeat(len(rows) // len(empty), 1)
+            hidden[len(own) + n, : len(rows)] = rows
+            mask[n, : len(rows)] = mask[len(own) + n, : len(rows)] = True
+        return Conditioning(hidden, None if bool(mask.all()) else mask)
+
+    def _of(self, prompt: str) -> Tensor:
+        if prompt not in self._kept:
+            if len(self._kept) >= self.limit:
+                del self._kept[next(iter(self._kept))]
+            self._kept[prompt] = self.backbone.embed([prompt])[0]
+        return self._kept[prompt]
+
+
+@torch.inference_mode()
+def sample(
+    backbone: Backbone,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    steps: int,
+    guidance: float,
+    width: int,
+    height: int,
+    embeddings: Embeddings | None = None,
+) -> Images:
+    """One image a prompt, in one batch; image k's noise is drawn from `seeds[k]`.
+
+    Pass `embeddings` to embed prompts once over many batches. An image whose numbers leave the
+    finite is flagged, not raised: the others are good."""
+    text = (embeddings or Embeddings(backbone))(prompts)
+    noise = initial_noise(backbone, seeds, width, height)
+    latents = denoise(backbone, noise, text, steps=steps, guidance=guidance)
+    pixels, finite = backbone.decode(latents)
+    return Images(pixels.numpy(), finite.numpy())
+
+
+def initial_noise(backbone: Backbone, seeds: Sequence[int], width: int, height: int) -> Tensor:
+    """Standard normal latents [n, c, h, w]: drawn in float32 on the CPU, each image with its own
+    generator, so that batch size, device and resuming do not matter."""
+    scale = backbone.vae_scale
+    if width % scale or height % scale:
+        raise ValueError(f"image sides must be multiples of {scale}, not {width} x {height}")
+    shape = (backbone.unet.config.in_channels, height // scale, width // scale)
+    drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(drawn).to(backbone.device, backbone.dtype)
+
+
+def denoise(
+    backbone: Backbone, noise: Tensor, text: Conditioning, *, steps: int, guidance: float
+) -> Tensor:
+    """Latents from noise: eps = eps_empty + guidance (eps_text - eps_empty), then a DDIM step
+    (eta 0). At guidance 1 the empty prompt has no weight and is not computed."""
+    scheduler, n = backbone.scheduler, len(noise)
+    guided = guidance > 1
+    if not guided:
+        text = Conditioning(text.hidden[n:], None if text.mask is None else text.mask[n:])
+    scheduler.set_timesteps(steps)
+    latents = noise * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        if guided:
+            empty, full = backbone.predict(torch.cat([latents, latents]), t, text).chunk(2)
+            predicted = empty + guidance * (full - empty)
+        else:
+            predicted = backbone.predict(latents, t, text)
+        latents = scheduler.step(predicted, t, latents, return_dict=False)[0]
+    return latents

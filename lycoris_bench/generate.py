@@ -1,0 +1,128 @@
+"""Stage 2: every checkpoint draws the images of its queue; the store gets those it lacks."""
+
+import warnings
+from dataclasses import asdict
+from functools import cache
+
+import numpy as np
+
+from lycoris_bench import runtime
+from lycoris_bench.adapters import files
+from lycoris_bench.adapters.merge import Merger
+from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion.sample import Embeddings, sample
+from lycoris_bench.plan import Job, Plan
+from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import Checkpoint
+
+BLANK = 1.0  # grey levels of standard deviation below which an image shows nothing
+
+
+def generate(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
+    """Draws what is missing, base included; a checkpoint without weights is a named failure."""
+    outcome = runtime.Outcome()
+    items, total = [], 0
+    for checkpoint in plan.checkpoints:
+        reason = unusable(plan, store, checkpoint)
+        missing = 0 if reason else len(plan.absent(store, checkpoint))
+        if reason:
+            outcome.failed[str(checkpoint)] = reason
+        elif not missing:
+            outcome.skipped += 1
+        else:
+            items.append((str(checkpoint), (plan, store, checkpoint, options.device)))
+            total += missing
+    results = runtime.each(
+        draw, items, workers=options.workers, total=total, what="generate",
+        progress=options.progress, debug=options.debug,
+    )  # fmt: skip
+    for name, drawn, error in results:
+        refused, warned = drawn or (None, None)
+        if problem := error or refused:
+            outcome.failed[name] = problem
+        else:
+            outcome.done += 1
+        if warned:
+            outcome.warnings[name] = warned
+    return outcome
+
+
+def unusable(plan: Plan, store: Store, checkpoint: Checkpoint) -> str | None:
+    """Why images of this checkpoint cannot be drawn, or None."""
+    if checkpoint.is_base:
+        return None
+    card = store.card(checkpoint)
+    if card is None:
+        return "is not trained yet; run 'lycoris-bench train'"
+    if card["uid"] != plan.checkpoint_uid(checkpoint):
+        return "was trained under other settings; run 'lycoris-bench train' to make it anew"
+    return f"diverged: {card['reason']}" if card["status"] == "diverged" else None
+
+
+def draw(
+    plan: Plan, store: Store, checkpoint: Checkpoint, device: str
+) -> tuple[str | None, str | None]:
+    """One checkpoint's queue, cut into batches that do not depend on what is stored already, so
+    that a continued run draws the same pixels. Returns what was refused, and what was warned."""
+    backbone, merger = _loaded(plan.study.settings.base_model, device)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        _merge(store, merger, checkpoint)
+    sampling = plan.study.settings.sampling
+    embeddings = Embeddings(backbone)
+    lacking = {job.uid for job in plan.absent(store, checkpoint)}
+    queue = plan.jobs(checkpoint)
+    refused = []
+    for start in range(0, len(queue), sampling.batch_size):
+        batch = queue[start : start + sampling.batch_size]
+        wanted = [k for k, job in enumerate(batch) if job.uid in lacking]
+        if not wanted:
+            continue
+        pixels, finite = sample(
+            backbone, [job.prompt for job in batch], [job.seed for job in batch],
+            steps=sampling.steps, guidance=sampling.guidance,
+            width=sampling.width, height=sampling.height, embeddings=embeddings,
+        )  # fmt: skip
+        for k in wanted:
+            job = batch[k]
+            place = f"{job.image_set.concept} {job.image_set.prompt_type} {job.k:05d}"
+            if not finite[k]:
+                refused.append(f"{place} is not finite")
+            elif float(np.std(pixels[k])) < BLANK:
+                refused.append(f"{place} is blank")
+            else:
+                store.put_image(
+                    store.image(job.image_set, job.k), pixels[k], _parameters(job, plan)
+                )
+        runtime.advance(len(wanted))
+    said = f"{len(refused)} images were not stored: {'; '.join(refused[:3])}" if refused else None
+    return said, "; ".join(str(w.message) for w in warned) or None
+
+
+def _merge(store: Store, merger: Merger, checkpoint: Checkpoint) -> None:
+    """Makes the model this checkpoint, and keeps the proof that the adapter was applied."""
+    if checkpoint.is_base:
+        merger.restore()
+        return
+    tensors, _ = files.read(store.checkpoint(checkpoint))
+    store.write_json(store.applied(checkpoint), asdict(merger.merge(tensors)))
+
+
+def _parameters(job: Job, plan: Plan) -> dict[str, object]:
+    sampling = plan.study.settings.sampling
+    return {
+        "uid": job.uid,
+        "checkpoint": str(job.image_set.checkpoint),
+        "prompt": job.prompt,
+        "seed": job.seed,
+        "steps": sampling.steps,
+        "guidance": sampling.guidance,
+        "sampler": "DDIM",
+    }
+
+
+@cache
+def _loaded(base_model: str, device: str) -> tuple[Backbone, Merger]:
+    """One base model a process; checkpoints are merged into it in place, one after the other."""
+    backbone = Backbone.load(base_model, device=device)
+    return backbone, Merger(backbone.unet, backbone.text_encoder)

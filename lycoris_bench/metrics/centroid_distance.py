@@ -1,0 +1,22 @@
+"""How far the centres of the generated and the dataset's images are from each other."""
+
+from typing import Any
+
+import numpy as np
+
+from lycoris_bench.metrics.base import metric
+from lycoris_bench.metrics.features import unit_pair
+
+
+@metric(better="lower", encoder="image")
+def centroid_distance(generated: Any, reference: Any) -> float:
+    """Squared distance of the means of the normalised features (paper, appendix D.4).
+
+        SCD = | mean z^ - mean r^ |^2 in [0, 4]
+
+    generated [n, d], reference [m, d] -> one number. Together with image similarity:
+    1 - S_C = (SCD + Var z^ + Var r^) / 2, where Var z^ = mean |z^ - mean z^|^2: a set that
+    varies less is more similar at the same distance of centres.
+    """
+    z, r = unit_pair(generated, reference, ("generated", "reference"))
+    return float(np.square(z.mean(axis=0) - r.mean(axis=0)).sum())

@@ -1,0 +1,149 @@
+"""What a study asks for, worked out once: concepts, prompts, the images of every checkpoint, and
+the uid of each thing, which is a hash of all that matters upstream of it."""
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lycoris_bench import prompts, registry
+from lycoris_bench.diffusion import backbone, dataset
+from lycoris_bench.diffusion.buckets import steps_per_epoch
+from lycoris_bench.store import Store
+from lycoris_bench.study import Study, StudyError
+from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet, PromptSet, uid
+
+FORMAT = 1  # raised when training or sampling changes what it computes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to draw: its place in the queue says batch, its seed says noise."""
+
+    image_set: ImageSet
+    k: int
+    prompt: str
+    text: str
+    group: int
+    seed: int
+    uid: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its inputs read. Picklable: worker processes get it as it is."""
+
+    study: Study
+    data: dataset.Dataset
+    heldout: dataset.Dataset | None
+    prompt_sets: tuple[PromptSet, ...]
+    base_uid: str
+    limit: int | None = None
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Base, then the study's checkpoints, or the first `limit` of them."""
+        base, *made = self.study.checkpoints
+        return [base, *made[: self.limit]]
+
+    def checkpoint_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of weights: base model, data, training settings, configuration, seed, epoch.
+
+        Other epochs of the study do not matter, as the rate is constant after the warm-up."""
+        if checkpoint.is_base:
+            return self.base_uid
+        training = self.study.settings.training.model_dump()
+        return uid(FORMAT, self.base_uid, self.data.fingerprint, training,
+                   checkpoint.configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
+
+    def run_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of a training, whatever epochs are asked of it: what a saved state is of."""
+        return self.checkpoint_uid(replace(checkpoint, epoch=0))
+
+    def by_run(self) -> list[list[Checkpoint]]:
+        """The checkpoints of each configuration and seed, in epoch order."""
+        runs: dict[tuple[str, int | None], list[Checkpoint]] = {}
+        for checkpoint in self.checkpoints[1:]:
+            key = (checkpoint.configuration.name, checkpoint.seed)
+            runs.setdefault(key, []).append(checkpoint)
+        return list(runs.values())
+
+    def steps(self, epochs: int) -> int:
+        """Training steps of so many epochs."""
+        return epochs * steps_per_epoch(self.data, self.study.settings.training)
+
+    def trained(self, store: Store, checkpoint: Checkpoint) -> bool:
+        """Whether the store has it under its present uid; a diverged one counts."""
+        card = store.card(checkpoint)
+        return card is not None and card["uid"] == self.checkpoint_uid(checkpoint)
+
+    def jobs(self, checkpoint: Checkpoint) -> list[Job]:
+        """The whole queue of a checkpoint, in an order that only the study decides."""
+        made_by = self.checkpoint_uid(checkpoint)
+        return [
+            job
+            for prompt_set in self.prompt_sets
+            for job in self._of(checkpoint, made_by, prompt_set)
+        ]
+
+    def absent(self, store: Store, checkpoint: Checkpoint) -> list[Job]:
+        """The images of a checkpoint's queue that are not stored under their present uid."""
+        return [
+            job
+            for job in self.jobs(checkpoint)
+            if store.image_uid(store.image(job.image_set, job.k)) != job.uid
+        ]
+
+    def _of(self, checkpoint: Checkpoint, made_by: str, prompt_set: PromptSet) -> Iterator[Job]:
+        sampling = self.study.settings.sampling
+        how = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
+        image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
+        shared = prompts.assignment(sampling.images, len(prompt_set.prompts))
+        for k, group in enumerate(shared):
+            prompt, seed = prompt_set.prompts[group], sampling.seed + k
+            identity = uid(FORMAT, made_by, prompt, seed, how)
+            yield Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity)
+
+
+def plan(study: Study, limit: int | None = None) -> Plan:
+    """Reads what the study names; every mistake in data and prompts is one `StudyError`."""
+    settings = study.settings
+    data = _selected(dataset.scan(Path(settings.dataset)), settings.concepts)
+    concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
+    words = prompts.read_words(Path(settings.dataset), concepts)
+    made: list[PromptSet] = []
+    problems: list[str] = []
+    for concept in concepts:
+        captions = [example.caption for example in data.of(concept)]
+        for kind in settings.sampling.prompt_types:
+            try:
+                found = prompts.prompt_set(
+                    Path(settings.prompts), concept, kind, words[concept], captions
+                )
+            except prompts.PromptError as error:
+                problems.append(str(error))
+                continue
+            made += [found] if found else []
+    if problems:
+        raise StudyError(study.name, dict.fromkeys(problems))
+    heldout = None
+    if settings.heldout:
+        heldout = dataset.scan(Path(settings.heldout), captions=False)
+    return Plan(study, data, heldout, tuple(made), backbone.fingerprint(settings.base_model), limit)
+
+
+def _selected(data: dataset.Dataset, patterns: tuple[str, ...]) -> dataset.Dataset:
+    """The examples whose concept matches a pattern such as `toys/*`; each must match something."""
+    names = {str(concept): concept for concept in data.concepts}
+    chosen: set[Concept] = set()
+    for pattern in patterns:
+        matched = {
+            concept
+            for name, concept in names.items()
+            if name == pattern or fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/")
+        }
+        if not matched:
+            raise StudyError("concepts", [registry.unknown("concept", pattern, names)])
+        chosen |= matched
+    examples = tuple(example for example in data.examples if example.concept in chosen)
+    return replace(data, examples=examples)

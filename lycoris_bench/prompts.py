@@ -1,0 +1,171 @@
+"""The four types of prompts (paper 4.1, D.3), how images are shared among them, and the text
+that CLIP compares an image with."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lycoris_bench import registry
+from lycoris_bench.vocabulary import Concept, PromptSet
+
+
+@dataclass(frozen=True)
+class PromptType:
+    """One row of the table: where prompts come from, and how their images are judged.
+
+    `template` is the prompt used where no file gives one (None: the class's own captions).
+    `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
+    the images are held against: the concept's dataset images, or the base model's images."""
+
+    name: str
+    template: str | None
+    file_required: bool
+    per_prompt: bool
+    compared_with: str
+    not_for: tuple[str, ...] = ()
+
+
+TYPES = {
+    row.name: row
+    for row in (
+        PromptType("train", None, False, False, "reference"),
+        PromptType("trigger", "{}", False, False, "reference"),
+        PromptType("alter", None, True, True, "reference"),
+        PromptType("style", None, True, False, "base", not_for=("styles",)),
+    )
+}
+
+
+class PromptError(ValueError):
+    """What is wrong with the concept table or a prompt file."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a concept is named: "trigger class_word[, subclass_words]", and `description`, the
+    plain words that stand for all of it where an encoder does not know the trigger."""
+
+    trigger: str
+    class_word: str
+    description: str
+    subclass_words: str = ""
+
+    @property
+    def descriptor(self) -> str:
+        head = f"{self.trigger} {self.class_word}".strip()
+        return f"{head}, {self.subclass_words}" if self.subclass_words else head
+
+    def plain(self, prompt: str) -> str:
+        """The prompt as CLIP should read it: no invented words, nothing left dangling (D.4).
+
+        >>> bunny = Words("olis", "stuffed toy", "bunny stuffed toy")
+        >>> bunny.plain("olis stuffed toy on a beach")
+        'bunny stuffed toy on a beach'
+        >>> style = Words("rps", "style", "")
+        >>> style.plain("rps style of a city skyline")
+        'a city skyline'
+        >>> Words("whoo", "girl", "girl", "toid outfit").plain("whoo girl, toid outfit, sitting")
+        'girl, sitting'
+        >>> Words("suru", "robot", "robot, 3d", "3d").plain("suru robot, 3d in the snow")
+        'robot, 3d in the snow'
+        """
+        text = prompt.replace(self.descriptor, self.description)
+        text = text.replace(f"{self.trigger} {self.class_word}", self.description)
+        if self.subclass_words and self.subclass_words not in self.description:
+            text = text.replace(self.subclass_words, "")
+        text = re.sub(rf"\b{re.escape(self.trigger)}\b", "", text)
+        text = re.sub(r"\s+", " ", re.sub(r"(\s*,)+\s*", ", ", text)).strip(" ,")
+        return re.sub(r"^(of|in|on|at|with|by|for|from|to)\s+", "", text)
+
+
+def read_words(dataset: Path, concepts: Iterable[Concept]) -> dict[Concept, Words]:
+    """`concepts.toml` at the dataset's root: one table per concept, all mistakes at once."""
+    path = dataset / "concepts.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PromptError(
+            f"{path} is missing; it names each concept, like "
+            '["toys/bunny"] trigger = "olis", class_word = "toy", description = "bunny toy"'
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise PromptError(f"{path} cannot be read as TOML: {error}") from None
+    keys = ("trigger", "class_word", "description", "subclass_words")
+    problems, words = [], {}
+    for concept in concepts:
+        entry = table.get(str(concept))
+        if entry is None:
+            problems.append(f"no table for {registry.unknown('concept', str(concept), table)}")
+            continue
+        problems += [
+            f"{concept}: " + registry.unknown("key", k, keys) for k in entry if k not in keys
+        ]
+        missing = [key for key in keys[:3] if not isinstance(entry.get(key), str)]
+        missing += ["subclass_words"] if concept.subclass and "subclass_words" not in entry else []
+        if missing:
+            problems.append(f"{concept}: {', '.join(missing)} must be given as text")
+        elif not set(entry) - set(keys):
+            words[concept] = Words(**entry)
+    if problems:
+        raise PromptError(f"{path}: " + "; ".join(problems))
+    return words
+
+
+def shares(images: int, prompts: int) -> list[int]:
+    """How many of `images` each of `prompts` gets: as even as can be, the earlier take the rest.
+
+    >>> shares(100, 8)
+    [13, 13, 13, 13, 12, 12, 12, 12]
+    >>> shares(2, 3)
+    [1, 1, 0]
+    """
+    if prompts < 1:
+        raise ValueError("there is no prompt to share images among")
+    return [images // prompts + (k < images % prompts) for k in range(prompts)]
+
+
+def assignment(images: int, prompts: int) -> list[int]:
+    """Index of the prompt of each image: image k of a set draws prompt `assignment(...)[k]`."""
+    return [p for p, count in enumerate(shares(images, prompts)) for _ in range(count)]
+
+
+def prompt_set(
+    folder: Path, concept: Concept, kind: str, words: Words, captions: Sequence[str]
+) -> PromptSet | None:
+    """The prompts of a concept and type: the nearest `<type>.txt` from the sub-class's folder up
+    to the root, else the row's template or the captions. None where the type does not apply."""
+    row = TYPES[kind]
+    if concept.category in row.not_for:
+        return None
+    lines = _nearest(folder, concept, f"{kind}.txt")
+    if lines is None:
+        if row.file_required:
+            raise PromptError(
+                f"no {kind}.txt for {concept} in {folder}; write one, a prompt a line, "
+                "with {} for the concept"
+            )
+        lines = [row.template] if row.template else list(dict.fromkeys(captions))
+    prompts = tuple(re.sub(r"\{\}|\[trigger\]", lambda _: words.descriptor, line) for line in lines)
+    return PromptSet(concept, kind, prompts, tuple(words.plain(prompt) for prompt in prompts))
+
+
+def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
+    parts = [part for part in (concept.category, concept.class_name, concept.subclass) if part]
+    for depth in range(len(parts), -1, -1):
+        path = folder.joinpath(*parts[:depth], name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (UnicodeDecodeError, OSError) as error:
+            raise PromptError(f"{path} cannot be read as UTF-8 text: {error}") from None
+        lines = [line.strip() for line in text.splitlines()]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        if not lines:
+            raise PromptError(
+                f"{path} holds no prompt; write one a line, with {{}} for the concept"
+            )
+        return lines
+    return None

@@ -1,0 +1,56 @@
+"""Finds what a package offers. The key in a study file is the module's name: adding a metric,
+an encoder or an adapter is adding one file, and nothing else lists it.
+
+A module `image_similarity.py` offers the callable of that name, compared without case and
+underscores (`loha.py` offers `LoHa`); a module without one (`base.py`) offers nothing."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+@cache
+def entries(package: str) -> dict[str, Any]:
+    """Name -> what the module offers, for each module of `lycoris_bench.<package>`."""
+    found: dict[str, Any] = {}
+    parent = importlib.import_module(f"lycoris_bench.{package}")
+    for info in pkgutil.iter_modules(parent.__path__):
+        module = importlib.import_module(f"{parent.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            if _plain(name) == _plain(info.name) and isinstance(value, Callable):  # type: ignore[arg-type]
+                found[info.name.replace("_", "-") if package == "encoders" else info.name] = value
+    return found
+
+
+def get(package: str, name: str) -> Any:
+    """The entry of that name; a `KeyError` with a suggestion if there is none."""
+    found = entries(package)
+    if name not in found:
+        raise KeyError(unknown(package.rstrip("s"), name, found))
+    return found[name]
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """The sentence for a name that does not exist: what was found, what is meant or allowed."""
+    allowed = sorted(allowed)
+    close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"allowed are: {', '.join(allowed)}"
+    return f"unknown {kind} '{name}'; {hint}"
+
+
+def presets() -> dict[str, Any]:
+    """The layer presets, by name."""
+    return importlib.import_module("lycoris_bench.adapters.presets").PRESETS
+
+
+def dotted(parents: Iterable[Any], names: Iterable[str]) -> list[str]:
+    """`a.b.name` for each name: keys as a study file's reader looks for them."""
+    prefix = "".join(f"{parent}." for parent in parents)
+    return [prefix + name for name in names]

@@ -1,0 +1,92 @@
+"""The tables of a study file and the values they allow. Configuration stops at the door: what
+passes here is handed on as plain keywords. Defaults are the paper's (section 4, appendix D)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
+
+
+class Table(BaseModel):
+    """A table that refuses unknown keys and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Training(Table):
+    """How every configuration is trained; what varies is in `algorithms`."""
+
+    resolution: Side = 512
+    bucket_step: Side = 64
+    bucket_min: Side = 320
+    bucket_max: Side = 960
+    batch_size: Positive = 8
+    images_per_class: Positive = 200  # each class repeats its images to about this many an epoch
+    warmup_epochs: Annotated[float, Field(ge=0)] = 5.0
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.99,
+    )
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_tokens: Positive = 150
+    clip_skip: Positive = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+
+    @model_validator(mode="after")
+    def _buckets_hold_the_resolution(self) -> "Training":
+        if not self.bucket_min <= self.resolution <= self.bucket_max:
+            raise ValueError(
+                f"resolution {self.resolution} must lie between bucket_min {self.bucket_min} "
+                f"and bucket_max {self.bucket_max}"
+            )
+        return self
+
+
+class Sampling(Table):
+    """How images are drawn: DDIM, the same noise seeds for every checkpoint and for base."""
+
+    prompt_types: tuple[str, ...] = ("train", "trigger", "alter", "style")
+    images: Positive = 100  # per concept and prompt type
+    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    guidance: Annotated[float, Field(ge=1, le=100)] = 7.0
+    width: Side = 512
+    height: Side = 512
+    seed: Annotated[int, Field(ge=0)] = 1000
+    batch_size: Positive = 8
+
+
+class Scoring(Table):
+    """Which metrics look through which encoders (`name` or `name:resizing`)."""
+
+    encoders: tuple[str, ...] = ("dinov2-l", "clip-l-datacomp", "vgg19")
+    metrics: tuple[str, ...] = ()  # none named: all
+    batch_size: Positive = 16
+
+
+class Settings(Table):
+    """A whole study file. `algorithms` holds, per algorithm, a default and what varies."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=80)]
+    base_model: str
+    dataset: str
+    prompts: str
+    heldout: str | None = None
+    concepts: tuple[str, ...] = ("*",)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (23,)
+    epochs: tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    scoring: Scoring = Scoring()
+    algorithms: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+
+    @field_validator("seeds", "epochs")
+    @classmethod
+    def _ascending(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if not values or list(values) != sorted(set(values)):
+            raise ValueError("at least one is needed, ascending, each once")
+        return values

@@ -1,0 +1,244 @@
+"""A run on disk (design.md 4): the only module that knows the folder tree.
+
+Files are written whole: temporary name, fsync, rename. What marks work as done is written last
+and carries the uid of the settings that made it, so nothing stale is ever taken for fresh."""
+
+import contextlib
+import errno
+import fcntl
+import io
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet
+
+TEMPORARY = ".part"
+
+
+class StoreError(RuntimeError):
+    """The run folder cannot be used: one sentence saying why, and what to do."""
+
+
+def safe(name: str) -> str:
+    """A file name that stays where it is put: separators, control and leading dots escaped.
+
+    >>> safe("hat, pixel art"), safe(".."), safe("a/b"), safe("naïve ☃")
+    ('hat, pixel art', '%2E.', 'a%2Fb', 'naïve ☃')
+    """
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|%]', lambda m: f"%{ord(m.group()):02X}", name)
+    return "%2E" + name[1:] if name.startswith(".") else name
+
+
+class Store:
+    """Paths, whole writes and reads of one run folder. Paths are rendered here only."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).resolve()
+
+    # ---- the folder as a whole
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run for this process; a second process is refused with a sentence."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = (self.root / ".lock").open("a+")
+        except OSError as error:
+            raise StoreError(
+                f"run folder {self.root} cannot be written ({error.strerror}); "
+                "choose another with --run"
+            ) from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.seek(0)
+                raise StoreError(
+                    f"run folder {self.root} is in use by process {handle.read().strip() or '?'}; "
+                    "wait for it, or choose another with --run"
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            self._sweep()
+            yield
+
+    def belongs_to(self, study: str) -> None:
+        """Refuses a folder that holds the run of another study, or that is no run at all."""
+        try:
+            found = tomllib.loads((self.root / "study.toml").read_text(encoding="utf-8"))["name"]
+        except (OSError, ValueError, KeyError):
+            return
+        if found != study:
+            raise StoreError(
+                f"run folder {self.root} belongs to the study '{found}', not to '{study}'; "
+                "choose another with --run"
+            )
+
+    def describe(self, study: str, provenance: dict[str, Any]) -> None:
+        """Keeps the resolved study, and with what it is run."""
+        self.write(self.root / "study.toml", study)
+        self.write_json(self.root / "provenance.json", provenance)
+
+    def _sweep(self) -> None:
+        """Removes what a killed process left half written."""
+        for folder in ("checkpoints", "images", "features", "metrics", "analysis", "report"):
+            for leftover in (self.root / folder).rglob(f"*{TEMPORARY}"):
+                leftover.unlink(missing_ok=True)
+
+    def write(self, path: Path, data: bytes | str) -> Path:
+        """The whole file or none of it."""
+        data = data.encode() if isinstance(data, str) else data
+        part = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            part.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    f"no space left on the disk for {path}; free some and run the same "
+                    "command again, it continues"
+                ) from None
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+        return path
+
+    def write_json(self, path: Path, value: Any) -> Path:
+        return self.write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+    def read_json(self, path: Path) -> Any:
+        """The value, or None where the file is missing or broken (it is then made anew)."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    # ---- checkpoints
+
+    def run_folder(self, checkpoint: Checkpoint) -> Path:
+        name = safe(checkpoint.configuration.name)
+        return self.root / "checkpoints" / name / f"seed-{checkpoint.seed}"
+
+    def checkpoint(self, checkpoint: Checkpoint) -> Path:
+        return self.run_folder(checkpoint) / f"epoch-{checkpoint.epoch:03d}.safetensors"
+
+    def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: dict) -> None:
+        """Weights (None for a diverged run), then the card, which marks them as done."""
+        path = self.checkpoint(checkpoint)
+        if data is not None:
+            self.write(path, data)
+            card = {**card, "bytes": len(data)}
+        self.write_json(path.with_suffix(".json"), card)
+
+    def card(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
+        """Uid, status ("done" or "diverged") and training cost; None where nothing is stored, or
+        where the file was cut short since: it is then trained again."""
+        path = self.checkpoint(checkpoint)
+        card = self.read_json(path.with_suffix(".json"))
+        if not isinstance(card, dict) or not {"uid", "status"} <= set(card):
+            return None
+        whole = path.exists() and path.stat().st_size == card.get("bytes")
+        return card if whole or card["status"] == "diverged" else None
+
+    def training_state(self, checkpoint: Checkpoint) -> Path:
+        return self.run_folder(checkpoint) / "state.safetensors"
+
+    # ---- images
+
+    def branch(self, checkpoint: Checkpoint) -> Path:
+        """The part of a path that names a checkpoint; the base model's is `base`."""
+        if checkpoint.is_base:
+            return Path("base")
+        return Path(
+            safe(checkpoint.configuration.name),
+            f"seed-{checkpoint.seed}",
+            f"epoch-{checkpoint.epoch:03d}",
+        )
+
+    def image(self, image_set: ImageSet, k: int) -> Path:
+        place = self.root / "images" / self.branch(image_set.checkpoint)
+        return place / concept_path(image_set.concept) / image_set.prompt_type / f"{k:05d}.png"
+
+    def applied(self, checkpoint: Checkpoint) -> Path:
+        """What merging the checkpoint changed: modules matched, change per block."""
+        return self.root / "images" / self.branch(checkpoint) / "applied.json"
+
+    def put_image(self, path: Path, pixels: Any, parameters: dict[str, Any]) -> None:
+        """A uint8 [h,w,3] array as PNG; its parameters, uid among them, in its text chunk."""
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        info.add_text("lycoris-bench", json.dumps(parameters))
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=1)
+        self.write(path, buffer.getvalue())
+
+    def image_uid(self, path: Path) -> str | None:
+        """The uid an image was drawn under; None where there is none or the file is broken."""
+        from PIL import Image
+
+        try:
+            with Image.open(path) as image:
+                return json.loads(image.info["lycoris-bench"])["uid"]
+        except (OSError, KeyError, ValueError, TypeError):
+            return None
+
+    # ---- features, metrics, analysis
+
+    def features(self, branch: Path, key: str) -> Path:
+        """`key` names encoder and resizing and ends in the encoder record's hash."""
+        return self.root / "features" / branch / f"{safe(key)}.safetensors"
+
+    def metrics(self, branch: Path, kind: str = "") -> Path:
+        return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
+
+    def table(self, name: str) -> Path:
+        """`metrics`, or a table of the analysis such as `scores`."""
+        folder = self.root if name == "metrics" else self.root / "analysis"
+        return folder / f"{name}.parquet"
+
+    def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
+        """A data frame as parquet; the uid of what it was made from lies in its metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"uid": uid})
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        self.write(path, buffer.getvalue())
+
+    def frame(self, path: Path) -> tuple[Any, str] | None:
+        """The data frame and its uid; None where it is missing or broken."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid):
+            return None
+        return table.to_pandas(), (table.schema.metadata or {}).get(b"uid", b"").decode()
+
+    @property
+    def findings(self) -> Path:
+        return self.root / "analysis" / "findings.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+
+def concept_path(concept: Concept) -> Path:
+    parts = (concept.category, concept.class_name, concept.subclass)
+    return Path(*(safe(part) for part in parts if part))

@@ -1,0 +1,146 @@
+"""Stage 1: every configuration and seed is trained to the checkpoints that the study asks for."""
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench import runtime
+from lycoris_bench.adapters import files
+from lycoris_bench.adapters.network import attach
+from lycoris_bench.diffusion import loop
+from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion.cost import Record
+from lycoris_bench.diffusion.latents import LatentCache
+from lycoris_bench.diffusion.state import State, StateError
+from lycoris_bench.plan import Plan
+from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import Checkpoint
+
+STATE_SECONDS = 20.0  # of training that a kill may cost
+
+
+def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
+    """Trains what is missing; a run that was cut off goes on from its last state, exactly."""
+    outcome = runtime.Outcome()
+    items: list[tuple[str, tuple[Any, ...]]] = []
+    total = 0
+    for checkpoints in plan.by_run():
+        lacking = [c for c in checkpoints if not plan.trained(store, c)]
+        outcome.skipped += len(checkpoints) - len(lacking)
+        if lacking:
+            run = lacking[0]
+            name = f"{run.configuration.name}/seed-{run.seed}"
+            items.append((name, (plan, store, lacking, options.device)))
+            total += plan.steps(lacking[-1].epoch or 0)
+    results = runtime.each(
+        train_run, items, workers=options.workers, total=total, what="train",
+        progress=options.progress, debug=options.debug,
+    )  # fmt: skip
+    for name, made, error in results:
+        outcome.done += made or 0
+        if error:
+            outcome.failed[name] = error
+    for checkpoint in plan.checkpoints[1:]:
+        card = store.card(checkpoint)
+        if card and card["status"] == "diverged":
+            outcome.failed[str(checkpoint)] = f"diverged: {card['reason']}"
+    return outcome
+
+
+def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
+    """Trains one configuration and seed up to the last checkpoint it lacks; returns how many of
+    them were made. A run whose loss leaves the finite is marked from there on, not raised."""
+    last = lacking[-1]
+    configuration, seed = last.configuration, last.seed or 0
+    settings = plan.study.settings.training
+    backbone = _backbone(plan.study.settings.base_model, device)
+    network = attach(
+        backbone.unet, backbone.text_encoder, configuration.preset, configuration.algorithm,
+        configuration.keywords, seed,
+    )  # fmt: skip
+    by_epoch = {checkpoint.epoch: checkpoint for checkpoint in lacking}
+    state = store.training_state(last)
+    identity = plan.run_uid(last)
+    steps = 0
+
+    def keep(epoch: int, _: Any, cost: Record) -> None:
+        checkpoint = by_epoch[epoch]
+        about = files.metadata(**_about(plan, checkpoint, cost, len(plan.data.examples)))
+        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost)}
+        store.put_checkpoint(checkpoint, files.to_bytes(network.tensors(), about), card)
+        made.append(epoch)
+
+    def advance(done: int, total: int, loss: float) -> None:
+        nonlocal steps
+        runtime.advance(done - steps)
+        steps = done
+
+    def save(data: bytes) -> None:
+        store.write(state, data)
+
+    made: list[int] = []
+    try:
+        loop.train(
+            backbone, network, plan.data, _latents(plan, backbone), settings,
+            seed=seed, epochs=[epoch for epoch in by_epoch if epoch], lr=configuration.lr,
+            on_epoch=keep, on_step=advance,
+            on_state=save, state_seconds=STATE_SECONDS,
+            resume=_resumable(state, identity), identity=identity,
+        )  # fmt: skip
+    except loop.Diverged as diverged:
+        for checkpoint in lacking:
+            if checkpoint.epoch not in made:
+                card = {"uid": plan.checkpoint_uid(checkpoint), "status": "diverged"}
+                store.put_checkpoint(checkpoint, None, {**card, "reason": str(diverged)})
+    finally:
+        network.detach()
+    state.unlink(missing_ok=True)
+    return len(made)
+
+
+def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, images: int) -> dict[str, Any]:
+    """What a trainer of the ecosystem writes into an adapter's metadata."""
+    settings, configuration = plan.study.settings, checkpoint.configuration
+    return {
+        "algorithm": configuration.algorithm,
+        "preset": configuration.preset,
+        "options": configuration.keywords,
+        "base_model": Path(settings.base_model).name,
+        "name": f"{plan.study.name}-{str(checkpoint).replace('/', '-')}",
+        "lr": configuration.lr,
+        "seed": checkpoint.seed,
+        "epoch": checkpoint.epoch,
+        "steps": cost.steps,
+        "images": images,
+        "resolution": (settings.training.resolution, settings.training.resolution),
+        "optimizer": settings.training.optimizer,
+        "lr_scheduler": "constant_with_warmup",
+    }
+
+
+def _resumable(path: Path, identity: str) -> bytes | None:
+    """A saved state of this very training; any other is left behind."""
+    try:
+        data = path.read_bytes()
+        return data if State.from_bytes(data).about["identity"] == identity else None
+    except (OSError, StateError):
+        return None
+
+
+@cache
+def _backbone(base_model: str, device: str) -> Backbone:
+    """One base model a process; each run attaches its adapters and takes them off again."""
+    return Backbone.load(base_model, device=device)
+
+
+_encoded: dict[str, LatentCache] = {}
+
+
+def _latents(plan: Plan, backbone: Backbone) -> LatentCache:
+    """The training images as latents, encoded once a process."""
+    key = plan.base_uid + plan.data.fingerprint + plan.study.settings.training.model_dump_json()
+    if key not in _encoded:
+        _encoded.clear()
+        _encoded[key] = LatentCache.encode(backbone, plan.data, plan.study.settings.training)
+    return _encoded[key]

@@ -1,0 +1,140 @@
+"""The nouns of a study, as frozen values. They are the only keys; paths are rendered from them
+in store.py and never parsed back. Standard library only, so that everything may import it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+Option = int | float | str | bool
+
+BASE = "base"  # the configuration name of the base model
+REAL = "real"  # the configuration name of held-out dataset images: the ceiling of fidelity
+
+
+def uid(*values: Any) -> str:
+    """16 hex digits that identify the values: SHA-256 of their canonical JSON."""
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return asdict(value)
+        raise TypeError(f"{type(value).__name__} has no stable identity")
+
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, order=True)
+class Concept:
+    """What is taught: a class of a category, or one of its sub-classes ("" if it has none)."""
+
+    category: str
+    class_name: str
+    subclass: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.category, self.class_name, self.subclass) if part)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to fine-tune: an algorithm, the layers it trains, its rate and its own options.
+
+    `options` are the keywords of the adapter's constructor. `capacity` (1 default, 2 larger,
+    3 native) and `importance` (whether SHAP uses it) only serve the analysis: they are not
+    part of the identity, so changing them trains nothing again."""
+
+    name: str
+    algorithm: str
+    preset: str = ""
+    lr: float = 0.0
+    options: tuple[tuple[str, Option], ...] = ()
+    capacity: int = field(default=1, compare=False)
+    importance: bool = field(default=True, compare=False)
+
+    @property
+    def uid(self) -> str:
+        """Identity of what is trained; the name is not part of it."""
+        return uid(self.algorithm, self.preset, self.lr, sorted(self.options))
+
+    @property
+    def keywords(self) -> dict[str, Option]:
+        return dict(self.options)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights of one configuration and seed after an epoch. The base model is one too."""
+
+    configuration: Configuration
+    seed: int | None = None
+    epoch: int | None = None
+
+    @property
+    def is_base(self) -> bool:
+        return self.configuration.name == BASE
+
+    def __str__(self) -> str:
+        if self.is_base:
+            return BASE
+        return f"{self.configuration.name}/seed-{self.seed}/epoch-{self.epoch:03d}"
+
+
+BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of one concept and prompt type, and beside each the text CLIP compares with."""
+
+    concept: Concept
+    prompt_type: str
+    prompts: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images one checkpoint draws for one prompt set."""
+
+    checkpoint: Checkpoint
+    concept: Concept
+    prompt_type: str
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} on {self.concept} ({self.prompt_type})"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One number of the tidy table, with all that is needed to know what it may be compared with.
+
+    `seed` and `epoch` are absent for the base model and for real images. `fingerprint`
+    identifies metric version, encoder record, resizing, reference set and n (design 5.3)."""
+
+    study: str
+    configuration: str
+    algorithm: str
+    seed: int | None
+    epoch: int | None
+    strength: float
+    category: str
+    class_name: str
+    subclass: str
+    prompt_type: str
+    metric: str
+    encoder: str
+    resize: str
+    value: float
+    better: str
+    n: int
+    fingerprint: str
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Column names of the table: the fields, with `class_name` under its plain name."""
+        return ["class" if f.name == "class_name" else f.name for f in fields(cls)]
+
+    def record(self) -> Mapping[str, Any]:
+        return dict(zip(self.columns(), (getattr(self, f.name) for f in fields(self)), strict=True))

@@ -1,0 +1,162 @@
+"""What every algorithm owes, for each one that the registry finds and each kind of layer."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lycoris_bench import registry
+from lycoris_bench.adapters import files
+from lycoris_bench.adapters.merge import Merger
+from lycoris_bench.adapters.network import AdapterNetwork, attach
+
+from .toys import LAYERS, Toy, randomise, toy
+
+ALGORITHMS = registry.entries("adapters")
+# Each algorithm in the forms that its options give it on layers of 12 inputs and 20 outputs.
+FORMS = {
+    "lora": [{"dim": 3, "alpha": 2}],
+    "loha": [{"dim": 3, "alpha": 2}],
+    "lokr": [
+        {"factor": 4},
+        {"factor": 2, "dim": 2, "alpha": 1},
+        {"factor": -1, "dim": 1, "alpha": 2, "decompose_both": True},
+        {"factor": 4, "dim": 1, "full_matrix": True},
+    ],
+    "full": [{}],
+}
+CASES = [
+    pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
+    for algorithm in ALGORITHMS
+    for k, options in enumerate(FORMS.get(algorithm, [{}]))
+    for layer in LAYERS
+]
+contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
+
+
+def adapted(algorithm: str, options: dict, layer: str) -> tuple[Toy, Tensor, AdapterNetwork]:
+    model, x = toy(layer)
+    return model, x, attach(model, None, "full", algorithm, options, seed=7)
+
+
+@contract
+def test_identity_at_the_start(algorithm: str, options: dict, layer: str) -> None:
+    base, x = toy(layer)
+    model, _, _ = adapted(algorithm, options, layer)
+    assert torch.equal(model(x), base(x))
+
+
+@contract
+def test_gradients_reach_every_adapter_tensor_and_no_other(
+    algorithm: str, options: dict, layer: str
+) -> None:
+    model, x, network = adapted(algorithm, options, layer)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):  # in the first step a zero factor blocks the other's gradient
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    assert list(network.parameters())
+    for name, parameter in network.named_parameters():
+        assert parameter.dtype == torch.float32
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    assert all(p.grad is None and not p.requires_grad for p in model.parameters())
+
+
+@contract
+def test_gradients_are_those_of_finite_differences(
+    algorithm: str, options: dict, layer: str
+) -> None:
+    model, x, network = adapted(algorithm, options, layer)
+    randomise(network)
+    model(x).square().sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            direction = torch.randn(parameter.shape) / parameter.numel() ** 0.5
+            values = []
+            for step in (1e-2, -2e-2):
+                parameter.add_(direction, alpha=step)
+                values.append(float(model(x).double().square().sum()))
+            parameter.add_(direction, alpha=1e-2)
+            slope = float((parameter.grad * direction).sum())  # type: ignore[operator]
+            assert (values[0] - values[1]) / 2e-2 == pytest.approx(slope, rel=2e-2, abs=0.05)
+
+
+@contract
+def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> None:
+    model, x, network = adapted(algorithm, options, layer)
+    randomise(network)
+    base = toy(layer)[0](x)
+    for strength in (1.0, 0.35):
+        network.set_strength(strength)
+        trained = model(x)
+        assert (trained - base).abs().max() > 0.01
+        merged, _ = toy(layer)
+        Merger(merged).merge(network.tensors(), strength)
+        assert torch.equal(merged(x), trained)
+
+
+@contract
+def test_strength_0_is_the_base(algorithm: str, options: dict, layer: str) -> None:
+    base, x = toy(layer)
+    model, _, network = adapted(algorithm, options, layer)
+    randomise(network)
+    network.set_strength(0)
+    assert torch.equal(model(x), base(x))
+    merged, _ = toy(layer)
+    Merger(merged).merge(network.tensors(), 0.0)
+    for name, value in merged.state_dict().items():
+        assert value.numpy().tobytes() == base.state_dict()[name].numpy().tobytes()
+
+
+@contract
+def test_through_a_file_and_back(algorithm: str, options: dict, layer: str, tmp_path: Path) -> None:
+    _, _, network = adapted(algorithm, options, layer)
+    randomise(network)
+    (tmp_path / "a.safetensors").write_bytes(files.to_bytes(network.tensors(), {"ss_seed": "7"}))
+    tensors, metadata = files.read(tmp_path / "a.safetensors")
+    assert metadata["ss_seed"] == "7"
+    assert tensors.keys() == network.tensors().keys()
+    for key, value in network.tensors().items():
+        assert key.startswith("lora_unet_down_blocks_0_layer.")
+        np.testing.assert_array_equal(tensors[key].numpy(), value.numpy().astype(np.float16))
+    names = {key.partition(".")[2] for key in tensors}
+    assert files.recognise(names) == (algorithm, ALGORITHMS[algorithm])
+
+
+@contract
+def test_the_count_is_that_of_the_numbers_in_the_file(
+    algorithm: str, options: dict, layer: str
+) -> None:
+    _, _, network = adapted(algorithm, options, layer)
+    stored = {k: v for k, v in network.tensors().items() if not k.endswith(".alpha")}
+    assert network.parameter_count == sum(value.numel() for value in stored.values())
+    assert network.modules_matched == 1
+
+
+@contract
+def test_training_under_autocast(algorithm: str, options: dict, layer: str) -> None:
+    model, x, network = adapted(algorithm, options, layer)
+    randomise(network)
+    exact = model(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = model(x)
+    assert rough.dtype == torch.bfloat16
+    error = (rough.float() - exact).norm() / exact.norm()
+    assert 0 < error < 2**-7  # bfloat16 has 8 bits
+    rough.float().square().mean().backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+        assert torch.isfinite(parameter.grad).all() and parameter.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_option_of_the_constructor_has_a_range(algorithm: str) -> None:
+    parameters = inspect.signature(ALGORITHMS[algorithm]).parameters.values()
+    options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert options.keys() == ALGORITHMS[algorithm].allowed.keys()
+    assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
+    ALGORITHMS[algorithm].check(**options)

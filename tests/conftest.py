@@ -1,0 +1,16 @@
+"""One thread for every test: the machine's cores belong to processes."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network_no_colour() -> None:
+    os.environ["NO_COLOR"] = "1"

@@ -1,0 +1,301 @@
+"""The loop against a naive one, and a resumed training against one that never stopped."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from lycoris_bench.adapters.network import attach
+from lycoris_bench.diffusion import loop
+from lycoris_bench.diffusion.counters import generator
+from lycoris_bench.diffusion.dataset import scan
+from lycoris_bench.diffusion.latents import LatentCache
+from lycoris_bench.diffusion.loop import Diverged, train
+from lycoris_bench.diffusion.state import StateError
+
+
+class Delta(nn.Module):
+    """W' = W + D, the simplest adapter; D starts at 0."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.delta = nn.Parameter(torch.zeros_like(weight))
+
+    def forward(self, weight):
+        return weight + self.delta
+
+
+class Network(nn.Module):
+    """Deltas on every linear layer of the models, or on other kinds of layers."""
+
+    def __init__(self, *models, kinds=(nn.Linear,)):
+        super().__init__()
+        self.deltas = nn.ModuleList()
+        for model in models:
+            for module in [m for m in model.modules() if type(m) in kinds]:
+                delta = Delta(module.weight)
+                parametrize.register_parametrization(module, "weight", delta)
+                self.deltas.append(delta)
+
+
+@pytest.fixture
+def world(backbone, small_tree, training):
+    data = scan(small_tree)
+    return backbone, data, LatentCache.encode(backbone, data, training)
+
+
+def run(world, training, *, network=None, epochs=(1, 2), seed=23, lr=2e-3, **more):
+    """Trains a copy of the world; the states of all steps, and the weights at each checkpoint."""
+    backbone, data, cache = world
+    backbone = copy.deepcopy(backbone)
+    network = network or Network(backbone.unet, backbone.text_encoder)
+    kept, states, losses = {}, [], []
+
+    def on_epoch(epoch, module, record):
+        kept[epoch] = ({k: v.clone() for k, v in module.state_dict().items()}, record)
+
+    train(
+        backbone, network, data, cache, training, seed=seed, epochs=epochs, lr=lr,
+        on_epoch=on_epoch, on_state=states.append,
+        on_step=lambda *values: losses.append(values), **more,
+    )  # fmt: skip
+    return kept, states, losses
+
+
+def same(one, other):
+    return all(torch.equal(one[k], other[k]) for k in one) and one.keys() == other.keys()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_resumed_from_any_state_it_makes_the_same_weights_bit_by_bit(world, training, precision):
+    settings = training.model_copy(update={"precision": precision})
+    torch.manual_seed(1)
+    kept, states, losses = run(world, settings, state_seconds=-1.0, identity="me")
+    assert len(states) == len(losses) == 8 and list(kept) == [1, 2]
+    for done, state in enumerate(states[:-1] if precision == "fp32" else states[3:6], 1):
+        done = done if precision == "fp32" else done + 3
+        torch.manual_seed(done)  # the outer random state must not matter
+        lacking = [epoch for epoch in (1, 2) if done < 4 * epoch]
+        again, _, rest = run(world, settings, epochs=lacking, resume=state, identity="me")
+        for epoch in lacking:
+            assert same(again[epoch][0], kept[epoch][0])
+            assert again[epoch][1].loss == kept[epoch][1].loss
+            assert again[epoch][1].steps == kept[epoch][1].steps == 4 * epoch
+        assert rest == losses[done:]
+
+
+def test_a_state_comes_after_every_epoch_and_after_its_checkpoint(world, training):
+    backbone, data, cache = world
+    events = []
+    network = Network(backbone.unet)
+    train(
+        backbone, network, data, cache, training, seed=1, epochs=[2, 3], lr=1e-3,
+        on_epoch=lambda epoch, *_: events.append(epoch), on_state=lambda _: events.append("state"),
+    )  # fmt: skip
+    assert events == ["state", 2, "state", 3, "state"]
+
+
+def naive(world, training, seed, lr, steps):
+    """The same training written out with torch's plain AdamW and clipping done by hand."""
+    backbone, data, cache = copy.deepcopy(world)
+    network = Network(backbone.unet, backbone.text_encoder)
+    for model in (backbone.unet, backbone.text_encoder):
+        model.requires_grad_(False)
+    parameters = [p.requires_grad_() for p in network.parameters()]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=lr, betas=training.betas, weight_decay=training.weight_decay,
+        fused=False, foreach=False,
+    )  # fmt: skip
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    kept = (1 - betas).cumprod(0)
+    losses, epoch, warmup = [], 1, 2  # half of an epoch of 4 steps
+    batches = loop.epoch_batches(
+        cache.buckets, data.repeats(4), training.batch_size, seed=seed, epoch=epoch
+    )
+    for step in range(steps):
+        batch = batches[step]
+        draw = generator(seed, "step", epoch, step)
+        x = torch.stack([cache.latents[k] for k in batch])
+        noise = torch.randn(x.shape, generator=draw)
+        t = torch.randint(1000, (len(batch),), generator=draw)
+        dropped = torch.rand(len(batch), generator=draw) < training.caption_dropout
+        loss = 0.0
+        for k, example in enumerate(batch):
+            text = "" if dropped[k] else data.examples[example].caption
+            noisy = kept[t[k]].sqrt() * x[k] + (1 - kept[t[k]]).sqrt() * noise[k]
+            hidden = backbone.embed([text], max_tokens=training.max_tokens)
+            out = backbone.unet(noisy[None], t[k], encoder_hidden_states=hidden).sample[0]
+            loss = loss + ((out - noise[k]) ** 2).mean() / len(batch)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        norm = sum((p.grad.double() ** 2).sum() for p in parameters if p.grad is not None) ** 0.5
+        for p in parameters:
+            if p.grad is not None:
+                p.grad *= min(1.0, training.max_grad_norm / (norm.item() + 1e-6))
+        optimizer.param_groups[0]["lr"] = lr * min(1, (step + 1) / warmup)
+        optimizer.step()
+    return losses, network.state_dict()
+
+
+@pytest.mark.parametrize("norm", [1e3, 0.05])
+def test_steps_equal_a_naive_loop(world, training, norm):
+    """Warm-up, clipping (at 0.05 it bites), dropout, masks of long captions, AdamW."""
+    settings = training.model_copy(update={"max_grad_norm": norm, "caption_dropout": 0.4})
+    expected, weights = naive(world, settings, 23, 2e-3, steps=4)
+    kept, _, losses = run(world, settings, epochs=[1])
+    torch.testing.assert_close([loss for _, _, loss in losses], expected, rtol=1e-4, atol=1e-5)
+    for name, weight in kept[1][0].items():
+        torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=3e-5)
+
+
+def test_the_loss_falls_when_one_image_is_learned(backbone, tree, training):
+    data = scan(tree({"toys/a/1.png": ("olis", (32, 32))}))
+    changes = {"images_per_class": 50, "weight_decay": 0.0, "batch_size": 10}
+    settings = training.model_copy(update=changes)
+    cache = LatentCache.encode(backbone, data, settings)
+    network = Network(backbone.unet, kinds=(nn.Linear, nn.Conv2d))
+    losses = {}
+    train(
+        backbone, network, data, cache, settings, seed=1, epochs=[1, 12], lr=1e-2,
+        on_epoch=lambda epoch, _, record: losses.update({epoch: record.loss}),
+    )  # fmt: skip
+    assert losses[12] < 0.5 * losses[1], losses
+
+
+def test_the_record_counts_what_was_done(world, training):
+    kept, _, losses = run(world, training, epochs=[2])
+    record = kept[2][1]
+    backbone = world[0]
+    linear = [
+        m
+        for model in (backbone.unet, backbone.text_encoder)
+        for m in model.modules()
+        if type(m) is nn.Linear
+    ]
+    assert (record.steps, record.images) == (8, 16)
+    assert record.parameters == sum(m.weight.numel() for m in linear)
+    assert record.loss == pytest.approx(sum(loss for _, _, loss in losses[4:]) / 4)
+    assert record.seconds > 0 and record.peak_memory > 2**20
+    assert [(done, total) for done, total, _ in losses] == [(k, 8) for k in range(1, 9)]
+
+
+def test_a_frozen_text_encoder_is_asked_once_a_caption(world, training, monkeypatch):
+    backbone, data, cache = world
+    settings = training.model_copy(update={"caption_dropout": 0.0})
+    asked = []
+    original = type(backbone).condition
+
+    def condition(self, prompts, *more):
+        asked.extend(prompts)
+        return original(self, prompts, *more)
+
+    monkeypatch.setattr(type(backbone), "condition", condition)
+    train(
+        backbone, Network(backbone.unet), data, cache, settings, seed=1, epochs=[3], lr=1e-3,
+        on_epoch=lambda *_: None,
+    )  # fmt: skip
+    assert sorted(asked) == sorted(["", *(e.caption for e in data.examples)])
+
+
+def test_everything_else_is_left_as_it_was(world, training):
+    backbone, data, cache = world
+    network = Network(backbone.unet)
+    backbone.unet.train()
+    backbone.vae.decoder.requires_grad_(True)
+    modules = [backbone.unet, backbone.text_encoder, backbone.vae, network]
+
+    def look():
+        switches = [p.requires_grad for m in modules for p in m.parameters()]
+        return switches, [m.training for module in modules for m in module.modules()]
+
+    network.eval()
+    weights = {
+        name: p.clone() for name, p in backbone.unet.named_parameters() if "delta" not in name
+    }
+    before, random = look(), torch.random.get_rng_state()
+    train(
+        backbone, network, data, cache, training, seed=1, epochs=[1], lr=1e-3,
+        on_epoch=lambda *_: None,
+    )  # fmt: skip
+    assert look() == before and torch.equal(torch.random.get_rng_state(), random)
+    now = dict(backbone.unet.named_parameters())
+    assert all(torch.equal(now[name], weight) for name, weight in weights.items())
+    assert all(p.grad is None for m in modules for p in m.parameters())
+
+
+# ---- faults
+
+
+def test_a_loss_that_is_no_number_is_diverged(world, training, monkeypatch):
+    original = loop.mse_loss
+    steps = []
+
+    def bad(*values):
+        steps.append(1)
+        return original(*values) * (float("nan") if len(steps) == 6 else 1.0)
+
+    monkeypatch.setattr(loop, "mse_loss", bad)
+    with pytest.raises(Diverged, match="the loss is not finite in epoch 2, step 2") as caught:
+        run(world, training)
+    assert (caught.value.epoch, caught.value.step) == (2, 2)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_gradient_that_overflows_is_diverged(world, training, monkeypatch):
+    original = loop.mse_loss
+
+    def steep(*values):
+        loss = original(*values)
+        loss.register_hook(lambda gradient: gradient * float("inf"))
+        return loss
+
+    monkeypatch.setattr(loop, "mse_loss", steep)
+    with pytest.raises(Diverged, match="the gradient is not finite in epoch 1"):
+        run(world, training)
+
+
+def test_states_that_do_not_fit_are_refused(world, training):
+    _, states, _ = run(world, training, epochs=[1], identity="one")
+    with pytest.raises(StateError, match="of other settings"):
+        run(world, training, resume=states[0], identity="two")
+    with pytest.raises(StateError, match="past epoch 1"):
+        run(world, training, resume=states[0], identity="one")
+    for data in (states[0][:-10], states[0][:100], b"", b"<html>" * 50):
+        with pytest.raises(StateError, match="is broken"):
+            run(world, training, resume=data, identity="one")
+
+
+def test_nothing_to_train_is_an_error(world, training):
+    with pytest.raises(ValueError, match="no parameter to train"):
+        run(world, training, network=nn.Module())
+    with pytest.raises(ValueError, match="epochs to keep"):
+        run(world, training, epochs=[])
+
+
+def test_a_missing_bitsandbytes_says_what_to_install(world, training, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "bitsandbytes.optim", None)
+    settings = training.model_copy(update={"optimizer": "adamw8bit"})
+    with pytest.raises(ValueError, match="pip install bitsandbytes"):
+        run(world, settings)
+
+
+def test_the_packages_own_adapters_resume_exactly_too(world, training):
+    def network():
+        return attach(backbone.unet, backbone.text_encoder, "full", "lora", {"dim": 2}, seed=7)
+
+    backbone, data, cache = world
+    kept, states = {}, []
+    for resume in (None, 2):
+        adapters = network()
+        train(
+            backbone, adapters, data, cache, training, seed=1, epochs=[1], lr=1e-3,
+            on_epoch=lambda _, module, record, key=resume: kept.update({key: module.tensors()}),
+            on_state=states.append, state_seconds=-1.0, resume=resume and states[resume],
+        )  # fmt: skip
+        adapters.detach()
+    assert same(kept[None], kept[2])
+    assert any(tensor.abs().sum() > 0 for name, tensor in kept[2].items() if "lora_up" in name)

@@ -1,0 +1,68 @@
+"""The documentation is run: what it shows works as shown."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lycoris_bench
+from lycoris_bench import cli
+
+SOURCE = Path(lycoris_bench.__file__).parent.parent
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_tutorial_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(blocks("tutorial.md", "toml")[0])
+    commands = [line for block in blocks("tutorial.md", "sh") for line in block.splitlines()]
+    assert commands[0] == "lycoris-bench demo"  # minutes long: test_demo.py runs it
+    for line in commands[1:]:
+        program, *arguments = shlex.split(line)
+        assert program == "lycoris-bench"
+        workers = ["--workers", "1"] if arguments[0] in ("train", "generate", "score") else []
+        assert cli.call(cli.app, [*arguments, *workers]) == 0, f"{line}: {capsys.readouterr().err}"
+    assert (tmp_path / "runs/mine/report/index.html").exists()
+    said = capsys.readouterr().out
+    assert "mine is valid: 2 configurations, 4 checkpoints" in said
+    assert said.count("2/2") == 0 and "trained" in said
+    header = (tmp_path / "runs/mine/metrics.csv").read_text().splitlines()[0]
+    for column in ("configuration", "seed", "epoch", "metric", "encoder", "value", "better"):
+        assert column in header.split(",")
+
+
+def test_command_help_in_the_docs_is_the_programs() -> None:
+    written = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert written == command_page(), "docs/commands.md is stale: run python tests/test_docs.py"
+
+
+def command_page() -> str:
+    """docs/commands.md: the help of every command, as the program prints it."""
+    names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
+    parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    for name in names:
+        arguments = [sys.executable, "-m", "lycoris_bench.cli", *([name] if name else []), "-h"]
+        said = subprocess.run(
+            arguments, capture_output=True, text=True, check=True, env=environment, cwd=SOURCE
+        ).stdout
+        lines = [line.rstrip() for line in said.strip().splitlines()]
+        parts.append(
+            f"## lycoris-bench {name}".rstrip() + "\n\n```\n" + "\n".join(lines) + "\n```\n"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (DOCS / "commands.md").write_text(command_page(), encoding="utf-8")

@@ -1,0 +1,121 @@
+"""Imports point down only: the picture in docs/architecture.md, enforced."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import lycoris_bench
+
+ROOT = Path(lycoris_bench.__file__).parent
+LAYERS = [
+    {"cli"},
+    {"session"},
+    {"train", "generate", "score", "analyze", "estimate"},
+    {"sight"},
+    {"features", "plan"},
+    {"miniature"},
+    {"adapters", "diffusion", "encoders", "metrics", "analysis"},
+    {"study"},
+    {"grid", "prompts", "settings", "store"},
+    {"registry", "runtime"},
+    {"vocabulary"},
+]
+DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+FENCES = {
+    "diffusers": {"diffusion/backbone.py", "miniature/"},
+    "catboost": {"analysis/"},
+    "shap": {"analysis/"},
+    "matplotlib": {"analysis/"},
+    "jinja2": {"analysis/"},
+    "pydantic": {"study.py", "settings.py"},
+    "typer": {"cli.py"},
+    "rich": {"session.py"},
+}
+# An encoder of the miniature world runs a network that the world trains: see decision 0001.
+EXCEPTIONS = {("encoders", "miniature")}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names a module imports, function bodies included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules() -> dict[str, Path]:
+    return {
+        str(p.relative_to(ROOT)): p for p in sorted(ROOT.rglob("*.py")) if "share" not in p.parts
+    }
+
+
+def test_imports_point_down_only() -> None:
+    wrong = []
+    for name, path in modules().items():
+        own = Path(name).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for imported in imports(path):
+            parts = imported.split(".")
+            if parts[0] != "lycoris_bench" or len(parts) < 2 or parts[1] == "__version__":
+                continue
+            other = parts[1]
+            allowed = other == own or DEPTH[other] > DEPTH[own] or (own, other) in EXCEPTIONS
+            if not allowed:
+                wrong.append(f"{name} imports {imported}")
+    assert not wrong
+
+
+def test_stages_never_import_each_other() -> None:
+    stages = {"train", "generate", "score", "analyze"}
+    for stage in stages:
+        imported = {i.split(".")[1] for i in imports(ROOT / f"{stage}.py") if i.count(".")}
+        assert not imported & (stages - {stage})
+
+
+def test_fences() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules().items()
+        for imported in imports(path)
+        for library, allowed in FENCES.items()
+        if imported.split(".")[0] == library and not any(name.startswith(a) for a in allowed)
+    ]
+    assert not wrong
+
+
+def test_vocabulary_is_standard_library_only() -> None:
+    allowed = sys.stdlib_module_names
+    assert all(name.split(".")[0] in allowed for name in imports(ROOT / "vocabulary.py"))
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    code = (
+        "import sys, lycoris_bench.cli;"
+        "print([m for m in ('torch', 'pandas', 'numpy', 'diffusers') if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"
+
+
+def test_every_public_thing_has_a_docstring() -> None:
+    bare = []
+    for name, path in modules().items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path.name != "__init__.py" and not ast.get_docstring(tree):
+            bare.append(name)
+        bare += [
+            f"{name}: {node.name}"
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ]
+    assert not bare

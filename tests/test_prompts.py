@@ -1,0 +1,161 @@
+"""Prompt files, sharing of images among prompts, and the rewriting for CLIP."""
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from lycoris_bench import prompts
+from lycoris_bench.prompts import PromptError, Words
+from lycoris_bench.vocabulary import Concept
+
+BUNNY = Words("olis", "toy", "bunny toy")
+TOY = Concept("toys", "bunny")
+
+
+@pytest.mark.parametrize("images", [1, 4, 10, 100])
+@pytest.mark.parametrize("count", [1, 3, 7, 100, 120])
+def test_shares_are_even_and_the_earlier_take_the_rest(images: int, count: int) -> None:
+    dealt = [0] * count  # dealing cards, round by round
+    for k in range(images):
+        dealt[k % count] += 1
+    assert prompts.shares(images, count) == dealt
+    assigned = prompts.assignment(images, count)
+    assert assigned == sorted(assigned)
+    assert [assigned.count(p) for p in range(count)] == dealt
+
+
+def test_no_prompt_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no prompt"):
+        prompts.shares(4, 0)
+
+
+def test_the_nearest_file_wins(tmp_path: Path) -> None:
+    (tmp_path / "toys/bunny").mkdir(parents=True)
+    (tmp_path / "alter.txt").write_text("{} far\n")
+    assert prompts.prompt_set(tmp_path, TOY, "alter", BUNNY, []).prompts == ("olis toy far",)
+    (tmp_path / "toys/bunny/alter.txt").write_text("# why\n\n{} near\n  [trigger] by a tree \n")
+    found = prompts.prompt_set(tmp_path, TOY, "alter", BUNNY, [])
+    assert found.prompts == ("olis toy near", "olis toy by a tree")
+    assert found.texts == ("bunny toy near", "bunny toy by a tree")
+
+
+def test_train_prompts_are_the_captions_and_trigger_the_descriptor(tmp_path: Path) -> None:
+    captions = ["olis toy, beach", "olis toy, night", "olis toy, beach"]
+    found = prompts.prompt_set(tmp_path, TOY, "train", BUNNY, captions)
+    assert found.prompts == ("olis toy, beach", "olis toy, night")
+    assert found.texts == ("bunny toy, beach", "bunny toy, night")
+    assert prompts.prompt_set(tmp_path, TOY, "trigger", BUNNY, captions).prompts == ("olis toy",)
+
+
+def test_styles_have_no_style_prompts(tmp_path: Path) -> None:
+    words = Words("rps", "style", "")
+    assert prompts.prompt_set(tmp_path, Concept("styles", "dots"), "style", words, []) is None
+
+
+@pytest.mark.parametrize("content", [None, "", "# only a remark\n"])
+def test_a_missing_or_empty_prompt_file_is_one_sentence(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "alter.txt").write_text(content)
+    with pytest.raises(PromptError, match=r"alter\.txt.*a? ?prompt.*\{\} for the concept"):
+        prompts.prompt_set(tmp_path, TOY, "alter", BUNNY, [])
+
+
+def test_an_unreadable_prompt_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "alter.txt").write_bytes(b"\xff\xfe{}\xff")
+    with pytest.raises(PromptError, match="cannot be read as UTF-8"):
+        prompts.prompt_set(tmp_path, TOY, "alter", BUNNY, [])
+
+
+def test_the_concept_table_reports_every_mistake_at_once(tmp_path: Path) -> None:
+    (tmp_path / "concepts.toml").write_text(
+        '["toys/bunny"]\ntrigger = "olis"\nclass_word = "toy"\ndescrption = "bunny"\n'
+        '["toys/lobstr"]\ntrigger = "lun"\nclass_word = "toy"\ndescription = "lobster"\n'
+    )
+    with pytest.raises(PromptError) as error:
+        prompts.read_words(tmp_path, [TOY, Concept("toys", "lobster")])
+    assert "did you mean 'description'?" in str(error.value)
+    assert "did you mean 'toys/lobstr'?" in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"= 3"])
+def test_a_missing_or_broken_concept_table(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "concepts.toml").write_bytes(content)
+    with pytest.raises(PromptError, match=r"concepts\.toml (is missing|cannot be read)"):
+        prompts.read_words(tmp_path, [TOY])
+
+
+PUBLISHED = os.environ.get("LYCORIS_BENCH_PUBLISHED")
+
+
+@pytest.mark.skipif(not PUBLISHED, reason="LYCORIS_BENCH_PUBLISHED names no published data")
+def test_rewriting_agrees_with_the_authors() -> None:
+    """Their prompts and the texts they let CLIP read, for every class and sub-class."""
+    root = Path(PUBLISHED or "")
+    descriptors = pairs(root / "token_mapping.csv")
+    plain = pairs(root / "token_mapping_eval.csv")
+    compared = 0
+    for source in sorted((root / "prompts/eval_prompts").rglob("style_prompts.txt")):
+        parts = source.relative_to(root / "prompts/eval_prompts").parts
+        words = authors_words(parts, descriptors, plain)
+        if words is None:
+            continue
+        for kind in ("style_prompts", "triggeronly", "out_dist_prompts", "in_dist_prompts"):
+            written = source.with_name(f"{kind}.txt").read_text().split("\n")
+            expected = source.with_name(f"{kind}.txt-eval").read_text().split("\n")
+            ours = {bare(words.plain(line)) for line in written if line.strip()}
+            whole = [mended(line) for line in expected]
+            theirs = {bare(line) for line in whole if line.strip()}
+            compared += len(ours)
+            # A class with more captions than images has texts for a hundred of them.
+            same = theirs <= ours if kind == "in_dist_prompts" else theirs == ours
+            assert same, f"{source.parent.name} {kind}: {sorted(theirs ^ ours)[:4]}"
+    assert compared > 500
+
+
+def pairs(path: Path) -> dict[str, str]:
+    rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+def mended(line: str) -> str:
+    """Theirs replaced triggers inside words too: "adl" in ladle, "wai" in waist, ..."""
+    mended = {
+        "lcastlee": "ladle",
+        "drecastleocks": "dreadlocks",
+        "stert": "blunt",
+        "tortoisest": "waist",
+    }
+    for theirs, word in mended.items():
+        line = line.replace(theirs, word)
+    return line
+
+
+def authors_words(
+    parts: tuple[str, ...], descriptors: dict[str, str], plain: dict[str, str]
+) -> Words | None:
+    """A concept of theirs in our terms: trigger, class word, and what stands for it."""
+    descriptor = descriptors.get(parts[1])
+    if descriptor is None:
+        return None
+    trigger, class_word = descriptor.split(" ", 1)
+    if trigger not in plain and f"{trigger} {class_word}" not in plain:
+        return None
+    stands_for = plain.get(trigger, "")
+    if f"{trigger} {class_word}" in plain:  # a style loses its class word too
+        return Words(trigger, class_word, "")
+    subclass = parts[2] if len(parts) == 4 and parts[2] != "none" else ""
+    description = f"{stands_for} {class_word}".strip()
+    if subclass and subclass not in plain:  # "realistic" stays, an outfit's invented word goes
+        description += f", {subclass}"
+    return Words(trigger, class_word, description, subclass)
+
+
+def bare(text: str) -> str:
+    """Without spacing and trailing commas, in which the two differ by intent."""
+    return re.sub(r"[\s,]+", " ", text).strip()

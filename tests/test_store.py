@@ -1,0 +1,162 @@
+"""A run on disk: whole writes, names that cannot leave it, one process at a time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lycoris_bench.store import Store, StoreError, safe
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, Checkpoint, Concept, Configuration, ImageSet
+
+LORA = Checkpoint(Configuration("lora", "lora"), 23, 10)
+HOSTILE = [
+    "..",
+    ".",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "a/b",
+    "a\\b",
+    "con:1",
+    "x\x00y",
+    ".hidden",
+]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "hat, pixel art", "naïve ☃", "日本語"])
+def test_names_never_leave_the_run(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path / "run")
+    concept = Concept(name, name, name)
+    checkpoint = Checkpoint(Configuration(name, "lora"), 23, 10)
+    for path in (
+        store.image(ImageSet(checkpoint, concept, "train"), 3),
+        store.checkpoint(checkpoint),
+        store.metrics(store.branch(checkpoint)),
+        store.features(store.branch(checkpoint), name),
+    ):
+        assert store.root in Path(os.path.normpath(path)).parents
+        assert path == Path(os.path.normpath(path))
+
+
+def test_names_stay_apart() -> None:
+    names = [*HOSTILE, "a%2Fb", "%2E.", "hidden"]
+    assert len({safe(name) for name in names}) == len(names)
+
+
+def test_paths_are_those_of_the_design(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    concept = Concept("toys", "bunny", "pink robe")
+    shown = store.image(ImageSet(LORA, concept, "alter"), 7).relative_to(tmp_path)
+    assert str(shown) == "images/lora/seed-23/epoch-010/toys/bunny/pink robe/alter/00007.png"
+    base = store.image(ImageSet(BASE_CHECKPOINT, Concept("toys", "bunny"), "style"), 0)
+    assert str(base.relative_to(tmp_path)) == "images/base/toys/bunny/style/00000.png"
+    weights = store.checkpoint(LORA).relative_to(tmp_path)
+    assert str(weights) == "checkpoints/lora/seed-23/epoch-010.safetensors"
+    assert store.metrics(store.branch(LORA)) == tmp_path / "metrics/lora/seed-23/epoch-010.parquet"
+
+
+def test_an_image_carries_its_parameters(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    pixels = np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3)
+    path = tmp_path / "images/a.png"
+    store.put_image(path, pixels, {"uid": "abc", "prompt": '日本 "quoted"', "seed": 1})
+    assert store.image_uid(path) == "abc"
+    with Image.open(path) as image:
+        assert (np.asarray(image) == pixels).all()
+        assert json.loads(image.info["lycoris-bench"])["prompt"] == '日本 "quoted"'
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"nonsense"])
+def test_a_broken_image_is_no_image(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    assert Store(tmp_path).image_uid(tmp_path / "a.png") is None
+    assert Store(tmp_path).image_uid(tmp_path / "none.png") is None
+
+
+def test_a_frame_keeps_its_uid_and_absent_stays_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    frame = pd.DataFrame({"seed": pd.array([1, None], dtype="Int64"), "value": [0.0, 2.5]})
+    store.put_frame(tmp_path / "m.parquet", frame, "abc")
+    read = store.frame(tmp_path / "m.parquet")
+    assert read is not None and read[1] == "abc"
+    pd.testing.assert_frame_equal(read[0], frame)
+    (tmp_path / "m.parquet").write_bytes(b"PAR1 cut off")
+    assert store.frame(tmp_path / "m.parquet") is None
+
+
+def test_a_truncated_checkpoint_counts_as_missing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_checkpoint(LORA, b"x" * 100, {"uid": "u", "status": "done"})
+    card = store.card(LORA)
+    assert card is not None and card["uid"] == "u"
+    store.checkpoint(LORA).write_bytes(b"x" * 50)
+    assert store.card(LORA) is None
+    store.put_checkpoint(LORA, None, {"uid": "u", "status": "diverged", "reason": "loss is nan"})
+    assert store.card(LORA) == {"uid": "u", "status": "diverged", "reason": "loss is nan"}
+
+
+def test_a_full_disk_is_a_sentence_and_the_old_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    path = store.write(tmp_path / "images/a", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="no space left on the disk.*run the same command again"):
+        store.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in path.parent.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a real full device")
+def test_a_device_that_is_really_full(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space"), Path("/dev/full").open("wb", 0) as handle:
+        handle.write(b"x")  # what the test above imitates
+
+
+def test_half_written_files_are_swept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    leftover = tmp_path / "images/base/00000.png.123.part"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    with store.lock():
+        assert not leftover.exists()
+
+
+def test_a_second_process_is_refused_with_its_number(tmp_path: Path) -> None:
+    code = (
+        "import sys; from lycoris_bench.store import Store, StoreError\n"
+        f"try:\n  with Store({str(tmp_path)!r}).lock(): print('in')\n"
+        "except StoreError as error: print(error)"
+    )
+    run = [sys.executable, "-c", code]
+    with Store(tmp_path).lock():
+        said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert f"is in use by process {os.getpid()}" in said
+    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "in"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="cannot be written"), Store(tmp_path / "file/run").lock():
+        pass
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path).write(tmp_path / "file/run/x", b"")
+
+
+def test_a_run_of_another_study_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.belongs_to("mine")  # an empty folder is anyone's
+    store.describe('name = "other"\n', {})
+    store.belongs_to("other")
+    with pytest.raises(StoreError, match="belongs to the study 'other', not to 'mine'"):
+        store.belongs_to("mine")
