@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 DEMO = "package:configs/demo.toml"
 NONE: list[str] = []
+INTERRUPTED = 130
 STAGES = ("train", "generate", "score", "analyze")
 
 StudyFile = Annotated[
@@ -182,15 +183,14 @@ def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
-        return result if isinstance(result, int) else 0
-    except typer.Exit as done:
-        return done.exit_code
     except KeyboardInterrupt:
-        again = " ".join(["lycoris-bench", *arguments])
-        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
-        return 130
+        result = INTERRUPTED
     except Exception as error:
         return _explain(error, "--debug" in arguments)
+    if result == INTERRUPTED:  # as the CLI library says it
+        again = " ".join(["lycoris-bench", *arguments])
+        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
+    return result if isinstance(result, int) else 0
 
 
 def _explain(error: Exception, debug: bool) -> int:

@@ -99,7 +99,6 @@ def _cell(plan: Plan, sight: Sight, metric: Any, concept: Concept, kind: str) ->
     """One number with all that it depends on, its value or values per image, their names."""
     value = sight.value(metric, concept, kind)
     items = sight.generated(concept, kind)
-    held_against = sight.reference(concept) if "reference" in metric.inputs else []
     checkpoint = sight.checkpoint
     row = MetricRow(
         study=plan.study.name,
@@ -118,8 +117,10 @@ def _cell(plan: Plan, sight: Sight, metric: Any, concept: Concept, kind: str) ->
         value=float(np.mean(value)),
         better=metric.better,
         n=len(items),
-        fingerprint=uid(metric.__name__, metric.version, sight.record.hash,
-                        [content for content, _ in held_against], len(items)),
+        fingerprint=uid(
+            metric.__name__, metric.version, sight.record.hash, len(items),
+            sight.held_against(metric, concept, kind),
+        ),
     )  # fmt: skip
     return row, value, [path.name for _, path in items]
 

@@ -108,6 +108,19 @@ class Sight:
         halved = self.checkpoint is None and not self.plan.heldout
         return _files(self.plan.data.of(concept)[:: 2 if halved else 1])
 
+    def held_against(self, metric: Any, concept: Concept, kind: str) -> list[Any]:
+        """Identity of what the generated images are held against: only numbers that agree in
+        it may be ranked together."""
+        identity: list[Any] = []
+        for name in metric.inputs:
+            if name in ("reference", "base"):
+                identity.append([content for content, _ in self.items(name, concept, kind)])
+            elif name == "text":
+                identity.append([job.text for job in self.jobs[concept, kind]])
+            elif name == "groups":
+                identity.append(self.groups(concept, kind).tolist())
+        return identity
+
     def groups(self, concept: Concept, kind: str) -> Array:
         per_prompt = prompts.TYPES[kind].per_prompt
         return np.array([job.group if per_prompt else 0 for job in self.jobs[concept, kind]])

@@ -27,10 +27,10 @@ TABLE: dict[str, Any] = {
     "concepts": ["toys/bunny", "toys/lobster"],
     "epochs": [1, 2],
     "training": {
-        "resolution": 64, "bucket_step": 8, "bucket_min": 40, "bucket_max": 96, "batch_size": 4,
+        "resolution": 32, "bucket_step": 8, "bucket_min": 24, "bucket_max": 48, "batch_size": 4,
         "images_per_class": 2, "warmup_epochs": 1, "max_tokens": 60,
     },
-    "sampling": {"images": 2, "steps": 2, "guidance": 4.0, "width": 64, "height": 64},
+    "sampling": {"images": 2, "steps": 2, "guidance": 4.0, "width": 32, "height": 32},
     "scoring": {"encoders": ["miniature-image", "miniature-image-text", "miniature-gram"]},
     "algorithms": {"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}, "lokr": {"lr": 2e-3, "factor": 4}},
 }  # fmt: skip

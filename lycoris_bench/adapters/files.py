@@ -1,6 +1,7 @@
 """Adapter files as the ecosystem writes and reads them: safetensors with `ss_*` metadata."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,10 +54,9 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
     about = {**metadata, "sshs_model_hash": f"0x{digest.hexdigest()}"}
     content = save(halves)  # would write metadata in an order that differs from call to call
     header, start = _header(content)
-    text = json.dumps(
-        {"__metadata__": dict(sorted(about.items())), **header}, separators=(",", ":")
-    )
-    padded = text.encode() + b" " * (-len(text) % 8)
+    header = {"__metadata__": dict(sorted(about.items())), **header}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % 8)
     return len(padded).to_bytes(8, "little") + padded + content[start:]
 
 
@@ -117,14 +117,18 @@ def metadata(
     lr_scheduler: str = "",
     tags: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, str]:
-    """What trainers of the ecosystem write: `ss_*` strings. What is not given is left out."""
-    extras = {key: str(value) for key, value in options.items() if key not in ("dim", "alpha")}
-    arguments = {"algo": algorithm, "preset": preset, **extras}
+    """What trainers of the ecosystem write: `ss_*` strings. What is not given is left out, but
+    for the algorithm's options, whose defaults are written as well."""
+    parameters = inspect.signature(registry.get("adapters", algorithm)).parameters.values()
+    chosen = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(options)
+    dim, alpha = chosen.pop("dim", None), chosen.pop("alpha", None)
+    # a switch that is off is left out: there are readers that take the text "False" for true
+    extras = {k: str(v) for k, v in chosen.items() if v is not None and v is not False}
     values = {
         "network_module": "lycoris.kohya",
-        "network_dim": options.get("dim"),
-        "network_alpha": options.get("alpha"),
-        "network_args": json.dumps(arguments),
+        "network_dim": dim,
+        "network_alpha": alpha,
+        "network_args": json.dumps({"algo": algorithm, "preset": preset, **extras}),
         "base_model_version": base_model_version,
         "v2": False,
         "sd_model_name": base_model,

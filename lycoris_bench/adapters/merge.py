@@ -1,5 +1,6 @@
 """Merging: an adapter file into a model's weights, in place and always from the base."""
 
+import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -44,33 +45,40 @@ class Merger:
     def merge(self, tensors: Mapping[str, Tensor], strength: float = 1.0) -> MergeReport:
         """The model becomes base + strength · adapter, whatever was merged before.
 
-        Raises `AdapterMismatch`, with the base restored, where no layer matches or one has
-        another shape; warns, naming them, where only some match."""
-        file = by_layer(tensors)
-        plan = self._plan(file)
-        stale, self._changed = self._changed, set()
-        norms: dict[str, list[Tensor]] = defaultdict(list)
-        for name, (target, _, kind) in plan.items():
-            try:
-                norms[target.block] += self._write(target, kind, file[name], strength)
-            except (ValueError, KeyError, RuntimeError) as error:
-                self._changed |= stale
-                self.restore()
-                raise AdapterMismatch(
-                    f"the adapter was made for another model or is damaged: {name}: {error}"
-                ) from None
-        self._put_back(stale - self._changed)
-        return MergeReport(
-            matched=len(plan),
-            unmatched=tuple(name for name in file if name not in plan),
-            algorithms=tuple(sorted({algorithm for _, algorithm, _ in plan.values()})),
-            change={block: _relative(pairs) for block, pairs in norms.items()},
-        )
+        Raises `AdapterMismatch` where no layer matches, one has another shape or a number is not
+        finite; warns, naming them, where only some match. After any error the model is the base."""
+        try:
+            return self._merge(by_layer(tensors), strength)
+        except Exception:
+            self.restore()
+            raise
 
     def restore(self) -> None:
         """The base, bit by bit."""
         self._put_back(self._changed)
         self._changed = set()
+
+    def _merge(self, file: Mapping[str, dict[str, Tensor]], strength: float) -> MergeReport:
+        plan = self._plan(file)
+        stale = set(self._changed)
+        norms: dict[str, list[Tensor]] = defaultdict(list)
+        for name, (target, _, kind) in plan.items():
+            try:
+                written, sizes = self._write(target, kind, file[name], strength)
+            except (ValueError, KeyError, RuntimeError) as error:
+                raise AdapterMismatch(
+                    f"the adapter was made for another model or is damaged: {name}: {error}"
+                ) from None
+            stale -= written
+            norms[target.block] += sizes
+        self._put_back(stale)
+        self._changed -= stale
+        return MergeReport(
+            matched=len(plan),
+            unmatched=tuple(name for name in file if name not in plan),
+            algorithms=tuple(sorted({algorithm for _, algorithm, _ in plan.values()})),
+            change={block: _relative(block, sizes) for block, sizes in norms.items()},
+        )
 
     @torch.no_grad()
     def _put_back(self, parameters: set[Tensor]) -> None:
@@ -93,7 +101,7 @@ class Merger:
             warnings.warn(
                 f"the adapter is applied in part: {len(left_out)} of its {len(file)} layers are "
                 f"not in the model or of an unknown kind: {_some(left_out)}",
-                stacklevel=3,
+                stacklevel=4,
             )
         twice = Counter(target.name for target, _, _ in plan.values()) - Counter(self._names)
         if twice:
@@ -110,8 +118,8 @@ class Merger:
     @torch.no_grad()
     def _write(
         self, target: Target, kind: type[Adapter], found: dict[str, Tensor], strength: float
-    ) -> list[Tensor]:
-        """Merges one layer; returns (|strength · Δ|, |base|) of each tensor it changed."""
+    ) -> tuple[set[Tensor], list[Tensor]]:
+        """Merges one layer; returns what it changed, and (|strength · Δ|, |base|) of each."""
         weight, bias = target.module.weight, target.module.bias
         assert isinstance(weight, Tensor)
         found = {key: value.to(weight.device, torch.float32) for key, value in found.items()}
@@ -127,7 +135,7 @@ class Merger:
             self._changed.add(parameter)
             parameter.copy_(add(base, change, strength))
             norms.append(torch.stack([abs(strength) * _norm(change), size]))
-        return norms
+        return {parameter for parameter, _ in changes}, norms
 
 
 def _some(names: Collection[str]) -> str:
@@ -140,7 +148,9 @@ def _norm(values: Tensor) -> Tensor:
     return torch.linalg.vector_norm(values, dtype=torch.float32)
 
 
-def _relative(norms: list[Tensor]) -> float:
+def _relative(block: str, norms: list[Tensor]) -> float:
     """|Δ| / |W| of a block, from those of its tensors."""
     change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+    if not math.isfinite(change):
+        raise AdapterMismatch(f"the adapter is damaged: its change of {block} is not finite")
     return change / base if base else float("inf" if change else 0)

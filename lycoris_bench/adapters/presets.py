@@ -76,7 +76,7 @@ def layers(unet: nn.Module, text_encoder: nn.Module | None) -> list[Target]:
         _target(prefix, path, module)
         for model, prefix in models
         for path, module in model.named_modules()
-        if isinstance(module, LINEAR + NORM)
+        if isinstance(module, LINEAR) or _is_norm(module)
     ]
 
 
@@ -107,7 +107,12 @@ def _selected(
 def _wanted(module: nn.Module, preset: Preset) -> bool:
     if isinstance(module, nn.Conv2d):
         return preset.convolutions or module.kernel_size == (1, 1)
-    return isinstance(module, nn.Linear) or (preset.norms and isinstance(module, NORM))
+    return isinstance(module, nn.Linear) or (preset.norms and _is_norm(module))
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is a norm with a weight and a bias of its own."""
+    return isinstance(module, NORM) and None not in (module.weight, module.bias)
 
 
 def _target(prefix: str, path: str, module: nn.Module) -> Target:

@@ -25,7 +25,7 @@ class Conditioning(NamedTuple):
     mask: Tensor | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Backbone:
     """U-Net, text encoder, VAE, tokenizer and the noise schedule, on one device and frozen."""
 
@@ -59,6 +59,9 @@ class Backbone:
                     )
                 )
                 tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+                # Where its file names no length, it says 10^30.
+                positions = text_encoder.config.max_position_embeddings
+                tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
                 scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
         except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
             reason = " ".join(str(error).split())[:300]

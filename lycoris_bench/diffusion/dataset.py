@@ -78,6 +78,16 @@ def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
     if not folder.is_dir():
         raise DataError(f"dataset {folder}", ["there is no such folder"])
     problems: list[str] = []
+    try:
+        examples = _walk(folder, captions, problems)
+    except OSError as error:
+        problems.append(f"{error.filename} cannot be read ({error.strerror})")
+    if problems:
+        raise DataError(f"dataset {folder}", problems)
+    return Dataset(tuple(examples))
+
+
+def _walk(folder: Path, captions: bool, problems: list[str]) -> list[Example]:
     examples: list[Example] = []
     for category in _folders(folder):
         _no_images(category, folder, "an image must lie in a class's folder", problems)
@@ -92,9 +102,7 @@ def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
     _no_images(folder, folder, "an image must lie in category/class", problems)
     if not examples and not problems:
         problems.append("it is empty; images are expected in category/class[/sub-class]")
-    if problems:
-        raise DataError(f"dataset {folder}", problems)
-    return Dataset(tuple(examples))
+    return examples
 
 
 def _concepts(

@@ -23,10 +23,10 @@ from lycoris_bench.miniature.networks import (
 from lycoris_bench.miniature.oracle import ATTRIBUTES, Oracle, labels
 from lycoris_bench.miniature.world import Scene
 
-ORACLE = Schedule(steps=3000, rate=3e-3, seed=21, ema=0.99)
-IMAGE_TEXT = Schedule(steps=4000, rate=2e-3, seed=22, ema=0.99)
-IMAGE = Schedule(steps=3000, rate=2e-3, seed=23, ema=0.99)
-GRAM = Schedule(steps=2000, rate=2e-3, seed=24, ema=0.99)
+ORACLE = Schedule(steps=2500, rate=3e-3, seed=21, ema=0.99)
+IMAGE_TEXT = Schedule(steps=2000, rate=2e-3, seed=22, ema=0.99)
+IMAGE = Schedule(steps=1800, rate=2e-3, seed=23, ema=0.99)
+GRAM = Schedule(steps=1200, rate=2e-3, seed=24, ema=0.99)
 BATCH = 64
 IDENTITIES, VIEWS = 1500, 6
 

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from lycoris_bench.miniature.fitting import Schedule, fit, generators
+from lycoris_bench.miniature.fitting import Schedule, fit, generators, rank_and_size
 from lycoris_bench.miniature.networks import END_TOKEN
 from lycoris_bench.miniature.pipeline import (
     assemble,
@@ -26,7 +26,7 @@ from lycoris_bench.miniature.pretrain_encoders import caption_ids
 from lycoris_bench.miniature.pretrain_vae import to_pixels
 from lycoris_bench.miniature.world import Scene
 
-SCHEDULE = Schedule(steps=16000, rate=2e-3, seed=31, ema=0.9995, warm_up=0.06, save_every=1000)
+SCHEDULE = Schedule(steps=12000, rate=2e-3, seed=31, ema=0.9995, warm_up=0.05, save_every=500)
 BATCH, CAPTION_SETS, CAPTION_DROPOUT, MIN_SNR = 32, 6, 0.1, 5.0
 
 
@@ -58,40 +58,34 @@ def train_unet(
     scenes: list[Scene],
     pictures: np.ndarray,
     schedule: Schedule = SCHEDULE,
-    fast: bool = True,
 ) -> None:
     """Train and write the base folder at every save, from the moving average of the weights."""
     latents = latents_of(vae, pictures, work)
     ids = torch.stack([caption_ids(tokenizer, scenes, 70 + k) for k in range(CAPTION_SETS)])
     nothing = torch.full_like(ids[0, :1], END_TOKEN)
     nothing[0, 0] = ids[0, 0, 0]
+    batch = BATCH // rank_and_size()[1]
     alpha_bar = new_scheduler().alphas_cumprod
     model = nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder()})
     model["unet"].to(memory_format=torch.channels_last)
 
-    def run(noisy: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        return model["unet"](noisy, t, model["text_encoder"](tokens)[0]).sample
-
-    graph = torch.compile(run) if fast else run
-
     def loss_of(step: int) -> torch.Tensor:
         rng, generator = generators(schedule.seed, step)
-        index = rng.integers(0, len(latents), BATCH)
+        index = rng.integers(0, len(latents), batch)
         tokens = ids[
-            torch.from_numpy(rng.integers(0, CAPTION_SETS, BATCH)), torch.from_numpy(index)
+            torch.from_numpy(rng.integers(0, CAPTION_SETS, batch)), torch.from_numpy(index)
         ]
-        dropped = torch.from_numpy(rng.random(BATCH) < CAPTION_DROPOUT)
+        dropped = torch.from_numpy(rng.random(batch) < CAPTION_DROPOUT)
         tokens = torch.where(dropped[:, None], nothing, tokens)
         x = latents[index].float()
         noise = torch.randn(x.shape, generator=generator)
-        t = torch.from_numpy(rng.integers(0, len(alpha_bar), BATCH))
+        t = torch.from_numpy(rng.integers(0, len(alpha_bar), batch))
         a = alpha_bar[t].view(-1, 1, 1, 1)
         noisy = (a.sqrt() * x + (1 - a).sqrt() * noise).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-            guess = graph(noisy, t, tokens)
-        return (snr_weight(alpha_bar[t]) * (guess.float() - noise) ** 2).mean()
+        guess = model["unet"](noisy, t, model["text_encoder"](tokens)[0]).sample
+        return (snr_weight(alpha_bar[t]) * (guess - noise) ** 2).mean()
 
     def on_save(ema: nn.ModuleDict, step: int) -> None:
         write_base(assemble(vae, ema["text_encoder"], tokenizer, ema["unet"]))

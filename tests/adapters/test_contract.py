@@ -107,6 +107,8 @@ def test_strength_0_is_the_base(algorithm: str, options: dict, layer: str) -> No
     network.set_strength(0)
     assert torch.equal(model(x), base(x))
     merged, _ = toy(layer)
+    for model in (base, merged):
+        model.layer.weight.data[0] = -0.0  # adding 0 would turn its sign
     Merger(merged).merge(network.tensors(), 0.0)
     for name, value in merged.state_dict().items():
         assert value.numpy().tobytes() == base.state_dict()[name].numpy().tobytes()
@@ -142,8 +144,11 @@ def test_training_under_autocast(algorithm: str, options: dict, layer: str) -> N
     model, x, network = adapted(algorithm, options, layer)
     randomise(network)
     exact = model(x)
+    (adapter,) = network.adapters.values()
+    weight = adapter(model.layer.weight)[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = model(x)
+        assert torch.equal(adapter(model.layer.weight)[0], weight)  # in fp32 all the same
     assert rough.dtype == torch.bfloat16
     error = (rough.float() - exact).norm() / exact.norm()
     assert 0 < error < 2**-7  # bfloat16 has 8 bits

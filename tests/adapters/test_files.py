@@ -87,6 +87,15 @@ def test_pickles_are_never_opened(tmp_path: Path, name: str, old: bool) -> None:
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("start", [b"\x80\x02", b"PK"])
+def test_a_header_as_long_as_a_pickle_begins(path: Path, start: bytes) -> None:
+    """640 or 19 280 bytes of header: the file's first two bytes are those of a pickle or zip."""
+    missing = int.from_bytes(start, "little") - int.from_bytes(path.read_bytes()[:8], "little")
+    path.write_bytes(to_bytes(TENSORS, {"ss_output_name": "naïve" + "x" * missing}))
+    assert path.read_bytes()[:2] == start
+    assert read(path)[0].keys() == TENSORS.keys()
+
+
 @pytest.mark.parametrize("arrays", [
     {}, {"model.diffusion_model.input_blocks.0.0.weight": np.zeros(3)}, {"conv.bias": np.zeros(3)},
 ])  # fmt: skip
@@ -108,18 +117,18 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_metadata_as_trainers_write_it() -> None:
     about = metadata(
-        algorithm="lokr", preset="attn-mlp", options={"factor": 8, "dim": 10000, "alpha": 1},
+        algorithm="lokr", preset="attn-mlp", options={"conv_dim": 0, "alpha": 2},
         name="study-lokr", lr=5e-4, seed=23, epoch=10, steps=0, resolution=(512, 512),
         tags={"1_cat": {"sitting": 3}},
     )  # fmt: skip
     assert json.loads(about.pop("ss_network_args")) == {
-        "algo": "lokr", "preset": "attn-mlp", "factor": "8",
+        "algo": "lokr", "preset": "attn-mlp", "factor": "8", "conv_dim": "0",
     }  # fmt: skip
     assert json.loads(about.pop("ss_tag_frequency")) == {"1_cat": {"sitting": 3}}
     assert about == {
         "ss_network_module": "lycoris.kohya",
         "ss_network_dim": "10000",
-        "ss_network_alpha": "1",
+        "ss_network_alpha": "2",
         "ss_base_model_version": "sd_v1",
         "ss_v2": "False",
         "ss_output_name": "study-lokr",

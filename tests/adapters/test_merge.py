@@ -147,10 +147,12 @@ def test_no_match_is_an_error_that_shows_both_sides() -> None:
     model, _ = toy("linear")
     base = weights(model)
     stranger = {f"lora_unet_input_blocks_{key}": v for key, v in lora().items()}
+    merger = Merger(model)
     for tensors in (stranger, {}):
+        merger.merge(lora())
         with pytest.raises(AdapterMismatch, match=f"matches no layer.*the model has {LAYER}"):
-            Merger(model).merge(tensors)
-    assert weights(model) == base
+            merger.merge(tensors)
+        assert weights(model) == base
 
 
 def test_a_partial_match_names_what_was_left_out() -> None:
@@ -180,6 +182,16 @@ def test_another_shape_is_an_error_and_restores_the_base(changes: dict[str, Tens
     merger.merge(lora())
     with pytest.raises(AdapterMismatch, match=f"another model or is damaged: {LAYER}"):
         merger.merge(lora(**{f"{LAYER}.{name}": value for name, value in changes.items()}))
+    assert weights(model) == base
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_never_reach_the_model(value: float) -> None:
+    model, _ = toy("linear")
+    base, tensors = weights(model), lora()
+    tensors[f"{LAYER}.lora_up.weight"][3, 1] = value
+    with pytest.raises(AdapterMismatch, match=r"its change of unet\.down_blocks\.0 is not finite"):
+        Merger(model).merge(tensors)
     assert weights(model) == base
 
 

@@ -118,6 +118,20 @@ def test_a_missing_and_an_empty_folder(tmp_path):
         scan(tmp_path)
 
 
+def test_a_folder_that_may_not_be_read(tree, monkeypatch):
+    folder = tree({"toys/a/1.png": ("x", (2, 2)), "toys/b/1.png": ("y", (2, 2))})
+    original = type(folder).iterdir
+
+    def iterdir(self):
+        if self.name == "b":
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(type(folder), "iterdir", iterdir)
+    with pytest.raises(DataError, match=r"toys/b cannot be read \(Permission denied\)"):
+        scan(folder)
+
+
 def test_held_out_images_need_no_captions(tree):
     folder = tree({"toys/a/1.png": ("x", (2, 2))})
     (folder / "toys/a/1.txt").unlink()

@@ -1,0 +1,82 @@
+"""Means and standard errors against tables added up by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+from .conftest import Rows, row
+
+from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
+from lycoris_bench.analysis.columns import OVERALL
+from lycoris_bench.analysis.ranks import positions
+
+
+@pytest.fixture
+def scores(table: Rows) -> pd.DataFrame:
+    """Two seeds; `hero` has two sub-classes, `bunny` and `panda` none."""
+    cells = {
+        (23, "people", "hero", "hat"): 0.2,
+        (23, "people", "hero", "coat"): 0.4,
+        (24, "people", "hero", "hat"): 0.5,
+        (24, "people", "hero", "coat"): 0.7,
+        (23, "toys", "bunny", ""): 0.1,
+        (23, "toys", "panda", ""): 0.9,
+        (24, "toys", "bunny", ""): 0.3,
+        (24, "toys", "panda", ""): 0.7,
+    }
+    rows = [
+        row(10 * score, seed=seed, category=category, class_name=name, subclass=sub)
+        for (seed, category, name, sub), score in cells.items()
+    ]
+    return table(rows).assign(score=list(cells.values()))
+
+
+def of(frame: pd.DataFrame, **where: object) -> pd.Series:
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_subclasses_then_classes_for_each_checkpoint(scores: pd.DataFrame) -> None:
+    made = by_checkpoint(scores)
+    hero = of(made, seed=23, category="people")
+    assert (hero["score"], hero["value"], hero["n"]) == (pytest.approx(0.3), pytest.approx(3), 1)
+    assert math.isnan(hero["score_stderr"])
+    toys = of(made, seed=24, category="toys")
+    # sd of (0.3, 0.7) with n - 1 is 0.2 sqrt 2; over sqrt 2 that is 0.2
+    assert (toys["score"], toys["score_stderr"], toys["n"]) == (0.5, pytest.approx(0.2), 2)
+    assert of(made, seed=23, category=OVERALL)["score"] == pytest.approx((0.3 + 0.1 + 0.9) / 3)
+
+
+def test_seeds_are_averaged_and_stderr_runs_over_seeds_and_classes(scores: pd.DataFrame) -> None:
+    made = by_configuration(scores)
+    toys = of(made, category="toys")
+    cells = [0.1, 0.9, 0.3, 0.7]
+    spread = math.sqrt(sum((c - 0.5) ** 2 for c in cells) / 3) / math.sqrt(4)
+    assert (toys["score"], toys["n"]) == (pytest.approx(0.5), 4)
+    assert toys["score_stderr"] == pytest.approx(spread)
+    assert toys["value_stderr"] == pytest.approx(10 * spread)
+    people = of(made, category="people")  # 0.3 and 0.6, not four sub-classes
+    assert (people["score"], people["n"]) == (pytest.approx(0.45), 2)
+    assert people["score_stderr"] == pytest.approx(0.15)
+    assert of(made, category=OVERALL)["n"] == 6
+
+
+def test_epochs_and_prompt_types_stay_apart(scores: pd.DataFrame) -> None:
+    later = scores.assign(epoch=50, score=1.0)
+    made = by_configuration(pd.concat([scores, later, scores.assign(prompt_type="alter")]))
+    assert of(made, category="toys", epoch=50)["score"] == 1
+    assert len(made) == 3 * 3
+
+
+def test_a_missing_class_is_left_out(scores: pd.DataFrame) -> None:
+    made = by_configuration(scores[scores["class"] != "panda"])
+    assert of(made, category="toys")["score"] == pytest.approx((0.1 + 0.3) / 2)
+
+
+def test_references_are_aggregated_like_checkpoints(table: Rows) -> None:
+    rows = [row(v, f"c{v}", class_name=c) for v in (1.0, 2.0) for c in ("bunny", "panda")]
+    base = [row(0.0, "base"), row(1.5, "base", class_name="panda")]
+    made = of(references(positions(table([*rows, *base]))), category="toys")
+    assert (made["value"], made["position"]) == (0.75, (0 + 0.5) / 2)

@@ -1,0 +1,153 @@
+"""SHAP values against the model's predictions and the shap package; what is refused, and why."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lycoris_bench.analysis import importance
+from lycoris_bench.analysis.aggregation import by_checkpoint
+from lycoris_bench.analysis.columns import CHECKPOINT
+from lycoris_bench.analysis.ranks import rank_scores
+
+
+@pytest.fixture(scope="module")
+def checkpoints(study: pd.DataFrame) -> pd.DataFrame:
+    rows = by_checkpoint(rank_scores(study))
+    view = (rows["metric"] == "image_similarity") & (rows["prompt_type"] == "trigger")
+    return rows[view & (rows["category"] == "toys") & (rows["encoder"] == "eye")]
+
+
+@pytest.fixture(scope="module")
+def explained(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
+    frame, refused = importance.explain(checkpoints, factors)
+    assert refused == []
+    return frame
+
+
+def joined(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
+    return checkpoints.merge(factors.drop(columns="algorithm"), on="configuration")
+
+
+def test_the_parts_and_the_base_value_sum_to_the_prediction(
+    explained: pd.DataFrame, checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    rows = joined(checkpoints, factors)
+    features = importance.varying(rows)
+    assert features == ["algorithm", "preset", "epoch", "capacity", "lr_level"]
+    predicted = importance.fit(rows, features).predict(importance.pool(rows, features))
+    sums = explained.groupby(CHECKPOINT, sort=False)["shap"].sum() + explained.groupby(
+        CHECKPOINT, sort=False
+    )["base_value"].first()
+    np.testing.assert_allclose(sums.to_numpy(), predicted, atol=1e-6)
+    assert explained["r2"].iloc[0] == pytest.approx(
+        np.corrcoef(rows["score"], predicted)[0, 1] ** 2, abs=0.02
+    )
+
+
+def test_values_equal_those_of_the_shap_package(
+    explained: pd.DataFrame, checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # shap itself uses what matplotlib deprecates
+        import shap
+    rows = joined(checkpoints, factors)
+    features = importance.varying(rows)
+    model = importance.fit(rows, features)
+    expected = shap.TreeExplainer(model).shap_values(importance.pool(rows, features))
+    expected = pd.DataFrame(expected, columns=features, index=rows["configuration"])
+    for feature in ("preset", "epoch", "lr_level"):
+        mine = explained[explained["feature"] == feature]["shap"].to_numpy()
+        np.testing.assert_allclose(mine, expected[feature].to_numpy(), atol=1e-6)
+    # Native fine-tuning has its capacity's value in the algorithm's, the others keep it apart.
+    native = (rows["capacity"] == importance.NATIVE).to_numpy()
+    mine = explained[explained["feature"] == "algorithm"]["shap"].to_numpy()
+    together = expected["algorithm"] + expected["capacity"]
+    np.testing.assert_allclose(mine[native], together[native], atol=1e-6)
+    np.testing.assert_allclose(mine[~native], expected["algorithm"][~native], atol=1e-6)
+    capacity = explained[explained["feature"] == "capacity"]
+    assert set(capacity["feature_value"]) == {"1", "2"}
+
+
+def test_what_was_built_to_matter_matters_most(explained: pd.DataFrame) -> None:
+    reach = explained["shap"].abs().groupby(explained["feature"]).mean()
+    assert reach.idxmax() == "epoch"
+    assert reach["preset"] < 0.2 * reach["epoch"]
+    assert 0.5 < explained["r2_cv"].iloc[0] < explained["r2"].iloc[0] <= 1
+
+
+def test_folds_hold_out_whole_configurations(
+    monkeypatch: pytest.MonkeyPatch, checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    rows, seen = joined(checkpoints, factors), []
+    real_fit = importance.fit
+
+    def spy(inside: pd.DataFrame, features: list[str]) -> object:
+        seen.append(set(inside["configuration"]))
+        return real_fit(inside, features)
+
+    monkeypatch.setattr(importance, "fit", spy)
+    importance.r2_cross_validated(rows, ["algorithm", "epoch"])
+    every = set(rows["configuration"])
+    assert len(seen) == importance.FOLDS
+    held_out = [every - inside for inside in seen]
+    assert sum(map(len, held_out)) == len(every) and set.union(*held_out) == every
+
+
+def test_r2_is_its_equation() -> None:
+    assert importance.r2(pd.Series([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda rows: rows.head(19), "19 checkpoints, too few.*at least 20"),
+        (lambda rows: rows.assign(score=0.5), "same score"),
+        (
+            lambda rows: rows.assign(algorithm="lora", preset="x", lr_level=1, capacity=1),
+            "Fewer than two factors vary .*algorithm, preset, capacity, lr_level",
+        ),
+        (
+            lambda rows: rows.assign(
+                lr_level=rows["algorithm"].map({"lora": 1, "loha": 2, "full": 2})
+            ),
+            "factors algorithm and lr_level are confounded",
+        ),
+    ],
+)
+def test_refusals_are_sentences(
+    checkpoints: pd.DataFrame, factors: pd.DataFrame, change, sentence: str
+) -> None:
+    rows = change(joined(checkpoints, factors))
+    said = importance.refusal(rows, importance.varying(rows))
+    assert said is not None and re.search(sentence, said)
+
+
+def test_a_factor_that_does_not_vary_is_left_out_and_hides_nothing(
+    checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    rows = joined(checkpoints, factors).assign(preset="attn-mlp")
+    features = importance.varying(rows)
+    assert "preset" not in features and importance.refusal(rows, features) is None
+
+
+def test_a_refusal_is_data_and_what_is_left_out_of_importance_is_left_out(
+    checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    only = factors.assign(importance=factors["algorithm"] == "full")
+    frame, refused = importance.explain(checkpoints, only)
+    assert frame.empty and "shap" in frame
+    assert [r["sentence"] for r in refused] == [
+        "There are 18 checkpoints, too few to say what moves this score: at least 20 are needed."
+    ]
+    assert refused[0]["category"] == "toys" and refused[0]["prompt_type"] == "trigger"
+
+
+def test_explaining_leaves_no_files(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    importance.fit(joined(checkpoints, factors), ["algorithm", "epoch"])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,176 @@
+"""Bad images, hostile names, damaged files and diverging losses: named, and the rest goes on."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from world import HERE, STAGES, run, tiny
+
+from lycoris_bench import study as studies
+from lycoris_bench.adapters.lora import LoRA
+from lycoris_bench.diffusion.images import DataError
+from lycoris_bench.plan import plan
+from lycoris_bench.store import Store
+from lycoris_bench.study import Study
+
+ONE = {"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}}
+SOURCE = studies.locate("package:miniature/dataset", Path())
+NAMES = ["hat, pixel art", "naïve ☃", "%2e%2e", "a'b\"c <b>"]
+
+
+def odd_images() -> dict[str, bytes]:
+    """One file of each odd kind that is nevertheless an image."""
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (40, 56, 3), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray(rng.integers(0, 65535, (40, 40), dtype=np.uint16))
+    clear = picture.convert("RGBA")
+    clear.putalpha(100)
+    kinds = {
+        "rgba.png": (clear, {}),
+        "palette.png": (picture.convert("P"), {"transparency": 3}),
+        "turned.jpg": (picture, {"exif": turned}),
+        "deep.png": (deep, {}),
+        "one.png": (Image.new("RGB", (1, 1), "red"), {}),
+    }
+    found = {}
+    for name, (image, options) in kinds.items():
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG" if name.endswith("png") else "JPEG", **options)
+        found[name] = buffer.getvalue()
+    return found
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Classes of hostile names, each with every odd image."""
+    folder = tmp_path / "data"
+    table = ""
+    for number, name in enumerate(NAMES):
+        place = folder / "toys" / name
+        place.mkdir(parents=True)
+        for file, content in odd_images().items():
+            (place / file).write_bytes(content)
+            (place / file).with_suffix(".txt").write_text(f"olis{number} toy, beach")
+        key = name.replace('"', '\\"')
+        table += (
+            f'["toys/{key}"]\ntrigger = "olis{number}"\nclass_word = "toy"\ndescription = "toy"\n'
+        )
+    (folder / "concepts.toml").write_text(table)
+    return folder
+
+
+def with_data(dataset: Path, **changes: object) -> Study:
+    return tiny(dataset=str(dataset), concepts=["*"], algorithms=ONE, epochs=[1], **changes)
+
+
+def test_odd_images_and_hostile_names_go_through_the_whole_line(
+    dataset: Path, tmp_path: Path
+) -> None:
+    study = with_data(
+        dataset, heldout=str(dataset), sampling={"prompt_types": ["trigger", "alter"]}
+    )
+    store = Store(tmp_path / "run")
+    outcomes = run(study, store)
+    assert not any(outcome.failed for outcome in outcomes.values()), outcomes
+    found = store.frame(store.table("metrics"))
+    assert found is not None and set(found[0]["class"]) == set(NAMES)
+    assert not [p for p in tmp_path.rglob("*") if tmp_path not in p.resolve().parents]
+    page = store.report.read_text(encoding="utf-8")
+    assert "naïve ☃" in page and "<b>" not in page.split("<body")[1].split("a'b")[0][-4:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "toys/hat, pixel art/one.png").write_bytes(b"nonsense"), "one.png"),
+        (lambda f: (f / "toys/hat, pixel art/one.txt").unlink(), "one.txt is missing"),
+        (lambda f: (f / "toys/hat, pixel art/one.txt").write_text("  "), "one.txt is empty"),
+        (lambda f: (f / "toys/hat, pixel art/one.txt").write_bytes(b"\xff\xfe"), "not UTF-8"),
+        (lambda f: (f / "toys/empty").mkdir(), "toys/empty' has no images"),
+        (lambda f: shutil.rmtree(f / "toys"), "it is empty"),
+        (lambda f: shutil.rmtree(f), "no such folder"),
+    ],
+)
+def test_a_damaged_dataset_is_a_sentence(dataset: Path, damage: object, said: str) -> None:
+    damage(dataset)  # type: ignore[operator]
+    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+        plan(with_data(dataset))
+
+
+def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    honest = LoRA.delta_from
+
+    def explodes(tensors: dict[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return honest(tensors, weight) * (float("nan") if steps > 700 else 1.0)
+
+    asked, store = plan(tiny(epochs=[1, 2, 3])), Store(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(LoRA, "delta_from", staticmethod(explodes))
+        outcome = STAGES["train"](asked, store, HERE)
+    cards = [store.card(checkpoint) for checkpoint in asked.checkpoints[1:]]
+    states = [card["status"] for card in cards if card]
+    assert states[3:] == ["done"] * 3
+    assert states[0] == "done" and states[2] == "diverged", "it exploded in the second epoch"
+    assert outcome.status == 1
+    assert "loss is not finite in epoch" in outcome.failed["lora/seed-23/epoch-003"]
+    assert STAGES["train"](asked, store, HERE).done == 0, "a diverged run is not tried again"
+    drawn = STAGES["generate"](asked, store, HERE)
+    assert "diverged" in drawn.failed["lora/seed-23/epoch-003"] and drawn.done >= 5
+    STAGES["score"](asked, store, HERE)
+    report = STAGES["analyze"](asked, store, HERE)
+    assert report.status == 1 and "diverged" in report.failed["lora/seed-23/epoch-003"]
+    assert "diverged" in store.report.read_text(encoding="utf-8")
+
+
+def test_damaged_and_foreign_checkpoints(tmp_path: Path) -> None:
+    asked, store = plan(tiny()), Store(tmp_path)
+    STAGES["train"](asked, store, HERE)
+    cut, foreign = (store.checkpoint(checkpoint) for checkpoint in asked.checkpoints[1:3])
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:1000])
+    foreign.write_bytes(bytes(foreign.stat().st_size))
+    drawn = STAGES["generate"](asked, store, HERE)
+    assert set(drawn.failed) == {"lora/seed-23/epoch-001", "lora/seed-23/epoch-002"}
+    assert "run 'lycoris-bench train'" in drawn.failed["lora/seed-23/epoch-001"]
+    assert "no safetensors file" in drawn.failed["lora/seed-23/epoch-002"]
+    assert drawn.done == 3, "base and the other configuration are drawn"
+    assert STAGES["train"](asked, store, HERE).done == 1
+    assert cut.read_bytes() == whole, "the cut-off checkpoint is trained again, to the same weights"
+
+
+def test_images_that_show_nothing_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lycoris_bench import generate
+    from lycoris_bench.diffusion.sample import Images
+
+    real = generate.sample
+
+    def broken(*arguments: object, **keywords: object) -> Images:
+        pixels, finite = real(*arguments, **keywords)
+        pixels, finite = pixels.copy(), finite.copy()
+        finite[0] = False
+        pixels[1] = 128
+        return Images(pixels, finite)
+
+    asked, store = plan(tiny(algorithms=ONE, epochs=[1])), Store(tmp_path)
+    STAGES["train"](asked, store, HERE)
+    with monkeypatch.context() as patched:
+        patched.setattr(generate, "sample", broken)
+        outcome = STAGES["generate"](asked, store, HERE)
+    assert outcome.status == 1
+    assert "is not finite" in outcome.failed["base"] and "is blank" in outcome.failed["base"]
+    assert len(asked.absent(store, asked.checkpoints[0])) == 4  # two a batch, two batches
+    assert STAGES["generate"](asked, store, HERE).failed == {}
+    assert not asked.absent(store, asked.checkpoints[0])
