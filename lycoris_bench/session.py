@@ -97,8 +97,17 @@ def summary(opened: Opened, name: str, outcome: runtime.Outcome) -> dict[str, An
 def findings(opened: Opened) -> dict[str, Any]:
     """What the analysis found, in a few sentences, and where the report is."""
     found = opened.store.read_json(opened.store.findings) or {}
-    lines = [*found.get("sentences", []), "", f"The report: {opened.store.report}"]
+    lines = [*found.get("sentences", []), *_learned(found), "", f"Report: {opened.store.report}"]
     return {**found, "report": str(opened.store.report), "text": "\n".join(lines)}
+
+
+def _learned(found: dict[str, Any]) -> list[str]:
+    """How far each configuration came from the base model towards real images."""
+    fidelity = next(iter(found.get("categories", {}).values()), {}).get("fidelity", {})
+    shares = fidelity.get("distance_closed", {})
+    said = ", ".join(f"{name} {share['share']:.0%}" for name, share in shares.items())
+    kind = fidelity.get("prompt_type")
+    return [f"Of the way from base to held-out real images ({kind} prompts): {said}."] if said else []
 
 
 def overview(opened: Opened, device: str = "auto") -> dict[str, Any]:

@@ -63,7 +63,9 @@ def test_the_bootstrap_agrees_with_all_its_resamplings() -> None:
 def test_pairing_takes_out_what_makes_a_class_hard() -> None:
     hard = pd.Series([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert resolved(hard + 0.02, hard) is True
-    assert resolved(hard.sample(frac=1, random_state=1).reset_index(drop=True) + 0.02, hard) is False
+    assert (
+        resolved(hard.sample(frac=1, random_state=1).reset_index(drop=True) + 0.02, hard) is False
+    )
 
 
 def test_only_cells_that_both_have_are_compared() -> None:
@@ -105,7 +107,9 @@ def test_a_ceiling_below_the_floor_closes_nothing(table: Rows) -> None:
 
 
 def test_the_last_epoch_is_what_is_judged(table: Rows) -> None:
-    rows = [row(v, c, epoch=e) for v, c, e in ((9, "a", 10), (1, "a", 50), (5, "b", 10), (7, "b", 50))]
+    rows = [
+        row(v, c, epoch=e) for v, c, e in ((9, "a", 10), (1, "a", 50), (5, "b", 10), (7, "b", 50))
+    ]
     made = findings(table(rows))
     assert made["epoch"] == 50
     assert made["categories"]["toys"]["fidelity"]["best"] == "b"

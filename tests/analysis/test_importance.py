@@ -38,9 +38,10 @@ def test_the_parts_and_the_base_value_sum_to_the_prediction(
     features = importance.varying(rows)
     assert features == ["algorithm", "preset", "epoch", "capacity", "lr_level"]
     predicted = importance.fit(rows, features).predict(importance.pool(rows, features))
-    sums = explained.groupby(CHECKPOINT, sort=False)["shap"].sum() + explained.groupby(
-        CHECKPOINT, sort=False
-    )["base_value"].first()
+    sums = (
+        explained.groupby(CHECKPOINT, sort=False)["shap"].sum()
+        + explained.groupby(CHECKPOINT, sort=False)["base_value"].first()
+    )
     np.testing.assert_allclose(sums.to_numpy(), predicted, atol=1e-6)
     assert explained["r2"].iloc[0] == pytest.approx(
         np.corrcoef(rows["score"], predicted)[0, 1] ** 2, abs=0.02

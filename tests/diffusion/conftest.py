@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion.dataset import scan
+from lycoris_bench.diffusion.latents import LatentCache
 from lycoris_bench.settings import Training
 
 
@@ -102,3 +104,10 @@ def small_tree(tree):
             "scenes/lake/2.png": ("wasa lake, at night", (33, 32)),
         }
     )
+
+
+@pytest.fixture
+def world(backbone, small_tree, training):
+    """Base model, dataset and latents: what a training starts from."""
+    data = scan(small_tree)
+    return backbone, data, LatentCache.encode(backbone, data, training)

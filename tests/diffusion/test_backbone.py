@@ -115,6 +115,16 @@ def test_a_hub_id_that_is_not_cached_is_not_downloaded(tmp_path, monkeypatch):
         Backbone.load("nobody/no-such-model")
 
 
+def test_a_hub_id_that_is_cached_is_loaded_without_a_network(base, tmp_path, monkeypatch):
+    repository = tmp_path / "models--somebody--tiny"
+    shutil.copytree(base, repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert Backbone.load("somebody/tiny").vae_scale == 4
+    assert fingerprint("somebody/tiny") == fingerprint(base)
+
+
 def test_a_folder_that_is_no_pipeline(tmp_path):
     (tmp_path / "unet").mkdir()
     with pytest.raises(BackboneError, match="has no text_encoder, vae, tokenizer, scheduler"):

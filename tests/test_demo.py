@@ -1,0 +1,45 @@
+"""The README's demo, as a new user runs it: in an empty folder, timed, its memory watched."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import lycoris_bench
+
+
+@pytest.mark.slow
+def test_the_demo_on_two_cores(tmp_path: Path) -> None:
+    path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
+    command = [sys.executable, "-m", "lycoris_bench.cli", "demo", "--json"]
+    start, peak = time.monotonic(), 0
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None:
+            peak = max(peak, resident(process.pid))
+            time.sleep(0.5)
+        out, err = process.communicate()
+    seconds = time.monotonic() - start
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    print(f"demo: {seconds:.0f} s, peak memory {peak / 2**30:.2f} GiB")
+    assert seconds < 300 and peak < 4 * 2**30
+    fidelity = found["categories"]["all categories"]["fidelity"]
+    assert fidelity["prompt_type"] == "trigger"
+    assert fidelity["distance_closed"]["lora"]["share"] >= 0.5, "the default LoRA does not learn"
+    assert Path(found["report"]).exists() and not err.strip()
+
+
+def resident(pid: int) -> int:
+    """Bytes of the process and its children."""
+    try:
+        parent = psutil.Process(pid)
+        return sum(p.memory_info().rss for p in [parent, *parent.children(recursive=True)])
+    except psutil.NoSuchProcess:
+        return 0
