@@ -31,7 +31,7 @@ def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outco
     )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
-    store.write_json(store.findings, result.findings)
+    store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
     store.write(store.report, result.html)
     outcome.done, outcome.failed = 1, failures
     return outcome

@@ -59,7 +59,7 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         backbone.unet, backbone.text_encoder, configuration.preset, configuration.algorithm,
         configuration.keywords, seed,
     )  # fmt: skip
-    by_epoch = {checkpoint.epoch: checkpoint for checkpoint in lacking}
+    by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
     identity = plan.run_uid(last)
     steps = 0
@@ -83,12 +83,12 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     try:
         loop.train(
             backbone, network, plan.data, _latents(plan, backbone), settings,
-            seed=seed, epochs=[epoch for epoch in by_epoch if epoch], lr=configuration.lr,
+            seed=seed, epochs=by_epoch, lr=configuration.lr,
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS,
-            resume=_resumable(state, identity), identity=identity,
+            resume=_resumable(state, identity, min(by_epoch)), identity=identity,
         )  # fmt: skip
-    except loop.Diverged as diverged:
+    except (loop.Diverged, files.AdapterFileError) as diverged:
         for checkpoint in lacking:
             if checkpoint.epoch not in made:
                 card = {"uid": plan.checkpoint_uid(checkpoint), "status": "diverged"}
@@ -119,13 +119,14 @@ def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, images: int) -> dic
     }
 
 
-def _resumable(path: Path, identity: str) -> bytes | None:
-    """A saved state of this very training; any other is left behind."""
+def _resumable(path: Path, identity: str, first: int) -> bytes | None:
+    """A saved state of this very training that is not past the first checkpoint it lacks."""
     try:
         data = path.read_bytes()
-        return data if State.from_bytes(data).about["identity"] == identity else None
+        about = State.from_bytes(data).about
     except (OSError, StateError):
         return None
+    return data if about["identity"] == identity and about["epoch"] <= first else None
 
 
 @cache

@@ -12,6 +12,8 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     both views have. Scores, not values: both are already "more is better".
     -> long: the two views with suffixes _a and _b, `r`, `n`; a pair of which one does not vary,
     or with fewer than three samples, has no correlation and no row."""
+    if scores.empty:
+        return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
     wide = scores.pivot_table(
         index=[*CHECKPOINT, *CONCEPT], columns=VIEW, values="score", sort=False
     )

@@ -101,6 +101,7 @@ def fit(rows: pd.DataFrame, features: list[str]) -> CatBoostRegressor:
 
 
 def pool(rows: pd.DataFrame, features: list[str]) -> Pool:
+    """Factors and scores as CatBoost takes them: categories as text, numbers as numbers."""
     table = rows[features].copy()
     categorical = [name for name in features if name in CATEGORICAL]
     for name in features:

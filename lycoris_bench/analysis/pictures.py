@@ -24,6 +24,8 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class Picture:
+    """An SVG image and the words that stand in for it."""
+
     svg: bytes
     alt: str
 
@@ -45,6 +47,7 @@ def scatters(
 def over_epochs(
     checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
 ) -> Iterator[Picture]:
+    """How the value of each criterion moves with training, in one category."""
     for criterion in CRITERIA:
         axis = (criterion.metric, criterion.prompt_type)
         if svg := curves(checkpoints, references, factors, axis):
@@ -79,9 +82,7 @@ def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Pictu
     eyes = [v for v in seen if v[0] == criterion.metric and v[3] == criterion.prompt_type]
     if len(eyes) > 1:
         names = [f"{encoder}, {resize}" for _, encoder, resize, _ in eyes]
-        yield _square(
-            correlation, eyes, names, f"Encoders, for {words(criterion.metric)}"
-        )
+        yield _square(correlation, eyes, names, f"Encoders, for {words(criterion.metric)}")
 
 
 def _square(

@@ -8,6 +8,7 @@ looks are drawn from continuous colours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from lycoris_bench.miniature.places import PLACES
 from lycoris_bench.miniature.shapes import THINGS
 from lycoris_bench.miniature.styles import STYLES
 from lycoris_bench.miniature.world import compose, layout, sample_scene
+
+IDENTITIES, VIEWS = 1500, 6
 
 
 def _any(rng: np.random.Generator, items: Sequence) -> object:
@@ -95,6 +98,14 @@ def identity_view(identity: int, view: int) -> np.ndarray:
             flip=flip,
         )
     )
+
+
+def identity_set(work: Path) -> np.ndarray:
+    """1500 identities in 6 views, uint8 (1500, 6, 64, 64, 3), rendered once."""
+    path = work / "identities.npy"
+    if not path.exists():
+        np.save(path, identity_views(0, IDENTITIES, VIEWS))
+    return np.load(path, mmap_mode="r")
 
 
 def identity_views(start: int, count: int, views: int) -> np.ndarray:

@@ -115,4 +115,7 @@ def read_base(folder: Path = BASE, dtype: torch.dtype = torch.float32) -> Stable
     """The pipeline in `folder`, quiet and without a network."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(dtype)
+    for part in (pipeline.vae, pipeline.text_encoder, pipeline.unet):
+        if part.dtype != dtype:  # transformers keeps the stored float16
+            part.to(dtype)
+    return pipeline

@@ -14,7 +14,10 @@ from diffusers import AutoencoderKL
 
 from lycoris_bench.miniature import pretrain_encoders as encoders
 from lycoris_bench.miniature import pretrain_unet, pretrain_vae
+from lycoris_bench.miniature.fitting import rank_and_size
+from lycoris_bench.miniature.identities import identity_set
 from lycoris_bench.miniature.networks import WEIGHTS
+from lycoris_bench.miniature.polish_vae import polish_decoder
 from lycoris_bench.miniature.tokens import build_tokenizer
 from lycoris_bench.miniature.training_set import training_set
 
@@ -24,7 +27,8 @@ STAGES = ("vae", "unet", "oracle", "encoders")
 
 def trained_vae(work: Path, pictures: np.ndarray) -> AutoencoderKL:
     """The autoencoder, trained or continued, frozen and with its scaling factor set."""
-    vae = pretrain_vae.train_vae(work, pictures).eval().requires_grad_(False)
+    vae = pretrain_vae.train_vae(work, pictures)
+    vae = polish_decoder(work, vae, pictures, identity_set(work)).eval().requires_grad_(False)
     pretrain_vae.set_scaling(vae, pictures[:1000])
     return vae
 
@@ -33,7 +37,10 @@ def pretrain(work: Path, only: str | None = None, weights: Path = WEIGHTS) -> No
     """Run the stages that are asked for; finished work in `work` is reused."""
     work.mkdir(parents=True, exist_ok=True)
     scenes, stored = training_set(work, PICTURES)
-    pictures, tokenizer = np.asarray(stored), build_tokenizer(work / "tokenizer")
+    pictures, tokenizer = (
+        np.asarray(stored),
+        build_tokenizer(work / f"tokenizer-{rank_and_size()[0]}"),
+    )
     stages = STAGES if only is None else (only,)
     if "vae" in stages or "unet" in stages:
         vae = trained_vae(work, pictures)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lycoris_bench.miniature.captions import describe, sentence
 from lycoris_bench.miniature.fitting import Schedule, fit, generators
-from lycoris_bench.miniature.identities import identity_views
+from lycoris_bench.miniature.identities import VIEWS, identity_set
 from lycoris_bench.miniature.networks import (
     END_TOKEN,
     TEXT_LENGTH,
@@ -24,11 +24,10 @@ from lycoris_bench.miniature.oracle import ATTRIBUTES, Oracle, labels
 from lycoris_bench.miniature.world import Scene
 
 ORACLE = Schedule(steps=2500, rate=3e-3, seed=21, ema=0.99)
-IMAGE_TEXT = Schedule(steps=2000, rate=2e-3, seed=22, ema=0.99)
-IMAGE = Schedule(steps=1800, rate=2e-3, seed=23, ema=0.99)
-GRAM = Schedule(steps=1200, rate=2e-3, seed=24, ema=0.99)
+IMAGE_TEXT = Schedule(steps=1400, rate=2e-3, seed=22, ema=0.99)
+IMAGE = Schedule(steps=1500, rate=2e-3, seed=23, ema=0.99)
+GRAM = Schedule(steps=2500, rate=2e-3, seed=24, ema=0.99)
 BATCH = 64
-IDENTITIES, VIEWS = 1500, 6
 
 
 def to_pixels(pictures: np.ndarray) -> torch.Tensor:
@@ -126,10 +125,7 @@ def _group_contrast(features: torch.Tensor, group: torch.Tensor, heat: float = 0
 def train_image(work: Path, scenes: list[Scene], pictures: np.ndarray, out: Path) -> None:
     """Identity contrast over random figures, and the world's attributes by linear heads."""
     torch.manual_seed(4)
-    views = work / "identities.npy"
-    if not views.exists():
-        np.save(views, identity_views(0, IDENTITIES, VIEWS))
-    figures, truth = np.load(views, mmap_mode="r"), labels(scenes)
+    figures, truth = identity_set(work), labels(scenes)
     model = nn.ModuleDict(
         {
             "encoder": ImageEncoder(),

@@ -26,7 +26,7 @@ from lycoris_bench.miniature.pretrain_encoders import caption_ids
 from lycoris_bench.miniature.pretrain_vae import to_pixels
 from lycoris_bench.miniature.world import Scene
 
-SCHEDULE = Schedule(steps=12000, rate=2e-3, seed=31, ema=0.9995, warm_up=0.05, save_every=500)
+SCHEDULE = Schedule(steps=8000, rate=2e-3, seed=31, ema=0.9995, warm_up=0.05, save_every=500)
 BATCH, CAPTION_SETS, CAPTION_DROPOUT, MIN_SNR = 32, 6, 0.1, 5.0
 
 
@@ -41,7 +41,9 @@ def latents_of(vae: AutoencoderKL, pictures: np.ndarray, work: Path) -> torch.Te
                 memory_format=torch.channels_last
             )
             parts.append((vae.encode(x).latent_dist.mean * vae.config.scaling_factor).half())
-        torch.save(torch.cat(parts), path)
+        mine = path.with_suffix(f".part{rank_and_size()[0]}")
+        torch.save(torch.cat(parts), mine)
+        mine.replace(path)
     return torch.load(path, weights_only=True)
 
 

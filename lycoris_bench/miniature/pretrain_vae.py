@@ -61,7 +61,7 @@ def vary(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.cat([y.clamp(-1, 1), x[n:]])
 
 
-def _gradient_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def gradient_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     total = a.new_zeros(())
     for _ in range(3):
         d = a - b
@@ -96,7 +96,7 @@ def train_vae(
             y, mean, log_variance = graph(x, noise)
         y, mean = y.float(), mean.float()
         kl = 0.5 * (mean.pow(2) + log_variance.exp() - 1 - log_variance).mean()
-        return F.l1_loss(y, x) + 4 * F.mse_loss(y, x) + 0.5 * _gradient_loss(y, x) + 1e-6 * kl
+        return F.l1_loss(y, x) + 4 * F.mse_loss(y, x) + 0.5 * gradient_loss(y, x) + 1e-6 * kl
 
     return fit("vae", vae, loss_of, schedule, work)
 

@@ -101,9 +101,14 @@ def study(factors: pd.DataFrame) -> pd.DataFrame:
                     continue
                 value = strength if metric in ("image_similarity", "style_loss") else 1 - strength
                 value += rng.normal(0, 0.02)
-                about = dict(category=category, class_name=class_name, subclass=subclass)
-                about |= dict(metric=metric, prompt_type=kind, encoder=encoder, better=better)
-                about |= dict(seed=seed, epoch=epoch, fingerprint=f"{metric}-{class_name}")
+                about = {"category": category, "class_name": class_name, "subclass": subclass}
+                about |= {
+                    "metric": metric,
+                    "prompt_type": kind,
+                    "encoder": encoder,
+                    "better": better,
+                }
+                about |= {"seed": seed, "epoch": epoch, "fingerprint": f"{metric}-{class_name}"}
                 rows.append(row(value, name, **about))
     return pd.DataFrame(rows).astype({"seed": "Int64", "epoch": "Int64"})
 

@@ -4,11 +4,12 @@ import math
 
 import pandas as pd
 import pytest
-from .conftest import Rows, row
 
 from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import positions
+
+from .conftest import Rows, row
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from .conftest import Rows, row
 
 from lycoris_bench.analysis.correlation import correlations
+
+from .conftest import Rows, row
 
 
 def test_each_pair_equals_numpy_over_the_samples_both_have(table: Rows) -> None:

@@ -74,7 +74,7 @@ def test_only_cells_that_both_have_are_compared() -> None:
 
 
 def test_lower_is_better_for_a_distance(table: Rows) -> None:
-    about = dict(metric="style_loss", prompt_type="style", better="lower", fingerprint="s")
+    about = {"metric": "style_loss", "prompt_type": "style", "better": "lower", "fingerprint": "s"}
     rows = [row(v, c, **about) for v, c in ((5.0, "a"), (1.0, "b"), (3.0, "c"))]
     made = findings(table([*rows, row(0.0, "base", **about)]))
     found = made["categories"]["toys"]["preservation"]

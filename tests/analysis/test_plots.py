@@ -69,7 +69,7 @@ def test_pictures_are_svg_and_the_same_each_time(
 
 def test_a_name_with_a_dollar_is_no_formula(factors: pd.DataFrame) -> None:
     rows = [
-        dict(feature=f, feature_value=v, shap=s, metric="vendi", prompt_type="trigger")
+        {"feature": f, "feature_value": v, "shap": s, "metric": "vendi", "prompt_type": "trigger"}
         for f, v, s in (
             ("algorithm", "lo$ra$", 0.1),
             ("algorithm", "$\\x", -0.1),

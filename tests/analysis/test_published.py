@@ -26,14 +26,19 @@ LOWER = ("centroid_distance", "style_loss")
 def column(title: str) -> dict[str, str]:
     """What a column title says: metric, encoder, resizing and prompt type."""
     if title.startswith("Style Loss"):
-        return dict(metric="style_loss", encoder="vgg", resize="scale", prompt_type="style")
+        return {"metric": "style_loss", "encoder": "vgg", "resize": "scale", "prompt_type": "style"}
     found = COLUMN.match(title)
     assert found, title
     eye, resize = found["eye"] or "clip", "scale"
     if (pieces := eye.rpartition("-"))[2] in ("resize", "crop", "padding"):
         eye, _, resize = pieces
     kind = KINDS[found["kind"]]
-    return dict(metric=METRICS[found["metric"]], encoder=eye, resize=resize, prompt_type=kind)
+    return {
+        "metric": METRICS[found["metric"]],
+        "encoder": eye,
+        "resize": resize,
+        "prompt_type": kind,
+    }
 
 
 def folder(name: str) -> dict[str, object]:
@@ -78,11 +83,12 @@ def test_the_table_is_complete(metrics: pd.DataFrame) -> None:
 
 
 def test_scores_equal_a_naive_implementation(scores: pd.DataFrame) -> None:
-    """Wins and half the draws against the 71 others, for a tenth of the groups."""
+    """Wins and half the draws against the 71 others, for one group in thirty."""
     keys = ["metric", "encoder", "resize", "prompt_type", "category", "class", "subclass"]
-    groups = [part for _, part in scores.groupby(keys)]
+    groups = scores.groupby(keys, sort=False).indices
     assert len(groups) == 66 * 39 + 32
-    for part in groups[::10]:
+    for places in list(groups.values())[::30]:
+        part = scores.iloc[places]
         values = part["value"].to_numpy() * (-1 if part["metric"].iloc[0] in LOWER else 1)
         wins = (values[:, None] > values).sum(axis=1)
         draws = (values[:, None] == values).sum(axis=1) - 1

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from .conftest import Rows, row
 from scipy.stats import rankdata
 
 from lycoris_bench.analysis.columns import GROUP
 from lycoris_bench.analysis.ranks import positions, rank_scores
+
+from .conftest import Rows, row
 
 
 def naive(values: list[float], better: str) -> list[float]:

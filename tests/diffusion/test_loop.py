@@ -5,7 +5,6 @@ import pickle
 
 import pytest
 import torch
-from overlays import Network, run
 from torch import nn
 
 from lycoris_bench.diffusion import loop
@@ -13,6 +12,8 @@ from lycoris_bench.diffusion.counters import generator
 from lycoris_bench.diffusion.dataset import scan
 from lycoris_bench.diffusion.latents import LatentCache
 from lycoris_bench.diffusion.loop import Diverged, train
+
+from .overlays import Network, run
 
 
 def naive(world, training, seed, lr, steps):

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from overlays import Network, run, same
 
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.diffusion.loop import train
 from lycoris_bench.diffusion.state import StateError
+
+from .overlays import Network, run, same
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

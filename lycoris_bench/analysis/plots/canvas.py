@@ -80,6 +80,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def markers(names: Sequence[str]) -> dict[str, str]:
+    """A mark for each preset, in the study's order."""
     return dict(zip(names, cycle(MARKERS), strict=False))
 
 
