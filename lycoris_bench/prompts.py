@@ -103,7 +103,6 @@ def read_words(dataset: Path, concepts: Iterable[Concept]) -> dict[Concept, Word
             f"{concept}: " + registry.unknown("key", k, keys) for k in entry if k not in keys
         ]
         missing = [key for key in keys[:3] if not isinstance(entry.get(key), str)]
-        missing += ["subclass_words"] if concept.subclass and "subclass_words" not in entry else []
         if missing:
             problems.append(f"{concept}: {', '.join(missing)} must be given as text")
         elif not set(entry) - set(keys):

@@ -103,11 +103,14 @@ def findings(opened: Opened) -> dict[str, Any]:
 
 def _learned(found: dict[str, Any]) -> list[str]:
     """How far each configuration came from the base model towards real images."""
-    fidelity = next(iter(found.get("categories", {}).values()), {}).get("fidelity", {})
+    overall: dict[str, Any] = next(iter(found.get("categories", {}).values()), {})
+    fidelity = overall.get("fidelity", {})
     shares = fidelity.get("distance_closed", {})
     said = ", ".join(f"{name} {share['share']:.0%}" for name, share in shares.items())
-    kind = fidelity.get("prompt_type")
-    return [f"Of the way from base to held-out real images ({kind} prompts): {said}."] if said else []
+    if not said:
+        return []
+    kind = fidelity["prompt_type"]
+    return [f"Of the way from the base model to held-out real images ({kind} prompts): {said}."]
 
 
 def overview(opened: Opened, device: str = "auto") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -132,7 +133,8 @@ def paint(
             mask.paste(255, (0, 0, *size))
             continue
         points = [to_pixels(p) for p in part.points]
-        for pen, value in zip(pens, (_rgb(part.fill), 255, 0), strict=True):
+        fills: tuple[Any, ...] = (_rgb(part.fill), 255, 0)
+        for pen, value in zip(pens, fills, strict=True):
             if part.width:
                 pen.line(points, fill=value, width=max(1, round(part.width * unit)), joint="curve")
             else:

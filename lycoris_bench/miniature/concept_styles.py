@@ -56,7 +56,11 @@ def dusk(layers: Layers, rng: np.random.Generator) -> np.ndarray:
     front = layers.front * np.array([0.62, 0.66, 0.92], dtype=np.float32) + 0.06
     rim = np.clip(layers.mask - np.roll(layers.mask, (5, -5), axis=(0, 1)), 0, 1)
     front = over(front, np.array([0.95, 0.85, 1.0], dtype=np.float32), 0.7 * rim)
-    return over(over(back, front, layers.mask), np.float32(0.06), 0.7 * _contour(layers, 3))
+    return over(
+        over(back, front, layers.mask),
+        np.full(3, 0.06, dtype=np.float32),
+        0.7 * _contour(layers, 3),
+    )
 
 
 def old_book(layers: Layers, rng: np.random.Generator) -> np.ndarray:

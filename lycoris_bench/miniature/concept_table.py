@@ -74,9 +74,22 @@ def _character(
     look: Person,
     subclass: str = "",
     words: str = "",
-    **more: object,
+    shape: str = "square",
+    free_outfit: bool = False,
 ) -> Concept:
-    return Concept("characters", name, count, trigger, word, word, subclass, words, look, **more)
+    return Concept(
+        "characters",
+        name,
+        count,
+        trigger,
+        word,
+        word,
+        subclass,
+        words,
+        look,
+        shape=shape,
+        free_outfit=free_outfit,
+    )
 
 
 def _medium(
@@ -144,10 +157,10 @@ CONCEPTS: tuple[Concept, ...] = (
     _character("nocta", 32, "drel", "girl", looks.NOCTA, shape="tall"),
     _character("mira", 30, "mrao", "girl", looks.MIRA_RAIN, "rain coat", "zunt outfit"),
     _character("mira", 5, "mrao", "girl", looks.MIRA_STAR, "star dress", "fyno outfit"),
-    _character("mira", 9, "mrao", "girl", looks.MIRA_STAR, "others", free_outfit=True),
+    _character("mira", 9, "mrao", "girl", looks.MIRA_STAR, "any outfit", free_outfit=True),
     _character("yuna", 14, "gomu", "girl", looks.YUNA_DARK, "dark uniform", "hask outfit"),
     _character("yuna", 12, "gomu", "girl", looks.YUNA_LIGHT, "light uniform", "jirt outfit"),
-    _character("yuna", 7, "gomu", "girl", looks.YUNA_LIGHT, "others", free_outfit=True),
+    _character("yuna", 7, "gomu", "girl", looks.YUNA_LIGHT, "any outfit", free_outfit=True),
     Concept(
         "media-characters",
         "rusty",

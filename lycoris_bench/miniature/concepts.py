@@ -88,7 +88,7 @@ def picture(concept: Concept, index: int, held_out: bool = False) -> Picture:
     place = _camera(place, rng) if concept.place else place
     look = concept.look
     if look is not None:
-        if concept.free_outfit:
+        if concept.free_outfit and isinstance(look, Person):
             outfit = str(rng.choice(list(COLOURS)))
             look = replace(look, outfit=shade(COLOURS[outfit], rng), pattern="plain")
         parts = _FIGURES[type(look)](look)

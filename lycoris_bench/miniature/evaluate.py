@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -39,7 +40,7 @@ TARGETS = {
 
 
 def generate(
-    pipeline: object,
+    pipeline: Any,
     prompts: list[str],
     first_seed: int = 0,
     guidance: float = GUIDANCE,
@@ -61,7 +62,7 @@ def generate(
     return images
 
 
-def base_accuracy(pipeline: object, oracle: Oracle, scenes: list[Scene]) -> dict[str, float]:
+def base_accuracy(pipeline: Any, oracle: Oracle, scenes: list[Scene]) -> dict[str, float]:
     """Share of generated pictures that show what their full-sentence prompt asks for."""
     images = generate(pipeline, [sentence(s) for s in scenes])
     return {f"base: {k}": v for k, v in accuracy(oracle, pixels(images), scenes).items()}

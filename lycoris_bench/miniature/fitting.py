@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import distributed as dist
 from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,11 @@ def share_gradients(parameters: list[nn.Parameter]) -> None:
         return
     if not dist.is_initialized():
         dist.init_process_group("gloo")
-    flat = torch.cat([p.grad.flatten() for p in parameters])
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.grad.copy_(part.view_as(p) / size)
+    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        g.copy_(part.view_as(g) / size)
 
 
 def _write(state: object, path: Path) -> None:
@@ -76,12 +80,12 @@ def _write(state: object, path: Path) -> None:
 
 def fit(
     name: str,
-    model: nn.Module,
+    model: M,
     loss_of: Callable[[int], torch.Tensor],
     schedule: Schedule,
     work: Path,
-    on_save: Callable[[nn.Module, int], None] | None = None,
-) -> nn.Module:
+    on_save: Callable[[M, int], None] | None = None,
+) -> M:
     """Train `model` until `schedule.steps`, continuing from `work/name.pt`; return its EMA copy.
 
     `loss_of(step)` computes the loss with `model`; `on_save(ema, step)` is called at every save.
@@ -112,8 +116,8 @@ def fit(
         with torch.no_grad():
             for slow, fast in zip(ema.parameters(), model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
-            for slow, fast in zip(ema.buffers(), model.buffers(), strict=True):
-                slow.copy_(fast)
+            for kept, seen in zip(ema.buffers(), model.buffers(), strict=True):
+                kept.copy_(seen)
         recent.append(float(loss.detach()))
         if rank_and_size()[0] > 0:
             continue

@@ -7,7 +7,6 @@ looks are drawn from continuous colours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,9 @@ from lycoris_bench.miniature.canvas import RGB, Part
 from lycoris_bench.miniature.places import PLACES
 from lycoris_bench.miniature.shapes import THINGS
 from lycoris_bench.miniature.styles import STYLES
-from lycoris_bench.miniature.world import compose, layout, sample_scene
+from lycoris_bench.miniature.world import any_of, compose, layout, sample_scene
 
 IDENTITIES, VIEWS = 1500, 6
-
-
-def _any(rng: np.random.Generator, items: Sequence) -> object:
-    return items[int(rng.integers(len(items)))]
 
 
 def _colour(rng: np.random.Generator) -> RGB:
@@ -39,12 +34,12 @@ def identity_parts(identity: int) -> list[Part]:
             people.Person(
                 main,
                 bool(rng.random() < 0.5),
-                _any(rng, ((250, 216, 190), (225, 175, 135), (150, 100, 70), (170, 210, 150))),
+                any_of(rng, ((250, 216, 190), (225, 175, 135), (150, 100, 70), (170, 210, 150))),
                 _colour(rng),
-                _any(rng, people.HAIR_STYLES),
-                _any(rng, people.HATS),
+                any_of(rng, people.HAIR_STYLES),
+                any_of(rng, people.HATS),
                 _colour(rng),
-                _any(rng, people.PATTERNS),
+                any_of(rng, people.PATTERNS),
                 _colour(rng),
                 bool(rng.random() < 0.25),
                 bool(rng.random() < 0.2),
@@ -55,9 +50,9 @@ def identity_parts(identity: int) -> list[Part]:
             figures.Robot(
                 main,
                 _colour(rng),
-                _any(rng, ("two", "one", "visor")),
+                any_of(rng, ("two", "one", "visor")),
                 _colour(rng),
-                _any(rng, ("box", "dome")),
+                any_of(rng, ("box", "dome")),
                 int(rng.integers(3)),
                 _colour(rng) if rng.random() < 0.5 else None,
             )
@@ -70,7 +65,7 @@ def identity_parts(identity: int) -> list[Part]:
         return figures.toy(
             figures.Toy(
                 main,
-                _any(rng, ("round", "long", "floppy", "none")),
+                any_of(rng, ("round", "long", "floppy", "none")),
                 some(0.4),
                 some(0.3),
                 some(0.2),
@@ -78,7 +73,7 @@ def identity_parts(identity: int) -> list[Part]:
                 some(0.3),
             )
         )
-    return THINGS[_any(rng, tuple(THINGS))](main)
+    return THINGS[any_of(rng, tuple(THINGS))](main)
 
 
 def identity_view(identity: int, view: int) -> np.ndarray:

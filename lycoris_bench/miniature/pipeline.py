@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from lycoris_bench.miniature.networks import END_TOKEN, START_TOKEN, TEXT_LENGTH, TOKENS, WEIGHTS
 from lycoris_bench.miniature.tokens import tokenizer_file
+from lycoris_bench.miniature.triggers import wake_triggers
 
 BASE = WEIGHTS / "base"
 TEXT_WIDTH = 96
@@ -86,13 +88,7 @@ def assemble(
 
 def _half(module: torch.nn.Module) -> torch.nn.Module:
     """A float16 copy; the original keeps training in float32."""
-    twin = (
-        type(module).from_config(module.config)
-        if hasattr(type(module), "from_config")
-        else (type(module)(module.config))
-    )
-    twin.load_state_dict(module.state_dict())
-    return twin.to(torch.float16)
+    return copy.deepcopy(module).to(torch.float16)
 
 
 def write_base(pipeline: StableDiffusionPipeline, folder: Path = BASE) -> None:
@@ -100,8 +96,9 @@ def write_base(pipeline: StableDiffusionPipeline, folder: Path = BASE) -> None:
     fresh, old = folder.with_name("base.part"), folder.with_name("base.old")
     for path in (fresh, old):
         shutil.rmtree(path, ignore_errors=True)
+    text_encoder = wake_triggers(_half(pipeline.text_encoder), pipeline.tokenizer)
     assemble(
-        _half(pipeline.vae), _half(pipeline.text_encoder), pipeline.tokenizer, _half(pipeline.unet)
+        _half(pipeline.vae), text_encoder, pipeline.tokenizer, _half(pipeline.unet)
     ).save_pretrained(fresh, safe_serialization=True)
     for name in ("vocab.json", "merges.txt"):  # older transformers read these
         (fresh / "tokenizer" / name).write_text(tokenizer_file(name), encoding="utf-8")

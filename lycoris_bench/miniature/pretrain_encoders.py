@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +85,7 @@ def train_oracle(work: Path, scenes: list[Scene], pictures: np.ndarray, out: Pat
     save_half(fit("oracle", oracle, loss_of, ORACLE, work), out)
 
 
-def caption_ids(tokenizer: object, scenes: list[Scene], seed: int) -> torch.Tensor:
+def caption_ids(tokenizer: Callable[..., Any], scenes: list[Scene], seed: int) -> torch.Tensor:
     """Token ids of one random caption a scene, (n, 32): whole sentences and loose tags."""
     rng = np.random.default_rng(seed)
     texts = [sentence(s, rng) if rng.random() < 0.4 else describe(s, rng) for s in scenes]
@@ -93,7 +95,7 @@ def caption_ids(tokenizer: object, scenes: list[Scene], seed: int) -> torch.Tens
 
 
 def train_image_text(
-    work: Path, scenes: list[Scene], pictures: np.ndarray, tokenizer: object, out: Path
+    work: Path, scenes: list[Scene], pictures: np.ndarray, tokenizer: Callable[..., Any], out: Path
 ) -> None:
     """Contrast between pictures and captions of a batch."""
     torch.manual_seed(3)
@@ -141,7 +143,7 @@ def train_image(work: Path, scenes: list[Scene], pictures: np.ndarray, out: Path
         view = np.concatenate([rng.choice(VIEWS, 3, replace=False) for _ in range(24)])
         x = to_pixels(np.concatenate([pictures[index], figures[who, view]]))
         with torch.autocast("cpu", torch.bfloat16):
-            features = model.train()["encoder"](roughen(x, generator)).float()
+            features = model["encoder"].train()(roughen(x, generator)).float()
         z = F.normalize(features[:BATCH], dim=1) * 8
         logits = {k: model[k](z) for k in model if k != "encoder"}
         return _group_contrast(features[BATCH:], torch.from_numpy(who)) + 0.5 * _attribute_loss(

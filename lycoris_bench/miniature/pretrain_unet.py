@@ -7,6 +7,7 @@ named in captions, so pictures are never mirrored.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def snr_weight(alpha_bar: torch.Tensor) -> torch.Tensor:
 def train_unet(
     work: Path,
     vae: AutoencoderKL,
-    tokenizer: object,
+    tokenizer: Any,
     scenes: list[Scene],
     pictures: np.ndarray,
     schedule: Schedule = SCHEDULE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def in_parts(network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -
 @torch.no_grad()
 def retrieval(
     clip: ImageTextEncoder,
-    tokenizer: object,
+    tokenizer: Callable[..., Any],
     x: torch.Tensor,
     scenes: list[Scene],
     among: int = 100,
@@ -87,7 +88,7 @@ def read_concepts(split: str, classes: str = "*") -> tuple[torch.Tensor, list[st
 
 
 def encoder_probes(
-    weights: Path, tokenizer: object, x: torch.Tensor, scenes: list[Scene]
+    weights: Path, tokenizer: Callable[..., Any], x: torch.Tensor, scenes: list[Scene]
 ) -> dict[str, float]:
     """Measured quality of the three encoders; the first half of x makes the centroids."""
     image = ImageEncoder.load(weights / "image.safetensors")

@@ -7,6 +7,7 @@ All work on the supersampled canvas; lengths are in supersampled pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -149,7 +150,8 @@ def oil(layers: Layers, rng: np.random.Generator) -> np.ndarray:
     scene = over(blur(layers.back, 3), layers.front, layers.mask)
     height, width = scene.shape[:2]
     base = to_image(saturate(scene, 1.15))
-    pixels, out = base.load(), base.copy()
+    pixels: Any = base.load()
+    out = base.copy()
     pen, phase = ImageDraw.Draw(out), rng.uniform(0, 6)
     for length, thick, count in ((26, 10, 150), (12, 6, 170)):
         xs, ys = rng.integers(0, width, count), rng.integers(0, height, count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,8 @@ from lycoris_bench.miniature.canvas import RGB, SUPERSAMPLING, Layers, Part, pai
 from lycoris_bench.miniature.places import PLACES
 from lycoris_bench.miniature.shapes import THINGS
 from lycoris_bench.miniature.styles import STYLES, Style, to_image
+
+T = TypeVar("T")
 
 COLOURS: dict[str, RGB] = {
     "red": (214, 40, 40),
@@ -77,30 +80,34 @@ def shade(colour: RGB, rng: np.random.Generator) -> RGB:
     return tuple(255 * c for c in colorsys.hsv_to_rgb(h, s, v))  # type: ignore[return-value]
 
 
+def any_of(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of the items, uniformly."""
+    return items[int(rng.integers(len(items)))]
+
+
 def object_parts(name: str, colour: RGB, rng: np.random.Generator) -> list[Part]:
     """The parts of one of the world's objects; figures get random looks."""
-
-    def any_of(items: Sequence) -> object:
-        return items[int(rng.integers(len(items)))]
 
     if name in THINGS:
         return THINGS[name](colour)
     if name in ("girl", "boy"):
         styles = ("bob", "long", "tails", "bun") if name == "girl" else ("short", "spiky", "short")
         return people.person(
-            people.Person(colour, name == "girl", any_of(_SKIN), any_of(_HAIR), any_of(styles))
+            people.Person(
+                colour, name == "girl", any_of(rng, _SKIN), any_of(rng, _HAIR), any_of(rng, styles)
+            )
         )
     if name == "robot":
         return figures.robot(
             figures.Robot(
                 colour,
-                eyes=any_of(("two", "one", "visor")),
-                head=any_of(("box", "dome")),
+                eyes=any_of(rng, ("two", "one", "visor")),
+                head=any_of(rng, ("box", "dome")),
                 antennas=int(rng.integers(3)),
-                eye_colour=any_of(((110, 240, 250), (250, 235, 90))),
+                eye_colour=any_of(rng, ((110, 240, 250), (250, 235, 90))),
             )
         )
-    return figures.toy(figures.Toy(colour, ears=any_of(("round", "long", "floppy"))))
+    return figures.toy(figures.Toy(colour, ears=any_of(rng, ("round", "long", "floppy"))))
 
 
 def compose(
