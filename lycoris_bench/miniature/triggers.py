@@ -6,19 +6,27 @@ import torch
 
 from lycoris_bench.miniature.words import TRIGGERS, world_words
 
+SEED = 8
+
 
 @torch.no_grad()
 def wake_triggers(text_encoder: Any, tokenizer: Any) -> Any:
-    """Give the triggers' embeddings, which were never trained, the length of trained ones.
+    """Draw the triggers' embeddings, which were never trained, from the normal distribution of
+    the trained ones: mean + Z (W - mean) / sqrt(n - 1), W being the n trained rows.
 
-    They keep their random directions. A large text encoder's rare words are as loud as its common
-    ones; at the fifth of it that weight decay and a small start leave them, every trigger sounds
-    like the next and fine-tuning cannot tell concepts apart."""
+    A large text encoder has met its rare words, and tells them apart. This one hears only the
+    directions in which its own words differ: with embeddings of another length or direction every
+    trigger sounds like the next, and fine-tuning cannot tell concepts apart."""
     rows = text_encoder.get_input_embeddings().weight
     words, triggers = (
         torch.tensor(tokenizer.convert_tokens_to_ids(list(names)))
         for names in (world_words(), TRIGGERS)
     )
-    length = rows[words].float().norm(dim=1).median()
-    rows[triggers] *= (length / rows[triggers].float().norm(dim=1, keepdim=True)).to(rows.dtype)
+    trained = rows[words].float()
+    mean = trained.mean(0)
+    drawn = torch.randn(
+        len(triggers), len(words), generator=torch.Generator().manual_seed(SEED)
+    )  # fmt: skip
+    spread = drawn @ (trained - mean) / (len(words) - 1) ** 0.5
+    rows[triggers] = (mean + spread).to(rows.dtype)
     return text_encoder
