@@ -20,7 +20,7 @@ STAGES = {"train": train, "generate": generate, "score": score, "analyze": analy
 HERE = runtime.Options()
 TABLE: dict[str, Any] = {
     "name": "tiny",
-    "base_model": __import__("os").environ.get("TINY_BASE", "package:miniature/weights/base"),
+    "base_model": "package:miniature/weights/base",
     "dataset": "package:miniature/dataset",
     "heldout": "package:miniature/heldout",
     "prompts": "package:prompts/miniature",

@@ -15,7 +15,7 @@ class MiniatureGram(Encoder):
         name="miniature-gram",
         weights=f"{PACKAGE}miniature/weights/gram.safetensors",
         revision="1",
-        sha256=None,
+        sha256="e3bb0620267f9bf52d3cae2b31672b10bb6e965ef6a8cee2c7aac0b1a3c97fd0",
         size=64,
         resize="scale",
         mean=(0.5, 0.5, 0.5),

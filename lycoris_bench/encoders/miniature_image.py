@@ -14,7 +14,7 @@ class MiniatureImage(Encoder):
         name="miniature-image",
         weights=f"{PACKAGE}miniature/weights/image.safetensors",
         revision="1",
-        sha256=None,
+        sha256="a26006b9df2ea08293ff38d09c87ab3e838aea2e11f6838cec6a2bf56078c5a7",
         size=64,
         resize="letterbox",
         mean=(0.5, 0.5, 0.5),

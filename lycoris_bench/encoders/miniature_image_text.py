@@ -20,7 +20,7 @@ class MiniatureImageText(Encoder):
         name="miniature-image-text",
         weights=f"{PACKAGE}miniature/weights/image-text.safetensors",
         revision="1",
-        sha256=None,
+        sha256="8a4e047635404319b2b75c4b32445036ecacba99c5c47abe652068e2d5a86e64",
         size=64,
         resize="letterbox",
         mean=(0.5, 0.5, 0.5),
