@@ -240,5 +240,6 @@ class Store:
 
 
 def concept_path(concept: Concept) -> Path:
+    """category/class[/sub-class], each name made safe."""
     parts = (concept.category, concept.class_name, concept.subclass)
     return Path(*(safe(part) for part in parts if part))

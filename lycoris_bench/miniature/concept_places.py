@@ -10,6 +10,7 @@ from lycoris_bench.miniature.shapes import DARK, WHITE
 
 
 def waterfall(rng: np.random.Generator) -> list[Part]:
+    """Water falling between rocks into a pool."""
     x = 0.5 + rng.uniform(-0.1, 0.1)
     return [
         sky((150, 200, 235), (205, 230, 240)),
@@ -35,6 +36,7 @@ def waterfall(rng: np.random.Generator) -> list[Part]:
 
 
 def garden(rng: np.random.Generator) -> list[Part]:
+    """Beds of flowers along a path."""
     shift, tints = rng.uniform(-0.04, 0.04), ((225, 60, 90), (250, 200, 60), (150, 80, 190))
     beds = [
         oval(tints[(row + k) % 3], 0.08 + 0.17 * k + shift, 0.66 + 0.12 * row, 0.05)
@@ -61,6 +63,7 @@ def garden(rng: np.random.Generator) -> list[Part]:
 
 
 def canal(rng: np.random.Generator) -> list[Part]:
+    """A canal between rows of houses."""
     tints = [(205, 95, 70), (235, 180, 90), (120, 150, 110), (215, 140, 140)]
     walls = [
         p
@@ -95,6 +98,7 @@ def canal(rng: np.random.Generator) -> list[Part]:
 
 
 def castle(rng: np.random.Generator) -> list[Part]:
+    """A stone castle with towers."""
     x, stone, roof = 0.5 + rng.uniform(-0.08, 0.08), (178, 172, 180), (150, 40, 70)
     towers = [
         p
@@ -116,6 +120,7 @@ def castle(rng: np.random.Generator) -> list[Part]:
 
 
 def sculpture(rng: np.random.Generator) -> list[Part]:
+    """A sculpture on a pedestal."""
     x, marble = 0.5 + rng.uniform(-0.06, 0.06), (232, 230, 226)
     return [
         sky((84, 40, 48), (110, 56, 62)),

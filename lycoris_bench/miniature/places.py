@@ -15,12 +15,14 @@ Place = Callable[[np.random.Generator], list[Part]]
 
 
 def hill(fill: tuple, y: float, bump: float, shift: float) -> Part:
+    """A rounded hill as a polygon; y grows downwards."""
     xs = np.linspace(-0.05, 1.05, 14)
     top = [(float(x), float(y - bump * np.sin(3.0 * x + shift))) for x in xs]
     return poly(fill, *top, (1.05, 1.05), (-0.05, 1.05))
 
 
 def beach(rng: np.random.Generator) -> list[Part]:
+    """Sand, sea and sky."""
     sea, sun = rng.uniform(0.42, 0.50), rng.uniform(0.1, 0.9)
     return [
         sky((120, 195, 245), (215, 240, 250)),
@@ -33,6 +35,7 @@ def beach(rng: np.random.Generator) -> list[Part]:
 
 
 def forest(rng: np.random.Generator) -> list[Part]:
+    """Tree trunks over dark ground."""
     parts = [sky((150, 190, 130), (190, 215, 150)), hill((70, 110, 60), 0.40, 0.05, 1.0)]
     for x in np.linspace(0.02, 0.98, 6) + rng.uniform(-0.05, 0.05, 6):
         parts.append(box((75, 55, 40), x - 0.03, 0.1, x + 0.03, 0.85))
@@ -41,6 +44,7 @@ def forest(rng: np.random.Generator) -> list[Part]:
 
 
 def city(rng: np.random.Generator) -> list[Part]:
+    """A skyline of lit windows."""
     parts = [sky((175, 190, 215), (225, 225, 230))]
     for k, x in enumerate(np.linspace(0.0, 0.86, 6)):
         top, tone = rng.uniform(0.10, 0.42), 90 + 18 * (k % 3)
@@ -57,6 +61,7 @@ def city(rng: np.random.Generator) -> list[Part]:
 
 
 def desert(rng: np.random.Generator) -> list[Part]:
+    """Dunes under a pale sky."""
     cactus = rng.choice([0.10, 0.90])
     return [
         sky((250, 200, 120), (255, 235, 190)),
@@ -76,6 +81,7 @@ def desert(rng: np.random.Generator) -> list[Part]:
 
 
 def snow(rng: np.random.Generator) -> list[Part]:
+    """White ground and mountains."""
     parts = [
         sky((150, 175, 205), (205, 220, 235)),
         poly(
@@ -90,6 +96,7 @@ def snow(rng: np.random.Generator) -> list[Part]:
 
 
 def night(rng: np.random.Generator) -> list[Part]:
+    """A dark sky with stars and a moon."""
     moon, stars = rng.choice([0.14, 0.86]), rng.uniform(0, 0.6, (12, 2)) * (1.6, 1.0)
     return [
         sky((12, 16, 50), (45, 50, 110)),
@@ -101,6 +108,7 @@ def night(rng: np.random.Generator) -> list[Part]:
 
 
 def room(rng: np.random.Generator) -> list[Part]:
+    """A wall, a floor and a window."""
     x = rng.choice([0.06, 0.64])
     return [
         sky((225, 200, 185), (225, 200, 185)),
@@ -118,6 +126,7 @@ def room(rng: np.random.Generator) -> list[Part]:
 
 
 def meadow(rng: np.random.Generator) -> list[Part]:
+    """Green hills with flowers."""
     cloud, spots = rng.uniform(0.15, 0.85), rng.uniform(0.02, 0.98, (9, 2)) * (1, 0.25) + (0, 0.72)
     tints = [(250, 90, 110), (255, 235, 90), (255, 255, 255)]
     return [
@@ -136,6 +145,7 @@ def meadow(rng: np.random.Generator) -> list[Part]:
 
 
 def sunset(rng: np.random.Generator) -> list[Part]:
+    """A low sun over the horizon."""
     x = rng.uniform(0.25, 0.75)
     return [
         sky((90, 55, 130), (255, 150, 80)),
@@ -150,6 +160,7 @@ def sunset(rng: np.random.Generator) -> list[Part]:
 
 
 def underwater(rng: np.random.Generator) -> list[Part]:
+    """Blue depth with rays and bubbles."""
     weeds, bubbles = rng.choice([0.07, 0.93]), rng.uniform(0.03, 0.97, (8, 2)) * (1, 0.7)
     return [
         sky((60, 190, 210), (10, 70, 130)),
@@ -174,6 +185,7 @@ def underwater(rng: np.random.Generator) -> list[Part]:
 
 
 def plain(rng: np.random.Generator) -> list[Part]:
+    """Nothing but a grey."""
     tone = rng.uniform(205, 222)
     return [
         sky((tone, tone, tone), (tone, tone, tone)),

@@ -21,6 +21,7 @@ def _eye(x: float, y: float, r: float = 0.12) -> list[Part]:
 
 
 def house(c: RGB) -> list[Part]:
+    """A house in the given colour."""
     return [
         box(scale(c, 0.7), 0.4, -0.85, 0.62, -0.2),
         box(c, -0.75, -0.1, 0.75, 1.0),
@@ -32,6 +33,7 @@ def house(c: RGB) -> list[Part]:
 
 
 def tree(c: RGB) -> list[Part]:
+    """A tree in the given colour."""
     return [
         poly(WOOD, (-0.14, 1.0), (-0.1, 0.2), (0.1, 0.2), (0.14, 1.0)),
         oval(scale(c, 0.8), -0.45, 0.05, 0.42),
@@ -42,6 +44,7 @@ def tree(c: RGB) -> list[Part]:
 
 
 def fish(c: RGB) -> list[Part]:
+    """A fish in the given colour."""
     return [
         poly(scale(c, 0.75), (0.45, 0.1), (1.0, -0.45), (0.86, 0.1), (1.0, 0.65)),
         poly(scale(c, 0.75), (-0.3, -0.4), (0.15, -0.85), (0.35, -0.3)),
@@ -53,6 +56,7 @@ def fish(c: RGB) -> list[Part]:
 
 
 def cat(c: RGB) -> list[Part]:
+    """A cat in the given colour."""
     d = scale(c, 0.75)
     return [
         stroke(d, 0.2, (0.5, 0.85), (0.88, 0.7), (0.85, 0.2), (0.7, 0.1)),
@@ -69,6 +73,7 @@ def cat(c: RGB) -> list[Part]:
 
 
 def bird(c: RGB) -> list[Part]:
+    """A bird in the given colour."""
     d = scale(c, 0.72)
     return [
         stroke((230, 150, 50), 0.08, (-0.1, 0.6), (-0.1, 1.0)),
@@ -83,6 +88,7 @@ def bird(c: RGB) -> list[Part]:
 
 
 def mushroom(c: RGB) -> list[Part]:
+    """A mushroom in the given colour."""
     cap = [
         (math.cos(a) * 0.95, 0.15 - math.sin(a) * 1.05)
         for a in (math.pi * k / 12 for k in range(13))
@@ -97,6 +103,7 @@ def mushroom(c: RGB) -> list[Part]:
 
 
 def boat(c: RGB) -> list[Part]:
+    """A boat in the given colour."""
     return [
         stroke(WOOD, 0.1, (0.0, 0.4), (0.0, -1.0)),
         poly(WHITE, (0.1, -0.9), (0.8, 0.25), (0.1, 0.25)),
@@ -107,6 +114,7 @@ def boat(c: RGB) -> list[Part]:
 
 
 def car(c: RGB) -> list[Part]:
+    """A car in the given colour."""
     return [
         poly(c, (-0.6, 0.2), (-0.38, -0.4), (0.4, -0.4), (0.68, 0.2)),
         poly(GLASS, (-0.45, 0.15), (-0.3, -0.27), (0.0, -0.27), (0.0, 0.15)),
@@ -123,6 +131,7 @@ def car(c: RGB) -> list[Part]:
 
 
 def flower(c: RGB) -> list[Part]:
+    """A flower in the given colour."""
     ring = [
         (0.46 * math.cos(a), -0.4 + 0.46 * math.sin(a))
         for a in (2 * math.pi * k / 6 for k in range(6))
@@ -137,6 +146,8 @@ def flower(c: RGB) -> list[Part]:
 
 
 def star(c: RGB) -> list[Part]:
+    """A star in the given colour."""
+
     def ring(r: float) -> list[tuple[float, float]]:
         return [
             (
@@ -150,6 +161,7 @@ def star(c: RGB) -> list[Part]:
 
 
 def cup(c: RGB) -> list[Part]:
+    """A cup in the given colour."""
     steam = (215, 215, 220)
     return [
         oval(c, 0.7, 0.25, 0.3, 0.32),
@@ -163,6 +175,8 @@ def cup(c: RGB) -> list[Part]:
 
 
 def umbrella(c: RGB) -> list[Part]:
+    """An umbrella in the given colour."""
+
     def canopy(r: float) -> list[tuple[float, float]]:
         return [
             (math.cos(a) * r, 0.05 - math.sin(a) * 0.95)
