@@ -38,11 +38,20 @@ def get(package: str, name: str) -> Any:
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """The sentence for a name that does not exist: what was found, what is meant or allowed."""
-    allowed = sorted(allowed)
-    close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"allowed are: {', '.join(allowed)}"
-    return f"unknown {kind} '{name}'; {hint}"
+    """The sentence for a name that does not exist: what was found, what is meant or allowed.
+
+    Of dotted names only the last parts are compared: their tables are the same.
+
+    >>> unknown("key", "training.batchsize", ["training.batch_size", "training.betas"])
+    "unknown key 'training.batchsize'; did you mean 'training.batch_size'?"
+    >>> unknown("algorithm", "x", ["lora", "loha"])
+    "unknown algorithm 'x'; allowed are: loha, lora"
+    """
+    ends = {one.rpartition(".")[2]: one for one in sorted(allowed)}
+    close = difflib.get_close_matches(str(name).rpartition(".")[2], ends, n=1, cutoff=0.5)
+    if close:
+        return f"unknown {kind} '{name}'; did you mean '{ends[close[0]]}'?"
+    return f"unknown {kind} '{name}'; allowed are: {', '.join(ends)}"
 
 
 def presets() -> dict[str, Any]:
