@@ -6,13 +6,9 @@ import pandas as pd
 
 from lycoris_bench import runtime
 from lycoris_bench.analysis.run import analyze_tables
+from lycoris_bench.gallery import gallery
 from lycoris_bench.plan import Plan
-from lycoris_bench.sight import by_set
 from lycoris_bench.store import Store
-from lycoris_bench.vocabulary import BASE_CHECKPOINT, Checkpoint
-
-SHOWN = 4  # images of a set that the report's gallery shows
-SETS = 8  # sets that it shows
 
 
 def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
@@ -26,7 +22,7 @@ def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outco
     costs = pd.DataFrame(_costs(plan, store))
     failures = _failures(plan, store, table)
     result = analyze_tables(
-        table, factors(plan), _gallery(plan, store),
+        table, factors(plan), gallery(plan, store),
         store.read_json(store.root / "provenance.json") or {}, costs, failures,
     )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
@@ -81,51 +77,3 @@ def _failures(plan: Plan, store: Store, table: pd.DataFrame) -> dict[str, str]:
             reason = f"diverged: {card['reason']}" if diverged and card else "is not scored"
             lacking[str(checkpoint)] = reason
     return lacking
-
-
-def _gallery(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """Images of a few sets for every checkpoint of the first seed at its last epoch, base first.
-
-    The sets are one of each prompt type for concepts spread over the categories."""
-    shown = [BASE_CHECKPOINT, *_last(plan)]
-    by_checkpoint = {checkpoint: by_set(plan.jobs(checkpoint)) for checkpoint in shown}
-    gallery = []
-    for prompt_set in _spread(plan):
-        key = (prompt_set.concept, prompt_set.prompt_type)
-        rows = []
-        for checkpoint in shown:
-            paths = [store.image(j.image_set, j.k) for j in by_checkpoint[checkpoint][key][:SHOWN]]
-            images = [path.read_bytes() for path in paths if path.exists()]
-            if images:
-                rows.append({"label": str(checkpoint), "images": images})
-        jobs = by_checkpoint[BASE_CHECKPOINT][key][:SHOWN]
-        gallery.append({
-            "concept": str(prompt_set.concept),
-            "prompt_type": prompt_set.prompt_type,
-            "prompt": " | ".join(dict.fromkeys(job.prompt for job in jobs)),
-            "rows": rows,
-        })  # fmt: skip
-    return gallery
-
-
-def _last(plan: Plan) -> list[Checkpoint]:
-    """Each configuration's first seed and last epoch."""
-    last: dict[str, Checkpoint] = {}
-    for checkpoint in plan.checkpoints[1:]:
-        if checkpoint.seed == plan.study.settings.seeds[0]:
-            last[checkpoint.configuration.name] = checkpoint
-    return list(last.values())
-
-
-def _spread(plan: Plan) -> list[Any]:
-    """At most SETS prompt sets: concepts of different categories and prompt types in turn."""
-    kinds = plan.study.settings.sampling.prompt_types
-    first: dict[str, Any] = {}
-    for prompt_set in plan.prompt_sets:
-        first.setdefault(prompt_set.concept.category, prompt_set.concept)
-    concepts = list(first.values())
-    wanted = [(concept, kind) for concept in concepts for kind in kinds]
-    found = {(p.concept, p.prompt_type): p for p in plan.prompt_sets}
-    step = max(1, len(concepts) * len(kinds) // SETS)
-    picked = wanted if len(wanted) <= SETS * 2 else wanted[::step]
-    return [found[key] for key in picked if key in found]

@@ -12,6 +12,7 @@ LAYERS = [
     {"cli"},
     {"session"},
     {"train", "generate", "score", "analyze", "estimate"},
+    {"gallery"},
     {"sight"},
     {"features", "plan"},
     {"miniature"},
