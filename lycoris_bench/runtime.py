@@ -120,15 +120,13 @@ def each(
         min(workers, len(items)), context, _start_worker, (os.getpid(), queue)
     )
     try:
-        waiting = {pool.submit(work, *arguments): name for name, arguments in items}
+        waiting = {pool.submit(_guarded, work, given, debug): name for name, given in items}
         for future in as_completed(waiting):
-            name = waiting[future]
             try:
-                yield name, future.result(), None
+                yield waiting[future], *future.result()
             except BrokenProcessPool:
-                yield name, None, "its worker process died (out of memory?); run again to continue"
-            except Exception as error:
-                yield name, None, sentence(error, debug)
+                died = "its worker process died (out of memory?); run again to continue"
+                yield waiting[future], None, died
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()
@@ -144,14 +142,19 @@ def _each_here(work, items, tell, debug):  # type: ignore[no-untyped-def]
     before, _steps = _steps, tell
     try:
         for name, arguments in items:
-            try:
-                result = work(*arguments)
-            except Exception as error:
-                yield name, None, sentence(error, debug)
-            else:
-                yield name, result, None
+            yield name, *_guarded(work, arguments, debug)
     finally:
         _steps = before
+
+
+def _guarded(
+    work: Callable[..., Any], arguments: tuple[Any, ...], debug: bool
+) -> tuple[Any, str | None]:
+    """(result, None) or (None, sentence): an exception would not always survive pickling."""
+    try:
+        return work(*arguments), None
+    except Exception as error:
+        return None, sentence(error, debug)
 
 
 def _listen(queue: Any, tell: Callable[[int], None]) -> None:

@@ -20,6 +20,21 @@ def halve(number: int) -> int:
     return number // 2
 
 
+class Unpicklable(ValueError):
+    def __init__(self, source: str, problems: list[str]) -> None:
+        super().__init__(f"{source}: {problems}")
+
+
+def refuse(number: int) -> None:
+    raise Unpicklable("data", [str(number)])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_that_cannot_be_pickled_is_a_sentence_too(workers: int) -> None:
+    results = runtime.each(refuse, ITEMS, workers=workers, total=3, what="refuse")
+    assert sorted(error or "" for _, _, error in results) == [f"data: ['{n}']" for n in (2, 3, 8)]
+
+
 ITEMS = [(f"item {n}", (n,)) for n in (2, 3, 8)]
 
 
