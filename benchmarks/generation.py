@@ -37,8 +37,8 @@ def main() -> None:
     where = device()
     backbone = Backbone.load(given.base, device=where)
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        given.base, torch_dtype=torch.float32, safety_checker=None
-    ).to(where)
+        given.base, safety_checker=None
+    ).to(where, torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     print(f"{platform.processor() or where}, torch {torch.__version__}, one thread, fp32, "
           f"{given.images} images of {given.size}, {given.steps} steps, guidance 7")  # fmt: skip
