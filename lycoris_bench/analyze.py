@@ -23,7 +23,7 @@ def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outco
     failures = _failures(plan, store, table)
     result = analyze_tables(
         table, factors(plan), gallery(plan, store),
-        store.read_json(store.root / "provenance.json") or {}, costs, failures,
+        store.read_json(store.provenance) or {}, costs, failures,
     )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))

@@ -83,7 +83,7 @@ class Store:
     def describe(self, study: str, provenance: dict[str, Any]) -> None:
         """Keeps the resolved study, and with what it is run."""
         self.write(self.root / "study.toml", study)
-        self.write_json(self.root / "provenance.json", provenance)
+        self.write_json(self.provenance, provenance)
 
     def _sweep(self) -> None:
         """Removes what a killed process left half written."""
@@ -229,6 +229,10 @@ class Store:
         except (OSError, pa.ArrowInvalid):
             return None
         return table.to_pandas(), (table.schema.metadata or {}).get(b"uid", b"").decode()
+
+    @property
+    def provenance(self) -> Path:
+        return self.root / "provenance.json"
 
     @property
     def findings(self) -> Path:

@@ -96,6 +96,20 @@ def test_training_changes_what_is_drawn(asked: Plan, whole: Store) -> None:
     assert np.abs(pixels[0] - pixels[1]).max() > 0
 
 
+def test_a_merge_is_recorded_the_same_each_time(asked: Plan, whole: Store) -> None:
+    """The proof that an adapter was applied: its layers, and how far each block moved."""
+    checkpoint = asked.checkpoints[-1]
+    kept = whole.applied(checkpoint).read_bytes()
+    about = json.loads(kept)
+    assert about["matched"] > 0 and not about["unmatched"]
+    assert all(change > 0 for change in about["change"].values())
+    assert len(about["change"]) > 5
+    job = asked.jobs(checkpoint)[0]
+    whole.image(job.image_set, job.k).unlink()
+    assert STAGES["generate"](asked, whole, HERE).done == 1
+    assert whole.applied(checkpoint).read_bytes() == kept
+
+
 def test_running_again_does_nothing(asked: Plan, whole: Store) -> None:
     before = {p: p.stat().st_mtime_ns for p in (whole.root / "images").rglob("*.png")}
     outcomes = run(asked, whole, ("train", "generate", "score"))

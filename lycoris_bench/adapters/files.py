@@ -88,7 +88,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is a pickle, which may run code when opened; convert it to safetensors"
         )
     try:
-        tensors = load(content)
+        tensors = dict(sorted(load(content).items()))  # the reader's own order changes
         header, _ = _header(content)
     except (safetensors.SafetensorError, ValueError) as error:
         raise AdapterFileError(f"{path} is cut off or no safetensors file: {error}") from None
