@@ -1,6 +1,5 @@
 """The grid of a study: per algorithm a default, then each variation of it, as configurations."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -52,11 +51,7 @@ def _configuration(
     problems: list[str],
 ) -> Configuration | None:
     where = f"algorithms.{algorithm}"
-    allowed = [
-        name
-        for name, parameter in inspect.signature(adapter).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
+    allowed = list(adapter.options())
     options = {key: value for key, value in values.items() if key not in _NOT_OPTIONS}
     found = [
         registry.unknown(

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters import ranges
+from lycoris_bench.adapters.training_only import Limits
 
 Tensors = Mapping[str, Tensor]
+BIAS = "diff_b"
 
 
 class Adapter(nn.Module, ABC):
@@ -32,13 +34,18 @@ class Adapter(nn.Module, ABC):
 
     marks: ClassVar[tuple[str, ...]]  # any of these names marks the algorithm in a file
     names: ClassVar[frozenset[str]]  # every tensor name that `delta_from` and `bias_from` use
-    allowed: ClassVar[Mapping[str, ranges.Range | ranges.Switch]] = {}
+    allowed: ClassVar[Mapping[str, ranges.Range | ranges.Switch]] = {}  # the constructor's options
 
     strength: float = 1.0
+    limits: Limits = Limits()
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """The tensors a file holds for this layer, attached to the graph."""
+
+    def drawn(self) -> dict[str, Tensor]:
+        """The tensors of one training step, for algorithms that train a part at a time."""
+        return self.tensors()
 
     @staticmethod
     @abstractmethod
@@ -47,13 +54,26 @@ class Adapter(nn.Module, ABC):
 
     @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:
-        """The change of the bias, None where there is none."""
-        return None
+        """The change of the bias, None where there is none. Any algorithm's file may have one."""
+        return tensors.get(BIAS)
+
+    @classmethod
+    def recognises(cls, tensors: Tensors) -> bool:
+        """Whether one layer's tensors are of this algorithm, by their names and shapes.
+
+        A layer with a name that the algorithm does not use is not recognised: to leave that
+        tensor out would change what the file means."""
+        return bool(tensors.keys() & set(cls.marks)) and tensors.keys() <= cls.names | {BIAS}
+
+    @classmethod
+    def options(cls) -> Mapping[str, ranges.Range | ranges.Switch]:
+        """The algorithm's own options and those that every algorithm has."""
+        return {**cls.allowed, **ranges.LIMITS}
 
     @classmethod
     def check(cls, **options: Any) -> None:
         """Raises `ValueError` for options that are unknown or out of range; needs no model."""
-        ranges.check(cls.allowed, options)
+        ranges.check(cls.options(), options)
 
     @classmethod
     def covers(cls, weight: Tensor, options: Mapping[str, Any]) -> bool:
@@ -65,14 +85,22 @@ class Adapter(nn.Module, ABC):
         with full_precision(weight):
             return self.delta_from(self.tensors(), weight)
 
+    def shrink(self, ratio: float) -> None:
+        """Makes ΔW `ratio` times what it is, for max_norm."""
+        raise NotImplementedError
+
     def forward(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The adapted weight and bias, in the dtype of the originals."""
+        if self.training and self.limits.skips():
+            return weight, bias
         with full_precision(weight):
-            tensors = self.tensors()
+            tensors = self.drawn() if self.training else self.tensors()
             change = self.delta_from(tensors, weight)
             shift = self.bias_from(tensors)
-            new = add(weight, change, self.strength)
-            return new, bias if bias is None else add(bias, shift, self.strength)
+            if self.training:
+                change, shift = self.limits.rows(change, shift)
+            new = add(weight, (change, self.strength))
+            return new, bias if bias is None else add(bias, (shift, self.strength))
 
     @property
     def parameter_count(self) -> int:
@@ -80,11 +108,13 @@ class Adapter(nn.Module, ABC):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def add(value: Tensor, change: Tensor | None, strength: float) -> Tensor:
-    """value + strength · change in fp32, rounded once; exactly `value` at strength 0."""
-    if change is None or strength == 0:
-        return value
-    return torch.add(value.float(), change, alpha=strength).to(value.dtype)
+def add(value: Tensor, *changes: tuple[Tensor | None, float]) -> Tensor:
+    """value + the sum of strength · change in fp32, rounded once; `value` itself at strength 0."""
+    total = value
+    for change, strength in changes:
+        if change is not None and strength != 0:
+            total = torch.add(total.float(), change, alpha=strength)
+    return total.to(value.dtype)
 
 
 def full_precision(weight: Tensor) -> torch.autocast:
@@ -105,7 +135,7 @@ def scale(tensors: Tensors, rank: int) -> Tensor | float:
     """alpha/dim, the merge ratio; 1 where alpha is missing or 0."""
     if "alpha" not in tensors:
         return 1.0
-    alpha = tensors["alpha"].float()
+    alpha = tensors["alpha"].float().reshape(())
     return torch.where(alpha == 0, 1.0, alpha / rank)
 
 
@@ -115,14 +145,19 @@ def rank_of(
     alpha: float | None,
     conv_dim: int | None,
     conv_alpha: float | None,
+    rs_lora: bool = False,
 ) -> tuple[int, Tensor]:
-    """(rank, alpha) of a layer: kernels larger than 1x1 take the conv_ values where given."""
+    """(rank, alpha) of a layer: kernels larger than 1x1 take the conv_ values where given.
+
+    With rs_lora the ratio is alpha/√dim: alpha·√dim is what files say, so that every reader,
+    which divides by dim, finds it."""
     if is_kernel(weight):
         dim = dim if conv_dim is None else conv_dim
         alpha = alpha if conv_alpha is None else conv_alpha
     if dim < 1:
         raise ValueError("conv_dim is 0: this layer is not trained")
-    return dim, torch.tensor(float(alpha or dim), device=weight.device)
+    value = float(alpha or dim) * (math.sqrt(dim) if rs_lora else 1)
+    return dim, torch.tensor(value, device=weight.device)
 
 
 def is_kernel(weight: Tensor) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,20 @@ from torch import Tensor
 
 from lycoris_bench import registry
 from lycoris_bench.adapters.base import Adapter
+from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.norms import NormShift
+
+EXACT = (f".{MAGNITUDE}", ".rescale")  # near |W| and 1, where half precision rounds off ΔW
 
 
 class AdapterFileError(ValueError):
     """A file that is no adapter, or an adapter that cannot be a file: one sentence."""
 
 
-def recognise(names: Iterable[str]) -> tuple[str, type[Adapter]] | None:
-    """(algorithm, class) of one layer's tensor names; None for those of no known algorithm.
-
-    A layer with a name that the algorithm does not use is not recognised: to leave that tensor
-    out would change what the file means."""
-    names = set(names)
+def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:
+    """(algorithm, class) of one layer's tensors, by names and shapes; None if none knows them."""
     for algorithm, kind in {**registry.entries("adapters"), "norm": NormShift}.items():
-        if names & set(kind.marks) and names <= kind.names:
+        if kind.recognises(tensors):
             return algorithm, kind
     return None
 
@@ -71,8 +70,9 @@ def _half(key: str, value: Tensor) -> Tensor:
     half = value.half() if value.is_floating_point() else value
     if not bool(torch.isfinite(half).all()):
         raise AdapterFileError(f"'{key}' holds a number that a half-precision file cannot hold")
-    rounded = value.dim() == 0 and half.to(value.dtype) != value
-    return value if rounded else half  # a rounded alpha would change the whole layer
+    rounded = value.dim() == 0 and half.to(value.dtype) != value  # a rounded alpha or magnitude
+    whole = rounded or key.endswith(EXACT)  # would change the whole layer
+    return value if whole else half
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -92,7 +92,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         header, _ = _header(content)
     except (safetensors.SafetensorError, ValueError) as error:
         raise AdapterFileError(f"{path} is cut off or no safetensors file: {error}") from None
-    if not any(recognise(names) for names in by_layer(tensors).values()):
+    if not any(recognise(found) for found in by_layer(tensors).values()):
         known = ", ".join(registry.entries("adapters"))
         first = f"its first tensor is '{min(tensors)}'" if tensors else "it has no tensors"
         raise AdapterFileError(f"{path} holds no adapter of {known}: {first}")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.base import Adapter, Tensors, fit
+from lycoris_bench.adapters.base import BIAS, Adapter, Tensors, fit
 
 
 class Full(Adapter):
@@ -12,7 +12,7 @@ class Full(Adapter):
     The absolute values are the parameters, so that weight decay acts on them as it does when
     a model is trained without any adapter."""
 
-    marks = ("diff", "diff_b")
+    marks = ("diff", BIAS)
     names = frozenset(marks)
     original: Tensor
     original_bias: Tensor | None
@@ -34,13 +34,14 @@ class Full(Adapter):
     def tensors(self) -> dict[str, Tensor]:
         found = {"diff": self.weight - self.original.float()}
         if self.bias is not None and self.original_bias is not None:
-            found["diff_b"] = self.bias - self.original_bias.float()
+            found[BIAS] = self.bias - self.original_bias.float()
         return found
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        if "diff" not in tensors:  # a file may change the bias alone
+            return torch.zeros_like(weight, dtype=torch.float32)
         return fit(tensors["diff"], weight)
 
-    @staticmethod
-    def bias_from(tensors: Tensors) -> Tensor | None:
-        return tensors.get("diff_b")
+    def shrink(self, ratio: float) -> None:
+        self.weight.lerp_(self.original.float(), 1 - ratio)

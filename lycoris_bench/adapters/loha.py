@@ -29,7 +29,6 @@ class LoHa(Adapter):
         conv_alpha: float | None = None,
     ) -> None:
         super().__init__()
-        self.check(dim=dim, alpha=alpha, conv_dim=conv_dim, conv_alpha=conv_alpha)
         rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha)
         outputs, inputs = weight.flatten(1).shape
         self.register_buffer("alpha", ratio, persistent=False)

@@ -3,17 +3,19 @@
 import math
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.base import Adapter, add
+from lycoris_bench.adapters.base import add
 from lycoris_bench.adapters.files import by_layer, recognise
+from lycoris_bench.adapters.merged import changes
 from lycoris_bench.adapters.presets import Target, aliases, layers
 
-Step = tuple[Target, str, type[Adapter]]  # a layer, the algorithm's name, its equation
+Step = tuple[Target, str]  # a layer and the algorithm's name
+Part = tuple[str, dict[str, Tensor], float]  # a layer's name in a file, its tensors, strength
 
 
 class AdapterMismatch(ValueError):
@@ -47,8 +49,12 @@ class Merger:
 
         Raises `AdapterMismatch` where no layer matches, one has another shape or a number is not
         finite; warns, naming them, where only some match. After any error the model is the base."""
+        return self.merge_all([(tensors, strength)])
+
+    def merge_all(self, adapters: Sequence[tuple[Mapping[str, Tensor], float]]) -> MergeReport:
+        """base + the sum of strength · adapter, each change being that of the base alone."""
         try:
-            return self._merge(by_layer(tensors), strength)
+            return self._merge([(by_layer(tensors), strength) for tensors, strength in adapters])
         except Exception:
             self.restore()
             raise
@@ -58,25 +64,31 @@ class Merger:
         self._put_back(self._changed)
         self._changed = set()
 
-    def _merge(self, file: Mapping[str, dict[str, Tensor]], strength: float) -> MergeReport:
-        plan = self._plan(file)
+    def _merge(self, files: Sequence[tuple[Mapping[str, dict[str, Tensor]], float]]) -> MergeReport:
+        plans = [self._plan(file) for file, _ in files]
+        work: dict[str, tuple[Target, list[Part]]] = {}
+        for plan, (file, strength) in zip(plans, files, strict=True):
+            for name, (target, _) in plan.items():
+                _, parts = work.setdefault(target.name, (target, []))
+                parts.append((name, file[name], strength))
         stale = set(self._changed)
         norms: dict[str, list[Tensor]] = defaultdict(list)
-        for name, (target, _, kind) in plan.items():
-            try:
-                written, sizes = self._write(target, kind, file[name], strength)
-            except (ValueError, KeyError, RuntimeError) as error:
-                raise AdapterMismatch(
-                    f"the adapter was made for another model or is damaged: {name}: {error}"
-                ) from None
+        for target, parts in work.values():
+            written, sizes = self._write(target, parts)
             stale -= written
             norms[target.block] += sizes
         self._put_back(stale)
         self._changed -= stale
+        left_out = [
+            name
+            for plan, (file, _) in zip(plans, files, strict=True)
+            for name in file
+            if name not in plan
+        ]
         return MergeReport(
-            matched=len(plan),
-            unmatched=tuple(name for name in file if name not in plan),
-            algorithms=tuple(sorted({algorithm for _, algorithm, _ in plan.values()})),
+            matched=len(work),
+            unmatched=tuple(dict.fromkeys(left_out)),
+            algorithms=tuple(sorted({kind for plan in plans for _, kind in plan.values()})),
             change={block: _relative(block, sizes) for block, sizes in norms.items()},
         )
 
@@ -91,7 +103,7 @@ class Merger:
         for name, found in file.items():
             known = recognise(found)
             if known and name in self._layers:
-                plan[name] = (self._layers[name], *known)
+                plan[name] = (self._layers[name], known[0])
         if not plan:
             raise AdapterMismatch(
                 f"the adapter matches no layer of the model: it has {_some(file)}; "
@@ -101,9 +113,9 @@ class Merger:
             warnings.warn(
                 f"the adapter is applied in part: {len(left_out)} of its {len(file)} layers are "
                 f"not in the model or of an unknown kind: {_some(left_out)}",
-                stacklevel=4,
+                stacklevel=5,
             )
-        twice = Counter(target.name for target, _, _ in plan.values()) - Counter(self._names)
+        twice = Counter(target.name for target, _ in plan.values()) - Counter(self._names)
         if twice:
             raise AdapterMismatch(f"the adapter has layers under two names: {_some(twice)}")
         return plan
@@ -116,26 +128,33 @@ class Merger:
         return self._base[parameter]
 
     @torch.no_grad()
-    def _write(
-        self, target: Target, kind: type[Adapter], found: dict[str, Tensor], strength: float
-    ) -> tuple[set[Tensor], list[Tensor]]:
-        """Merges one layer; returns what it changed, and (|strength · Δ|, |base|) of each."""
+    def _write(self, target: Target, parts: list[Part]) -> tuple[set[Tensor], list[Tensor]]:
+        """Merges one layer; returns what it changed, and (|sum of changes|, |base|) of each."""
         weight, bias = target.module.weight, target.module.bias
         assert isinstance(weight, Tensor)
-        found = {key: value.to(weight.device, torch.float32) for key, value in found.items()}
-        changes = [(weight, kind.delta_from(found, weight))]
-        shift = kind.bias_from(found)
-        if shift is not None:
-            if not isinstance(bias, Tensor) or bias.shape != shift.shape:
-                raise ValueError("it changes a bias that the layer does not have")
-            changes.append((bias, shift))
+        found: dict[Tensor, list[tuple[Tensor, float]]] = {}
+        for name, tensors, strength in parts:
+            try:
+                change, shift = changes(tensors, self._kept(weight)[0])
+                if shift is not None and (
+                    not isinstance(bias, Tensor) or bias.shape != shift.shape
+                ):
+                    raise ValueError("it changes a bias that the layer does not have")
+            except ValueError as error:
+                raise AdapterMismatch(
+                    f"the adapter was made for another model or is damaged: {name}: {error}"
+                ) from None
+            found.setdefault(weight, []).append((change, strength))
+            if shift is not None:
+                found.setdefault(bias, []).append((shift, strength))  # type: ignore[arg-type]
         norms = []
-        for parameter, change in changes:
+        for parameter, moves in found.items():
             base, size = self._kept(parameter)
             self._changed.add(parameter)
-            parameter.copy_(add(base, change, strength))
-            norms.append(torch.stack([abs(strength) * _norm(change), size]))
-        return {parameter for parameter, _ in changes}, norms
+            parameter.copy_(add(base, *moves))
+            moved = sum(strength * change for change, strength in moves)
+            norms.append(torch.stack([_norm(moved), size]))  # type: ignore[arg-type]
+        return set(found), norms
 
 
 def _some(names: Collection[str]) -> str:

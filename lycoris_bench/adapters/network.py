@@ -1,6 +1,7 @@
 """Training: adapters on the layers of a preset, over a frozen base model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,17 @@ from lycoris_bench import registry
 from lycoris_bench.adapters.base import Adapter
 from lycoris_bench.adapters.norms import NormShift
 from lycoris_bench.adapters.presets import Target, targets
+from lycoris_bench.adapters.ranges import LIMITS
+from lycoris_bench.adapters.training_only import Limits
+
+
+@dataclass(frozen=True)
+class Constrained:
+    """What `max_norm` did in a step: layers shrunk, and the norms of all ΔW afterwards."""
+
+    scaled: int
+    mean: float
+    largest: float
 
 
 class AdapterNetwork(nn.Module):
@@ -25,6 +37,7 @@ class AdapterNetwork(nn.Module):
         super().__init__()
         pairs = zip(found, adapters, strict=True)
         self.adapters = nn.ModuleDict({target.name: adapter for target, adapter in pairs})
+        self._kinds = adapters  # the same as a list that knows their type
         self._layers = [target.module for target in found]
         self._trainable = [p for model in base for p in model.parameters() if p.requires_grad]
         for parameter in self._trainable:
@@ -53,8 +66,23 @@ class AdapterNetwork(nn.Module):
 
     def set_strength(self, strength: float) -> None:
         """How much of the change applies: 0 is the base model, 1 the trained one."""
-        for adapter in self.adapters.values():
-            adapter.strength = strength  # type: ignore[assignment]
+        for adapter in self._kinds:
+            adapter.strength = strength
+
+    @torch.no_grad()
+    def constrain(self) -> Constrained | None:
+        """Shrinks each ΔW that is longer than its `max_norm`; None where no layer has one."""
+        norms, scaled = [], 0
+        for layer, adapter in zip(self._layers, self._kinds, strict=True):
+            limit = adapter.limits.max_norm
+            if limit is None:
+                continue
+            norm = float(torch.linalg.vector_norm(adapter.delta(layer.weight)))  # type: ignore[arg-type]
+            if norm > limit:
+                adapter.shrink(limit / norm)
+                scaled += 1
+            norms.append(min(norm, limit))
+        return Constrained(scaled, sum(norms) / len(norms), max(norms)) if norms else None
 
     def detach(self) -> None:
         """Gives the base model back as it was. A second call does nothing."""
@@ -91,13 +119,26 @@ def attach(
     if any("forward" in vars(target.module) for target in found):
         raise RuntimeError("the model already carries adapters: detach them first")
     generator = torch.Generator().manual_seed(seed)
-    adapters = [
-        NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
-        if target.is_norm
-        else kind(_weight(target), target.module.bias, generator, **options)
-        for target in found
-    ]
+    adapters = [_adapter(target, kind, generator, options) for target in found]
     return AdapterNetwork(found, adapters, [m for m in (unet, text_encoder) if m is not None])
+
+
+def _adapter(
+    target: Target, kind: type[Adapter], generator: torch.Generator, options: Mapping[str, Any]
+) -> Adapter:
+    """One layer's adapter; `ValueError` names the layer that the options do not suit."""
+    held = {key: value for key, value in options.items() if key in LIMITS}
+    own = {key: value for key, value in options.items() if key not in LIMITS}
+    try:
+        made: Adapter = (
+            NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
+            if target.is_norm
+            else kind(_weight(target), target.module.bias, generator, **own)
+        )
+    except ValueError as error:
+        raise ValueError(f"{target.name}: {error}") from None
+    made.limits = Limits(**held)
+    return made
 
 
 def _weight(target: Target) -> Tensor:
@@ -105,12 +146,20 @@ def _weight(target: Target) -> Tensor:
 
 
 def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
-    """One operation, with the adapted weight and bias in place of the layer's own."""
+    """One operation, with the adapted weight and bias in place of the layer's own; with dropout
+    of the adapter's output two, as the base's is left alone."""
     weight, bias = adapter(layer.weight, layer.bias)
+    if not (adapter.training and adapter.limits.dropout) or weight is layer.weight:
+        return _operate(layer, x, weight, bias)
+    base = _operate(layer, x, layer.weight, layer.bias)  # type: ignore[arg-type]
+    return base + F.dropout(_operate(layer, x, weight, bias) - base, adapter.limits.dropout)
+
+
+def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     match layer:
         case nn.Linear():
             return F.linear(x, weight, bias)
-        case nn.Conv2d():
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return layer._conv_forward(x, weight, bias)
         case nn.LayerNorm():
             return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)

@@ -27,8 +27,13 @@ class NormShift(Adapter):
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        if "w_norm" not in tensors:
+            return torch.zeros_like(weight, dtype=torch.float32)
         return fit(tensors["w_norm"], weight)
 
     @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:
         return tensors.get("b_norm")
+
+    def shrink(self, ratio: float) -> None:
+        self.w_norm.mul_(ratio)

@@ -7,7 +7,8 @@ from torch import nn
 
 from lycoris_bench.registry import unknown
 
-LINEAR = (nn.Linear, nn.Conv2d)  # a 1x1 convolution counts as linear
+CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LINEAR = (nn.Linear, *CONVOLUTION)  # a 1x1 convolution counts as linear
 NORM = (nn.LayerNorm, nn.GroupNorm)
 UNET, TEXT = "lora_unet_", "lora_te_"
 
@@ -105,8 +106,8 @@ def _selected(
 
 
 def _wanted(module: nn.Module, preset: Preset) -> bool:
-    if isinstance(module, nn.Conv2d):
-        return preset.convolutions or module.kernel_size == (1, 1)
+    if isinstance(module, CONVOLUTION):
+        return preset.convolutions or set(module.kernel_size) == {1}
     return isinstance(module, nn.Linear) or (preset.norms and _is_norm(module))
 
 

@@ -43,11 +43,22 @@ class Switch:
         return "true or false"
 
 
-RANK = {
+Options = dict[str, Range | Switch]
+
+RANK: Options = {
     "dim": Range(1, LARGEST, whole=True),
     "alpha": Range(0, LARGEST, optional=True),
     "conv_dim": Range(0, LARGEST, whole=True, optional=True),
     "conv_alpha": Range(0, LARGEST, optional=True),
+}
+FACTORED: Options = {**RANK, "use_scalar": Switch(), "rs_lora": Switch()}
+DECOMPOSED: Options = {"dora_wd": Switch(), "wd_on_output": Switch()}
+LIMITS: Options = {
+    "dropout": Range(0, 0.99),
+    "rank_dropout": Range(0, 0.99),
+    "rank_dropout_scale": Switch(),
+    "module_dropout": Range(0, 0.99),
+    "max_norm": Range(1e-6, LARGEST, optional=True),
 }
 
 

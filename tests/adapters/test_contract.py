@@ -18,7 +18,12 @@ from .toys import LAYERS, Toy, randomise, toy
 ALGORITHMS = registry.entries("adapters")
 # Each algorithm in the forms that its options give it on layers of 12 inputs and 20 outputs.
 FORMS = {
-    "lora": [{"dim": 3, "alpha": 2}],
+    "lora": [
+        {"dim": 3, "alpha": 2},
+        {"dim": 3, "alpha": 2, "use_tucker": True, "use_scalar": True},
+        {"dim": 3, "alpha": 2, "rs_lora": True, "dora_wd": True},
+        {"dim": 3, "alpha": 2, "dora_wd": True, "wd_on_output": True, "use_scalar": True},
+    ],
     "loha": [{"dim": 3, "alpha": 2}],
     "lokr": [
         {"factor": 4},
@@ -37,9 +42,14 @@ CASES = [
 contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
 
 
+WRITTEN_AS = {"dylora": "lora"}  # trained in its own way, but a file of the other
+UNSAVED = ("scalar",)  # folded into a factor
+
+
 def adapted(algorithm: str, options: dict, layer: str) -> tuple[Toy, Tensor, AdapterNetwork]:
     model, x = toy(layer)
-    return model, x, attach(model, None, "full", algorithm, options, seed=7)
+    network = attach(model, None, "full", algorithm, options, seed=7)
+    return model, x, network.eval()  # type: ignore[return-value]
 
 
 @contract
@@ -54,11 +64,9 @@ def test_gradients_reach_every_adapter_tensor_and_no_other(
     algorithm: str, options: dict, layer: str
 ) -> None:
     model, x, network = adapted(algorithm, options, layer)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    for _ in range(2):  # in the first step a zero factor blocks the other's gradient
-        optimizer.zero_grad()
-        model(x).square().mean().backward()
-        optimizer.step()
+    randomise(network)  # a factor that starts at zero blocks the other's gradient
+    network.train()
+    model(x).square().mean().backward()
     assert list(network.parameters())
     for name, parameter in network.named_parameters():
         assert parameter.dtype == torch.float32
@@ -93,7 +101,7 @@ def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> Non
     for strength in (1.0, 0.35):
         network.set_strength(strength)
         trained = model(x)
-        assert (trained - base).abs().max() > 0.01
+        assert (trained - base).abs().max() > 1e-3
         merged, _ = toy(layer)
         Merger(merged).merge(network.tensors(), strength)
         assert torch.equal(merged(x), trained)
@@ -124,9 +132,12 @@ def test_through_a_file_and_back(algorithm: str, options: dict, layer: str, tmp_
     assert tensors.keys() == network.tensors().keys()
     for key, value in network.tensors().items():
         assert key.startswith("lora_unet_down_blocks_0_layer.")
-        np.testing.assert_array_equal(tensors[key].numpy(), value.numpy().astype(np.float16))
-    names = {key.partition(".")[2] for key in tensors}
-    assert files.recognise(names) == (algorithm, ALGORITHMS[algorithm])
+        exact = value.dim() == 0 or key.endswith(files.EXACT)
+        wanted = value.numpy() if exact else value.numpy().astype(np.float16)
+        np.testing.assert_array_equal(tensors[key].numpy(), wanted)
+    found = {key.partition(".")[2]: value for key, value in tensors.items()}
+    name = WRITTEN_AS.get(algorithm, algorithm)
+    assert files.recognise(found) == (name, ALGORITHMS[name])
 
 
 @contract
@@ -135,7 +146,8 @@ def test_the_count_is_that_of_the_numbers_in_the_file(
 ) -> None:
     _, _, network = adapted(algorithm, options, layer)
     stored = {k: v for k, v in network.tensors().items() if not k.endswith(".alpha")}
-    assert network.parameter_count == sum(value.numel() for value in stored.values())
+    unsaved = sum(name.endswith(UNSAVED) for name, _ in network.named_parameters())
+    assert network.parameter_count - unsaved == sum(value.numel() for value in stored.values())
     assert network.modules_matched == 1
 
 
@@ -145,7 +157,7 @@ def test_training_under_autocast(algorithm: str, options: dict, layer: str) -> N
     randomise(network)
     exact = model(x)
     (adapter,) = network.adapters.values()
-    weight = adapter(model.layer.weight)[0]
+    weight = adapter(model.layer.weight)[0].detach()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = model(x)
         assert torch.equal(adapter(model.layer.weight)[0], weight)  # in fp32 all the same

@@ -9,8 +9,14 @@ LAYERS = {
     "linear": lambda: nn.Linear(12, 20),
     "conv3x3": lambda: nn.Conv2d(12, 20, 3, stride=2, padding=1),
     "conv1x1": lambda: nn.Conv2d(12, 20, 1, bias=False),
+    "conv1d": lambda: nn.Conv1d(12, 20, 3, padding=2, dilation=2),
+    "conv3d": lambda: nn.Conv3d(12, 20, (1, 2, 3), padding=1, stride=(1, 2, 1)),
+    "grouped": lambda: nn.Conv2d(24, 20, 3, groups=2, dilation=2, padding=1),
 }
-INPUTS = {"linear": (2, 5, 12), "conv3x3": (2, 12, 7, 7), "conv1x1": (2, 12, 4, 4)}
+INPUTS = {
+    "linear": (2, 5, 12), "conv3x3": (2, 12, 7, 7), "conv1x1": (2, 12, 4, 4),
+    "conv1d": (2, 12, 8), "conv3d": (2, 12, 3, 4, 5), "grouped": (2, 24, 6, 6),
+}  # fmt: skip
 
 
 class ResnetBlock2D(nn.Module):

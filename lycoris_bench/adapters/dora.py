@@ -1,0 +1,45 @@
+"""DoRA: a layer's change is split into magnitude and direction, over lora, loha or lokr."""
+
+import torch
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.base import Tensors
+
+MAGNITUDE = "dora_scale"
+
+
+def magnitude(weight: Tensor, on_output: bool) -> nn.Parameter:
+    """|W| along the axis that keeps its magnitude: (o, 1, ...) or (1, i, 1, ...).
+
+    The input axis is what most readers apply exactly, whatever axis a file means; the output
+    axis is that of the paper (Liu et al. 2024)."""
+    return nn.Parameter(_norm(weight.detach().float(), 0 if on_output else 1))
+
+
+def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
+    """W' - W with W' = m · (W + ΔW) / |W + ΔW|, where m is `dora_scale`; ΔW where there is none.
+
+    The axis is that of m's shape. Only the whole difference is scaled by strength, so that
+    strength 0 gives W. Gradients flow through the norm."""
+    if MAGNITUDE not in tensors:
+        return change
+    wanted = tensors[MAGNITUDE].float()
+    axis = _axis(wanted, weight)
+    moved = weight.float() + change
+    norm = _norm(moved, axis).clamp_min(torch.finfo(torch.float32).eps)
+    return moved * (wanted.reshape(norm.shape) / norm - 1) + change
+
+
+def _axis(wanted: Tensor, weight: Tensor) -> int:
+    """0 for a magnitude of each output, 1 for one of each input."""
+    sizes = tuple(wanted.shape)
+    if wanted.numel() == weight.shape[0] and all(size == 1 for size in sizes[1:]):
+        return 0
+    if wanted.dim() > 1 and sizes[0] == 1 and wanted.numel() == sizes[1] == weight.shape[1]:
+        return 1
+    raise ValueError(f"{MAGNITUDE} of shape {sizes} does not fit a weight of {tuple(weight.shape)}")
+
+
+def _norm(weight: Tensor, axis: int) -> Tensor:
+    others = [dim for dim in range(weight.dim()) if dim != axis]
+    return torch.linalg.vector_norm(weight, dim=others, keepdim=True)

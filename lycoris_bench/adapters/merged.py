@@ -1,0 +1,63 @@
+"""The merged weight: the one definition that drawing, conversion and tests share."""
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.base import Adapter, Tensors, add, full_precision
+from lycoris_bench.adapters.files import recognise
+
+
+def merged_weight(tensors: Tensors, weight: Tensor, strength: float = 1.0) -> Tensor:
+    """W' = W + strength · ΔW of one layer, in W's dtype; ΔW is computed in fp32.
+
+    `tensors` are the layer's, under the names of a file without its prefix (`lora_up.weight`,
+    `hada_w1_a`, `alpha`, ...), of any dtype. Names and shapes alone decide the algorithm.
+    Raises `ValueError` where no algorithm knows them, or where they do not fit W."""
+    change, _ = changes(tensors, weight)
+    return add(weight, (change, strength))
+
+
+def merged_bias(tensors: Tensors, bias: Tensor | None, strength: float = 1.0) -> Tensor | None:
+    """b' = b + strength · Δb of one layer, in b's dtype; b itself where it is not changed.
+
+    Raises `ValueError` for the change of a bias that the layer does not have."""
+    shift = _kind(tensors).bias_from(tensors)
+    if shift is None:
+        return bias
+    if bias is None or bias.shape != shift.shape:
+        raise ValueError("it changes a bias that the layer does not have")
+    return add(bias, (shift.to(bias.device, torch.float32), strength))
+
+
+@torch.no_grad()
+def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
+    """(ΔW, Δb) of one layer in fp32 on W's device; Δb is None where the bias stays."""
+    kind = _kind(tensors)
+    found = {
+        name: value.to(weight.device, torch.float32) if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }
+    try:
+        with full_precision(weight):
+            return kind.delta_from(found, weight), kind.bias_from(found)
+    except (KeyError, RuntimeError, IndexError) as error:
+        missing = isinstance(error, KeyError)
+        reason = f"'{error.args[0]}' is missing" if missing else str(error).split("\n")[0]
+        raise ValueError(
+            f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}: {reason}"
+        ) from None
+
+
+def _kind(tensors: Tensors) -> type[Adapter]:
+    known = recognise(tensors)
+    if known is None:
+        raise ValueError(f"no algorithm has the tensors {_shapes(tensors)}")
+    return known[1]
+
+
+def _shapes(tensors: Tensors) -> str:
+    return ", ".join(f"{name} {_shape(value)}" for name, value in sorted(tensors.items()))
+
+
+def _shape(value: Tensor) -> tuple[int, ...]:
+    return tuple(value.shape)
