@@ -1,5 +1,6 @@
 """Stage 4: the metric table becomes ranks, explanations, findings and a report."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -44,11 +45,11 @@ def factors(plan: Plan) -> pd.DataFrame:
             "configuration": c.name,
             "algorithm": c.algorithm,
             "preset": c.preset,
-            "lr": c.lr,
+            "lr": c.lr or None,
             "lr_level": rates[c.algorithm].index(c.lr) + 1,
             "capacity": c.capacity,
             "importance": c.importance,
-            "options": ", ".join(f"{key} {value}" for key, value in c.options),
+            "options": ", ".join(f"{Path(key).name} {value}" for key, value in c.options),
         }
         for c in configurations
     ])  # fmt: skip
@@ -67,13 +68,15 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 def _failures(plan: Plan, store: Store, table: pd.DataFrame) -> dict[str, str]:
     """The study's checkpoints that the table lacks, and why."""
-    scored = set(zip(table["configuration"], table["seed"], table["epoch"], strict=True))
+    names = ("configuration", "seed", "epoch", "strength")
+    known = table[list(names)].astype(object).where(table[list(names)].notna(), None)
+    scored = set(known.itertuples(index=False, name=None))
     lacking = {}
     for checkpoint in plan.checkpoints[1:]:
-        key = (checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch)
+        key = (
+            checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
+        )  # fmt: skip
         if key not in scored:
-            card = store.card(checkpoint)
-            diverged = card is not None and card["status"] == "diverged"
-            reason = f"diverged: {card['reason']}" if diverged and card else "is not scored"
-            lacking[str(checkpoint)] = reason
+            reason = plan.unusable(store, checkpoint) or ""
+            lacking[str(checkpoint)] = reason if "diverged" in reason else "is not scored"
     return lacking

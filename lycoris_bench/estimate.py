@@ -21,7 +21,7 @@ def seconds(plan: Plan, store: Store, device: str) -> dict[str, float]:
     for checkpoint in plan.checkpoints:
         drawing += len(plan.absent(store, checkpoint))
     for run in plan.by_run():
-        lacking = [c for c in run if not plan.trained(store, c)]
+        lacking = [c for c in run if not plan.is_trained(store, c)]
         training += plan.steps(lacking[-1].epoch or 0) if lacking else 0
     step, image = _measured(plan, store, device) if training or drawing else (0.0, 0.0)
     return {"train": training * step, "generate": drawing * image}
@@ -46,7 +46,7 @@ def _measured(plan: Plan, store: Store, device: str) -> tuple[float, float]:
     few, more = draw(1), draw(3)
     denoise = max((more - few) / 2, 1e-6)  # one guided step of one image
     image = few + denoise * (sampling.steps - 1)
-    cards = [store.card(checkpoint) for checkpoint in plan.checkpoints[1:]]
+    cards = [store.card(checkpoint) for checkpoint in plan.trained]
     costs = [card["cost"] for card in cards if card and card["status"] == "done"]
     if costs:
         return sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs), image
@@ -60,7 +60,7 @@ def disk_bytes(plan: Plan, store: Store) -> int:
     images = sum(len(plan.jobs(checkpoint)) for checkpoint in plan.checkpoints)
     pixels = sampling.width * sampling.height
     parameters = _parameters(plan)
-    weights = sum(2 * parameters[c.configuration.name] for c in plan.checkpoints[1:])
+    weights = sum(2 * parameters[c.configuration.name] for c in plan.trained)
     return int(images * pixels * PNG) + weights
 
 
@@ -69,8 +69,8 @@ def _parameters(plan: Plan) -> dict[str, int]:
     counted: dict[str, int] = {}
     backbone = Backbone.load(plan.study.settings.base_model)
     unet, text_encoder = backbone.unet.to("meta"), backbone.text_encoder.to("meta")
-    for c in plan.study.configurations:
-        network = attach(unet, text_encoder, c.preset, c.algorithm, c.keywords, 0)
+    for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
+        network = attach(unet, text_encoder, plan.study.preset(c), c.algorithm, c.keywords, 0)
         counted[c.name] = network.parameter_count
         network.detach()
     return counted

@@ -56,11 +56,11 @@ def thumbnail(path: Path) -> bytes:
 
 
 def _last(plan: Plan) -> list[Checkpoint]:
-    """Each configuration's first seed and last epoch."""
-    last: dict[str, Checkpoint] = {}
+    """Each configuration's first seed and last epoch, at every strength."""
+    last: dict[tuple[str, float], Checkpoint] = {}
     for checkpoint in plan.checkpoints[1:]:
-        if checkpoint.seed == plan.study.settings.seeds[0]:
-            last[checkpoint.configuration.name] = checkpoint
+        if checkpoint.seed in (None, plan.study.settings.seeds[0]):
+            last[checkpoint.configuration.name, checkpoint.strength] = checkpoint
     return list(last.values())
 
 

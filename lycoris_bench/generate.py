@@ -23,7 +23,7 @@ def generate(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outc
     outcome = runtime.Outcome()
     items, total = [], 0
     for checkpoint in plan.checkpoints:
-        reason = unusable(plan, store, checkpoint)
+        reason = plan.unusable(store, checkpoint)
         missing = 0 if reason else len(plan.absent(store, checkpoint))
         if reason:
             outcome.failed[str(checkpoint)] = reason
@@ -47,27 +47,15 @@ def generate(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outc
     return outcome
 
 
-def unusable(plan: Plan, store: Store, checkpoint: Checkpoint) -> str | None:
-    """Why images of this checkpoint cannot be drawn, or None."""
-    if checkpoint.is_base:
-        return None
-    card = store.card(checkpoint)
-    if card is None:
-        return "is not trained yet; run 'lycoris-bench train'"
-    if card["uid"] != plan.checkpoint_uid(checkpoint):
-        return "was trained under other settings; run 'lycoris-bench train' to make it anew"
-    return f"diverged: {card['reason']}" if card["status"] == "diverged" else None
-
-
 def draw(
     plan: Plan, store: Store, checkpoint: Checkpoint, device: str
 ) -> tuple[str | None, str | None]:
     """One checkpoint's queue, cut into batches that do not depend on what is stored already, so
     that a continued run draws the same pixels. Returns what was refused, and what was warned."""
-    backbone, merger = _loaded(plan.study.settings.base_model, device)
+    backbone, merger = _loaded(plan.base_model, device)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        _merge(store, merger, checkpoint)
+        _merge(plan, store, merger, checkpoint)
     sampling = plan.study.settings.sampling
     embeddings = Embeddings(backbone)
     lacking = {job.uid for job in plan.absent(store, checkpoint)}
@@ -99,13 +87,16 @@ def draw(
     return said, "; ".join(str(w.message) for w in warned) or None
 
 
-def _merge(store: Store, merger: Merger, checkpoint: Checkpoint) -> None:
-    """Makes the model this checkpoint, and keeps the proof that the adapter was applied."""
+def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> None:
+    """Makes the model this checkpoint, and keeps the proof that its adapters were applied."""
     if checkpoint.is_base:
         merger.restore()
         return
-    tensors, _ = files.read(store.checkpoint(checkpoint))
-    store.write_json(store.applied(checkpoint), asdict(merger.merge(tensors)))
+    adapters = [
+        (files.read(store.checkpoint(part) if isinstance(part, Checkpoint) else part)[0], strength)
+        for part, strength in plan.parts(checkpoint)
+    ]
+    store.write_json(store.applied(checkpoint), asdict(merger.merge_all(adapters)))
 
 
 def _parameters(job: Job, plan: Plan) -> dict[str, object]:

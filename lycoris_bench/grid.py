@@ -4,13 +4,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lycoris_bench import registry
-from lycoris_bench.vocabulary import BASE, REAL, Configuration
+from lycoris_bench.vocabulary import BASE, COMBINED, REAL, Configuration, uid
 
+FILE = ".safetensors"
 _NOT_OPTIONS = ("name", "preset", "lr", "capacity", "importance", "vary")
 
 
-def expand(algorithms: Mapping[str, Any], problems: list[str]) -> Iterable[Configuration]:
-    """The default of each algorithm, then each variation; mistakes are added to `problems`."""
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+def expand(
+    algorithms: Mapping[str, Any], problems: list[str], presets: Presets | None = None
+) -> Iterable[Configuration]:
+    """The default of each algorithm, then each variation; mistakes are added to `problems`.
+
+    `presets` are the study's own, beside those that every study has."""
     available = registry.entries("adapters")
     seen: dict[str, str] = {}
     for algorithm, default in algorithms.items():
@@ -22,7 +30,9 @@ def expand(algorithms: Mapping[str, Any], problems: list[str]) -> Iterable[Confi
             continue
         for change in ({}, *_variations(algorithm, default, problems)):
             values = {k: v for k, v in {**default, **change}.items() if k != "vary"}
-            made = _configuration(algorithm, available[algorithm], values, change, problems)
+            made = _configuration(
+                algorithm, available[algorithm], values, change, presets or {}, problems
+            )
             if made is None:
                 continue
             if made.name in (BASE, REAL):
@@ -31,6 +41,31 @@ def expand(algorithms: Mapping[str, Any], problems: list[str]) -> Iterable[Confi
                 problems.append(f"configurations '{twin}' and '{made.name}' are the same")
             seen[made.uid] = made.name
             yield made
+
+
+def combinations(
+    tables: Mapping[str, Any], made: Iterable[Configuration], problems: list[str]
+) -> Iterable[Configuration]:
+    """Configurations that are trained by nobody: adapters of the study or files, added up.
+
+    `tables` are validated, with the paths of files resolved."""
+    names = [configuration.name for configuration in made]
+    for name, table in tables.items():
+        if name in (BASE, REAL, *names):
+            problems.append(f"'combine.{name}' is the name of something else; choose another")
+        parts = zip(table.adapters, table.strengths or [1.0] * len(table.adapters), strict=True)
+        for adapter in table.adapters:
+            if adapter not in names and not is_file(adapter):
+                problems.append(
+                    registry.unknown("adapter", f"combine.{name}.{adapter}", names)
+                    + f"; a file ends in {FILE}"
+                )
+        yield Configuration(name, COMBINED, options=tuple(parts), importance=False)
+
+
+def is_file(adapter: str) -> bool:
+    """Whether the name is that of a file, or of a folder as PEFT writes them."""
+    return adapter.endswith(FILE) or "/" in adapter
 
 
 def _variations(
@@ -48,6 +83,7 @@ def _configuration(
     adapter: Any,
     values: dict[str, Any],
     change: Mapping[str, Any],
+    own_presets: Presets,
     problems: list[str],
 ) -> Configuration | None:
     where = f"algorithms.{algorithm}"
@@ -63,7 +99,7 @@ def _configuration(
     lr = values.get("lr")
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr <= 1:
         found.append(f"'{where}.lr' is {lr!r}: a learning rate above 0 and at most 1 is needed")
-    presets = registry.presets()
+    presets = {**registry.presets(), **own_presets}
     preset = values.get("preset", "attn-mlp")
     if preset not in presets:
         found.append(registry.unknown("preset", preset, presets))
@@ -83,6 +119,7 @@ def _configuration(
         preset=preset,
         lr=float(lr),  # type: ignore[arg-type]
         options=tuple(sorted(options.items())),
+        layers=uid(own_presets[preset]) if preset in own_presets else "",
         capacity=values.get("capacity", 1),
         importance=bool(values.get("importance", True)),
     )

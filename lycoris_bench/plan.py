@@ -2,16 +2,21 @@
 the uid of each thing, which is a hash of all that matters upstream of it."""
 
 import fnmatch
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from lycoris_bench import prompts, registry
+from lycoris_bench.adapters import files
 from lycoris_bench.diffusion import backbone, dataset
 from lycoris_bench.diffusion.buckets import steps_per_epoch
 from lycoris_bench.store import Store
 from lycoris_bench.study import Study, StudyError
-from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet, PromptSet, uid
+from lycoris_bench.vocabulary import COMBINED, Checkpoint, Concept, ImageSet, PromptSet, uid
 
 FORMAT = 1  # raised when training or sampling changes what it computes
 
@@ -38,16 +43,52 @@ class Plan:
     heldout: dataset.Dataset | None
     prompt_sets: tuple[PromptSet, ...]
     base_uid: str
+    drawn_base_uid: str  # of the model that images are drawn with, which may be another
+    files: dict[str, str]  # content of each adapter file that the study names
     limit: int | None = None
 
     @property
+    def base_model(self) -> str:
+        """What images are drawn with: the model that was trained on, or `sampling.base_model`."""
+        settings = self.study.settings
+        return settings.sampling.base_model or settings.base_model
+
+    @property
     def checkpoints(self) -> list[Checkpoint]:
-        """Base, then the study's checkpoints, or the first `limit` of them."""
+        """What is drawn: base, then the study's checkpoints, or the first `limit` of them."""
         base, *made = self.study.checkpoints
         return [base, *made[: self.limit]]
 
+    @property
+    def trained(self) -> list[Checkpoint]:
+        """The checkpoints whose weights those need, in the study's order."""
+        needed = {
+            part
+            for checkpoint in self.checkpoints
+            for part, _ in self.parts(checkpoint)
+            if isinstance(part, Checkpoint)
+        }
+        return [checkpoint for checkpoint in self.study.trained if checkpoint in needed]
+
+    def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
+        """What is added to the base model to draw with it, and how strongly."""
+        if checkpoint.is_base:
+            return []
+        if not checkpoint.is_combined:
+            return [(checkpoint.weights, checkpoint.strength)]
+        own = {c.configuration.name: c.configuration for c in self.study.trained}
+        return [
+            (
+                Checkpoint(own[name], checkpoint.seed, checkpoint.epoch)
+                if name in own
+                else Path(name),
+                float(strength) * checkpoint.strength,
+            )
+            for name, strength in checkpoint.configuration.options
+        ]
+
     def checkpoint_uid(self, checkpoint: Checkpoint) -> str:
-        """Identity of weights: base model, data, training settings, configuration, seed, epoch.
+        """Identity of trained weights: base model, data, settings, configuration, seed, epoch.
 
         Other epochs of the study do not matter, as the rate is constant after the warm-up."""
         if checkpoint.is_base:
@@ -56,6 +97,37 @@ class Plan:
         return uid(FORMAT, self.base_uid, self.data.fingerprint, training,
                    checkpoint.configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
 
+    def drawn_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of the model that draws: of the weights if they are drawn with as they are,
+        else of the base model and all that is added to it, with strengths."""
+        if checkpoint.is_base:
+            return self.drawn_base_uid
+        parts = [(self._part_uid(part), strength) for part, strength in self.parts(checkpoint)]
+        if len(parts) == 1 and parts[0][1] == 1 and self.drawn_base_uid == self.base_uid:
+            return parts[0][0]
+        return uid(FORMAT, self.drawn_base_uid, parts)
+
+    def _part_uid(self, part: Checkpoint | Path) -> str:
+        return self.files[str(part)] if isinstance(part, Path) else self.checkpoint_uid(part)
+
+    def unusable(self, store: Store, checkpoint: Checkpoint) -> str | None:
+        """Why images of this checkpoint cannot be drawn, or None."""
+        for part, _ in self.parts(checkpoint):
+            if isinstance(part, Path):
+                continue
+            card = store.card(part)
+            name = f"{part} " if checkpoint.is_combined else ""
+            if card is None:
+                return f"{name}is not trained yet; run 'lycoris-bench train'"
+            if card["uid"] != self.checkpoint_uid(part):
+                return (
+                    f"{name}was trained under other settings; "
+                    "run 'lycoris-bench train' to make it anew"
+                )
+            if card["status"] == "diverged":
+                return f"{name}diverged: {card['reason']}"
+        return None
+
     def run_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of a training, whatever epochs are asked of it: what a saved state is of."""
         return self.checkpoint_uid(replace(checkpoint, epoch=0))
@@ -63,7 +135,7 @@ class Plan:
     def by_run(self) -> list[list[Checkpoint]]:
         """The checkpoints of each configuration and seed, in epoch order."""
         runs: dict[tuple[str, int | None], list[Checkpoint]] = {}
-        for checkpoint in self.checkpoints[1:]:
+        for checkpoint in self.trained:
             key = (checkpoint.configuration.name, checkpoint.seed)
             runs.setdefault(key, []).append(checkpoint)
         return list(runs.values())
@@ -72,14 +144,14 @@ class Plan:
         """Training steps of so many epochs."""
         return epochs * steps_per_epoch(self.data, self.study.settings.training)
 
-    def trained(self, store: Store, checkpoint: Checkpoint) -> bool:
+    def is_trained(self, store: Store, checkpoint: Checkpoint) -> bool:
         """Whether the store has it under its present uid; a diverged one counts."""
         card = store.card(checkpoint)
         return card is not None and card["uid"] == self.checkpoint_uid(checkpoint)
 
     def jobs(self, checkpoint: Checkpoint) -> list[Job]:
         """The whole queue of a checkpoint, in an order that only the study decides."""
-        made_by = self.checkpoint_uid(checkpoint)
+        made_by = self.drawn_uid(checkpoint)
         return [
             job
             for prompt_set in self.prompt_sets
@@ -129,7 +201,39 @@ def plan(study: Study, limit: int | None = None) -> Plan:
     heldout = None
     if settings.heldout:
         heldout = dataset.scan(Path(settings.heldout), captions=False)
-    return Plan(study, data, heldout, tuple(made), backbone.fingerprint(settings.base_model), limit)
+    base = backbone.fingerprint(settings.base_model)
+    other = settings.sampling.base_model
+    drawn = backbone.fingerprint(other) if other else base
+    return Plan(study, data, heldout, tuple(made), base, drawn, _files(study), limit)
+
+
+def _files(study: Study) -> dict[str, str]:
+    """Path -> content of each adapter file that is combined; every unreadable one is reported."""
+    trained = {c.name for c in study.configurations if c.algorithm != COMBINED}
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for configuration in study.configurations:
+        if configuration.algorithm != COMBINED:
+            continue
+        for name in configuration.keywords.keys() - trained:
+            try:
+                tensors, _ = files.read(name)
+            except files.AdapterFileError as error:
+                problems.append(f"combine.{configuration.name}: {error}")
+                continue
+            found[name] = _content(tensors)
+    if problems:
+        raise StudyError(study.name, dict.fromkeys(problems))
+    return found
+
+
+def _content(tensors: dict[str, Tensor]) -> str:
+    """The adapter itself: another file of the same tensors is the same."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _selected(data: dataset.Dataset, patterns: tuple[str, ...]) -> dataset.Dataset:

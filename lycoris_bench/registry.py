@@ -59,6 +59,11 @@ def presets() -> dict[str, Any]:
     return importlib.import_module("lycoris_bench.adapters.presets").PRESETS
 
 
+def preset(table: Any) -> Any:
+    """A preset of one's own from its table; a `ValueError` with every mistake."""
+    return importlib.import_module("lycoris_bench.adapters.presets").Preset.from_table(table)
+
+
 def dotted(parents: Iterable[Any], names: Iterable[str]) -> list[str]:
     """`a.b.name` for each name: keys as a study file's reader looks for them."""
     prefix = "".join(f"{parent}." for parent in parents)

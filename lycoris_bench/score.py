@@ -15,7 +15,6 @@ from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, Concept, MetricRow, uid
 
 KINDS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
-STRENGTH = 1.0
 
 
 def score(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
@@ -106,7 +105,7 @@ def _cell(plan: Plan, sight: Sight, metric: Any, concept: Concept, kind: str) ->
         algorithm=checkpoint.configuration.algorithm if checkpoint else REAL,
         seed=checkpoint.seed if checkpoint else None,
         epoch=checkpoint.epoch if checkpoint else None,
-        strength=STRENGTH,
+        strength=checkpoint.strength if checkpoint else 1.0,
         category=concept.category,
         class_name=concept.class_name,
         subclass=concept.subclass,

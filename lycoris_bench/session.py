@@ -17,6 +17,7 @@ from lycoris_bench import study as studies
 from lycoris_bench.estimate import disk_bytes, seconds
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,14 @@ def overview(opened: Opened, device: str = "auto") -> dict[str, Any]:
     stored = [_state(opened, checkpoint) for checkpoint in plan.checkpoints]
     images = sum(state["images"] for state in stored)
     asked = sum(state["of"] for state in stored)
-    trained = sum(state["trained"] for state in stored[1:])
+    trained = sum(_status(opened, checkpoint) == "trained" for checkpoint in plan.trained)
     time = seconds(plan, store, runtime.device(device))
     disk = disk_bytes(plan, store)
     result = {
         "study": plan.study.name,
         "run": str(store.root),
         "configurations": len(plan.study.configurations),
-        "checkpoints": len(stored) - 1,
+        "checkpoints": len(plan.trained),
         "checkpoints_there": trained,
         "concepts": len({p.concept for p in plan.prompt_sets}),
         "images": asked,
@@ -154,7 +155,7 @@ def validated(opened: Opened) -> dict[str, Any]:
     examples = len(plan.data.examples)
     text = (
         f"{plan.study.name} is valid: {len(plan.study.configurations)} configurations, "
-        f"{len(plan.checkpoints) - 1} checkpoints, {examples} training images of "
+        f"{len(plan.trained)} checkpoints, {examples} training images of "
         f"{len(plan.data.concepts)} concepts"
     )
     return {
@@ -177,24 +178,32 @@ def listing(opened: Opened) -> dict[str, Any]:
     return {"checkpoints": states, "text": "\n".join(lines)}
 
 
-def _state(opened: Opened, checkpoint: Any) -> dict[str, Any]:
+def _state(opened: Opened, checkpoint: Checkpoint) -> dict[str, Any]:
     from lycoris_bench.score import inputs
 
     plan, store = opened.plan, opened.store
     jobs = plan.jobs(checkpoint)
-    card = None if checkpoint.is_base else store.card(checkpoint)
-    fresh = card is not None and card["uid"] == plan.checkpoint_uid(checkpoint)
-    status = "given" if checkpoint.is_base else card["status"] if card and fresh else "missing"
-    status = {"done": "trained"}.get(status, "stale" if card and not fresh else status)
     frame = store.frame(store.metrics(store.branch(checkpoint)))
     return {
         "checkpoint": str(checkpoint),
-        "status": status,
-        "trained": status == "trained",
+        "status": _status(opened, checkpoint),
         "images": len(jobs) - len(plan.absent(store, checkpoint)),
         "of": len(jobs),
         "scored": frame is not None and frame[1] == inputs(plan, checkpoint),
     }
+
+
+def _status(opened: Opened, checkpoint: Checkpoint) -> str:
+    """given, trained, diverged, stale (trained under other settings) or missing; of what is
+    combined, whether all its parts are there."""
+    if checkpoint.is_base or checkpoint.is_combined:
+        return "missing" if opened.plan.unusable(opened.store, checkpoint) else "given"
+    card = opened.store.card(checkpoint.weights)
+    if card is None:
+        return "missing"
+    if card["uid"] != opened.plan.checkpoint_uid(checkpoint):
+        return "stale"
+    return "trained" if card["status"] == "done" else card["status"]
 
 
 def _duration(value: float) -> str:

@@ -48,8 +48,13 @@ class Training(Table):
 
 
 class Sampling(Table):
-    """How images are drawn: DDIM, the same noise seeds for every checkpoint and for base."""
+    """How images are drawn: DDIM, the same noise seeds for every checkpoint and for base.
 
+    Each strength of a list is drawn and scored as a checkpoint of its own. `base_model` draws
+    with another model than the one that was trained on."""
+
+    base_model: str | None = None
+    strength: tuple[Annotated[float, Field(ge=-10, le=10)], ...] = (1.0,)
     prompt_types: tuple[str, ...] = ("train", "trigger", "alter", "style")
     images: Positive = 100  # per concept and prompt type
     steps: Annotated[int, Field(ge=1, le=1000)] = 25
@@ -58,6 +63,32 @@ class Sampling(Table):
     height: Side = 512
     seed: Annotated[int, Field(ge=0)] = 1000
     batch_size: Positive = 8
+
+    @field_validator("strength", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        several = value if isinstance(value, list | tuple) else (value,)
+        if not several or list(several) != sorted(set(several)):
+            raise ValueError("a number or a list of them is needed, ascending, each once")
+        return tuple(several)
+
+
+class Combination(Table):
+    """Several adapters in one model: configurations of the study, or files of any origin."""
+
+    adapters: Annotated[tuple[str, ...], Field(min_length=1)]
+    strengths: tuple[Annotated[float, Field(ge=-10, le=10)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_strength_each(self) -> "Combination":
+        if self.strengths is not None and len(self.strengths) != len(self.adapters):
+            raise ValueError(
+                f"{len(self.strengths)} strengths for {len(self.adapters)} adapters: "
+                "as many are needed, or none"
+            )
+        if len(set(self.adapters)) != len(self.adapters):
+            raise ValueError("an adapter is named twice: give it once, at the sum of strengths")
+        return self
 
 
 class Scoring(Table):
@@ -69,7 +100,8 @@ class Scoring(Table):
 
 
 class Settings(Table):
-    """A whole study file. `algorithms` holds, per algorithm, a default and what varies."""
+    """A whole study file. `algorithms` holds, per algorithm, a default and what varies;
+    `combine` what is made of them or of adapter files; `presets` layers of one's own."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=80)]
     base_model: str
@@ -78,11 +110,13 @@ class Settings(Table):
     heldout: str | None = None
     concepts: tuple[str, ...] = ("*",)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (23,)
-    epochs: tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+    epochs: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = ()
     training: Training = Training()
     sampling: Sampling = Sampling()
     scoring: Scoring = Scoring()
-    algorithms: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    algorithms: dict[str, dict[str, Any]] = {}
+    combine: dict[str, Combination] = {}
+    presets: dict[str, dict[str, Any] | str] = {}
 
     @field_validator("seeds", "epochs")
     @classmethod
@@ -90,3 +124,11 @@ class Settings(Table):
         if not values or list(values) != sorted(set(values)):
             raise ValueError("at least one is needed, ascending, each once")
         return values
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> "Settings":
+        if not self.algorithms and not self.combine:
+            raise ValueError("nothing is compared: 'algorithms' or 'combine' is needed")
+        if self.algorithms and not self.epochs:
+            raise ValueError("'epochs' is missing: which epochs of a training are kept")
+        return self

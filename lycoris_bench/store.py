@@ -156,14 +156,16 @@ class Store:
     # ---- images
 
     def branch(self, checkpoint: Checkpoint) -> Path:
-        """The part of a path that names a checkpoint; the base model's is `base`."""
+        """The part of a path that names a checkpoint at its strength; the base model's is `base`.
+
+        What was not trained here has `given` in place of seed and epoch."""
         if checkpoint.is_base:
             return Path("base")
-        return Path(
-            safe(checkpoint.configuration.name),
-            f"seed-{checkpoint.seed}",
-            f"epoch-{checkpoint.epoch:03d}",
-        )
+        name = safe(checkpoint.configuration.name)
+        strength = "" if checkpoint.strength == 1 else f"-strength-{checkpoint.strength:g}"
+        if checkpoint.epoch is None:
+            return Path(name, f"given{strength}")
+        return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
 
     def image(self, image_set: ImageSet, k: int) -> Path:
         place = self.root / "images" / self.branch(image_set.checkpoint)

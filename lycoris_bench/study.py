@@ -4,17 +4,17 @@ Every mistake in the file is reported at once, each with what is allowed."""
 import itertools
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from lycoris_bench import grid, prompts, registry
-from lycoris_bench.settings import Settings
-from lycoris_bench.vocabulary import BASE_CHECKPOINT, Checkpoint, Configuration
+from lycoris_bench.settings import Combination, Settings
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
 
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
 
@@ -39,15 +39,36 @@ class Study:
         return self.settings.name
 
     @property
-    def runs(self) -> list[tuple[Configuration, int]]:
-        """What is trained: each configuration with each seed."""
-        return list(itertools.product(self.configurations, self.settings.seeds))
+    def trained(self) -> list[Checkpoint]:
+        """What is trained: each configuration, seed and epoch."""
+        settings = self.settings
+        own = [c for c in self.configurations if c.algorithm != COMBINED]
+        grid = itertools.product(own, settings.seeds, settings.epochs)
+        return [Checkpoint(*cell) for cell in grid]
+
+    @property
+    def combined(self) -> list[Checkpoint]:
+        """What is added up: with each seed and epoch where a part of it is trained, else once."""
+        made: list[Checkpoint] = []
+        names = {checkpoint.configuration.name for checkpoint in self.trained}
+        for c in self.configurations:
+            if c.algorithm == COMBINED and names & c.keywords.keys():
+                seeds, epochs = self.settings.seeds, self.settings.epochs
+                made += [Checkpoint(c, *cell) for cell in itertools.product(seeds, epochs)]
+            elif c.algorithm == COMBINED:
+                made.append(Checkpoint(c))
+        return made
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """The base model, then every configuration, seed and epoch."""
-        made = [Checkpoint(c, s, e) for c, s in self.runs for e in self.settings.epochs]
-        return [BASE_CHECKPOINT, *made]
+        """What is drawn: the base model, then all that is trained or added up, at each strength."""
+        made = itertools.product([*self.trained, *self.combined], self.settings.sampling.strength)
+        return [BASE_CHECKPOINT, *(replace(c, strength=strength) for c, strength in made)]
+
+    def preset(self, configuration: Configuration) -> Any:
+        """What a configuration's adapters are attached by: a preset's name, or the study's own."""
+        table = self.settings.presets.get(configuration.preset)
+        return configuration.preset if table is None else registry.preset(table)
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
@@ -78,19 +99,54 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
         problems += [_explain(detail) for detail in error.errors()]
     algorithms = table.get("algorithms")
     configurations = []
+    presets = _presets(table.get("presets"), folder, problems)
     if isinstance(algorithms, Mapping):
-        configurations = list(grid.expand(algorithms, problems))
+        configurations = list(grid.expand(algorithms, problems, presets))
     if settings:
+        combine = {
+            name: _located(one, configurations, folder) for name, one in settings.combine.items()
+        }
+        configurations += grid.combinations(combine, configurations, problems)
         problems += _unknown_names(settings)
     if problems or settings is None:
         raise StudyError(source, problems)
-    paths = {
+    paths: dict[str, Any] = {
         key: str(locate(value, folder))
         for key in ("base_model", "dataset", "prompts", "heldout")
         if (value := getattr(settings, key)) is not None
         and not (key == "base_model" and _is_hub_id(value, folder))
     }
+    if settings.sampling.base_model and not _is_hub_id(settings.sampling.base_model, folder):
+        drawn = {"base_model": str(locate(settings.sampling.base_model, folder))}
+        paths["sampling"] = settings.sampling.model_copy(update=drawn)
+    paths |= {"presets": presets, "combine": combine}
     return Study(settings.model_copy(update=paths), tuple(configurations))
+
+
+def _presets(found: Any, folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """The study's own presets as tables; one that is a path is read from that TOML file."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in found.items() if isinstance(found, Mapping) else ():
+        try:
+            if isinstance(table, str):
+                table = tomllib.loads(locate(table, folder).read_text(encoding="utf-8"))
+            registry.preset(table)
+        except (OSError, ValueError, TypeError) as error:
+            problems.append(f"'presets.{name}': {error}")
+        if name in registry.presets():
+            problems.append(f"'presets.{name}' is a preset that exists; choose another name")
+        tables[name] = table
+    return tables
+
+
+def _located(one: Combination, made: list[Configuration], folder: Path) -> Combination:
+    """The combination with its files' paths resolved against the study's folder."""
+    names = [configuration.name for configuration in made]
+    adapters = tuple(
+        adapter if adapter in names or not grid.is_file(adapter) else str(locate(adapter, folder))
+        for adapter in one.adapters
+    )
+    return one.model_copy(update={"adapters": adapters})
 
 
 def locate(name: str, folder: Path) -> Path:
@@ -130,17 +186,28 @@ def _override(table: dict[str, Any], override: str) -> None:
 def _explain(detail: Any) -> str:
     """One pydantic error as a sentence: where, what was found, what is allowed."""
     where = ".".join(str(part) for part in detail["loc"])
+    if not where:
+        return str(detail["msg"].removeprefix("Value error, "))
     if detail["type"] == "extra_forbidden":
-        model: type[BaseModel] = Settings
-        for part in detail["loc"][:-1]:
-            model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
-        return registry.unknown(
-            "key", where, registry.dotted(detail["loc"][:-1], model.model_fields)
-        )
+        allowed = _table(detail["loc"][:-1]).model_fields
+        return registry.unknown("key", where, registry.dotted(detail["loc"][:-1], allowed))
     if detail["type"] == "missing":
         return f"'{where}' is missing"
     message = detail["msg"].removeprefix("Value error, ")
     return f"'{where}' is {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _table(location: tuple[Any, ...]) -> type[BaseModel]:
+    """The model of the table at this place; a table of tables has names of the user's between."""
+    model: type[BaseModel] = Settings
+    parts = iter(location)
+    for part in parts:
+        kind: Any = model.model_fields[str(part)].annotation
+        if get_origin(kind) is dict:
+            next(parts, None)
+            kind = get_args(kind)[1]
+        model = kind
+    return model
 
 
 def _unknown_names(settings: Settings) -> Iterable[str]:

@@ -26,7 +26,7 @@ def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
     items: list[tuple[str, tuple[Any, ...]]] = []
     total = 0
     for checkpoints in plan.by_run():
-        lacking = [c for c in checkpoints if not plan.trained(store, c)]
+        lacking = [c for c in checkpoints if not plan.is_trained(store, c)]
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
             run = lacking[0]
@@ -41,7 +41,7 @@ def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
         outcome.done += made or 0
         if error:
             outcome.failed[name] = error
-    for checkpoint in plan.checkpoints[1:]:
+    for checkpoint in plan.trained:
         card = store.card(checkpoint)
         if card and card["status"] == "diverged":
             outcome.failed[str(checkpoint)] = f"diverged: {card['reason']}"
@@ -56,23 +56,26 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     settings = plan.study.settings.training
     backbone = _backbone(plan.study.settings.base_model, device)
     network = attach(
-        backbone.unet, backbone.text_encoder, configuration.preset, configuration.algorithm,
-        configuration.keywords, seed,
+        backbone.unet, backbone.text_encoder, plan.study.preset(configuration),
+        configuration.algorithm, configuration.keywords, seed,
     )  # fmt: skip
     by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
     identity = plan.run_uid(last)
-    steps = 0
+    steps, bound = 0, None
 
     def keep(epoch: int, _: Any, cost: Record) -> None:
         checkpoint = by_epoch[epoch]
         about = files.metadata(**_about(plan, checkpoint, cost, len(plan.data.examples)))
         card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost)}
+        if bound:
+            card["max_norm"] = asdict(bound)
         store.put_checkpoint(checkpoint, files.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
     def advance(done: int, total: int, loss: float) -> None:
-        nonlocal steps
+        nonlocal steps, bound
+        bound = network.constrain()
         runtime.advance(done - steps)
         steps = done
 

@@ -4,13 +4,14 @@ in store.py and never parsed back. Standard library only, so that everything may
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 Option = int | float | str | bool
 
 BASE = "base"  # the configuration name of the base model
 REAL = "real"  # the configuration name of held-out dataset images: the ceiling of fidelity
+COMBINED = "combined"  # the algorithm of configurations that are made of others, or of files
 
 
 def uid(*values: Any) -> str:
@@ -41,22 +42,26 @@ class Concept:
 class Configuration:
     """One way to fine-tune: an algorithm, the layers it trains, its rate and its own options.
 
-    `options` are the keywords of the adapter's constructor. `capacity` (1 default, 2 larger,
-    3 native) and `importance` (whether SHAP uses it) only serve the analysis: they are not
-    part of the identity, so changing them trains nothing again."""
+    `options` are the keywords of the adapter's constructor; of a combination, the adapters it is
+    made of (configurations or files) and their strengths. `layers` identifies a preset that the
+    study itself defines. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
+    SHAP uses it) only serve the analysis: they are not part of the identity, so changing them
+    trains nothing again."""
 
     name: str
     algorithm: str
     preset: str = ""
     lr: float = 0.0
     options: tuple[tuple[str, Option], ...] = ()
+    layers: str = ""
     capacity: int = field(default=1, compare=False)
     importance: bool = field(default=True, compare=False)
 
     @property
     def uid(self) -> str:
         """Identity of what is trained; the name is not part of it."""
-        return uid(self.algorithm, self.preset, self.lr, sorted(self.options))
+        own = (self.layers,) if self.layers else ()
+        return uid(self.algorithm, self.preset, self.lr, sorted(self.options), *own)
 
     @property
     def keywords(self) -> dict[str, Option]:
@@ -65,20 +70,34 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of one configuration and seed after an epoch. The base model is one too."""
+    """The weights of one configuration and seed after an epoch, applied at a strength. The base
+    model is one too; adapters that were made elsewhere have neither seed nor epoch."""
 
     configuration: Configuration
     seed: int | None = None
     epoch: int | None = None
+    strength: float = 1.0
 
     @property
     def is_base(self) -> bool:
         return self.configuration.name == BASE
 
+    @property
+    def is_combined(self) -> bool:
+        return self.configuration.algorithm == COMBINED
+
+    @property
+    def weights(self) -> "Checkpoint":
+        """What is stored of it, whatever the strength."""
+        return replace(self, strength=1.0)
+
     def __str__(self) -> str:
         if self.is_base:
             return BASE
-        return f"{self.configuration.name}/seed-{self.seed}/epoch-{self.epoch:03d}"
+        name = self.configuration.name
+        if self.epoch is not None:
+            name += f"/seed-{self.seed}/epoch-{self.epoch:03d}"
+        return name if self.strength == 1 else f"{name}/strength-{self.strength:g}"
 
 
 BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))

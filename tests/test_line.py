@@ -163,11 +163,11 @@ def test_a_changed_study_makes_anew_only_what_it_touches(asked: Plan, whole: Sto
     more = plan(tiny(algorithms={
         "lora": {"lr": 2e-3, "dim": 4, "alpha": 2}, "lokr": {"lr": 1e-3, "factor": 4},
     }))  # fmt: skip
-    lacking = [str(c) for c in more.checkpoints[1:] if not more.trained(whole, c)]
+    lacking = [str(c) for c in more.checkpoints[1:] if not more.is_trained(whole, c)]
     assert lacking == ["lokr/seed-23/epoch-001", "lokr/seed-23/epoch-002"]
     assert not more.absent(whole, more.checkpoints[0])
     assert not more.absent(whole, more.checkpoints[1])
     assert len(more.absent(whole, more.checkpoints[3])) == len(more.jobs(more.checkpoints[3]))
     guidance = plan(tiny(sampling={"guidance": 2.0}))
-    assert all(guidance.trained(whole, c) for c in guidance.checkpoints[1:])
+    assert all(guidance.is_trained(whole, c) for c in guidance.checkpoints[1:])
     assert len(guidance.absent(whole, BASE_CHECKPOINT)) == len(guidance.jobs(BASE_CHECKPOINT))

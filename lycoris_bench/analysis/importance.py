@@ -11,7 +11,7 @@ from catboost import CatBoostRegressor, Pool
 
 from lycoris_bench.analysis.columns import CHECKPOINT, VIEW, ordered
 
-FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level"]
+FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "strength"]
 CATEGORICAL = ["algorithm", "preset"]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
@@ -30,7 +30,7 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
     capacity is part of algorithm's, as it has no other capacity (so it has no row of its own);
     the values of a checkpoint plus base_value are the model's prediction."""
     used = factors[factors["importance"].astype(bool)]
-    known = used[["configuration", *(f for f in FACTORS if f in used and f != "algorithm")]]
+    known = used[["configuration", *(f for f in FACTORS if f in used and f not in CHECKPOINT)]]
     rows = checkpoints.merge(known, on="configuration")
     resizings = checkpoints.drop_duplicates(["metric", "encoder"])[["metric", "encoder", "resize"]]
     rows = rows.merge(resizings, on=["metric", "encoder", "resize"])

@@ -6,7 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench.analysis import aggregation, columns, correlation, importance, ranks, report
+from lycoris_bench.analysis import (
+    aggregation,
+    columns,
+    correlation,
+    importance,
+    ranks,
+    report,
+    series,
+)
 from lycoris_bench.analysis.findings import findings
 
 
@@ -42,10 +50,11 @@ def analyze_tables(
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
+    metrics, factors, names = series.apart(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
     shap, refusals = importance.explain(checkpoints, factors)
-    made = {
+    made: dict[str, Any] = {
         "scores": scores,
         "aggregate": aggregation.by_configuration(scores),
         "checkpoints": checkpoints,
@@ -66,6 +75,9 @@ def analyze_tables(
             **made,
         )
     )
+    for key, table in made.items():
+        if isinstance(table, pd.DataFrame):
+            made[key] = series.together(table, names)
     return Analysis(**made, html=page)
 
 

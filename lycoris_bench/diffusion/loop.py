@@ -148,6 +148,9 @@ class _Run:
             value = loss.item()
             if not math.isfinite(value):
                 raise Diverged(epoch, step + 1)
+            if not loss.requires_grad:  # module dropout has left out every adapter
+                self.meter.saw(value)
+                return value
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
