@@ -1,6 +1,6 @@
 """All pictures of a report, each with the words that stand in for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +10,7 @@ from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
+from lycoris_bench.analysis.series import together
 
 # What the authors explain (paper 5.3), in their order.
 EXPLAINED = (
@@ -44,15 +45,26 @@ def scatters(
             )
 
 
-def over_epochs(
-    checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+def over(
+    along: str, checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
 ) -> Iterator[Picture]:
-    """How the value of each criterion moves with training, in one category."""
+    """How the value of each criterion moves with "epoch" or "strength", in one category."""
     for criterion in CRITERIA:
         axis = (criterion.metric, criterion.prompt_type)
-        if svg := curves(checkpoints, references, factors, axis):
-            alt = f"Curves of {criterion.what} over epochs, a line for each configuration"
+        if svg := curves(checkpoints, references, factors, axis, along):
+            alt = f"Curves of {criterion.what} over {along}s, a line for each configuration"
             yield Picture(svg, alt)
+
+
+def over_strengths(
+    checkpoints: pd.DataFrame,
+    references: pd.DataFrame,
+    factors: pd.DataFrame,
+    configurations: Mapping[str, str],
+) -> Iterator[Picture]:
+    """The same over the strengths of the last epoch, under the names without strength."""
+    last = together(checkpoints[checkpoints["epoch"] == checkpoints["epoch"].max()], configurations)
+    return over("strength", last, references, factors)
 
 
 def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:

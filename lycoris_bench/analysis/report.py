@@ -31,6 +31,7 @@ class Context:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
+    configurations: Mapping[str, str] = field(default_factory=dict)  # of series, their names
 
 
 def render(context: Context) -> str:
@@ -89,7 +90,10 @@ def _category(context: Context, name: str) -> dict[str, Any]:
         "found": found,
         "table": tables.scores(found, context.factors),
         "scatters": list(pictures.scatters(seen[0], references, context.factors)),
-        "curves": list(pictures.over_epochs(seen[1], references, context.factors)),
+        "curves": list(pictures.over("epoch", seen[1], references, context.factors)),
+        "strengths": list(
+            pictures.over_strengths(seen[1], references, context.factors, context.configurations)
+        ),
         "swarms": list(pictures.swarms(of(context.shap), context.factors)),
     }
 

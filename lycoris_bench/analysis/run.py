@@ -72,6 +72,7 @@ def analyze_tables(
             provenance=provenance or {},
             costs=costs,
             failures=failures or {},
+            configurations=names,
             **made,
         )
     )

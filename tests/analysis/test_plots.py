@@ -8,7 +8,7 @@ import pytest
 
 from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
 from lycoris_bench.analysis.columns import main_views
-from lycoris_bench.analysis.pictures import agreement, over_epochs, scatters
+from lycoris_bench.analysis.pictures import agreement, over, scatters
 from lycoris_bench.analysis.plots.beeswarm import beeswarm, swarm
 from lycoris_bench.analysis.plots.labels import spread
 from lycoris_bench.analysis.plots.scatter import front, some
@@ -59,7 +59,7 @@ def test_pictures_are_svg_and_the_same_each_time(
         frame[frame["category"] == "toys"]
         for frame in (by_configuration(scores), by_checkpoint(scores), references(positions(seen)))
     ]
-    made = [*scatters(toys[0], toys[2], factors), *over_epochs(toys[1], toys[2], factors)]
+    made = [*scatters(toys[0], toys[2], factors), *over("epoch", toys[1], toys[2], factors)]
     assert len(made) == 3 + 4
     for picture in made:
         assert ET.fromstring(picture.svg).tag.endswith("svg")

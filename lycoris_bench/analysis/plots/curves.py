@@ -1,4 +1,4 @@
-"""How a metric's value moves with training, between the floor and the ceiling."""
+"""How a metric's value moves with training, or with strength, between floor and ceiling."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,14 +27,15 @@ def curves(
     references: pd.DataFrame,
     factors: pd.DataFrame,
     axis: tuple[str, str],
+    along: str = "epoch",
 ) -> bytes | None:
-    """The value of every checkpoint over its epochs: a line a configuration (the mean over its
-    seeds), a dot a checkpoint, base dotted, real images dashed.
+    """The value of every checkpoint over epochs, or strengths: a line a configuration (the mean
+    over its seeds), a dot a checkpoint, base dotted, real images dashed.
 
     checkpoints, references: one category, main views. None: fewer than two epochs."""
     metric, kind = axis
     rows = _only(checkpoints, metric, kind)
-    if rows["epoch"].nunique() < 2:
+    if rows[along].nunique() < 2:
         return None
     ink = colours(list(dict.fromkeys(factors["algorithm"])))
     better = rows["better"].iloc[0]
@@ -42,15 +43,15 @@ def curves(
         ends, lines = [], {}
         for (name, algorithm), run in rows.groupby(["configuration", "algorithm"], sort=False):
             colour = ink.get(algorithm, SOFT)
-            mean = run.groupby("epoch")["value"].mean()
+            mean = run.groupby(along)["value"].mean()
             lines[name] = axes.plot(mean.index, mean, color=colour, lw=1.4, alpha=0.9, zorder=3)[0]
-            axes.scatter(run["epoch"], run["value"], s=7, color=colour, alpha=0.35, lw=0, zorder=2)
+            axes.scatter(run[along], run["value"], s=7, color=colour, alpha=0.35, lw=0, zorder=2)
             ends.append((float(mean.iloc[-1]), float(mean.index[-1]), str(name), colour))
         heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(along)
         axes.set_ylabel("value  " + ("better →" if better == "higher" else "← better"))
         axes.grid(axis="y", color=FAINT, lw=0.6)
-        axes.set_xticks(sorted(rows["epoch"].unique()))
+        axes.set_xticks(sorted(rows[along].unique()))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         beside = _references(axes, _only(references, metric, kind))
         key(axes, {name: c for name, c in ink.items() if name in set(rows["algorithm"])})
@@ -58,7 +59,7 @@ def curves(
             ends = [min(ends), max(ends)]
             for name in lines.keys() - {name for _, _, name, _ in ends}:
                 lines[name].set(lw=0.9, alpha=0.4)
-        _names(axes, ends, beside, rows["epoch"].max())
+        _names(axes, ends, beside, rows[along].max())
         return to_svg(made)
 
 
