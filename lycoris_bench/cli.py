@@ -134,15 +134,24 @@ def validate(
 
 @app.command("ls")
 def list_(
-    study: StudyFile,
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|KIND",
+            help="A study file; or adapters, presets, encoders, metrics, prompt-types.",
+        ),
+    ],
     run: Run = None,
     set_: Set = NONE,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What is stored of each checkpoint of a study."""
-    from lycoris_bench import session
+    """What is stored of each checkpoint of a study, or what a study file may name."""
+    from lycoris_bench import catalogue, session
 
+    if study in catalogue.KINDS:
+        _say(catalogue.catalogue(study), as_json)
+        return
     _say(session.listing(session.open_study(study, run, set_, None, None)), as_json)
 
 

@@ -14,7 +14,7 @@ LAYERS = [
     {"train", "generate", "score", "analyze", "estimate"},
     {"gallery"},
     {"sight"},
-    {"features", "plan"},
+    {"catalogue", "features", "plan"},
     {"miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
     {"study"},
