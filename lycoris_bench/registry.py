@@ -25,7 +25,7 @@ def entries(package: str) -> dict[str, Any]:
         module = importlib.import_module(f"{parent.__name__}.{info.name}")
         for name, value in vars(module).items():
             if _plain(name) == _plain(info.name) and isinstance(value, Callable):  # type: ignore[arg-type]
-                found[info.name.replace("_", "-") if package == "encoders" else info.name] = value
+                found[info.name if package == "metrics" else info.name.replace("_", "-")] = value
     return found
 
 

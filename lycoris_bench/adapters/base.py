@@ -74,6 +74,8 @@ class Adapter(nn.Module, ABC):
     def check(cls, **options: Any) -> None:
         """Raises `ValueError` for options that are unknown or out of range; needs no model."""
         ranges.check(cls.options(), options)
+        if options.get("dora_wd") and options.get("max_norm") is not None:
+            raise ValueError("max_norm bounds the length of ΔW, which dora_wd sets: choose one")
 
     @classmethod
     def covers(cls, weight: Tensor, options: Mapping[str, Any]) -> bool:

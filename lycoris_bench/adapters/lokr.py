@@ -1,27 +1,28 @@
 """LoKr: ΔW = alpha/dim · w1 ⊗ w2, a small left block and a larger right one."""
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.base import Adapter, Tensors, fit, kaiming, rank_of, scale, zeros
-from lycoris_bench.adapters.ranges import LARGEST, RANK, Range, Switch
+from lycoris_bench.adapters.base import (
+    Adapter,
+    Tensors,
+    fit,
+    is_kernel,
+    kaiming,
+    rank_of,
+    scale,
+    zeros,
+)
+from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.kronecker import factorization
+from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, LARGEST, Range, Switch
+from lycoris_bench.adapters.tucker import mixed
 
-
-def factorization(n: int, factor: int) -> tuple[int, int]:
-    """(u, v) with u·v = n, u <= v and u the largest divisor of n up to min(factor, √n).
-
-    LyCORIS, Eq. (5); factor -1 means no bound but √n. As in the LyCORIS library, and unlike
-    the equation, a factor above √n that divides n is taken as v, so that names and sizes of
-    files agree with the ecosystem's (n=4, factor=4 gives (1, 4), not (2, 2))."""
-    if factor > 0 and n % factor == 0:
-        u = min(factor, n // factor)
-    else:
-        bound = math.isqrt(n) if factor < 0 else min(factor, math.isqrt(n))
-        u = next(u for u in range(bound, 0, -1) if n % u == 0)
-    return u, n // u
+WHOLE, PARTS = ("lokr_w1", "lokr_w2"), ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b")
 
 
 class LoKr(Adapter):
@@ -29,15 +30,20 @@ class LoKr(Adapter):
 
     w1 is (u, u') and w2 (v, v'·k²). w2 is a product of rank dim where dim < max(v, v')/2, and
     w1 too with decompose_both and dim < max(u, u')/2. With both whole ("full dimension", as
-    with the default dim) there is no rank: the ratio is 1 and alpha is ignored."""
+    with the default dim) there is no rank: the ratio is 1 and alpha is ignored. In Tucker form
+    a product for a kernel is t2 (dim, dim, k, k) between w2_a (dim, v) and w2_b (dim, v').
+    unbalanced_factorization swaps u and v: the larger part of o goes to w1."""
 
     marks = ("lokr_w1", "lokr_w1_a", "lokr_w2", "lokr_w2_a")
-    names = frozenset((*marks, "lokr_w1_b", "lokr_w2_b", "alpha"))
+    names = frozenset((*WHOLE, *PARTS, "lokr_t2", MAGNITUDE, "alpha"))
     allowed: ClassVar = {
-        **RANK,
+        **FACTORED,
+        **DECOMPOSED,
         "factor": Range(1, LARGEST, whole=True, also=(-1,)),
+        "use_tucker": Switch(),
         "decompose_both": Switch(),
         "full_matrix": Switch(),
+        "unbalanced_factorization": Switch(),
     }
     alpha: Tensor
 
@@ -52,45 +58,70 @@ class LoKr(Adapter):
         alpha: float | None = 1.0,
         conv_dim: int | None = None,
         conv_alpha: float | None = None,
+        rs_lora: bool = False,
+        use_scalar: bool = False,
+        use_tucker: bool = False,
         decompose_both: bool = False,
         full_matrix: bool = False,
+        unbalanced_factorization: bool = False,
+        dora_wd: bool = False,
+        wd_on_output: bool = False,
     ) -> None:
         super().__init__()
-        self.check(factor=factor, dim=dim, alpha=alpha, conv_dim=conv_dim, conv_alpha=conv_alpha,
-                   decompose_both=decompose_both, full_matrix=full_matrix)  # fmt: skip
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha)
+        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha, rs_lora)
         (u, v), (ui, vi) = (factorization(n, factor) for n in weight.shape[:2])
+        u, v = (v, u) if unbalanced_factorization else (u, v)
         kernel = tuple(weight.shape[2:])
         whole1 = full_matrix or not (decompose_both and rank < max(u, ui) / 2)
         whole2 = full_matrix or not rank < max(v, vi) / 2
         if whole1 and whole2:
             ratio = torch.full_like(ratio, rank)  # what the ecosystem's files say here
         self.register_buffer("alpha", ratio, persistent=False)
+        random = partial(kaiming, weight, generator)
+        last = random if use_scalar else partial(zeros, weight)
         self.factors = nn.ParameterDict()
         if whole1:
-            self.factors["lokr_w1"] = kaiming(weight, generator, u, ui)
+            self.factors["lokr_w1"] = random(u, ui)
         else:
-            self.factors["lokr_w1_a"] = kaiming(weight, generator, u, rank)
-            self.factors["lokr_w1_b"] = kaiming(weight, generator, rank, ui)
+            self.factors["lokr_w1_a"] = random(u, rank)
+            self.factors["lokr_w1_b"] = random(rank, ui)
         if whole2:
-            self.factors["lokr_w2"] = zeros(weight, v, vi, *kernel)
+            self.factors["lokr_w2"] = last(v, vi, *kernel)
+        elif use_tucker and is_kernel(weight):
+            self.factors["lokr_t2"] = random(rank, rank, *kernel)
+            self.factors["lokr_w2_a"] = random(rank, v)
+            self.factors["lokr_w2_b"] = last(rank, vi)
         else:
-            self.factors["lokr_w2_a"] = kaiming(weight, generator, v, rank)
-            self.factors["lokr_w2_b"] = zeros(weight, rank, vi * math.prod(kernel))
+            self.factors["lokr_w2_a"] = random(v, rank)
+            self.factors["lokr_w2_b"] = last(rank, vi * math.prod(kernel))
+        self.scalar = zeros(weight) if use_scalar else None
+        self.magnitude = magnitude(weight, wd_on_output) if dora_wd else None
 
     def tensors(self) -> dict[str, Tensor]:
-        return {**self.factors, "alpha": self.alpha}
+        found = {**self.factors, "alpha": self.alpha}
+        if self.scalar is not None:
+            found[self._first] = found[self._first] * self.scalar
+        return found if self.magnitude is None else {**found, MAGNITUDE: self.magnitude}
+
+    @property
+    def _first(self) -> str:
+        return "lokr_w1" if "lokr_w1" in self.factors else "lokr_w1_a"
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        w1, w2 = (_block(tensors, f"lokr_w{k}") for k in (1, 2))
+        w1, w2 = (_block(tensors, k) for k in (1, 2))
         ranks = [len(tensors[name]) for name in ("lokr_w2_b", "lokr_w1_b") if name in tensors]
         ratio = scale(tensors, ranks[0]) if ranks else 1.0
-        return fit(torch.kron(ratio * w1, w2), weight)
+        return decompose(fit(torch.kron(ratio * w1, w2), weight), tensors, weight)
+
+    def shrink(self, ratio: float) -> None:
+        self.factors[self._first].mul_(ratio)
 
 
-def _block(tensors: Tensors, name: str) -> Tensor:
-    """A block as a matrix, whole or from its two factors."""
+def _block(tensors: Tensors, k: int) -> Tensor:
+    """A block as a matrix, whole or from its factors."""
+    name = f"lokr_w{k}"
     if name in tensors:
         return tensors[name].flatten(1)
-    return tensors[f"{name}_a"].flatten(1) @ tensors[f"{name}_b"].flatten(1)
+    a, b = (tensors[f"{name}_{side}"].flatten(1) for side in "ab")
+    return a.mT @ mixed(tensors[f"lokr_t{k}"], b) if f"lokr_t{k}" in tensors else a @ b

@@ -13,30 +13,14 @@ from lycoris_bench.adapters import files
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.network import AdapterNetwork, attach
 
+from .forms import FORMS
 from .toys import LAYERS, Toy, randomise, toy
 
 ALGORITHMS = registry.entries("adapters")
-# Each algorithm in the forms that its options give it on layers of 12 inputs and 20 outputs.
-FORMS = {
-    "lora": [
-        {"dim": 3, "alpha": 2},
-        {"dim": 3, "alpha": 2, "use_tucker": True, "use_scalar": True},
-        {"dim": 3, "alpha": 2, "rs_lora": True, "dora_wd": True},
-        {"dim": 3, "alpha": 2, "dora_wd": True, "wd_on_output": True, "use_scalar": True},
-    ],
-    "loha": [{"dim": 3, "alpha": 2}],
-    "lokr": [
-        {"factor": 4},
-        {"factor": 2, "dim": 2, "alpha": 1},
-        {"factor": -1, "dim": 1, "alpha": 2, "decompose_both": True},
-        {"factor": 4, "dim": 1, "full_matrix": True},
-    ],
-    "full": [{}],
-}
 CASES = [
     pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
     for algorithm in ALGORITHMS
-    for k, options in enumerate(FORMS.get(algorithm, [{}]))
+    for k, options in enumerate(FORMS[algorithm])
     for layer in LAYERS
 ]
 contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
@@ -44,6 +28,7 @@ contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
 
 WRITTEN_AS = {"dylora": "lora"}  # trained in its own way, but a file of the other
 UNSAVED = ("scalar",)  # folded into a factor
+CONSTANT = (".alpha", ".on_input")  # not trained
 
 
 def adapted(algorithm: str, options: dict, layer: str) -> tuple[Toy, Tensor, AdapterNetwork]:
@@ -145,7 +130,7 @@ def test_the_count_is_that_of_the_numbers_in_the_file(
     algorithm: str, options: dict, layer: str
 ) -> None:
     _, _, network = adapted(algorithm, options, layer)
-    stored = {k: v for k, v in network.tensors().items() if not k.endswith(".alpha")}
+    stored = {k: v for k, v in network.tensors().items() if not k.endswith(CONSTANT)}
     unsaved = sum(name.endswith(UNSAVED) for name, _ in network.named_parameters())
     assert network.parameter_count - unsaved == sum(value.numel() for value in stored.values())
     assert network.modules_matched == 1
