@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import lycoris_bench
+from lycoris_bench import adapter_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Which fine-tuning of a text-to-image model is more faithful, and which more "
     "controllable? A study fine-tunes, draws, scores and reports.",
 )
+app.add_typer(adapter_commands.app, name="adapter")
 DEMO = "package:configs/demo.toml"
 NONE: list[str] = []
 INTERRUPTED = 130
@@ -153,6 +155,9 @@ def list_(
         _say(catalogue.catalogue(study), as_json)
         return
     _say(session.listing(session.open_study(study, run, set_, None, None)), as_json)
+
+
+data_commands.register(app)
 
 
 def _version(wanted: bool) -> None:

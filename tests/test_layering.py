@@ -10,8 +10,8 @@ import lycoris_bench
 ROOT = Path(lycoris_bench.__file__).parent
 LAYERS = [
     {"cli"},
-    {"session"},
-    {"train", "generate", "score", "analyze", "estimate"},
+    {"session", "adapter_commands"},
+    {"tools", "train", "generate", "score", "analyze", "estimate"},
     {"gallery"},
     {"sight"},
     {"catalogue", "features", "plan"},
@@ -30,7 +30,7 @@ FENCES = {
     "matplotlib": {"analysis/"},
     "jinja2": {"analysis/"},
     "pydantic": {"study.py", "settings.py"},
-    "typer": {"cli.py"},
+    "typer": {"cli.py", "data_commands.py", "adapter_commands.py"},
     "rich": {"session.py"},
 }
 # An encoder of the miniature world runs a network that the world trains: see decision 0001.
