@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import lycoris_bench
-from lycoris_bench import adapter_commands
+from lycoris_bench import adapter_commands, data_commands
 
 app = typer.Typer(
     no_args_is_help=True,
