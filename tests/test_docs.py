@@ -50,10 +50,12 @@ def test_command_help_in_the_docs_is_the_programs() -> None:
 def command_page() -> str:
     """docs/commands.md: the help of every command, as the program prints it."""
     names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
+    tools = ["inspect", "verify", "merge", "extract", "resize", "combine", "convert"]
+    names += ["adapter", *(f"adapter {tool}" for tool in tools)]
     parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     for name in names:
-        arguments = [sys.executable, "-m", "lycoris_bench.cli", *([name] if name else []), "-h"]
+        arguments = [sys.executable, "-m", "lycoris_bench.cli", *name.split(), "-h"]
         said = subprocess.run(
             arguments, capture_output=True, text=True, check=True, env=environment, cwd=SOURCE
         ).stdout

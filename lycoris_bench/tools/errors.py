@@ -1,0 +1,68 @@
+"""How far an approximation is from what it stands for, by layer, block and in all."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.tools.matching import block_of
+from lycoris_bench.tools.tables import table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: |wanted - made|, |wanted|, and the rank where it has one."""
+
+    layer: str
+    missed: float
+    norm: float
+    rank: int | None = None
+
+    @property
+    def error(self) -> float:
+        """|wanted - made| / |wanted|."""
+        return self.missed / self.norm if self.norm else float("inf" if self.missed else 0)
+
+
+def compare(layer: str, wanted: Tensor, made: Tensor, rank: int | None = None) -> Row:
+    """The row of one layer."""
+    return Row(layer, norm(wanted - made), norm(wanted), rank)
+
+
+def norm(values: Tensor) -> float:
+    """The root of the sum of squares."""
+    return float(torch.linalg.vector_norm(values.float()))
+
+
+def total(rows: Iterable[Row]) -> float:
+    """The relative error of all layers as one vector."""
+    rows = list(rows)
+    return Row("", math.hypot(*(r.missed for r in rows)), math.hypot(*(r.norm for r in rows))).error
+
+
+def report(rows: Sequence[Row], layers: bool = False) -> tuple[dict[str, Any], str]:
+    """(data, table) of an approximation: one line a block, or with `layers` one a layer."""
+    blocks: dict[str, list[Row]] = {}
+    for row in rows:
+        blocks.setdefault(row.layer if layers else block_of(row.layer), []).append(row)
+    lines = [
+        (name, len(own), _ranks(own), math.hypot(*(r.norm for r in own)), total(own))
+        for name, own in blocks.items()
+    ]
+    data = {
+        "layers": {row.layer: {"rank": row.rank, "norm": row.norm, "error": row.error}
+                   for row in rows},
+        "error": total(rows),
+    }  # fmt: skip
+    text = table(("layer" if layers else "block", "layers", "rank", "norm", "error"), lines)
+    return data, f"{text}\nrelative error in all: {total(rows):.3g}"
+
+
+def _ranks(rows: Sequence[Row]) -> str:
+    ranks = [row.rank for row in rows if row.rank is not None]
+    if not ranks:
+        return "-"
+    return f"{min(ranks)}" if min(ranks) == max(ranks) else f"{min(ranks)}-{max(ranks)}"

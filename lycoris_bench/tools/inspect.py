@@ -1,0 +1,175 @@
+"""`adapter inspect`: what a file is, without a model or beside one."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters import files
+from lycoris_bench.tools.conventions import convention, dora_axis, dora_other
+from lycoris_bench.tools.errors import norm
+from lycoris_bench.tools.layer import algorithm, alpha, change_alone, needs_weight, rank
+from lycoris_bench.tools.matching import block_of, change, matched
+from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.stream import CHUNK
+from lycoris_bench.tools.tables import number, table
+from lycoris_bench.tools.tables import size as in_words
+
+
+def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[str, Any]:
+    """Layout, algorithms, ranks, scales, layers and norms per block, dtypes, hash, metadata.
+
+    Norms of changes that depend on W are given with `model` only. Raises `AdapterFileError`."""
+    tensors, metadata = files.read(path)
+    base = None if model is None else open_model(model)
+    rows = [_layer(name, found, metadata) for name, found in files.by_layer(tensors).items()]
+    if base is None:
+        _norms_alone(rows, files.by_layer(tensors))
+    else:
+        _norms(rows, path, base)
+    result = {
+        "file": str(path), **_file(path, tensors), "layout": files.layout_of(path),
+        "algorithms": dict(Counter(row["algorithm"] for row in rows)),
+        "ranks": _counts(rows, "rank"), "alphas": _counts(rows, "alpha"),
+        "conventions": _conventions(rows), "blocks": _blocks(rows), "metadata": _metadata(metadata),
+    }  # fmt: skip
+    if layers:
+        result["layers"] = rows
+    return {**result, "text": _text(result, rows if layers else [])}
+
+
+def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
+    dim = metadata.get("ss_network_dim", "")
+    found = convention(tensors, int(dim) if dim.isdigit() else None)
+    return {
+        "layer": name, "block": block_of(name), "algorithm": algorithm(tensors),
+        "rank": rank(tensors), "alpha": alpha(tensors),
+        "scale": found.applied if found else None, "rule": found.rule if found else None,
+        "others": dict(found.others) if found else {}, "dora_axis": dora_axis(tensors),
+        "shapes": {key: list(value.shape) for key, value in tensors.items()}, "norm": None,
+    }  # fmt: skip
+
+
+def _norms_alone(rows: list[dict[str, Any]], layers: Mapping[str, dict[str, Tensor]]) -> None:
+    for row in rows:
+        tensors = layers[row["layer"]]
+        if row["algorithm"] != "unknown" and not needs_weight(tensors):
+            row["norm"] = norm(change_alone(row["layer"], tensors)[0])
+
+
+def _norms(rows: list[dict[str, Any]], path: Path, base: ModelFiles) -> None:
+    found = {one.name: (place, one) for place, one in matched(path, base).layers.items()}
+    for row in rows:
+        if row["layer"] not in found:
+            continue
+        place, one = found[row["layer"]]
+        weight = base.read(*place)
+        moved, size = norm(change(one, weight, path)[0]), norm(weight)
+        row |= {"norm": moved, "relative": moved / size if size else None}
+        if row["dora_axis"] == "output":
+            row["others"]["DoRA by input norms: relative error"] = dora_other(one.tensors, weight)
+
+
+def _file(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Size and hash of the file, or of all in a PEFT folder, in the order of their names."""
+    whole = hashlib.sha256()
+    parts = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    for part in parts:
+        with part.open("rb") as handle:
+            while piece := handle.read(CHUNK):
+                whole.update(piece)
+    kinds = Counter(str(value.dtype).removeprefix("torch.") for value in tensors.values())
+    return {
+        "bytes": sum(part.stat().st_size for part in parts),
+        "sha256": whole.hexdigest(), "tensors": len(tensors),
+        "parameters": sum(value.numel() for value in tensors.values()), "dtypes": dict(kinds),
+        "finite": all(bool(torch.isfinite(value).all()) for value in tensors.values()),
+    }  # fmt: skip
+
+
+def _counts(rows: list[dict[str, Any]], key: str) -> dict[str, int]:
+    return {number(value): n for value, n in Counter(row[key] for row in rows).items()}
+
+
+def _conventions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Layers of one rule together; factors of other rules as a range."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["rule"] is not None or row["dora_axis"]:
+            groups[row["algorithm"], row["rule"], row["dora_axis"]].append(row)
+    found = []
+    for (kind, rule, axis), own in groups.items():
+        factors: dict[str, list[float]] = defaultdict(list)
+        for row in own:
+            for name, factor in row["others"].items():
+                factors[name].append(factor)
+        others = {name: [min(values), max(values)] for name, values in factors.items()}
+        found.append({"algorithm": kind, "layers": len(own), "rule": rule,
+                      "scale": own[0]["scale"], "dora_axis": axis, "others": others})  # fmt: skip
+    return found
+
+
+def _blocks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["block"]].append(row)
+    found = {}
+    for block, own in groups.items():
+        norms = [row["norm"] for row in own]
+        whole = None if None in norms else sum(value**2 for value in norms) ** 0.5
+        found[block] = {"layers": len(own), "norm": whole}
+    return found
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """As the file has it; JSON texts parsed, and tags counted."""
+    found: dict[str, Any] = {}
+    for key, text in sorted(metadata.items()):
+        try:
+            value = json.loads(text) if text[:1] in ("{", "[") else text
+        except ValueError:
+            value = text
+        found[key] = value
+    tags = found.get("ss_tag_frequency")
+    if isinstance(tags, dict):
+        names = {tag for folder in tags.values() if isinstance(folder, dict) for tag in folder}
+        found["ss_tag_frequency"] = {"folders": len(tags), "tags": len(names)}
+    return found
+
+
+def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
+    def listed(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{name} ({n})" for name, n in counts.items())
+
+    lines = [
+        f"file        {result['file']}, {in_words(result['bytes'])}, layout {result['layout']}",
+        f"sha256      {result['sha256']}",
+        f"tensors     {result['tensors']}: {listed(result['dtypes'])}, "
+        f"{result['parameters']:,} numbers{'' if result['finite'] else ', not all of them finite'}",
+        f"algorithms  {listed(result['algorithms'])} layers",
+        f"ranks       {listed(result['ranks'])}",
+        f"alphas      {listed(result['alphas'])}",
+    ]
+    for one in result["conventions"]:
+        axis = f", DoRA on the {one['dora_axis']} axis" if one["dora_axis"] else ""
+        lines.append(
+            f"scale       {one['rule']}{axis}: {one['layers']} layers of {one['algorithm']}"
+        )
+        for name, (low, high) in one["others"].items():
+            span = number(low) if abs(high - low) < 1e-6 * abs(high) else (
+                f"{number(low)} to {number(high)}")  # fmt: skip
+            lines.append(f"            {name}: x {span}")
+    blocks = [(name, one["layers"], one["norm"]) for name, one in result["blocks"].items()]
+    lines += ["", table(("block", "layers", "norm of change"), blocks)]
+    if any(one["norm"] is None for one in result["blocks"].values()):
+        lines.append("norms marked - depend on the base model's weights: give --model")
+    if layers:
+        rows = [(r["layer"], r["algorithm"], r["rank"], r["alpha"], r["norm"]) for r in layers]
+        lines += ["", table(("layer", "algorithm", "rank", "alpha", "norm"), rows)]
+    lines += ["", *(f"{key}: {value}" for key, value in result["metadata"].items())]
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,129 @@
+"""`adapter verify`: proof that a file was applied: layers, change per block, and a picture."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lycoris_bench.adapters.files import read
+from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.diffusion.backbone import Backbone, BackboneError
+from lycoris_bench.diffusion.sample import sample
+from lycoris_bench.runtime import device as chosen_device
+from lycoris_bench.tools.errors import norm
+from lycoris_bench.tools.matching import Match, block_of, change, match, some
+from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.tables import table
+
+STEPS, GUIDANCE = 8, 4.0
+
+
+def verify(
+    model: str, path: Path, strength: float = 1.0, prompt: str = "a photo", seed: int = 0,
+    picture: bool = True, device: str = "cpu",
+) -> dict[str, Any]:  # fmt: skip
+    """What of the file is in the model, |strength · ΔW| / |W| per block, and how many grey levels
+    (of 255) a picture of the same seed moves.
+
+    Status 1 if nothing or not all matches, if a layer has another shape, if the picture does not
+    change, or if it is wanted and cannot be drawn."""
+    base = open_model(model)
+    tensors, _ = read(path)
+    found = match(tensors, base, path)
+    problems = [] if found.complete else [f"{path.name}: {found.sentence()}"]
+    blocks = _blocks(base, found, strength, problems)
+    drawn = None
+    if picture and found.layers and not problems:
+        drawn = _draw(model, base, tensors, (strength, prompt, seed, device), problems)
+    counts = {"matched": len(found.layers), "not_in_model": len(found.missing),
+              "unknown_kind": len(found.unknown), "untouched": len(found.untouched)}  # fmt: skip
+    result = {
+        "model": str(base.root), "file": str(path), "strength": strength, **counts,
+        "names": {"not_in_model": found.missing, "unknown_kind": found.unknown},
+        "blocks": blocks, "picture": drawn, "problems": problems, "status": int(bool(problems)),
+    }  # fmt: skip
+    return {**result, "text": _text(result, found)}
+
+
+def _blocks(
+    base: ModelFiles, found: Match, strength: float, problems: list[str]
+) -> list[dict[str, Any]]:
+    """A row a block; a layer of another shape is a problem."""
+    rows: dict[str, dict[str, Any]] = {}
+    for layer in [*found.layers, *found.untouched]:
+        block = block_of(".".join(layer))
+        row = rows.setdefault(
+            block, {"block": block, "matched": 0, "untouched": 0, "_moved": 0.0, "_base": 0.0}
+        )
+        if layer not in found.layers:
+            row["untouched"] += 1
+            continue
+        weight = base.read(*layer)
+        try:
+            moved, _ = change(found.layers[layer], weight)
+        except AdapterMismatch as error:
+            problems.append(str(error))
+            continue
+        row["matched"] += 1
+        row["_moved"] += norm(strength * moved) ** 2
+        row["_base"] += norm(weight) ** 2
+    for row in rows.values():
+        moved, whole = row.pop("_moved"), row.pop("_base")
+        row["change"] = (moved / whole) ** 0.5 if whole else None
+    return list(rows.values())
+
+
+def _draw(
+    model: str, base: ModelFiles, tensors: Any, wanted: tuple[float, str, int, str],
+    problems: list[str],
+) -> dict[str, Any] | None:  # fmt: skip
+    """Mean and largest difference of two pictures, in grey levels."""
+    strength, prompt, seed, device = wanted
+    try:
+        if not base.is_folder:
+            raise BackboneError(f"{base.root} is a single file, which cannot be drawn with here")
+        backbone = Backbone.load(model, chosen_device(device))
+        side = backbone.unet.config.sample_size * backbone.vae_scale
+
+        def picture() -> np.ndarray[Any, Any]:
+            drawn = sample(backbone, [prompt], [seed], steps=STEPS, guidance=GUIDANCE,
+                           width=side, height=side)  # fmt: skip
+            if not bool(drawn.finite.all()):
+                raise BackboneError("the picture is not finite")
+            return drawn.pixels[0].astype(int)
+
+        before = picture()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a match in part, which the table would have shown
+            Merger(backbone.unet, backbone.text_encoder).merge(tensors, strength)
+        moved = np.abs(picture() - before)
+    except (BackboneError, AdapterMismatch, UserWarning) as error:
+        problems.append(f"no picture: {error}; --no-picture compares weights alone")
+        return None
+    if not moved.any():
+        problems.append("the picture does not change")
+    return {"prompt": prompt, "seed": seed, "steps": STEPS, "guidance": GUIDANCE,
+            "mean": float(moved.mean()), "largest": int(moved.max())}  # fmt: skip
+
+
+def _text(result: dict[str, Any], found: Match) -> str:
+    rows = [(r["block"], r["matched"], r["untouched"], r["change"]) for r in result["blocks"]]
+    lines = [
+        f"matched            {result['matched']}",
+        f"not in the model   {result['not_in_model']}  {some(found.missing, 3)}".rstrip(),
+        f"of unknown kind    {result['unknown_kind']}  {some(found.unknown, 3)}".rstrip(),
+        f"untouched layers   {result['untouched']}",
+        "",
+        table(("block", "matched", "untouched", "change"), rows),
+        "",
+    ]
+    if drawn := result["picture"]:
+        lines.append(
+            f"picture  seed {drawn['seed']}, '{drawn['prompt']}': differs by "
+            f"{drawn['mean']:.3g} grey levels on average, {drawn['largest']} at most"
+        )
+    lines.append(
+        "applied" if not result["problems"] else "not proven: it is not applied as a whole"
+    )
+    return "\n".join(lines)
