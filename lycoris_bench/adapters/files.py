@@ -22,7 +22,8 @@ from lycoris_bench.adapters.ss_metadata import metadata
 
 __all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
            "to_bytes"]  # fmt: skip
-EXACT = (f".{MAGNITUDE}", ".rescale")  # near |W| and 1, where half precision rounds off ΔW
+# near |W|, 1 and I, where half precision rounds off ΔW
+EXACT = (f".{MAGNITUDE}", ".rescale", ".oft_diag", ".oft_in.weight")
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:

@@ -85,18 +85,20 @@ def layout_of(keys: Iterable[str]) -> str:
     return max(counts, key=lambda layout: counts[layout], default="unknown")
 
 
-LAYOUTS = {
-    r"(lora|oft)_unet_(input|output|middle)_block\w*|lora_unet_(time_embed|label_emb)_\d.*": "compvis",
-    r"(lora|oft)_(unet|te\d?|transformer)_.*": "kohya",
-    r"lycoris_.*": "lycoris",
-    r"(\w+\.)?base_model\.model\..*": "peft",
-    r"(diffusion_model|text_encoders|clip_[lgh]|t5xxl)\..*": "comfyui",
-    r"(unet|transformer|text_encoder(_[23])?)\..*|.*(\.lora_[AB]\.|\.processor\.|\.lora\.).*": "diffusers",
-}
+FORMS = [
+    (r"(lora|oft)_unet_((in|out)put|middle)_block\w*", "compvis"),
+    (r"lora_unet_(time_embed|label_emb|out)_\d.*", "compvis"),
+    (r"(lora|oft)_(unet|te\d?|transformer)_.*", "kohya"),
+    (r"lycoris_.*", "lycoris"),
+    (r"(\w+\.)?base_model\.model\..*", "peft"),
+    (r"(diffusion_model|text_encoders|clip_[lgh]|t5xxl)\..*", "comfyui"),
+    (r"(unet|transformer|text_encoder(_[23])?)\..*", "diffusers"),
+    (r".*\.(lora_[AB]|processor|lora)\..*", "diffusers"),
+]
 
 
 def _layout(key: str) -> str:
-    return next((name for form, name in LAYOUTS.items() if re.fullmatch(form, key)), "unknown")
+    return next((name for form, name in FORMS if re.fullmatch(form, key)), "unknown")
 
 
 def _splits(keys: Iterable[str]) -> dict[str, Split]:

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.base import add
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.families import family_of, foreign, inputs_of
 from lycoris_bench.adapters.files import by_layer, recognise
 from lycoris_bench.adapters.merged import changes
-from lycoris_bench.adapters.presets import Target, aliases, layers
+from lycoris_bench.adapters.presets import Target, TextEncoders, directory, layers, models
 
 Step = tuple[Target, str]  # a layer and the algorithm's name
+File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
 Part = tuple[str, dict[str, Tensor], float]  # a layer's name in a file, its tensors, strength
 
 
@@ -37,10 +40,12 @@ class Merger:
     captured graphs stay valid. Each changed weight keeps a copy of its base: what was merged
     before leaves no trace."""
 
-    def __init__(self, unet: nn.Module, text_encoder: nn.Module | None = None) -> None:
-        found = layers(unet, text_encoder)
+    def __init__(self, unet: nn.Module, text_encoders: TextEncoders = None) -> None:
+        found = layers(unet, text_encoders)
+        self._layers = {(target.model, target.path): target for target in found}
         self._names = [target.name for target in found]
-        self._layers = {alias: target for target in found for alias in aliases(target)}
+        self._directory = directory(models(unet, text_encoders))
+        self._family = family_of({target.name: _inputs(target) for target in found})
         self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
         self._changed: set[Tensor] = set()
 
@@ -64,7 +69,7 @@ class Merger:
         self._put_back(self._changed)
         self._changed = set()
 
-    def _merge(self, files: Sequence[tuple[Mapping[str, dict[str, Tensor]], float]]) -> MergeReport:
+    def _merge(self, files: Sequence[File]) -> MergeReport:
         plans = [self._plan(file) for file, _ in files]
         work: dict[str, tuple[Target, list[Part]]] = {}
         for plan, (file, strength) in zip(plans, files, strict=True):
@@ -89,7 +94,7 @@ class Merger:
             matched=len(work),
             unmatched=tuple(dict.fromkeys(left_out)),
             algorithms=tuple(sorted({kind for plan in plans for _, kind in plan.values()})),
-            change={block: _relative(block, sizes) for block, sizes in norms.items()},
+            change={block: _relative(block, sizes, files) for block, sizes in norms.items()},
         )
 
     @torch.no_grad()
@@ -100,10 +105,13 @@ class Merger:
     def _plan(self, file: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Step]:
         """Layer name in the file -> what it changes and how."""
         plan: dict[str, Step] = {}
+        family = family_of({name: inputs_of(found) for name, found in file.items()})
+        if other := foreign(family, self._family, file):
+            raise AdapterMismatch(other)
         for name, found in file.items():
-            known = recognise(found)
-            if known and name in self._layers:
-                plan[name] = (self._layers[name], known[0])
+            known, place = recognise(found), self._find(name)
+            if known and place:
+                plan[name] = (place, known[0])
         if not plan:
             raise AdapterMismatch(
                 f"the adapter matches no layer of the model: it has {_some(file)}; "
@@ -119,6 +127,13 @@ class Merger:
         if twice:
             raise AdapterMismatch(f"the adapter has layers under two names: {_some(twice)}")
         return plan
+
+    def _find(self, name: str) -> Target | None:
+        try:
+            place = self._directory.find(name)
+        except AdapterFileError as error:
+            raise AdapterMismatch(f"the adapter fits the model in two ways: {error}") from None
+        return self._layers[place] if place else None
 
     def _kept(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
         """The parameter's base and its norm, from before its first change."""
@@ -167,9 +182,26 @@ def _norm(values: Tensor) -> Tensor:
     return torch.linalg.vector_norm(values, dtype=torch.float32)
 
 
-def _relative(block: str, norms: list[Tensor]) -> float:
+def _inputs(target: Target) -> int | None:
+    weight = target.module.weight
+    return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
+
+
+def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
     """|Δ| / |W| of a block, from those of its tensors."""
     change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
     if not math.isfinite(change):
-        raise AdapterMismatch(f"the adapter is damaged: its change of {block} is not finite")
+        raise AdapterMismatch(
+            f"the adapter is damaged: its change of {block} is not finite{_culprit(files)}"
+        )
     return change / base if base else float("inf" if change else 0)
+
+
+def _culprit(files: Sequence[File]) -> str:
+    """The first tensor that holds NaN or an infinity; alpha may, where it is not used."""
+    for file, _ in files:
+        for layer, tensors in file.items():
+            for name, value in tensors.items():
+                if name != "alpha" and not bool(torch.isfinite(value).all()):
+                    return f": '{layer}.{name}' holds NaN or an infinity"
+    return ""

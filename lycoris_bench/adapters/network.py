@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from lycoris_bench import registry
 from lycoris_bench.adapters.base import Adapter
 from lycoris_bench.adapters.norms import NormShift
-from lycoris_bench.adapters.presets import Target, targets
+from lycoris_bench.adapters.presets import PRESETS, Target, TextEncoders, models, targets
 from lycoris_bench.adapters.ranges import LIMITS
+from lycoris_bench.adapters.selection import Override, Preset
 from lycoris_bench.adapters.training_only import Limits
 
 
@@ -95,32 +96,50 @@ class AdapterNetwork(nn.Module):
 
 def attach(
     unet: nn.Module,
-    text_encoder: nn.Module | None,
-    preset: str,
+    text_encoders: TextEncoders,
+    preset: str | Preset,
     algorithm: str,
     options: Mapping[str, Any],
     seed: int,
 ) -> AdapterNetwork:
     """Freezes the models and puts adapters on the layers of the preset.
 
-    The initial values depend on `seed`, on the layers and their order, and on nothing else.
-    Raises `KeyError` for an unknown algorithm or preset, `ValueError` for options out of range
-    or if no layer matches, `RuntimeError` if another network is attached."""
-    kind: type[Adapter] = registry.get("adapters", algorithm)
-    kind.check(**options)
-    found = [
-        target
-        for target in targets(unet, text_encoder, preset)
-        if target.is_norm or kind.covers(_weight(target), options)
-    ]
-    if not found:
-        models = " and ".join(type(m).__name__ for m in (unet, text_encoder) if m is not None)
-        raise ValueError(f"{algorithm} with preset '{preset}' matches no layer of {models}")
-    if any("forward" in vars(target.module) for target in found):
+    `text_encoders` is one, several in the pipeline's order, or None. The initial values depend
+    on `seed`, on the layers and their order, and on nothing else. Raises `KeyError` for an
+    unknown algorithm or preset, `ValueError` for options out of range or if no layer matches,
+    `RuntimeError` if another network is attached."""
+    registry.get("adapters", algorithm).check(**options)
+    found = targets(unet, text_encoders, preset)
+    called = f"preset '{preset}'" if isinstance(preset, str) else "a preset of one's own"
+    only = (PRESETS[preset] if isinstance(preset, str) else preset).only
+    if only not in ("", algorithm):
+        raise ValueError(f"{called} is for {only} alone, not for {algorithm}")
+    chosen = [(target, *_choice(target, algorithm, options)) for target in found]
+    chosen = [(target, kind, own) for target, kind, own in chosen
+              if target.is_norm or kind.covers(_weight(target), own)]  # fmt: skip
+    base = list(models(unet, text_encoders).values())
+    if not chosen:
+        names = " and ".join(type(model).__name__ for model in base)
+        raise ValueError(f"{algorithm} with {called} matches no layer of {names}")
+    if any("forward" in vars(target.module) for target, _, _ in chosen):
         raise RuntimeError("the model already carries adapters: detach them first")
     generator = torch.Generator().manual_seed(seed)
-    adapters = [_adapter(target, kind, generator, options) for target in found]
-    return AdapterNetwork(found, adapters, [m for m in (unet, text_encoder) if m is not None])
+    adapters = [_adapter(target, kind, generator, own) for target, kind, own in chosen]
+    return AdapterNetwork([target for target, _, _ in chosen], adapters, base)
+
+
+def _choice(
+    target: Target, algorithm: str, options: Mapping[str, Any]
+) -> tuple[type[Adapter], dict[str, Any]]:
+    """The algorithm of one layer and its options: the configuration's, or those of a map."""
+    name, own = target.override.applied(algorithm, options)
+    kind: type[Adapter] = registry.get("adapters", name)
+    if target.override != Override():
+        try:
+            kind.check(**own)
+        except ValueError as error:
+            raise ValueError(f"the preset's map for {target.path}: {error}") from None
+    return kind, own
 
 
 def _adapter(

@@ -28,7 +28,7 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                                ".safetensors file")  # fmt: skip
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
-    configs = {}
+    configs: dict[str, object] = {}
     for kind, place in named.items():
         start = f"{kind}." if kind else ""
         found, about = _part(place)

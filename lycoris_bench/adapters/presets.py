@@ -1,127 +1,129 @@
-"""Which layers are trained: presets as a table, and the names files give the layers."""
+"""Which layers are trained, and what files call them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from torch import nn
 
+from lycoris_bench.adapters.names import TEXTS, Directory
+from lycoris_bench.adapters.preset_tables import PRESETS
+from lycoris_bench.adapters.selection import Override, Preset
 from lycoris_bench.registry import unknown
+
+__all__ = [
+    "PRESETS",
+    "Preset",
+    "Target",
+    "TextEncoders",
+    "directory",
+    "layers",
+    "models",
+    "targets",
+]
 
 CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear, *CONVOLUTION)  # a 1x1 convolution counts as linear
 NORM = (nn.LayerNorm, nn.GroupNorm)
-UNET, TEXT = "lora_unet_", "lora_te_"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Classes whose layers are trained, layers of the U-Net named one by one, and whether
-    convolutions larger than 1x1 and norms are among them."""
-
-    unet: tuple[str, ...]
-    text_encoder: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    convolutions: bool = False
-    norms: bool = False
+TextEncoders = nn.Module | Sequence[nn.Module | None] | None
 
 
 @dataclass(frozen=True)
 class Target:
-    """One layer: its name in files, the block that reports count it in, and the module."""
+    """One layer: its name in files, the block that reports count it in, the module, where it is,
+    and what a preset's maps say of it."""
 
     name: str  # lora_unet_down_blocks_0_attentions_0_proj_in
     block: str  # unet.down_blocks.0
     module: nn.Module
+    model: str = "unet"
+    path: str = ""  # down_blocks.0.attentions.0.proj_in
+    override: Override = field(default_factory=Override)
 
     @property
     def is_norm(self) -> bool:
         return isinstance(self.module, NORM)
 
 
-ATTENTION = ("Attention", "CrossAttention", "SelfAttention")
-TRANSFORMER = ("Transformer2DModel",)
-RESNET = ("ResnetBlock2D",)
-RESAMPLE = ("Downsample2D", "Upsample2D")
-CLIP_ATTENTION = ("CLIPAttention", "CLIPSdpaAttention")
-CLIP = (*CLIP_ATTENTION, "CLIPMLP")
-TIME = ("time_embedding.linear_1", "time_embedding.linear_2")
-ENDS = ("conv_in", "conv_out")
-WHOLE_UNET = TRANSFORMER + RESNET + RESAMPLE
+def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
+    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...
 
-PRESETS = {
-    "attn-only": Preset(ATTENTION, CLIP_ATTENTION),
-    "attn-mlp": Preset(TRANSFORMER, CLIP),
-    "full-lin": Preset(TRANSFORMER + RESNET, CLIP, TIME),
-    "full": Preset(WHOLE_UNET, CLIP, TIME + ENDS, convolutions=True, norms=True),
-    "unet-only": Preset(WHOLE_UNET, (), TIME + ENDS, convolutions=True),
-    "unet-transformer-only": Preset(TRANSFORMER),
-    "unet-convblock-only": Preset(RESNET + RESAMPLE, (), ENDS, convolutions=True),
-}
+    A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
+    given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
+    if len(given) > len(TEXTS):
+        raise ValueError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
+    kind = "transformer" if "Transformer" in type(denoiser).__name__ else "unet"
+    texts = zip(TEXTS, given, strict=False)
+    return {kind: denoiser, **{name: model for name, model in texts if model is not None}}
 
 
-def targets(unet: nn.Module, text_encoder: nn.Module | None, preset: str) -> list[Target]:
-    """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
-    if preset not in PRESETS:
-        raise KeyError(unknown("preset", preset, PRESETS))
-    chosen = PRESETS[preset]
-    found = _selected(unet, UNET, chosen.unet, chosen.names, chosen)
-    if text_encoder is not None:
-        found += _selected(text_encoder, TEXT, chosen.text_encoder, (), chosen)
-    return found
-
-
-def layers(unet: nn.Module, text_encoder: nn.Module | None) -> list[Target]:
-    """Every layer an adapter file could change."""
-    models = [(unet, UNET)] + ([] if text_encoder is None else [(text_encoder, TEXT)])
-    return [
-        _target(prefix, path, module)
-        for model, prefix in models
-        for path, module in model.named_modules()
-        if isinstance(module, LINEAR) or _is_norm(module)
-    ]
-
-
-def aliases(target: Target) -> Iterator[str]:
-    """Names other tools give the layer: without the `text_model` level that newer transformers
-    dropped, and `lycoris_` from the library's wrapper that knows no model kinds."""
-    path = target.name.removeprefix(UNET).removeprefix(TEXT)
-    paths = dict.fromkeys((path, path.removeprefix("text_model_")))
-    model = UNET if target.name.startswith(UNET) else TEXT
-    for spelling in paths:
-        yield from (f"{model}{spelling}", f"lycoris_{spelling}")
-        yield model.replace("lora_", "lycoris_") + spelling
-
-
-def _selected(
-    model: nn.Module, prefix: str, classes: tuple[str, ...], names: tuple[str, ...], preset: Preset
+def targets(
+    unet: nn.Module, text_encoders: TextEncoders = None, preset: str | Preset = "full"
 ) -> list[Target]:
-    """Layers inside modules of these classes, and those of these names, in the model's order."""
-    parts = list(model.named_modules())
-    blocks = tuple(f"{path}." for path, part in parts if type(part).__name__ in classes)
+    """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise KeyError(unknown("preset", preset, PRESETS))
+        preset = PRESETS[preset]
+    found = models(unet, text_encoders)
+    where = directory(found)
     return [
-        _target(prefix, path, module)
-        for path, module in parts
-        if (path in names or path.startswith(blocks)) and _wanted(module, preset)
+        _target(where, kind, path, module, preset.override(path, inside))
+        for kind, model in found.items()
+        for path, module, inside in _walk(model)
+        if preset.takes(path, kind in TEXTS, inside) and _wanted(module, preset)
     ]
+
+
+def layers(unet: nn.Module, text_encoders: TextEncoders = None) -> list[Target]:
+    """Every layer an adapter file could change."""
+    found = models(unet, text_encoders)
+    where = directory(found)
+    return [
+        _target(where, kind, path, module, Override())
+        for kind, model in found.items()
+        for path, module in model.named_modules()
+        if _is_layer(module)
+    ]
+
+
+def directory(found: dict[str, nn.Module]) -> Directory:
+    """The names that files may give the models' layers."""
+    return Directory(
+        {
+            kind: [path for path, module in model.named_modules() if _is_layer(module)]
+            for kind, model in found.items()
+        }
+    )
+
+
+def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
+    """(path, layer, classes of the modules it lies in and its own) of each layer."""
+    inside: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    for path, module in model.named_modules():
+        parent = inside[path.rpartition(".")[0]] if path else ()
+        inside[path] = (*parent, type(module).__name__)
+        if _is_layer(module):
+            yield path, module, inside[path]
 
 
 def _wanted(module: nn.Module, preset: Preset) -> bool:
     if isinstance(module, CONVOLUTION):
         return preset.convolutions or set(module.kernel_size) == {1}
-    return isinstance(module, nn.Linear) or (preset.norms and _is_norm(module))
+    return isinstance(module, nn.Linear) or preset.norms
 
 
-def _is_norm(module: nn.Module) -> bool:
-    """Whether it is a norm with a weight and a bias of its own."""
-    return isinstance(module, NORM) and None not in (module.weight, module.bias)
+def _is_layer(module: nn.Module) -> bool:
+    """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
+    if isinstance(module, NORM):
+        return None not in (module.weight, module.bias)
+    return isinstance(module, LINEAR)
 
 
-def _target(prefix: str, path: str, module: nn.Module) -> Target:
-    """The name has the `text_model` level that loaders know, whether or not the model has it."""
-    if prefix == TEXT:
-        path = f"text_model.{path.removeprefix('text_model.')}"
+def _target(
+    where: Directory, model: str, path: str, module: nn.Module, override: Override
+) -> Target:
     parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
     numbered = len(parts) > 1 and parts[1].isdigit()
-    model = "unet" if prefix == UNET else "text_encoder"
     block = ".".join([model, *parts[: 2 if numbered else 1]])
-    return Target(prefix + path.replace(".", "_"), block, module)
+    return Target(where.spell(model, path), block, module, model, path, override)

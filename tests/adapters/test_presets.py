@@ -8,7 +8,7 @@ from torch import nn
 
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import aliases, layers, targets
+from lycoris_bench.adapters.presets import targets
 
 Models = tuple[nn.Module, nn.Module]
 
@@ -138,13 +138,6 @@ def test_both_layouts_of_clip_have_one_name() -> None:
         (target,) = targets(nn.Module(), nested(path), "attn-only")
         assert target.name == "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
         assert target.block == "text_encoder.layers.0"
-
-
-def test_aliases_never_name_two_layers(stable_diffusion: Models) -> None:
-    found = layers(*stable_diffusion)
-    spelled = [alias for target in found for alias in set(aliases(target))]
-    assert len(spelled) == len(set(spelled))
-    assert {target.name for target in found} <= set(spelled)
 
 
 def test_an_unknown_preset_suggests_the_one_meant() -> None:

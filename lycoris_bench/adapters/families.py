@@ -1,0 +1,46 @@
+"""Which family of models an adapter or a model belongs to, from names and shapes."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+CONTEXT = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+CROSS = re.compile(r".*attn2[._]to_[kv]")  # reads the text, whose width is the family's own
+FLUX = re.compile(r".*(single_transformer_blocks|single_blocks|double_blocks)[._]\d")
+SD3 = re.compile(r".*(joint_blocks[._]\d|attn[._]add_[qkv]_proj)")
+DEEP = re.compile(r".*transformer_blocks[._][1-9]")  # more than one in a row: SDXL
+
+
+def family_of(layers: Mapping[str, int | None]) -> str:
+    """The family of layers (name -> number of inputs, None where it is not known): "Flux",
+    "Stable Diffusion 3", "Stable Diffusion XL", "2" or "1"; "" where it cannot be told."""
+    if any(FLUX.match(name) for name in layers):
+        return "Flux"
+    if any(SD3.match(name) for name in layers):
+        return "Stable Diffusion 3"
+    widths = {inputs for name, inputs in layers.items() if CROSS.match(name)}
+    known = [CONTEXT[width] for width in widths if width in CONTEXT]
+    if known:
+        return known[0]
+    unet = [name for name in layers if re.search(r"unet|(down|up|input|output)_blocks", name)]
+    return CONTEXT[2048] if any(DEEP.match(name) for name in unet) else ""
+
+
+def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
+    """How many inputs a linear layer has, from its adapter's tensors."""
+    for name in ("lora_down.weight", "hada_w1_b", "diff", "a2.weight"):
+        if name in tensors and tensors[name].dim() > 1 and "hada_t1" not in tensors:
+            return tensors[name].shape[1]
+    halves = [tensors.get(f"lokr_w{k}", tensors.get(f"lokr_w{k}_b")) for k in (1, 2)]
+    if all(half is not None and half.dim() > 1 for half in halves):
+        return halves[0].shape[1] * halves[1].shape[1]  # type: ignore[union-attr]
+    return None
+
+
+def foreign(adapter: str, model: str, names: Iterable[str]) -> str | None:
+    """Why the adapter does not belong to the model; None where their families agree or are
+    not known."""
+    if not adapter or not model or adapter == model:
+        return None
+    return f"the adapter is for {adapter} and the model is {model}: '{next(iter(names))}'"
