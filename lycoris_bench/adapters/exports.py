@@ -1,0 +1,179 @@
+"""Writing an adapter in another layout's names, and as plain LoRA that every program reads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.base import scale
+from lycoris_bench.adapters.dora import MAGNITUDE
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.files import by_layer, recognise
+from lycoris_bench.adapters.lora import DOWN, MID, UP
+from lycoris_bench.adapters.merged import changes
+from lycoris_bench.adapters.names import Directory
+from lycoris_bench.adapters.portable import Product, exact, truncated
+
+WeightOf = Callable[[str, str], Tensor]  # (model, path) -> W, for changes that depend on it
+Place = tuple[str, str]
+OF_WEIGHT = ("glora", "ia3", "diag-oft", "boft")
+PLAIN = {UP, DOWN, "alpha"}
+ADVICE = "convert to portable, which makes plain LoRA of what it can and names the rest"
+
+
+@dataclass(frozen=True)
+class Portable:
+    """An adapter as plain LoRA in kohya's names: its tensors, the share |lost| / |ΔW| of each
+    layer (0 where it is exact), and what plain LoRA cannot say."""
+
+    tensors: dict[str, Tensor]
+    errors: dict[str, float]
+    left_out: tuple[str, ...]
+
+
+def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) -> dict[str, Tensor]:
+    """The tensors of one file in the names of "kohya", "lycoris", "compvis", "comfyui" or
+    "diffusers"; PEFT's folders are `peft_export.parts`.
+
+    Raises `AdapterFileError` for a layer that the model lacks or that the layout cannot say."""
+    found: dict[str, Tensor] = {}
+    for name, own in by_layer(tensors).items():
+        model, path = place_of(name, directory)
+        spelled = directory.spell(model, path, layout)
+        if layout == "comfyui":
+            _check_comfyui(name, own)
+        new = _plain(name, own) if layout == "diffusers" else own
+        for key, value in new.items():
+            full = f"{spelled}.{key}"
+            if full in found:
+                raise AdapterFileError(f"'{full}' would be written twice: {name} is its second")
+            found[full] = value
+    return found
+
+
+def place_of(name: str, directory: Directory) -> Place:
+    """Where the layer lies; `AdapterFileError` if the model has none of the name."""
+    place = directory.find(name)
+    if place is None:
+        raise AdapterFileError(f"{name} is no layer of the model")
+    return place
+
+
+def _plain(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A plain LoRA as diffusers has it: its ratio is folded into B, as the file has no alpha."""
+    if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
+        kind = what(tensors)
+        raise AdapterFileError(f"diffusers reads plain LoRA alone, and {name} is {kind}: {ADVICE}")
+    up = tensors[UP]
+    ratio = scale(tensors, len(tensors[DOWN]))
+    scaled = up if float(ratio) == 1 else (up.float() * ratio).to(up.dtype)
+    return {"lora_A.weight": tensors[DOWN], "lora_B.weight": scaled}
+
+
+def _check_comfyui(name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuses what ComfyUI leaves out or computes otherwise, without a word to its user."""
+    known = recognise(tensors)
+    reason = None
+    if known and known[0] == "ia3":
+        reason = "leaves (IA)³ out"
+    elif "oft_in.weight" in tensors:
+        reason = "knows no rotation of inputs"
+    elif "rescale" in tensors or (
+        known and known[0] in ("diag-oft", "boft") and float(tensors.get("alpha", torch.tensor(0)))
+    ):
+        reason = "computes a constrained or rescaled rotation otherwise"
+    elif MAGNITUDE in tensors and tensors[MAGNITUDE].shape[0] != 1:
+        reason = "computes a DoRA of outputs otherwise"
+    if reason:
+        raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {ADVICE}")
+
+
+def what(tensors: Mapping[str, Tensor]) -> str:
+    """One layer's algorithm in words: "LoKr", "LoRA with dora_scale", ..."""
+    known = recognise(tensors)
+    if known is None:
+        return f"of no known algorithm ({', '.join(sorted(tensors))})"
+    extras = [name for name in (MID, "lokr_t2", "hada_t1", MAGNITUDE, "diff_b") if name in tensors]
+    return f"{known[1].__name__}{' with ' + ' and '.join(extras) if extras else ''}"
+
+
+def plain_lora(
+    tensors: Mapping[str, Tensor],
+    directory: Directory | None = None,
+    rank: int | None = None,
+    weight_of: WeightOf | None = None,
+) -> Portable:
+    """Every layer as plain LoRA of at most `rank`: by its structure where that rank allows, else
+    by SVD with the error told; without a rank, exactly.
+
+    A change that depends on W (DoRA, GLoRA, (IA)³, OFT, BOFT) or whose kernel the file does not
+    show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named."""
+    found: dict[str, Tensor] = {}
+    errors: dict[str, float] = {}
+    left_out: list[str] = []
+    for name, own in by_layer(tensors).items():
+        place = place_of(name, directory) if directory else None
+        spelled = directory.spell(*place) if directory and place else name
+        known = recognise(own)
+        if known is None or known[0] == "norm" or own.keys() == {"diff_b"}:
+            left_out.append(f"{name}: {what(own)}")
+            continue
+        weight = weight_of(*place) if weight_of and place else None
+        product = as_product(name, own, weight, rank)
+        if "diff_b" in own:
+            left_out.append(f"{name}.diff_b")
+        shape = _inner_shape(own) if weight is None else tuple(weight.shape[1:])
+        found |= {f"{spelled}.{key}": value for key, value in lora(product, shape).items()}
+        errors[spelled] = product.error
+    return Portable(found, errors, tuple(left_out))
+
+
+def as_product(
+    name: str, tensors: Mapping[str, Tensor], weight: Tensor | None, rank: int | None
+) -> Product:
+    """One layer's change as up · down; `AdapterFileError` where it needs a W that is not given."""
+    product = exact(tensors)
+    if product is None and "diff" in tensors:
+        return truncated(tensors["diff"].float().flatten(1), rank)
+    if product is None:
+        if weight is None:
+            raise AdapterFileError(
+                f"{name} is {what(tensors)}, whose change depends on the base model's weights: "
+                "give the base model"
+            )
+        try:
+            return truncated(changes(tensors, weight)[0].flatten(1), rank)
+        except ValueError as error:
+            raise AdapterFileError(f"{name}: {error}") from None
+    smaller = min(len(product.up), product.down.shape[1])
+    if product.rank > min(smaller, rank or smaller):  # more than the matrix has, or is asked for
+        return truncated(product.up @ product.down, rank)
+    return product
+
+
+def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """LoRA tensors of the product for a weight of (o, *shape), with a ratio of 1."""
+    ones = [1 for _ in shape[1:]]
+    return {
+        UP: product.up.reshape(*product.up.shape, *ones).contiguous(),
+        DOWN: product.down.reshape(product.rank, *shape).contiguous(),
+        "alpha": torch.tensor(float(product.rank)),
+    }
+
+
+def _inner_shape(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """W's shape without its outputs, as far as the tensors show it: matrices stay matrices."""
+    if DOWN in tensors:
+        down = tensors[DOWN]
+        return (down.shape[1], *tensors.get(MID, down).shape[2:])
+    if "diff" in tensors:
+        return tuple(tensors["diff"].shape[1:])
+    if "hada_t1" in tensors:
+        return (tensors["hada_w1_b"].shape[1], *tensors["hada_t1"].shape[2:])
+    if "hada_w1_b" in tensors:
+        return (tensors["hada_w1_b"].shape[1],)
+    one, two = (tensors.get(f"lokr_w{k}", tensors.get(f"lokr_w{k}_b")) for k in (1, 2))
+    assert one is not None and two is not None
+    kernel = tensors.get("lokr_t2", two)
+    return (one.shape[1] * two.shape[1], *kernel.shape[2:])
