@@ -39,7 +39,7 @@ def bake(
     made: dict[str, Tensor] = {}
 
     def content(full: str) -> Iterable[bytes]:
-        name, _, key = full.partition(".")
+        name = full.partition(".")[0]
         if full not in made:
             made.clear()
             one, place = sources[name]

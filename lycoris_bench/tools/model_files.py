@@ -63,7 +63,7 @@ class ModelFiles:
         return Directory(paths)
 
     def reader(self, file: Path) -> Reader:
-        """One of the files, opened once."""
+        """One of the files, its header read once."""
         if file not in self._readers:
             self._readers[file] = Reader(file)
         return self._readers[file]
@@ -98,8 +98,7 @@ def open_model(place: str | Path) -> ModelFiles:
     if not root.exists():
         root = locate(place)
     if root.is_file():
-        with Reader(root) as reader:
-            keys = list(reader.entries)
+        keys = list(Reader(root).entries)
         if not is_checkpoint(keys):
             raise ModelError(
                 f"{root} is no Stable Diffusion checkpoint: it has no 'model.diffusion_model.' "
@@ -122,8 +121,7 @@ def weights(folder: Path) -> Sequence[Path]:
 
 
 def _spots(model: str, file: Path) -> Iterator[tuple[str, list[Spot]]]:
-    with Reader(file) as reader:
-        for key in reader.entries:
-            path, _, kind = key.rpartition(".")
-            if kind in ("weight", "bias"):
-                yield key, [Spot(model, path, kind)]
+    for key in Reader(file).entries:
+        path, _, kind = key.rpartition(".")
+        if kind in ("weight", "bias"):
+            yield key, [Spot(model, path, kind)]

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,16 +42,16 @@ class Entry:
 
 
 class Reader:
-    """An open file: `entries` in the order of their numbers, `metadata`, and one tensor a call.
+    """A file's header: `entries` in the order of their numbers, `metadata`, and one tensor a call.
 
     Raises `AdapterFileError` for a file that is missing, a pickle, cut off or no safetensors."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         open_file(path)  # checks the header against the file's length; no number is read
-        self._file: BinaryIO = path.open("rb")
-        size = struct.unpack("<Q", self._file.read(8))[0]
-        header: dict[str, Any] = json.loads(self._file.read(size))
+        with path.open("rb") as file:
+            size = struct.unpack("<Q", file.read(8))[0]
+            header: dict[str, Any] = json.loads(file.read(size))
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
         self._start = 8 + size
         found = {
@@ -59,12 +59,6 @@ class Reader:
             for name, e in header.items()
         }
         self.entries = dict(sorted(found.items(), key=lambda item: item[1].begin))
-
-    def __enter__(self) -> "Reader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
     def tensor(self, name: str) -> Tensor:
         """One tensor, in its own dtype and in memory of its own."""
@@ -75,16 +69,18 @@ class Reader:
         if entry.begin == entry.end:
             return torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
         content = bytearray(entry.end - entry.begin)
-        self._file.seek(self._start + entry.begin)
-        self._file.readinto(content)  # type: ignore[attr-defined]
+        with self.path.open("rb") as file:
+            file.seek(self._start + entry.begin)
+            file.readinto(content)
         return torch.frombuffer(content, dtype=DTYPES[entry.dtype]).reshape(entry.shape)
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The same numbers as bytes, a few megabytes at a time."""
         entry = self.entries[name]
-        for begin in range(entry.begin, entry.end, CHUNK):
-            self._file.seek(self._start + begin)
-            yield self._file.read(min(CHUNK, entry.end - begin))
+        with self.path.open("rb") as file:
+            file.seek(self._start + entry.begin)
+            for begin in range(entry.begin, entry.end, CHUNK):
+                yield file.read(min(CHUNK, entry.end - begin))
 
 
 def pieces(tensor: Tensor) -> Iterator[bytes]:
