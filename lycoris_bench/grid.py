@@ -1,5 +1,6 @@
 """The grid of a study: per algorithm a default, then each variation of it, as configurations."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,7 +8,8 @@ from lycoris_bench import registry
 from lycoris_bench.vocabulary import BASE, COMBINED, REAL, Configuration, uid
 
 FILE = ".safetensors"
-_NOT_OPTIONS = ("name", "preset", "lr", "capacity", "importance", "vary")
+MAIN_CAPTIONS = ".txt"
+_NOT_OPTIONS = ("name", "preset", "lr", "captions", "capacity", "importance", "vary")
 
 
 Presets = Mapping[str, Mapping[str, Any]]
@@ -103,6 +105,12 @@ def _configuration(
     preset = values.get("preset", "attn-mlp")
     if preset not in presets:
         found.append(registry.unknown("preset", preset, presets))
+    captions = values.get("captions", MAIN_CAPTIONS)
+    if not isinstance(captions, str) or not re.fullmatch(r"\.[\w-]+", captions):
+        found.append(
+            f"'{where}.captions' is {captions!r}: the extension of caption files is needed, "
+            "like '.txt' or '.no-tags'"
+        )
     if values.get("capacity", 1) not in (1, 2, 3):
         found.append(f"'{where}.capacity' is {values['capacity']!r}: 1, 2 or 3 is allowed")
     if not found:
@@ -120,6 +128,7 @@ def _configuration(
         lr=float(lr),  # type: ignore[arg-type]
         options=tuple(sorted(options.items())),
         layers=uid(own_presets[preset]) if preset in own_presets else "",
+        captions="" if captions == MAIN_CAPTIONS else captions,
         capacity=values.get("capacity", 1),
         importance=bool(values.get("importance", True)),
     )
@@ -131,6 +140,8 @@ def _name(algorithm: str, change: Mapping[str, Any]) -> str:
     for key, value in change.items():
         if key == "preset":
             parts.append(str(value))
+        elif key == "captions":
+            parts.append(str(value).lstrip("."))
         elif key not in ("capacity", "importance", "name"):
             parts.append(f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}")
     return "-".join(parts)

@@ -1,22 +1,16 @@
 """What a study asks for, worked out once: concepts, prompts, the images of every checkpoint, and
 the uid of each thing, which is a hash of all that matters upstream of it."""
 
-import fnmatch
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from lycoris_bench import prompts, registry
-from lycoris_bench.adapters import files
-from lycoris_bench.diffusion import backbone, dataset
+from lycoris_bench import inputs, prompts
+from lycoris_bench.diffusion import dataset
 from lycoris_bench.diffusion.buckets import steps_per_epoch
 from lycoris_bench.store import Store
-from lycoris_bench.study import Study, StudyError
-from lycoris_bench.vocabulary import COMBINED, Checkpoint, Concept, ImageSet, PromptSet, uid
+from lycoris_bench.study import Study
+from lycoris_bench.vocabulary import Checkpoint, Configuration, ImageSet, PromptSet, uid
 
 FORMAT = 1  # raised when training or sampling changes what it computes
 
@@ -45,6 +39,7 @@ class Plan:
     base_uid: str
     drawn_base_uid: str  # of the model that images are drawn with, which may be another
     files: dict[str, str]  # content of each adapter file that the study names
+    captioned: dict[str, inputs.Captioned] = field(default_factory=dict)  # with other captions
     limit: int | None = None
 
     @property
@@ -70,6 +65,16 @@ class Plan:
         }
         return [checkpoint for checkpoint in self.study.trained if checkpoint in needed]
 
+    def data_of(self, configuration: Configuration) -> dataset.Dataset:
+        """The training images with the captions that the configuration is trained with."""
+        captions = configuration.captions
+        return self.captioned[captions].data if captions else self.data
+
+    def prompt_sets_of(self, checkpoint: Checkpoint) -> tuple[PromptSet, ...]:
+        """What a checkpoint draws: its train prompts are the captions that it was trained with."""
+        captions = checkpoint.configuration.captions
+        return self.captioned[captions].prompt_sets if captions else self.prompt_sets
+
     def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
         """What is added to the base model to draw with it, and how strongly."""
         if checkpoint.is_base:
@@ -94,8 +99,9 @@ class Plan:
         if checkpoint.is_base:
             return self.base_uid
         training = self.study.settings.training.model_dump()
-        return uid(FORMAT, self.base_uid, self.data.fingerprint, training,
-                   checkpoint.configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
+        configuration = checkpoint.configuration
+        return uid(FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training,
+                   configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
 
     def drawn_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of the model that draws: of the weights if they are drawn with as they are,
@@ -154,7 +160,7 @@ class Plan:
         made_by = self.drawn_uid(checkpoint)
         return [
             job
-            for prompt_set in self.prompt_sets
+            for prompt_set in self.prompt_sets_of(checkpoint)
             for job in self._of(checkpoint, made_by, prompt_set)
         ]
 
@@ -177,77 +183,20 @@ class Plan:
             yield Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity)
 
 
-def plan(study: Study, limit: int | None = None) -> Plan:
-    """Reads what the study names; every mistake in data and prompts is one `StudyError`."""
+def plan(study: Study, limit: int | None = None, absent: list[str] | None = None) -> Plan:
+    """Reads what the study names; every mistake in data and prompts is one `StudyError`.
+
+    With `absent`, a dataset or base model that is not there is a sentence added to it, and the
+    plan is one to count with, not to run."""
     settings = study.settings
-    data = _selected(dataset.scan(Path(settings.dataset)), settings.concepts)
-    concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
-    words = prompts.read_words(Path(settings.dataset), concepts)
-    made: list[PromptSet] = []
-    problems: list[str] = []
-    for concept in concepts:
-        captions = [example.caption for example in data.of(concept)]
-        for kind in settings.sampling.prompt_types:
-            try:
-                found = prompts.prompt_set(
-                    Path(settings.prompts), concept, kind, words[concept], captions
-                )
-            except prompts.PromptError as error:
-                problems.append(str(error))
-                continue
-            made += [found] if found else []
-    if problems:
-        raise StudyError(study.name, dict.fromkeys(problems))
+    main, *others = inputs.captioned(study, absent).items()
     heldout = None
     if settings.heldout:
         heldout = dataset.scan(Path(settings.heldout), captions=False)
-    base = backbone.fingerprint(settings.base_model)
+    base = inputs.base_uid(settings.base_model, absent)
     other = settings.sampling.base_model
-    drawn = backbone.fingerprint(other) if other else base
-    return Plan(study, data, heldout, tuple(made), base, drawn, _files(study), limit)
-
-
-def _files(study: Study) -> dict[str, str]:
-    """Path -> content of each adapter file that is combined; every unreadable one is reported."""
-    trained = {c.name for c in study.configurations if c.algorithm != COMBINED}
-    found: dict[str, str] = {}
-    problems: list[str] = []
-    for configuration in study.configurations:
-        if configuration.algorithm != COMBINED:
-            continue
-        for name in configuration.keywords.keys() - trained:
-            try:
-                tensors, _ = files.read(name)
-            except files.AdapterFileError as error:
-                problems.append(f"combine.{configuration.name}: {error}")
-                continue
-            found[name] = _content(tensors)
-    if problems:
-        raise StudyError(study.name, dict.fromkeys(problems))
-    return found
-
-
-def _content(tensors: dict[str, Tensor]) -> str:
-    """The adapter itself: another file of the same tensors is the same."""
-    digest = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _selected(data: dataset.Dataset, patterns: tuple[str, ...]) -> dataset.Dataset:
-    """The examples whose concept matches a pattern such as `toys/*`; each must match something."""
-    names = {str(concept): concept for concept in data.concepts}
-    chosen: set[Concept] = set()
-    for pattern in patterns:
-        matched = {
-            concept
-            for name, concept in names.items()
-            if name == pattern or fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/")
-        }
-        if not matched:
-            raise StudyError("concepts", [registry.unknown("concept", pattern, names)])
-        chosen |= matched
-    examples = tuple(example for example in data.examples if example.concept in chosen)
-    return replace(data, examples=examples)
+    return Plan(
+        study, main[1].data, heldout, main[1].prompt_sets, base,
+        inputs.base_uid(other, absent) if other else base,
+        inputs.adapter_files(study), dict(others), limit,
+    )  # fmt: skip

@@ -3,12 +3,17 @@ that CLIP compares an image with."""
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lycoris_bench import registry
 from lycoris_bench.vocabulary import Concept, PromptSet
+
+CONCEPTS = "concepts.toml"
+WORDS = ("trigger", "class_word", "description", "subclass_words")
+COUNTS = ("images", "repeats")  # of the dataset: to plan without it, and not to balance
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,11 @@ class Words:
         return re.sub(r"^(of|in|on|at|with|by|for|from|to)\s+", "", text)
 
 
-def read_words(dataset: Path, concepts: Iterable[Concept]) -> dict[Concept, Words]:
-    """`concepts.toml` at the dataset's root: one table per concept, all mistakes at once."""
-    path = dataset / "concepts.toml"
+def concept_table(*folders: Path) -> tuple[Path, dict[str, Any]]:
+    """`concepts.toml` of the first folder that has one, and what it says: one table a concept."""
+    path = next((f / CONCEPTS for f in folders if (f / CONCEPTS).exists()), folders[0] / CONCEPTS)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PromptError(
             f"{path} is missing; it names each concept, like "
@@ -92,7 +97,14 @@ def read_words(dataset: Path, concepts: Iterable[Concept]) -> dict[Concept, Word
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise PromptError(f"{path} cannot be read as TOML: {error}") from None
-    keys = ("trigger", "class_word", "description", "subclass_words")
+
+
+def read_words(
+    dataset: Path, concepts: Iterable[Concept], prompts: Path | None = None
+) -> dict[Concept, Words]:
+    """How each concept is named: from the table at the dataset's root, or else in the prompt
+    tree; all mistakes at once."""
+    path, table = concept_table(dataset, *([prompts] if prompts else []))
     problems, words = [], {}
     for concept in concepts:
         entry = table.get(str(concept))
@@ -100,16 +112,33 @@ def read_words(dataset: Path, concepts: Iterable[Concept]) -> dict[Concept, Word
             problems.append(f"no table for {registry.unknown('concept', str(concept), table)}")
             continue
         problems += [
-            f"{concept}: " + registry.unknown("key", k, keys) for k in entry if k not in keys
+            f"{concept}: " + registry.unknown("key", k, [*WORDS, *COUNTS])
+            for k in entry
+            if k not in (*WORDS, *COUNTS)
         ]
-        missing = [key for key in keys[:3] if not isinstance(entry.get(key), str)]
+        missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
         if missing:
             problems.append(f"{concept}: {', '.join(missing)} must be given as text")
-        elif not set(entry) - set(keys):
-            words[concept] = Words(**entry)
+        elif not set(entry) - {*WORDS, *COUNTS}:
+            words[concept] = Words(**{key: entry[key] for key in WORDS if key in entry})
     if problems:
         raise PromptError(f"{path}: " + "; ".join(problems))
     return words
+
+
+def numbers(table: Mapping[str, Any], key: str) -> dict[Concept, int]:
+    """Of each concept that has it, a number of the table: its `images`, or their `repeats`."""
+    found: dict[Concept, int] = {}
+    for name, entry in table.items():
+        value = entry.get(key) if isinstance(entry, Mapping) else None
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise PromptError(f"{name}: {key} is {value!r}; a number from 1 is allowed")
+        if "/" not in name:
+            raise PromptError(f"'{name}' names no concept; category/class[/sub-class] is needed")
+        found[Concept(*name.split("/", 2))] = value
+    return found
 
 
 def shares(images: int, prompts: int) -> list[int]:

@@ -44,7 +44,8 @@ class Configuration:
 
     `options` are the keywords of the adapter's constructor; of a combination, the adapters it is
     made of (configurations or files) and their strengths. `layers` identifies a preset that the
-    study itself defines. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
+    study itself defines. `captions` is the extension of the caption files it is trained with,
+    where that is not `.txt`. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
     SHAP uses it) only serve the analysis: they are not part of the identity, so changing them
     trains nothing again."""
 
@@ -54,13 +55,14 @@ class Configuration:
     lr: float = 0.0
     options: tuple[tuple[str, Option], ...] = ()
     layers: str = ""
+    captions: str = ""
     capacity: int = field(default=1, compare=False)
     importance: bool = field(default=True, compare=False)
 
     @property
     def uid(self) -> str:
         """Identity of what is trained; the name is not part of it."""
-        own = (self.layers,) if self.layers else ()
+        own = tuple(value for value in (self.layers, self.captions) if value)
         return uid(self.algorithm, self.preset, self.lr, sorted(self.options), *own)
 
     @property

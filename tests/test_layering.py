@@ -15,7 +15,7 @@ LAYERS = [
     {"gallery"},
     {"sight"},
     {"catalogue", "features", "plan"},
-    {"miniature"},
+    {"inputs", "miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
     {"study"},
     {"grid", "prompts", "settings", "store"},

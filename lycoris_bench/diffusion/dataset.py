@@ -1,29 +1,34 @@
 """The training images of a study: a tree <category>/<class>[/<sub-class>] of pictures, each with
-a caption of the same stem in a .txt file."""
+a caption. A folder may be called `20_name`, as kohya's trainer has it: it repeats 20 times."""
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from lycoris_bench.diffusion.caption_files import TEXT, CaptionFiles
 from lycoris_bench.diffusion.images import SUFFIXES, DataError, check
 from lycoris_bench.vocabulary import Concept, uid
 
 OTHERS = "others"  # the sub-class of a class's leftovers: trained on, but no prompt asks for it
+FLAT = "concepts"  # the category of a folder that holds nothing but `20_name` folders of images
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image and its caption. `size` is (width, height) as shown; `sha256` is its bytes'."""
+    """An image and its caption. `size` is (width, height) as shown; `sha256` is its bytes'.
+
+    `repeats` is how often an epoch shows it where that is given, not balanced."""
 
     path: Path
     caption: str
     concept: Concept
     size: tuple[int, int]
     sha256: str
+    repeats: int | None = None
 
     @property
     def generate(self) -> bool:
@@ -47,16 +52,46 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all images, captions and concepts; where the folder lies does not matter."""
-        return uid([[str(e.concept), e.path.name, e.sha256, e.caption] for e in self.examples])
+        return uid([
+            [str(e.concept), e.path.name, e.sha256, e.caption, *([e.repeats] if e.repeats else [])]
+            for e in self.examples
+        ])  # fmt: skip
 
     def repeats(self, per_class: int) -> list[int]:
-        """How often each example is seen in an epoch, so that every class is seen about
-        `per_class` times: round(per_class / images of the class), at least once (paper D.1).
+        """How often each example is seen in an epoch: as given, else so that every class is seen
+        about `per_class` times: round(per_class / images of the class), at least once (D.1).
 
         The sub-classes of a class share one number, so that the rare ones stay rare."""
         classes = [(e.concept.category, e.concept.class_name) for e in self.examples]
         images = Counter(classes)
-        return [max(1, (2 * per_class + images[c]) // (2 * images[c])) for c in classes]
+        balanced = [max(1, (2 * per_class + images[c]) // (2 * images[c])) for c in classes]
+        return [e.repeats or times for e, times in zip(self.examples, balanced, strict=True)]
+
+    def repeating(self, given: Mapping[Concept, int]) -> "Dataset":
+        """The same, with the repeats that are given for some concepts."""
+        return Dataset(
+            tuple(replace(e, repeats=given.get(e.concept, e.repeats)) for e in self.examples)
+        )
+
+    def recaptioned(self, folder: str | Path, extension: str) -> "Dataset":
+        """The same images of `folder` with their other captions: `0001.tags` for `.tags`."""
+        problems: list[str] = []
+        captions = CaptionFiles(Path(folder), extension, problems)
+        found = [(example, captions.of(example.path)) for example in self.examples]
+        if problems:
+            raise DataError(f"dataset {folder}", problems)
+        return Dataset(tuple(replace(example, caption=text or "") for example, text in found))
+
+
+def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
+    """A dataset that is not there, of so many images of one size: to plan with, not to train."""
+    return Dataset(
+        tuple(
+            Example(Path(str(concept), str(k)), "", concept, size, "")
+            for concept, images in counts.items()
+            for k in range(images)
+        )
+    )
 
 
 def natural(path: Path) -> tuple[object, ...]:
@@ -79,7 +114,10 @@ def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
         raise DataError(f"dataset {folder}", ["there is no such folder"])
     problems: list[str] = []
     try:
-        examples = _walk(folder, captions, problems)
+        files = CaptionFiles(folder, TEXT, problems) if captions else None
+        examples = _walk(folder, files, problems)
+        if files:
+            files.complain_of_the_rest()
     except OSError as error:
         problems.append(f"{error.filename} cannot be read ({error.strerror})")
     if problems:
@@ -87,9 +125,13 @@ def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
     return Dataset(tuple(examples))
 
 
-def _walk(folder: Path, captions: bool, problems: list[str]) -> list[Example]:
+def _walk(folder: Path, captions: CaptionFiles | None, problems: list[str]) -> list[Example]:
     examples: list[Example] = []
     for category in _folders(folder):
+        if _kohya(category.name)[0] and _images(category) and not _folders(category):
+            concept = Concept(FLAT, _kohya(category.name)[1])
+            examples += _examples(category, concept, folder, captions, problems)
+            continue
         _no_images(category, folder, "an image must lie in a class's folder", problems)
         classes = _folders(category)
         if not classes:
@@ -111,24 +153,24 @@ def _concepts(
     for place in classes:
         subclasses = _folders(place)
         if not subclasses:
-            yield Concept(category, place.name), place
+            yield Concept(category, _kohya(place.name)[1]), place
             continue
         why = f"an image must lie in a sub-class's folder, as the class has some (or '{OTHERS}')"
         _no_images(place, place.parent.parent, why, problems)
         for subclass in subclasses:
-            concept = Concept(category, place.name, subclass.name)
+            concept = Concept(category, place.name, _kohya(subclass.name)[1])
             if deeper := _folders(subclass):
                 problems.append(f"'{concept}/{deeper[0].name}' is a folder in a sub-class")
             yield concept, subclass
 
 
 def _examples(
-    place: Path, concept: Concept, root: Path, captions: bool, problems: list[str]
+    place: Path, concept: Concept, root: Path, captions: CaptionFiles | None, problems: list[str]
 ) -> Iterator[Example]:
-    images = _images(place)
+    images, repeats = _images(place), _kohya(place.name)[0]
     stems = {image.stem for image in images}
     for text in _entries(place) if captions else []:
-        if text.suffix == ".txt" and text.stem not in stems:
+        if text.suffix == TEXT and text.stem not in stems:
             problems.append(f"{text.relative_to(root)} is a caption without an image beside it")
     for image in images:
         name = image.relative_to(root)
@@ -138,29 +180,18 @@ def _examples(
             problems.append(f"{name} cannot be read ({error.strerror})")
             continue
         size = check(data)
-        caption = _caption(image.with_suffix(".txt"), root, problems) if captions else ""
+        caption = captions.of(image) if captions else ""
         if isinstance(size, str):
             problems.append(f"{name}: {size}")
         elif caption is not None:
-            yield Example(image, caption, concept, size, hashlib.sha256(data).hexdigest())
+            content = hashlib.sha256(data).hexdigest()
+            yield Example(image, caption, concept, size, content, repeats)
 
 
-def _caption(path: Path, root: Path, problems: list[str]) -> str | None:
-    """The caption on one line, or None and a problem."""
-    name = path.relative_to(root)
-    try:
-        text = " ".join(path.read_text(encoding="utf-8-sig").split())
-    except FileNotFoundError:
-        problems.append(f"caption {name} is missing")
-    except UnicodeDecodeError:
-        problems.append(f"caption {name} is not UTF-8 text")
-    except OSError as error:
-        problems.append(f"caption {name} cannot be read ({error.strerror})")
-    else:
-        if text:
-            return text
-        problems.append(f"caption {name} is empty")
-    return None
+def _kohya(name: str) -> tuple[int | None, str]:
+    """Repeats and name of a folder `20_name`; None and the name of any other."""
+    found = re.fullmatch(r"([1-9][0-9]*)_(.+)", name)
+    return (int(found[1]), found[2]) if found else (None, name)
 
 
 def _entries(folder: Path) -> list[Path]:
