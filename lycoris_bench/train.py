@@ -85,7 +85,7 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     made: list[int] = []
     try:
         loop.train(
-            backbone, network, plan.data, _latents(plan, backbone), settings,
+            backbone, network, plan.data_of(configuration), _latents(plan, backbone), settings,
             seed=seed, epochs=by_epoch, lr=configuration.lr,
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS,
