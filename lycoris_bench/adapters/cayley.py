@@ -25,7 +25,8 @@ def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
     0 for B = 0, and small rotations keep all their digits."""
     skew = bounded(blocks - blocks.mT, constraint, outputs)
     unit = torch.eye(skew.shape[-1], device=skew.device, dtype=skew.dtype)
-    return 2 * torch.linalg.solve(unit - skew, skew)  # the two commute
+    # the two commute; I - Q always has an inverse, so that no check need wait for a device
+    return 2 * torch.linalg.solve_ex(unit - skew, skew).result
 
 
 def bounded(skew: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:

@@ -86,7 +86,10 @@ def dora(found: Tensor, magnitude: Tensor, w: Tensor) -> Tensor:
     """m · V/|V| - W with V = W + ΔW, the norm being that of what shares one number of m."""
     axis = 0 if magnitude.shape[0] == len(w) and magnitude.numel() == len(w) else 1
     moved = (w + found).movedim(axis, 0)
-    rows = [m * row / row.square().sum().sqrt() for m, row in zip(magnitude.flatten(), moved)]
+    rows = [
+        m * row / row.square().sum().sqrt()
+        for m, row in zip(magnitude.flatten(), moved, strict=True)
+    ]
     return torch.stack(rows).movedim(0, axis) - w
 
 

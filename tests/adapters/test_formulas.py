@@ -58,7 +58,11 @@ def test_merged_weight(
 ) -> None:
     """From names and shapes alone, of half-precision tensors and weights."""
     adapter, weight = moved(algorithm, options, shape)
-    for dtype, rounding in ((torch.float32, 2e-7), (torch.float16, 2**-11), (torch.bfloat16, 2**-8)):
+    for dtype, rounding in (
+        (torch.float32, 2e-7),
+        (torch.float16, 2**-11),
+        (torch.bfloat16, 2**-8),
+    ):
         tensors = {
             name: value.detach().to(dtype if value.is_floating_point() else value.dtype)
             for name, value in adapter.tensors().items()

@@ -1,7 +1,7 @@
 """The same tensors in other people's implementations give the same outputs.
 
 Only the forward pass of lycoris-lora is asked: its LoHa and LoKr merges multiply by alpha/dim
-twice (4.1.3)."""
+twice (4.1.3). What it cannot run is in test_peer_defects.py."""
 
 import logging
 import warnings
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.network import attach
 
+from .forms import FORMS
 from .toys import LAYERS, predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]
 LAYER = "lora_unet_down_blocks_0_layer"
+NAMES = {"dim": "lora_dim", "dora_wd": "weight_decompose", "wd_on_output": "wd_on_out"}
 
 
 def peer(algorithm: str, layer: nn.Module, options: dict[str, Any]) -> nn.Module:
@@ -29,20 +31,31 @@ def peer(algorithm: str, layer: nn.Module, options: dict[str, Any]) -> nn.Module
     kinds = {
         "lora": modules.locon.LoConModule, "loha": modules.loha.LohaModule,
         "lokr": modules.lokr.LokrModule, "full": modules.full.FullModule,
+        "glora": modules.glora.GLoRAModule, "ia3": modules.ia3.IA3Module,
+        "diag-oft": modules.diag_oft.DiagOFTModule, "boft": modules.boft.ButterflyOFTModule,
+        "dylora": modules.dylora.DyLoraModule,
     }  # fmt: skip
-    names = {"lora_dim" if key == "dim" else key: value for key, value in options.items()}
-    made = kinds[algorithm](LAYER, layer, 1.0, **names)
+    defaults = {"lokr": {"dim": 10000}}.get(algorithm, {})
+    chosen = {**defaults, "wd_on_output": False, **options}  # its default is the output axis
+    made = kinds[algorithm](LAYER, layer, 1.0, **{NAMES.get(k, k): v for k, v in chosen.items()})
     made.apply_to()
-    return made
+    return made.eval()
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(("algorithm", "options"), [
-    ("lora", {"dim": 3, "alpha": 2}), ("loha", {"dim": 3, "alpha": 2}),
-    ("lokr", {"dim": 10000, "alpha": 1, "factor": 4}),
-    ("lokr", {"dim": 2, "alpha": 1, "factor": 2}),
-    ("lokr", {"dim": 1, "alpha": 2, "factor": -1, "decompose_both": True}),
-    ("full", {}),
+def cannot(algorithm: str, options: dict[str, Any], layer: str) -> bool:
+    """What lycoris-lora gets wrong: GLoRA and (IA)³ on grouped convolutions have as many inputs
+    as all groups together, DyLoRA's ratio is another, LoKr of whole blocks takes rs_lora's."""
+    grouped = algorithm == "glora" or options.get("train_on_input")
+    whole = algorithm == "lokr" and options.get("rs_lora") and "dim" not in options
+    return bool(algorithm == "dylora" or (layer == "grouped" and grouped) or whole)
+
+
+@pytest.mark.parametrize(("algorithm", "options", "layer"), [
+    pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
+    for algorithm, forms in FORMS.items()
+    for k, options in enumerate(forms)
+    for layer in LAYERS
+    if not cannot(algorithm, options, layer)
 ])  # fmt: skip
 @pytest.mark.filterwarnings("ignore")
 def test_lycoris_reads_and_runs_what_is_written_here(
@@ -59,10 +72,11 @@ def test_lycoris_reads_and_runs_what_is_written_here(
     other = peer(algorithm, model.layer, options)
     theirs = other.state_dict()
     assert {k: v.shape for k, v in theirs.items()} == {k: v.shape for k, v in tensors.items()}
-    assert all(torch.equal(tensors[k], v) for k, v in theirs.items() if k == "alpha")
+    if "alpha" in theirs and not (algorithm == "glora" and "rs_lora" in options):  # saved raw
+        assert float(theirs["alpha"]) == pytest.approx(float(tensors["alpha"]))
     other.load_state_dict(tensors)
     torch.testing.assert_close(model(x), ours, rtol=1e-4, atol=1e-5)
-    assert (ours - base).abs().max() > 0.01
+    assert (ours - base).abs().max() > 1e-3
 
 
 @pytest.mark.filterwarnings("ignore")
