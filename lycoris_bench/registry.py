@@ -2,7 +2,8 @@
 an encoder or an adapter is adding one file, and nothing else lists it.
 
 A module `image_similarity.py` offers the callable of that name, compared without case and
-underscores (`loha.py` offers `LoHa`); a module without one (`base.py`) offers nothing."""
+underscores (`loha.py` offers `LoHa`); a module without one (`base.py`) offers nothing. Names
+of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "diag-oft"."""
 
 import difflib
 import importlib

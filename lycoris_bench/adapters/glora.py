@@ -14,7 +14,8 @@ class GLoRA(Adapter):
 
     a1 (i, dim) and a2 (dim, i) act on W's input channels, the same for every place of a kernel;
     b1 is (o, dim), b2 (dim, i·k²). a2 and b2 are zero at the start. For convolutions files have
-    them as (i, dim, 1, 1), (dim, i, 1, 1), (o, dim, 1, 1), (dim, i, k, k); both are read. LyCORIS
+    them as (i, dim, 1, 1), (dim, i, 1, 1), (o, dim, 1, 1), (dim, i, k, k); both are read. In a
+    grouped convolution i counts the inputs of one group, and all groups share a1·a2. LyCORIS
     1.x had a1 and a2, and b1 and b2, the other way round: shapes tell, and where they cannot
     (o = i = dim) it is the present layout."""
 
