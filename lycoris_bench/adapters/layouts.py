@@ -82,6 +82,8 @@ def layout_of(keys: Iterable[str]) -> str:
     counts: dict[str, int] = defaultdict(int)
     for key in keys:
         counts[_layout(key)] += 1
+    if "compvis" in counts:  # text encoders have kohya's names beside it
+        return "compvis"
     return max(counts, key=lambda layout: counts[layout], default="unknown")
 
 

@@ -100,11 +100,11 @@ def _loha(layers: Layers) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _lokr(layers: Layers) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Also the factor, which PEFT works its blocks' sizes out by."""
-    sizes = {path: _sizes(path, own) for path, own in layers.items()}
+    sizes = {path: _sizes(own) for path, own in layers.items()}
     largest = max(size for (u, _), (ui, _) in sizes.values() for size in (u, ui))
+    pairs = [pair for layer in sizes.values() for pair in layer]
     factor = next((f for f in (-1, *range(1, largest + 1)) if all(
-        factorization(u * v, f) == (u, v) and factorization(ui * vi, f) == (ui, vi)
-        for (u, v), (ui, vi) in sizes.values())), None)  # fmt: skip
+        _split(u * v, f) == (u, v) for u, v in pairs)), None)  # fmt: skip
     both = any("lokr_w1_a" in own for own in layers.values())
     ranks = {path: _rank(own, sizes[path], both) for path, own in layers.items()}
     if factor is None or None in ranks.values():
@@ -116,7 +116,13 @@ def _lokr(layers: Layers) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return {**config, "decompose_both": both, "decompose_factor": factor}, tensors
 
 
-def _sizes(path: str, own: Mapping[str, Tensor]) -> tuple[tuple[int, int], tuple[int, int]]:
+def _split(n: int, factor: int) -> tuple[int, int]:
+    """As LyCORIS splits, but a factor that divides n comes first even where it is the larger."""
+    exact = factor > 0 and n % factor == 0
+    return (factor, n // factor) if exact else factorization(n, factor)
+
+
+def _sizes(own: Mapping[str, Tensor]) -> tuple[tuple[int, int], tuple[int, int]]:
     """((u, v), (u', v')): how the blocks split outputs and inputs."""
     u, ui = _block(own, "lokr_w1")
     v, vi = _block(own, "lokr_w2")
