@@ -105,6 +105,8 @@ def _configuration(
     preset = values.get("preset", "attn-mlp")
     if preset not in presets:
         found.append(registry.unknown("preset", preset, presets))
+    elif (only := getattr(presets[preset], "only", "")) not in ("", algorithm):
+        found.append(f"'{where}.preset': '{preset}' is for {only} alone")
     captions = values.get("captions", MAIN_CAPTIONS)
     if not isinstance(captions, str) or not re.fullmatch(r"\.[\w-]+", captions):
         found.append(

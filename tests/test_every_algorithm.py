@@ -26,7 +26,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     ]},
     "dylora": {**LR, "dim": 4, "alpha": 2, "block_size": 2},
     "glora": {**LR, "dim": 2, "alpha": 1},
-    "ia3": {"lr": 5e-2, "preset": "attn-mlp"},
+    "ia3": {"lr": 5e-2, "preset": "ia3"},
     "diag-oft": {**LR, "dim": 4, "vary": [{"constraint": 1e-3, "rescaled": True}]},
     "boft": {**LR, "dim": 18, "vary": [{"preset": "full"}]},
     "full": {"lr": 1e-3, "vary": [{"preset": "full"}]},
