@@ -32,6 +32,7 @@ class Layout(StrEnum):
     diffusers = "diffusers"
     peft = "peft"
     comfyui = "comfyui"
+    compvis = "compvis"
     portable = "portable"
     full = "full"
 

@@ -40,7 +40,12 @@ def combine(
     rows: list[Row] = []
     kinds: dict[str, list[Row]] = defaultdict(list)
     for name, own in parts.items():
-        made, how, row = add_up(name, own, rank)
+        try:
+            made, how, row = add_up(name, own, rank)
+        except NeedsModel:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         tensors |= {f"{name}.{key}": value for key, value in made.items()}
         rows.append(row)
         kinds[how].append(row)

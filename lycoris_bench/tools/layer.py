@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.exports import OF_WEIGHT
 from lycoris_bench.adapters.files import recognise
 from lycoris_bench.adapters.lora import DOWN, MID, UP
 from lycoris_bench.adapters.merged import changes
 
 Tensors = Mapping[str, Tensor]
-OF_WEIGHT = ("glora", "ia3", "diag-oft", "boft")  # ΔW is a function of W
 KERNEL = re.compile(r"conv(?!_shortcut)|(?:in|out)_layers|skip_connection|[_.]op$|_blocks_0_0$")
 
 

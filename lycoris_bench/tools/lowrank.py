@@ -6,7 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.lokr import factorization
+from lycoris_bench.adapters import exports
+from lycoris_bench.adapters.kronecker import factorization
+from lycoris_bench.adapters.portable import ROUNDING, Product
 from lycoris_bench.adapters.ranges import LARGEST, Range
 
 
@@ -63,7 +65,7 @@ def choose(values: Tensor, rank: int | None, energy: float | None) -> int:
 
 def numerical_rank(values: Tensor) -> int:
     """Singular values that are more than rounding of fp32."""
-    return int((values > values.max() * 1e-6).sum())
+    return int((values > values.max() * ROUNDING).sum())
 
 
 def check_rank(rank: int | None, energy: float | None) -> None:
@@ -85,12 +87,7 @@ def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
     """LoRA tensors of this rank for a weight of `shape`: alpha = rank, √s on either side."""
     cut = found.cut(rank)
     root = cut.s.sqrt()
-    ones = [1 for _ in shape[2:]]
-    return {
-        "lora_up.weight": (cut.u * root).reshape(len(cut.u), rank, *ones).contiguous(),
-        "lora_down.weight": (root[:, None] * cut.vh).reshape(rank, *shape[1:]).contiguous(),
-        "alpha": torch.tensor(float(rank)),
-    }
+    return exports.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
 
 
 def nearest_kronecker(change: Tensor, factor: int) -> dict[str, Tensor]:

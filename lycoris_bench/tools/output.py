@@ -95,4 +95,4 @@ def _beside(path: Path) -> Path:
 
 def _ours(path: Path) -> bool:
     """A pipeline or an adapter folder: what these commands write."""
-    return (path / PIPELINE).exists() or (path / "adapter_config.json").exists()
+    return (path / PIPELINE).exists() or any(path.glob("*/adapter_config.json"))

@@ -64,9 +64,7 @@ def add_up(
 
 def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str]:
     """ups side by side and downs one above the other: the sum of the products."""
-    shape = shape_of(parts[0].tensors)
-    if any(shape_of(part.tensors) != shape for part in parts):
-        raise ValueError(f"the files' layers have other shapes than one another, first {shape}")
+    shape = _common([shape_of(part.tensors) for part in parts])
     factors = [(part.weight, *plain_factors(part.tensors)) for part in parts]
     up = torch.cat([weight * left for weight, left, _ in factors], dim=1)
     down = torch.cat([right for _, _, right in factors])
@@ -104,6 +102,9 @@ def _summed(parts: Sequence[Part]) -> dict[str, Tensor]:
 
 def _of_sum(name: str, parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str]:
     """The sum itself: as a LoRA of its own rank where that is shorter, else as a difference."""
+    for part in parts:
+        if part.change is None and is_unrolled(name, part.tensors):
+            raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
     total = _sum([part.weight * _change(name, part)[0] for part in parts])
     if all(algorithm(part.tensors) == "full" for part in parts):
         return {"diff": total}, "differences added (exact)"
@@ -118,16 +119,20 @@ def _of_sum(name: str, parts: Sequence[Part], rank: int | None) -> tuple[dict[st
 
 
 def _change(name: str, part: Part) -> Change:
-    if part.change is not None:
-        return part.change
-    if is_unrolled(name, part.tensors):
-        raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
-    return change_alone(name, part.tensors)
+    return part.change or change_alone(name, part.tensors)
 
 
 def _sum(values: Sequence[Tensor]) -> Tensor:
-    if any(value.shape != values[0].shape for value in values):
-        sizes = " and ".join(str(tuple(value.shape)) for value in values)
-        raise ValueError(f"the files' changes of one layer have the shapes {sizes}: they were "
-                         "made for other models")  # fmt: skip
-    return torch.stack(list(values)).sum(0)
+    shape = _common([value.shape for value in values])
+    return torch.stack([value.reshape(shape) for value in values]).sum(0)
+
+
+def _common(shapes: Sequence[torch.Size]) -> torch.Size:
+    """The shape that shows the kernel; a matrix may stand for the unrolled weight."""
+    longest = max(shapes, key=len)
+    for shape in shapes:
+        if shape[0] != longest[0] or shape.numel() != longest.numel():
+            sizes = " and ".join(str(tuple(one)) for one in (longest, shape))
+            raise ValueError(f"the files' changes of one layer have the shapes {sizes}: they were "
+                             "made for other models")  # fmt: skip
+    return longest

@@ -35,7 +35,7 @@ def verify(
     blocks = _blocks(base, found, strength, problems)
     drawn = None
     if picture and found.layers and not problems:
-        drawn = _draw(model, base, tensors, (strength, prompt, seed, device), problems)
+        drawn = _draw(model, tensors, (strength, prompt, seed, device), problems)
     counts = {"matched": len(found.layers), "not_in_model": len(found.missing),
               "unknown_kind": len(found.unknown), "untouched": len(found.untouched)}  # fmt: skip
     result = {
@@ -75,14 +75,12 @@ def _blocks(
 
 
 def _draw(
-    model: str, base: ModelFiles, tensors: Any, wanted: tuple[float, str, int, str],
+    model: str, tensors: Any, wanted: tuple[float, str, int, str],
     problems: list[str],
 ) -> dict[str, Any] | None:  # fmt: skip
     """Mean and largest difference of two pictures, in grey levels."""
     strength, prompt, seed, device = wanted
     try:
-        if not base.is_folder:
-            raise BackboneError(f"{base.root} is a single file, which cannot be drawn with here")
         backbone = Backbone.load(model, chosen_device(device))
         side = backbone.unet.config.sample_size * backbone.vae_scale
 

@@ -1,0 +1,108 @@
+"""Proof of application: 0 for a file that is applied, and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lycoris_bench.adapters import files
+from lycoris_bench.adapters.merge import Merger
+from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.study import locate
+from lycoris_bench.tools.verify import GUIDANCE, STEPS, verify
+from tools import tiny
+
+BASE = locate("package:miniature/weights/base", Path())
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return Backbone.load(BASE)
+
+
+@pytest.fixture
+def file(tmp_path: Path, backbone: Backbone) -> Path:
+    pair = backbone.unet, backbone.text_encoder
+    return tiny.adapter(tmp_path / "a.safetensors", pair, "lora", "attn-mlp", dim=4)
+
+
+def pipeline(pair: Backbone, prompt: str, seed: int) -> np.ndarray:
+    """diffusers' own pipeline on the same weights and noise."""
+    from diffusers import StableDiffusionPipeline
+
+    made = StableDiffusionPipeline(
+        pair.vae, pair.text_encoder, pair.tokenizer, pair.unet, pair.scheduler, None, None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    made.set_progress_bar_config(disable=True)
+    noise = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(seed))
+    images = made(prompt, latents=noise, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+                  output_type="np").images  # fmt: skip
+    return (images[0] * 255).round()
+
+
+def test_the_picture_moves_as_in_the_pipeline(file: Path, backbone: Backbone) -> None:
+    found = verify(str(BASE), file, 0.8, "a red boat", 5)
+    assert found["status"] == 0 and not found["problems"]
+    before = pipeline(backbone, "a red boat", 5)
+    merger = Merger(backbone.unet, backbone.text_encoder)
+    report = merger.merge(files.read(file)[0], 0.8)
+    moved = np.abs(pipeline(backbone, "a red boat", 5) - before)
+    merger.restore()
+    assert found["picture"]["mean"] == pytest.approx(float(moved.mean()), rel=0.02)
+    assert found["picture"]["largest"] == pytest.approx(float(moved.max()), abs=2)
+    assert found["matched"] == report.matched
+    for row in found["blocks"]:
+        name = row["block"]
+        if name in report.change:
+            assert row["change"] == pytest.approx(report.change[name], rel=1e-3)
+        else:
+            assert row["matched"] == 0 and row["change"] is None
+    assert "applied" in found["text"].splitlines()[-1]
+
+
+def test_strength_0_does_not_count_as_applied(file: Path) -> None:
+    found = verify(str(BASE), file, 0.0)
+    assert found["status"] == 1 and found["problems"] == ["the picture does not change"]
+    assert found["picture"]["largest"] == 0 and "not proven" in found["text"]
+
+
+def test_a_part_and_another_family_are_status_1(tmp_path: Path, file: Path) -> None:
+    tensors = files.read(file)[0]
+    flux = tiny.lora(8, 8, 2, 1, "lora_transformer_single_transformer_blocks_0_proj_mlp")
+    part = verify(str(BASE), tiny.write(tmp_path / "part", tensors | flux))
+    assert part["status"] == 1 and part["not_in_model"] == 1 and part["picture"] is None
+    assert part["matched"] == len(files.by_layer(tensors))
+    assert part["problems"] == ["part: 1 not in the model: lora_transformer_single_transformer_"
+                                "blocks_0_proj_mlp"]  # fmt: skip
+    other = verify(str(BASE), tiny.write(tmp_path / "flux", flux))
+    assert other["status"] == 1 and other["matched"] == 0
+    strange = {"lora_unet_conv_in.lora_up.weight": torch.ones(2, 2),
+               "lora_unet_conv_in.other": torch.ones(2)}  # fmt: skip
+    unknown = verify(str(BASE), tiny.write(tmp_path / "unknown", tensors | strange))
+    assert unknown["status"] == 1 and unknown["names"]["unknown_kind"] == ["lora_unet_conv_in"]
+
+
+def test_another_shape_and_numbers_that_are_not_finite(tmp_path: Path, file: Path) -> None:
+    wrong = files.read(file)[0] | tiny.lora(5, 7, 2, 1, "lora_unet_time_embedding_linear_1")
+    found = verify(str(BASE), tiny.write(tmp_path / "wrong", wrong))
+    assert found["status"] == 1 and "time_embedding_linear_1" in found["problems"][0]
+    tensors = {key: value.clone() for key, value in files.read(file)[0].items()}
+    key = next(key for key in tensors if key.endswith("lora_up.weight"))
+    tensors[key][:] = float("nan")
+    from safetensors.torch import save_file
+
+    save_file(tensors, tmp_path / "nan.safetensors")
+    found = verify(str(BASE), tmp_path / "nan.safetensors", picture=False)
+    assert found["status"] == 1 and "its change is not finite" in found["problems"][0]
+
+
+def test_without_a_picture_a_single_file_will_do(tmp_path: Path) -> None:
+    pair = tiny.models()
+    base = tiny.single_file(tmp_path / "base.safetensors", pair)
+    file = tiny.adapter(tmp_path / "a", pair, "loha", "full", dim=2)
+    found = verify(str(base), file, picture=False)
+    assert found["status"] == 0 and found["picture"] is None and found["untouched"] > 0
+    drawn = verify(str(tiny.folder(tmp_path / "folder", pair)), file)
+    assert drawn["status"] == 1 and "--no-picture compares weights alone" in drawn["problems"][0]
