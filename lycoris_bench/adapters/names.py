@@ -29,7 +29,7 @@ BEGINNINGS: dict[str, tuple[str, ...]] = {
         for number, model in zip(("", "1", "2", "3"), (TEXTS[0], *TEXTS), strict=True)
     },
 }
-CLIPS = {"clip_l": TEXTS[:1], "clip_h": TEXTS[:1], "clip_g": TEXTS[:2], "t5xxl": TEXTS[1:]}
+CLIPS = {"clip_l": TEXTS[:1], "clip_h": TEXTS[:1], "clip_g": TEXTS[1:2], "t5xxl": TEXTS[1:]}
 for _clip, _models in CLIPS.items():
     for _level in ("", "transformer_"):
         BEGINNINGS[f"{_clip}_{_level}"] = BEGINNINGS[f"text_encoders_{_clip}_{_level}"] = _models

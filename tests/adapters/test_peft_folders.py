@@ -178,7 +178,7 @@ def test_what_peft_cannot_say(change: dict[str, Tensor], reason: str) -> None:
 
 
 def test_lokr_blocks_that_no_factor_gives() -> None:
-    """6 outputs as 3·2, which unbalanced factorization gives and PEFT has no word for."""
-    odd = {"out.lokr_w1": torch.ones(3, 2), "out.lokr_w2": torch.ones(2, 2)}
+    """12 outputs as 6·2 and 12 inputs as 2·6: PEFT splits equal sizes alike."""
+    odd = {"out.lokr_w1": torch.ones(6, 2), "out.lokr_w2": torch.ones(2, 6)}
     with pytest.raises(AdapterFileError, match="no factor and rank that give the blocks of out"):
         peft_export.parts(odd, Directory({"unet": ["out"]}))

@@ -1,10 +1,11 @@
 """Which layers are trained, and what they are called, against published tables and names."""
 
+import json
 import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.network import attach
@@ -28,25 +29,42 @@ def stable_diffusion() -> Models:
         return unet, CLIPTextModel(clip)
 
 
+def file_length(tensors: dict[str, Tensor], metadata: dict[str, str]) -> int:
+    """Bytes of a half-precision safetensors file: its JSON header, and two for each number."""
+    header, start = {"__metadata__": metadata}, 0
+    for key, value in tensors.items():
+        end = start + 2 * value.numel()
+        header[key] = {"dtype": "F16", "shape": list(value.shape), "data_offsets": [start, end]}  # type: ignore[dict-item]
+        start = end
+    return 8 + len(json.dumps(header, separators=(",", ":"))) + start
+
+
+def printed(length: int) -> str:
+    """As `ls -lh` prints it: rounded up, with a decimal below ten."""
+    unit, size = ("G", length / 2**30) if length >= 2**30 else ("M", length / 2**20)
+    return f"{math.ceil(size * 10) / 10:.1f}{unit}" if size < 10 else f"{math.ceil(size)}{unit}"
+
+
 # Table 5 of the LyCORIS paper: modules of U-Net and text encoder, trained numbers (counted with
-# the authors' library), and the file's size in MiB as published.
+# the authors' library), and the file's size as printed there; the authors' files hold about
+# 74 kB of metadata.
 TABLE_5 = [
-    ("lora", "attn-only", {"dim": 8}, 128, 48, 2_184_192, 4.4),
-    ("lora", "attn-mlp", {"dim": 8}, 192, 72, 4_718_592, 9.2),
-    ("lora", "full", {"dim": 8}, 390, 72, 9_992_512, 20),
-    ("lora", "attn-mlp", {"dim": 32}, 192, 72, 18_874_368, 37),
-    ("loha", "attn-only", {"dim": 4}, 128, 48, 2_184_192, 4.4),
-    ("loha", "attn-mlp", {"dim": 4}, 192, 72, 4_718_592, 9.3),
-    ("loha", "full", {"dim": 4}, 390, 72, 9_992_512, 20),
-    ("loha", "attn-mlp", {"dim": 16}, 192, 72, 18_874_368, 37),
-    ("lokr", "attn-mlp", {"factor": 12}, 192, 72, 3_257_856, 6.4),
-    ("lokr", "attn-only", {"factor": 8}, 128, 48, 1_914_752, 3.8),
-    ("lokr", "attn-mlp", {"factor": 8}, 192, 72, 5_515_520, 11),
-    ("lokr", "full", {"factor": 8}, 390, 72, 14_973_504, 29),
-    ("lokr", "attn-mlp", {"factor": 4}, 192, 72, 21_998_720, 43),
-    ("full", "attn-only", {}, 128, 48, 121_885_056, 233),
-    ("full", "attn-mlp", {}, 192, 72, 352_157_120, 672),
-    ("full", "full", {}, 390, 72, 944_537_924, 1843),
+    ("lora", "attn-only", {"dim": 8}, 128, 48, 2_184_192, "4.4M"),
+    ("lora", "attn-mlp", {"dim": 8}, 192, 72, 4_718_592, "9.2M"),
+    ("lora", "full", {"dim": 8}, 390, 72, 9_992_512, "20M"),
+    ("lora", "attn-mlp", {"dim": 32}, 192, 72, 18_874_368, "37M"),
+    ("loha", "attn-only", {"dim": 4}, 128, 48, 2_184_192, "4.4M"),
+    ("loha", "attn-mlp", {"dim": 4}, 192, 72, 4_718_592, "9.3M"),
+    ("loha", "full", {"dim": 4}, 390, 72, 9_992_512, "20M"),
+    ("loha", "attn-mlp", {"dim": 16}, 192, 72, 18_874_368, "37M"),
+    ("lokr", "attn-mlp", {"factor": 12}, 192, 72, 3_257_856, "6.4M"),
+    ("lokr", "attn-only", {"factor": 8}, 128, 48, 1_914_752, "3.8M"),
+    ("lokr", "attn-mlp", {"factor": 8}, 192, 72, 5_515_520, "11M"),
+    ("lokr", "full", {"factor": 8}, 390, 72, 14_973_504, "29M"),
+    ("lokr", "attn-mlp", {"factor": 4}, 192, 72, 21_998_720, "43M"),
+    ("full", "attn-only", {}, 128, 48, 121_885_056, "233M"),
+    ("full", "attn-mlp", {}, 192, 72, 352_157_120, "672M"),
+    ("full", "full", {}, 390, 72, 944_537_924, "1.8G"),
 ]
 
 
@@ -55,7 +73,7 @@ TABLE_5 = [
 )
 def test_table_5(
     stable_diffusion: Models, algorithm: str, preset: str, options: dict,
-    unet: int, text: int, count: int, size: float,
+    unet: int, text: int, count: int, size: str,
 ) -> None:  # fmt: skip
     network = attach(*stable_diffusion, preset, algorithm, options, seed=0)
     try:
@@ -65,14 +83,12 @@ def test_table_5(
         assert network.modules_matched == unet + text
         assert network.parameter_count == count
         tensors = network.tensors()
-        numbers = sum(value.numel() for value in tensors.values())
-        header = sum(len(key) + 65 for key in tensors)  # a JSON entry has about as many letters
-        published = 2**20 * size
-        assert published * 0.9 < 2 * numbers + header + 74_000 <= published * 1.02
-        if size < 5:  # as `ls -lh` prints it: rounded up
+        length = file_length(tensors, {"ss_tag_frequency": "x" * 74_000})
+        assert printed(length) == size
+        if length < 5 * 2**20:  # the count of bytes is that of a real file
             zeros = {key: torch.zeros(value.shape) for key, value in tensors.items()}
-            written = len(files.to_bytes(zeros, {"ss_tag_frequency": "x" * 74_000}))
-            assert math.ceil(written / 2**20 * 10) / 10 == size
+            written = files.to_bytes(zeros, {"ss_tag_frequency": "x" * 74_000})
+            assert abs(len(written) - length) < 200  # the hash in the metadata
     finally:
         network.detach()
 
@@ -138,6 +154,21 @@ def test_both_layouts_of_clip_have_one_name() -> None:
         (target,) = targets(nn.Module(), nested(path), "attn-only")
         assert target.name == "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
         assert target.block == "text_encoder.layers.0"
+
+
+def test_layers_of_the_ia3_preset(stable_diffusion: Models) -> None:
+    """Keys, values and the second layer of each feed-forward, which is scaled on its input."""
+    network = attach(*stable_diffusion, "ia3", "ia3", {}, seed=0)
+    try:
+        on_input = [name for name, one in network.adapters.items()
+                    if int(one.tensors()["on_input"])]  # fmt: skip
+        assert all(name.endswith(("ff_net_2", "mlp_fc2")) for name in on_input)
+        assert len(on_input) == 16 + 12 and network.modules_matched == 16 * 5 + 12 * 3
+        for algorithm in ("lora", "full"):
+            with pytest.raises(ValueError, match="preset 'ia3' is for ia3 alone, not for"):
+                attach(*stable_diffusion, "ia3", algorithm, {}, seed=0)
+    finally:
+        network.detach()
 
 
 def test_an_unknown_preset_suggests_the_one_meant() -> None:
