@@ -68,9 +68,9 @@ def _parameters(plan: Plan) -> dict[str, int]:
     """Trained parameters of each configuration, counted on a base model without memory."""
     counted: dict[str, int] = {}
     backbone = Backbone.load(plan.study.settings.base_model)
-    unet, text_encoder = backbone.unet.to("meta"), backbone.text_encoder.to("meta")
+    unet, texts = backbone.unet.to("meta"), [t.to("meta") for t in backbone.text_encoders]
     for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
-        network = attach(unet, text_encoder, plan.study.preset(c), c.algorithm, c.keywords, 0)
+        network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
         counted[c.name] = network.parameter_count
         network.detach()
     return counted

@@ -11,6 +11,8 @@ from lycoris_bench.adapters import files
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.sample import Embeddings, sample
+from lycoris_bench.diffusion.speed import prepared
+from lycoris_bench.diffusion.steps import DTYPES
 from lycoris_bench.plan import Job, Plan
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import Checkpoint
@@ -52,12 +54,12 @@ def draw(
 ) -> tuple[str | None, str | None]:
     """One checkpoint's queue, cut into batches that do not depend on what is stored already, so
     that a continued run draws the same pixels. Returns what was refused, and what was warned."""
-    backbone, merger = _loaded(plan.base_model, device)
+    sampling = plan.study.settings.sampling
+    backbone, merger = _loaded(plan.base_model, device, sampling.precision, sampling.compile)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         _merge(plan, store, merger, checkpoint)
-    sampling = plan.study.settings.sampling
-    embeddings = Embeddings(backbone)
+    embeddings = Embeddings(backbone, plan.study.settings.training.clip_skip)
     lacking = {job.uid for job in plan.absent(store, checkpoint)}
     queue = plan.jobs(checkpoint)
     refused = []
@@ -113,7 +115,9 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
 
 
 @cache
-def _loaded(base_model: str, device: str) -> tuple[Backbone, Merger]:
+def _loaded(
+    base_model: str, device: str, precision: str, compiled: bool
+) -> tuple[Backbone, Merger]:
     """One base model a process; checkpoints are merged into it in place, one after the other."""
-    backbone = Backbone.load(base_model, device=device)
-    return backbone, Merger(backbone.unet, backbone.text_encoder)
+    backbone = Backbone.load(base_model, device=device, dtype=DTYPES[precision])
+    return prepared(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

@@ -98,7 +98,7 @@ class Plan:
         Other epochs of the study do not matter, as the rate is constant after the warm-up."""
         if checkpoint.is_base:
             return self.base_uid
-        training = self.study.settings.training.model_dump()
+        training = self.study.settings.training.identity()
         configuration = checkpoint.configuration
         return uid(FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training,
                    configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
@@ -174,7 +174,10 @@ class Plan:
 
     def _of(self, checkpoint: Checkpoint, made_by: str, prompt_set: PromptSet) -> Iterator[Job]:
         sampling = self.study.settings.sampling
-        how = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
+        how: tuple[object, ...] = sampling.steps, sampling.guidance, sampling.width, sampling.height
+        clip_skip = self.study.settings.training.clip_skip
+        if (sampling.precision, clip_skip) != ("fp32", 1):  # older images have neither
+            how = (*how, sampling.precision, clip_skip)
         image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
         shared = prompts.assignment(sampling.images, len(prompt_set.prompts))
         for k, group in enumerate(shared):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+Precision = Literal["fp32", "bf16", "fp16"]
 Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
 
 
@@ -34,8 +35,12 @@ class Training(Table):
     caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.05
     max_tokens: Positive = 150
     clip_skip: Positive = 1
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    precision: Precision = "fp32"
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # 8-bit on CUDA, plain elsewhere
+    gradient_accumulation: Positive = 1  # batches a step
+    gradient_checkpointing: bool = False  # less memory, more time
+    cache_latents: bool = False  # kept on disk for later runs
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _buckets_hold_the_resolution(self) -> "Training":
@@ -45,6 +50,14 @@ class Training(Table):
                 f"and bucket_max {self.bucket_max}"
             )
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """What can change the trained weights. Keys that are younger than the first runs are left
+        out at their default, so that those runs stay valid."""
+        left_out = {"gradient_checkpointing", "cache_latents", "tensorboard"}
+        if self.gradient_accumulation == 1:
+            left_out.add("gradient_accumulation")
+        return self.model_dump(exclude=left_out)
 
 
 class Sampling(Table):
@@ -63,6 +76,8 @@ class Sampling(Table):
     height: Side = 512
     seed: Annotated[int, Field(ge=0)] = 1000
     batch_size: Positive = 8
+    precision: Precision = "fp32"  # of weights and arithmetic
+    compile: bool = False  # torch.compile: faster, minutes to start
 
     @field_validator("strength", mode="before")
     @classmethod

@@ -153,6 +153,11 @@ class Store:
     def training_state(self, checkpoint: Checkpoint) -> Path:
         return self.run_folder(checkpoint) / "state.safetensors"
 
+    def logs(self, checkpoint: Checkpoint) -> Path:
+        """TensorBoard's files of a training, where they are asked for."""
+        name = safe(checkpoint.configuration.name)
+        return self.root / "logs" / name / f"seed-{checkpoint.seed}"
+
     # ---- images
 
     def branch(self, checkpoint: Checkpoint) -> Path:

@@ -1,5 +1,6 @@
 """Stage 1: every configuration and seed is trained to the checkpoints that the study asks for."""
 
+import os
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 from lycoris_bench import runtime
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.network import attach
-from lycoris_bench.diffusion import loop
-from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion import board, latent_files, loop
+from lycoris_bench.diffusion.backbone import Backbone, fingerprint
 from lycoris_bench.diffusion.cost import Record
 from lycoris_bench.diffusion.latents import LatentCache
+from lycoris_bench.diffusion.optimizer import available, rate
 from lycoris_bench.diffusion.state import State, StateError
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
@@ -23,6 +25,9 @@ STATE_SECONDS = 20.0  # of training that a kill may cost
 def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
     """Trains what is missing; a run that was cut off goes on from its last state, exactly."""
     outcome = runtime.Outcome()
+    settings = plan.study.settings.training
+    if settings.tensorboard:
+        board.check()
     items: list[tuple[str, tuple[Any, ...]]] = []
     total = 0
     for checkpoints in plan.by_run():
@@ -33,6 +38,11 @@ def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
             name = f"{run.configuration.name}/seed-{run.seed}"
             items.append((name, (plan, store, lacking, options.device)))
             total += plan.steps(lacking[-1].epoch or 0)
+    if items and available(settings.optimizer, options.device) != settings.optimizer:
+        outcome.warnings["optimizer"] = (
+            f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
+            "checkpoint's card says so"
+        )
     results = runtime.each(
         train_run, items, workers=options.workers, total=total, what="train",
         progress=options.progress, debug=options.debug,
@@ -56,26 +66,33 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     settings = plan.study.settings.training
     backbone = _backbone(plan.study.settings.base_model, device)
     network = attach(
-        backbone.unet, backbone.text_encoder, plan.study.preset(configuration),
+        backbone.unet, backbone.text_encoders, plan.study.preset(configuration),
         configuration.algorithm, configuration.keywords, seed,
     )  # fmt: skip
     by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
     identity = plan.run_uid(last)
+    optimizer = available(settings.optimizer, device)
+    warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
+    curves: board.Board | None = None
 
     def keep(epoch: int, _: Any, cost: Record) -> None:
         checkpoint = by_epoch[epoch]
-        about = files.metadata(**_about(plan, checkpoint, cost, len(plan.data.examples)))
-        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost)}
+        about = files.metadata(**_about(plan, checkpoint, cost, optimizer))
+        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
+                "optimizer": optimizer}  # fmt: skip
         if bound:
             card["max_norm"] = asdict(bound)
         store.put_checkpoint(checkpoint, files.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
     def advance(done: int, total: int, loss: float) -> None:
-        nonlocal steps, bound
+        nonlocal steps, bound, curves
         bound = network.constrain()
+        if settings.tensorboard:
+            curves = curves or board.Board(store.logs(last), done - 1)
+            curves.step(done, loss=loss, rate=rate(configuration.lr, done - 1, warmup))
         runtime.advance(done - steps)
         steps = done
 
@@ -85,7 +102,8 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     made: list[int] = []
     try:
         loop.train(
-            backbone, network, plan.data_of(configuration), _latents(plan, backbone), settings,
+            backbone, network, plan.data_of(configuration), _latents(plan, store, backbone),
+            settings,
             seed=seed, epochs=by_epoch, lr=configuration.lr,
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS,
@@ -98,11 +116,13 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
                 store.put_checkpoint(checkpoint, None, {**card, "reason": str(diverged)})
     finally:
         network.detach()
+        if curves:
+            curves.close()
     state.unlink(missing_ok=True)
     return len(made)
 
 
-def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, images: int) -> dict[str, Any]:
+def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, optimizer: str) -> dict[str, Any]:
     """What a trainer of the ecosystem writes into an adapter's metadata."""
     settings, configuration = plan.study.settings, checkpoint.configuration
     return {
@@ -115,9 +135,9 @@ def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, images: int) -> dic
         "seed": checkpoint.seed,
         "epoch": checkpoint.epoch,
         "steps": cost.steps,
-        "images": images,
+        "images": len(plan.data.examples),
         "resolution": (settings.training.resolution, settings.training.resolution),
-        "optimizer": settings.training.optimizer,
+        "optimizer": optimizer,
         "lr_scheduler": "constant_with_warmup",
     }
 
@@ -141,10 +161,24 @@ def _backbone(base_model: str, device: str) -> Backbone:
 _encoded: dict[str, LatentCache] = {}
 
 
-def _latents(plan: Plan, backbone: Backbone) -> LatentCache:
-    """The training images as latents, encoded once a process."""
-    key = plan.base_uid + plan.data.fingerprint + plan.study.settings.training.model_dump_json()
+def _latents(plan: Plan, store: Store, backbone: Backbone) -> LatentCache:
+    """The training images as latents, encoded once a process or, on disk, once and for all."""
+    settings = plan.study.settings.training
+    key = plan.base_uid + plan.data.fingerprint + settings.model_dump_json()
     if key not in _encoded:
         _encoded.clear()
-        _encoded[key] = LatentCache.encode(backbone, plan.data, plan.study.settings.training)
+        if settings.cache_latents:
+            vae = fingerprint(plan.study.settings.base_model, ["vae"])
+            _encoded[key] = latent_files.stored(
+                backbone, plan.data, settings, _cache_folder() / "latents" / vae, store.write
+            )
+        else:
+            _encoded[key] = LatentCache.encode(backbone, plan.data, settings)
     return _encoded[key]
+
+
+def _cache_folder() -> Path:
+    """What outlives a run: `LYCORIS_BENCH_CACHE`, else the user's cache folder."""
+    if own := os.environ.get("LYCORIS_BENCH_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lycoris-bench"

@@ -14,6 +14,7 @@ LAYERS = [
     {"tools", "train", "generate", "score", "analyze", "estimate"},
     {"gallery"},
     {"sight"},
+    {"gram_views", "sets"},
     {"catalogue", "features", "plan"},
     {"inputs", "miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
@@ -24,7 +25,7 @@ LAYERS = [
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 FENCES = {
-    "diffusers": {"diffusion/backbone.py", "miniature/"},
+    "diffusers": {"diffusion/pipeline_folder.py", "diffusion/single_file.py", "miniature/"},
     "catboost": {"analysis/"},
     "shap": {"analysis/"},
     "matplotlib": {"analysis/"},

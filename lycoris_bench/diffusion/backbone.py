@@ -1,72 +1,74 @@
 """The base model: a Stable Diffusion pipeline's parts, and the few things that training and
-sampling ask of them. The only module that imports diffusers and transformers' CLIP."""
+sampling ask of them. SD 1.x, SD 2.x and SDXL differ in nothing that is seen from outside."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lycoris_bench.diffusion import pipeline_folder, single_file
+from lycoris_bench.diffusion.conditioning import Conditioning
+from lycoris_bench.diffusion.text import encode
 from lycoris_bench.diffusion.tokens import chunked
 from lycoris_bench.diffusion.weights import BackboneError, fingerprint, locate
 
 __all__ = ["Backbone", "BackboneError", "Conditioning", "fingerprint"]
 
 
-class Conditioning(NamedTuple):
-    """What the U-Net attends to: embeddings [n, length, d], and which of them count [n, length]
-    (None: all). Prompts of fewer chunks than their neighbours are masked, so that a prompt means
-    the same whatever it shares a batch with."""
-
-    hidden: Tensor
-    mask: Tensor | None
-
-
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """U-Net, text encoder, VAE, tokenizer and the noise schedule, on one device and frozen."""
+    """U-Net, text encoders, VAE, tokenizers and the noise schedule, on one device and frozen."""
 
     unet: Any
-    text_encoder: Any
+    text_encoders: tuple[Any, ...]  # two for SDXL, and a tokenizer for each
     vae: Any
-    tokenizer: Any
+    tokenizers: tuple[Any, ...]
     scheduler: Any  # a DDIMScheduler, whatever the pipeline's own is
     device: torch.device
     dtype: torch.dtype
+    zero_empty: bool = False  # SDXL is guided away from zeros, not from an empty prompt
 
     @classmethod
     def load(
         cls, path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> "Backbone":
-        """From a `StableDiffusionPipeline` folder or a hub id in the local cache.
+        """From a pipeline's folder, a hub id in the local cache, or a single .safetensors file.
 
         Raises `BackboneError`, one sentence, where it is missing or broken."""
-        folder = locate(path)
-        from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-        from transformers import CLIPTextModel, CLIPTokenizer
-
+        place = locate(path)
         try:
-            with _quiet():
-                unet, text_encoder, vae = (
-                    _weights(model, folder, name).to(device, dtype).eval().requires_grad_(False)
-                    for model, name in (
-                        (UNet2DConditionModel, "unet"),
-                        (CLIPTextModel, "text_encoder"),
-                        (AutoencoderKL, "vae"),
-                    )
-                )
-                tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-                # Where its file names no length, it says 10^30.
-                positions = text_encoder.config.max_position_embeddings
-                tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
-                scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
+            parts = (single_file if place.is_file() else pipeline_folder).read(place)
+            _check(parts)
+            # SDXL's VAE overflows in fp16.
+            vae_dtype = torch.float32 if len(parts.text_encoders) > 1 else dtype
+            with pipeline_folder.quiet():
+                for model in (parts.unet, *parts.text_encoders):
+                    model.to(device, dtype).eval().requires_grad_(False)
+                parts.vae.to(device, vae_dtype).eval().requires_grad_(False)
         except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
             reason = " ".join(str(error).split())[:300]
             raise BackboneError(f"base model '{path}' cannot be loaded: {reason}") from error
-        return cls(unet, text_encoder, vae, tokenizer, scheduler, torch.device(device), dtype)
+        for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=True):
+            # Where its file names no length, it says 10^30.
+            positions = encoder.config.max_position_embeddings
+            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+        return cls(
+            parts.unet, parts.text_encoders, parts.vae, parts.tokenizers, parts.scheduler,
+            torch.device(device), dtype, parts.zero_empty,
+        )  # fmt: skip
+
+    @property
+    def text_encoder(self) -> Any:
+        """The first text encoder, which is the only one but for SDXL."""
+        return self.text_encoders[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The first tokenizer; a second one differs in its padding alone."""
+        return self.tokenizers[0]
 
     @property
     def vae_scale(self) -> int:
@@ -80,43 +82,37 @@ class Backbone:
     ) -> Tensor:
         """Prompt embeddings [n, chunks * length, d], chunks one after the other (see `tokens`).
 
-        `clip_skip` counts layers from the end, 1 being the last. Gradients flow as they do
+        `clip_skip` counts layers from the end, see `text.encode`. Gradients flow as they do
         outside: use `torch.no_grad` where none are wanted."""
-        return self._embed(chunked(self.tokenizer, prompts, max_tokens)[0], clip_skip)
+        return self.condition(prompts, max_tokens, clip_skip).hidden
 
     def condition(
         self, prompts: Sequence[str], max_tokens: int | None = None, clip_skip: int = 1
     ) -> Conditioning:
         """Embeddings of a batch, with the mask that leaves out chunks without words."""
-        ids, needed = chunked(self.tokenizer, prompts, max_tokens)
-        chunks, length = ids.shape[1:]
+        found = [chunked(tokenizer, prompts, max_tokens) for tokenizer in self.tokenizers]
+        needed = found[0][1]
+        ids = [rows.to(self.device) for rows, _ in found]
+        chunks, length = ids[0].shape[1:]
         mask = None
         if min(needed) < chunks:
             counts = torch.tensor(needed)[:, None] > torch.arange(chunks)
             mask = counts.repeat_interleave(length, dim=1).to(self.device)
-        return Conditioning(self._embed(ids, clip_skip), mask)
+        hidden, pooled = encode(self.text_encoders, ids, clip_skip)
+        return Conditioning(hidden, mask, pooled)
 
-    def _embed(self, ids: Tensor, clip_skip: int) -> Tensor:
-        n, chunks, length = ids.shape
-        ids = ids.reshape(n * chunks, length).to(self.device)
-        if clip_skip == 1:
-            hidden = self.text_encoder(ids)[0]
-        else:
-            layers = self.text_encoder(ids, output_hidden_states=True).hidden_states
-            if clip_skip >= len(layers):
-                raise ValueError(
-                    f"clip_skip is {clip_skip}, but the text encoder has {len(layers) - 1} layers"
-                )
-            model = getattr(self.text_encoder, "text_model", self.text_encoder)
-            hidden = model.final_layer_norm(layers[-clip_skip])
-        return hidden.reshape(n, chunks * length, -1)
+    def framed(self, text: Conditioning, frames: Sequence[tuple[int, ...]]) -> Conditioning:
+        """The text with each image's frame, for a base model that wants it."""
+        if text.pooled is None:
+            return text
+        return text._replace(frames=torch.tensor(frames, device=self.device).to(text.pooled.dtype))
 
     # ---- images
 
     def latents(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
         """Scaled latents of images [n, 3, h, w] in [-1, 1]: the posterior's mean, or with
         standard normal `noise` of the latents' shape a sample of it."""
-        posterior = self.vae.encode(images.to(self.device, self.dtype)).latent_dist
+        posterior = self.vae.encode(images.to(self.device, self.vae.dtype)).latent_dist
         latents = posterior.mean
         if noise is not None:
             latents = latents + posterior.std * noise.to(latents)
@@ -124,7 +120,7 @@ class Backbone:
 
     def pixels(self, latents: Tensor, batch_size: int = 8) -> Tensor:
         """Images [n, h, w, 3] in [0, 1] of scaled latents, a few at a time."""
-        latents = latents / self.vae.config.scaling_factor
+        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
         parts = [self.vae.decode(part, return_dict=False)[0] for part in latents.split(batch_size)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
@@ -139,9 +135,12 @@ class Backbone:
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Conditioning) -> Tensor:
         """The U-Net's output for noisy latents [n, c, h, w] at timesteps [n] or []."""
+        added = None
+        if text.pooled is not None:
+            added = {"text_embeds": text.pooled, "time_ids": text.frames}
         return self.unet(
-            noisy, timesteps, encoder_hidden_states=text.hidden,
-            encoder_attention_mask=text.mask, return_dict=False,
+            noisy.to(self.dtype), timesteps, encoder_hidden_states=text.hidden,
+            encoder_attention_mask=text.mask, added_cond_kwargs=added, return_dict=False,
         )[0]  # fmt: skip
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -158,30 +157,13 @@ class Backbone:
         raise BackboneError(f"training a base model that predicts '{kind}' is not supported")
 
 
-def _weights(model: Any, folder: Path, name: str) -> Any:
-    """The full weights, or where only those are there the fp16 ones. Keys that are missing or of
-    another shape are refused: readers fill them with random numbers and go on."""
-    files = [file.name for file in (folder / name).iterdir()]
-    plain = any(".fp16." not in f and f.endswith((".safetensors", ".bin")) for f in files)
-    loaded, about = model.from_pretrained(
-        folder / name, variant=None if plain else "fp16", output_loading_info=True
-    )
-    if missing := sorted(about["missing_keys"]):
-        raise BackboneError(f"{name} lacks {len(missing)} tensors, such as {missing[0]}")
-    return loaded
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the loaders' own bars and hints: what matters is raised."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    with contextlib.ExitStack() as undo:
-        for log in (diffusers_logging, transformers_logging):
-            undo.callback(log.set_verbosity, log.get_verbosity())
-            log.set_verbosity_error()
-            if log.is_progress_bar_enabled():
-                undo.callback(log.enable_progress_bar)
-                log.disable_progress_bar()
-        yield
+def _check(parts: pipeline_folder.Parts) -> None:
+    """Refuses what would be drawn wrongly: models that want more than noise and text."""
+    wanted, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
+    if wanted != given:
+        raise BackboneError(
+            f"its U-Net takes {wanted} channels and its VAE makes {given}: "
+            "inpainting and editing models are not supported"
+        )
+    if getattr(parts.vae.config, "latents_mean", None) is not None:
+        raise BackboneError("latents with a mean of their own are not supported")

@@ -55,10 +55,11 @@ def assign(dataset: Dataset, settings: "Training") -> list[Sides]:
 
 
 def steps_per_epoch(dataset: Dataset, settings: "Training") -> int:
-    """The number of batches in an epoch; it is the same in every epoch."""
+    """The number of steps in an epoch; it is the same in every epoch."""
     repeats = dataset.repeats(settings.images_per_class)
     buckets = assign(dataset, settings)
-    return len(epoch_batches(buckets, repeats, settings.batch_size, seed=0, epoch=1))
+    batches = epoch_batches(buckets, repeats, settings.batch_size, seed=0, epoch=1)
+    return -(-len(batches) // settings.gradient_accumulation)
 
 
 def fit(image: Image.Image, bucket: Sides) -> Image.Image:

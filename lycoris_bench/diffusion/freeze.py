@@ -20,7 +20,7 @@ def only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.Parameter]]
     if not trained:
         raise ValueError("the adapter has no parameter to train")
     chosen = {id(p) for p in trained}
-    parts: list[Any] = [backbone.unet, backbone.text_encoder, backbone.vae, network]
+    parts: list[Any] = [backbone.unet, *backbone.text_encoders, backbone.vae, network]
     switches = {id(p): (p, p.requires_grad) for part in parts for p in part.parameters()}
     modes = [(module, module.training) for part in parts for module in part.modules()]
     devices = [] if backbone.device.type == "cpu" else [backbone.device]

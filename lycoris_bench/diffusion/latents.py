@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class LatentCache:
     """Scaled latents [c, h, w] of each example on the CPU, and its bucket in pixels."""
 
-    latents: tuple[Tensor, ...]
+    latents: Sequence[Tensor]
     buckets: tuple[Sides, ...]
 
     @classmethod
@@ -38,23 +38,15 @@ class LatentCache:
     ) -> "LatentCache":
         """The posterior's mean, or with a `seed` a sample whose noise depends on the seed and the
         image alone. Raises `DataError` for an image that cannot be read."""
-        if settings.bucket_step % backbone.vae_scale:
-            raise BackboneError(
-                f"bucket_step {settings.bucket_step} must be a multiple of {backbone.vae_scale}, "
-                "the pixels of a latent of this base model"
-            )
-        buckets = assign(dataset, settings)
+        buckets, groups = batches(backbone, dataset, settings, batch_size)
         found: dict[int, Tensor] = {}
-        for bucket in sorted(set(buckets)):
-            members = [k for k, its in enumerate(buckets) if its == bucket]
-            for start in range(0, len(members), batch_size):
-                batch = members[start : start + batch_size]
-                examples = [dataset.examples[k] for k in batch]
-                made = _encode(backbone, examples, bucket, seed)
-                found.update(zip(batch, made, strict=True))
-                if progress:
-                    progress(len(found), len(buckets))
-        return cls(tuple(found[k] for k in range(len(buckets))), tuple(buckets))
+        for members in groups:
+            examples = [dataset.examples[k] for k in members]
+            made = encode_batch(backbone, examples, buckets[members[0]], seed)
+            found.update(zip(members, made, strict=True))
+            if progress:
+                progress(len(found), len(buckets))
+        return cls(tuple(found[k] for k in range(len(buckets))), buckets)
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -64,10 +56,28 @@ class LatentCache:
         return torch.stack([self.latents[k] for k in indices])
 
 
+def batches(
+    backbone: Backbone, dataset: Dataset, settings: "Training", batch_size: int = 8
+) -> tuple[tuple[Sides, ...], list[list[int]]]:
+    """The bucket of each example, and the examples that are encoded together."""
+    if settings.bucket_step % backbone.vae_scale:
+        raise BackboneError(
+            f"bucket_step {settings.bucket_step} must be a multiple of {backbone.vae_scale}, "
+            "the pixels of a latent of this base model"
+        )
+    buckets = tuple(assign(dataset, settings))
+    groups = []
+    for bucket in sorted(set(buckets)):
+        members = [k for k, its in enumerate(buckets) if its == bucket]
+        groups += [members[k : k + batch_size] for k in range(0, len(members), batch_size)]
+    return buckets, groups
+
+
 @torch.no_grad()
-def _encode(
-    backbone: Backbone, examples: Sequence[Example], bucket: Sides, seed: int | None
+def encode_batch(
+    backbone: Backbone, examples: Sequence[Example], bucket: Sides, seed: int | None = None
 ) -> Tensor:
+    """Latents [n, c, h, w] of images that share a bucket, see `LatentCache.encode`."""
     images = [np.array(fit(read_image(example.path), bucket)) for example in examples]
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     noise = None

@@ -16,7 +16,8 @@ def adamw(
 ) -> torch.optim.Optimizer:
     """Decoupled weight decay on every parameter. The rate is set before each step, see `rate`.
 
-    `eight_bit` is bitsandbytes' AdamW8bit, the paper's; a `ValueError` says so if it is absent."""
+    `eight_bit` is bitsandbytes' AdamW8bit, the paper's, which is for CUDA; a `ValueError` says so
+    if it is absent."""
     settings: dict[str, Any] = {"lr": 0.0, "betas": betas, "weight_decay": weight_decay}
     if not eight_bit:
         return torch.optim.AdamW(parameters, fused=True, **settings)
@@ -28,6 +29,15 @@ def adamw(
             "'pip install bitsandbytes', or set optimizer = \"adamw\""
         ) from None
     return AdamW8bit(parameters, **settings)
+
+
+def available(name: str, device: str) -> str:
+    """The optimizer that is used where `name` is asked for: 8-bit moments exist on CUDA alone.
+
+    >>> available("adamw8bit", "cuda:1"), available("adamw8bit", "cpu"), available("adamw", "cuda")
+    ('adamw8bit', 'adamw', 'adamw')
+    """
+    return name if device.startswith("cuda") else "adamw"
 
 
 def rate(lr: float, step: int, warmup: int) -> float:

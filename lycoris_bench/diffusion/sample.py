@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lycoris_bench.diffusion.backbone import Backbone, Conditioning
+from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion.conditioning import Conditioning, frame, stacked
 
 
 class Images(NamedTuple):
@@ -22,29 +23,29 @@ class Embeddings:
     """Embeds each distinct prompt once. Good for one state of the text encoder: make a new one
     when other weights are merged. The last `limit` prompts are kept."""
 
-    def __init__(self, backbone: Backbone, limit: int = 512) -> None:
-        self.backbone, self.limit = backbone, limit
-        self._kept: dict[str, Tensor] = {}  # prompt -> [its chunks * length, d]
+    def __init__(self, backbone: Backbone, clip_skip: int = 1, limit: int = 512) -> None:
+        self.backbone, self.clip_skip, self.limit = backbone, clip_skip, limit
+        self._kept: dict[str, Conditioning] = {}  # prompt -> its one row
 
     def __call__(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of a batch for guidance: 2n rows, the empty prompt's first."""
         own = [self._of(prompt) for prompt in prompts]
         empty = self._of("")
-        longest = max(len(rows) for rows in own)
-        hidden = own[0].new_zeros(2 * len(own), longest, own[0].shape[1])
-        mask = torch.zeros(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        for n, rows in enumerate(own):
-            # The empty prompt gets as many chunks as the prompt it stands against.
-            hidden[n, : len(rows)] = empty.repeat(len(rows) // len(empty), 1)
-            hidden[len(own) + n, : len(rows)] = rows
-            mask[n, : len(rows)] = mask[len(own) + n, : len(rows)] = True
-        return Conditioning(hidden, None if bool(mask.all()) else mask)
+        if self.backbone.zero_empty:
+            empty = Conditioning(*(None if e is None else torch.zeros_like(e) for e in empty))  # type: ignore[arg-type]
+        length = empty.hidden.shape[1]
+        # The empty prompt gets as many chunks as the prompt it stands against.
+        against = [
+            empty._replace(hidden=empty.hidden.repeat(1, text.hidden.shape[1] // length, 1))
+            for text in own
+        ]
+        return stacked([*against, *own])
 
-    def _of(self, prompt: str) -> Tensor:
+    def _of(self, prompt: str) -> Conditioning:
         if prompt not in self._kept:
             if len(self._kept) >= self.limit:
                 del self._kept[next(iter(self._kept))]
-            self._kept[prompt] = self.backbone.embed([prompt])[0]
+            self._kept[prompt] = self.backbone.condition([prompt], clip_skip=self.clip_skip)
         return self._kept[prompt]
 
 
@@ -65,6 +66,7 @@ def sample(
     Pass `embeddings` to embed prompts once over many batches. An image whose numbers leave the
     finite is flagged, not raised: the others are good."""
     text = (embeddings or Embeddings(backbone))(prompts)
+    text = backbone.framed(text, [frame((width, height), (width, height))] * 2 * len(prompts))
     noise = initial_noise(backbone, seeds, width, height)
     latents = denoise(backbone, noise, text, steps=steps, guidance=guidance)
     pixels, finite = backbone.decode(latents)
@@ -79,7 +81,7 @@ def initial_noise(backbone: Backbone, seeds: Sequence[int], width: int, height: 
         raise ValueError(f"image sides must be multiples of {scale}, not {width} x {height}")
     shape = (backbone.unet.config.in_channels, height // scale, width // scale)
     drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(drawn).to(backbone.device, backbone.dtype)
+    return torch.stack(drawn).to(backbone.device)
 
 
 def denoise(
@@ -90,7 +92,7 @@ def denoise(
     scheduler, n = backbone.scheduler, len(noise)
     guided = guidance > 1
     if not guided:
-        text = Conditioning(text.hidden[n:], None if text.mask is None else text.mask[n:])
+        text = text.rows(slice(n, None))
     scheduler.set_timesteps(steps)
     latents = noise * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
@@ -99,5 +101,6 @@ def denoise(
             predicted = empty + guidance * (full - empty)
         else:
             predicted = backbone.predict(latents, t, text)
-        latents = scheduler.step(predicted, t, latents, return_dict=False)[0]
+        # Latents stay in fp32 whatever the U-Net computes in: errors of 25 steps add up.
+        latents = scheduler.step(predicted.float(), t, latents, return_dict=False)[0]
     return latents

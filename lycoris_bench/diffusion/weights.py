@@ -2,9 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 PARTS = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
+SDXL = ("text_encoder_2", "tokenizer_2")  # beside the others
+PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".msgpack")
 
 
 class BackboneError(ValueError):
@@ -12,27 +15,36 @@ class BackboneError(ValueError):
 
 
 def locate(path: str | Path) -> Path:
-    """The folder of a `StableDiffusionPipeline`, or of a hub id that is in the local cache.
+    """The folder of a pipeline, of a hub id that is in the local cache, or a single file.
 
     Nothing is downloaded: a study that starts a download by a misspelt name is a surprise.
-    Raises `BackboneError` for anything that is not a complete pipeline folder."""
-    folder = Path(path).expanduser()
-    if not folder.exists() and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(path)):
-        folder = _cached(str(path))
-    if not folder.exists():
+    Raises `BackboneError` for anything else than a complete pipeline or a .safetensors file."""
+    place = Path(path).expanduser()
+    if not place.exists() and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(path)):
+        place = _cached(str(path))
+    if not place.exists():
         raise BackboneError(f"base model '{path}' does not exist")
-    if not folder.is_dir():
+    if place.suffix in PICKLED and place.is_file():
         raise BackboneError(
-            f"base model '{path}' is a file; a StableDiffusionPipeline folder is needed "
-            "(StableDiffusionPipeline.from_single_file(...).save_pretrained(...) makes one)"
+            f"base model '{path}' is a pickle, which may run any code when it is read; "
+            "only .safetensors files and pipeline folders are allowed"
         )
-    missing = [part for part in PARTS if not (folder / part).is_dir()]
-    if missing:
+    if place.is_file() and place.suffix != ".safetensors":
+        raise BackboneError(
+            f"base model '{path}' is a file of another kind; a pipeline folder, a hub id or a "
+            ".safetensors file is needed"
+        )
+    missing = [part for part in _parts(place) if not (place / part).is_dir()]
+    if place.is_dir() and missing:
         raise BackboneError(
             f"base model '{path}' is no StableDiffusionPipeline folder: "
             f"it has no {', '.join(missing)}"
         )
-    return folder
+    return place
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    return PARTS + SDXL if any((folder / part).is_dir() for part in SDXL) else PARTS
 
 
 def _cached(name: str) -> Path:
@@ -48,28 +60,42 @@ def _cached(name: str) -> Path:
         ) from None
 
 
-def fingerprint(path: str | Path) -> str:
-    """16 hex digits for the weights and configurations of a base model: SHA-256 over name, size
-    and content of each file that loading may read. Where the folder lies does not matter."""
-    folder = locate(path)
+def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
+    """16 hex digits for the weights and configurations of a base model, or of some parts of a
+    folder: SHA-256 over name, size and content of each file that loading may read. Where they
+    lie does not matter, nor how a single file is called."""
+    place = locate(path)
     total = hashlib.sha256()
-    for file in sorted(_read_by_loading(folder), key=lambda file: file.relative_to(folder).parts):
-        with file.open("rb") as handle:
-            content = hashlib.file_digest(handle, "sha256").hexdigest()
-        total.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    if place.is_file():
+        for file in (place, beside(place)):
+            total.update(_content(file).encode() if file.exists() else b"")
+        return total.hexdigest()[:16]
+    found = _read_by_loading(place, parts or _parts(place))
+    for file in sorted(found, key=lambda file: file.relative_to(place).parts):
+        total.update(f"{file.relative_to(place).as_posix()}\0{_content(file)}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _read_by_loading(folder: Path) -> list[Path]:
+def beside(file: Path) -> Path:
+    """The .yaml of the same name that may say what a single file predicts."""
+    return file.with_suffix(".yaml")
+
+
+def _content(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _read_by_loading(folder: Path, parts: Sequence[str]) -> list[Path]:
     """Pickled weights are left out where safetensors lie beside them: those are what is read."""
     found = []
-    for part in PARTS:
+    for part in parts:
         files = [file for file in (folder / part).iterdir() if file.is_file()]
         safe = any(file.suffix == ".safetensors" for file in files)
-        pickled = (".bin", ".ckpt", ".pt", ".msgpack")
         found += [
             file
             for file in files
-            if not file.name.startswith(".") and not (safe and file.suffix in pickled)
+            if not file.name.startswith(".") and not (safe and file.suffix in PICKLED)
         ]
-    return found
+    index = folder / "model_index.json"  # for SDXL it says what guidance leads away from
+    return [*found, index] if "text_encoder_2" in parts and index.exists() else found

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from lycoris_bench.diffusion import loop
+from lycoris_bench.diffusion import steps as steps_module
+from lycoris_bench.diffusion.buckets import epoch_batches
 from lycoris_bench.diffusion.counters import generator
 from lycoris_bench.diffusion.dataset import scan
 from lycoris_bench.diffusion.latents import LatentCache
 from lycoris_bench.diffusion.loop import Diverged, train
+from lycoris_bench.diffusion.optimizer import adamw
 
 from .overlays import Network, run
 
@@ -30,7 +32,7 @@ def naive(world, training, seed, lr, steps):
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     kept = (1 - betas).cumprod(0)
     losses, epoch, warmup = [], 1, 2  # half of an epoch of 4 steps
-    batches = loop.epoch_batches(
+    batches = epoch_batches(
         cache.buckets, data.repeats(4), training.batch_size, seed=seed, epoch=epoch
     )
     for step in range(steps):
@@ -149,14 +151,14 @@ def test_everything_else_is_left_as_it_was(world, training):
 
 
 def test_a_loss_that_is_no_number_is_diverged(world, training, monkeypatch):
-    original = loop.mse_loss
+    original = steps_module.mse_loss
     steps = []
 
     def bad(*values):
         steps.append(1)
         return original(*values) * (float("nan") if len(steps) == 6 else 1.0)
 
-    monkeypatch.setattr(loop, "mse_loss", bad)
+    monkeypatch.setattr(steps_module, "mse_loss", bad)
     with pytest.raises(Diverged, match="the loss is not finite in epoch 2, step 2") as caught:
         run(world, training)
     assert (caught.value.epoch, caught.value.step) == (2, 2)
@@ -164,14 +166,14 @@ def test_a_loss_that_is_no_number_is_diverged(world, training, monkeypatch):
 
 
 def test_a_gradient_that_overflows_is_diverged(world, training, monkeypatch):
-    original = loop.mse_loss
+    original = steps_module.mse_loss
 
     def steep(*values):
         loss = original(*values)
         loss.register_hook(lambda gradient: gradient * float("inf"))
         return loss
 
-    monkeypatch.setattr(loop, "mse_loss", steep)
+    monkeypatch.setattr(steps_module, "mse_loss", steep)
     with pytest.raises(Diverged, match="the gradient is not finite in epoch 1"):
         run(world, training)
 
@@ -183,8 +185,7 @@ def test_nothing_to_train_is_an_error(world, training):
         run(world, training, epochs=[])
 
 
-def test_a_missing_bitsandbytes_says_what_to_install(world, training, monkeypatch):
+def test_a_missing_bitsandbytes_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bitsandbytes.optim", None)
-    settings = training.model_copy(update={"optimizer": "adamw8bit"})
     with pytest.raises(ValueError, match="pip install bitsandbytes"):
-        run(world, settings)
+        adamw([nn.Parameter(torch.ones(1))], betas=(0.9, 0.99), weight_decay=0.1, eight_bit=True)

@@ -62,9 +62,11 @@ def test_embeddings_are_made_once_and_the_oldest_go(backbone):
     asked = []
 
     class Counting:
-        def embed(self, prompts):
+        zero_empty = False
+
+        def condition(self, prompts, clip_skip):
             asked.extend(prompts)
-            return backbone.embed(prompts)
+            return backbone.condition(prompts, clip_skip=clip_skip)
 
     embeddings = Embeddings(Counting(), limit=2)
     for prompts in (["a", "a"], ["a"], ["b"], ["a"]):

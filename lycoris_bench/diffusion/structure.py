@@ -1,0 +1,89 @@
+"""Configurations of U-Net and VAE read off the shapes of a CompVis checkpoint, so that every
+width and depth of the Stable Diffusion families is understood without a table."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+HEADS, HEAD_WIDTH = 8, 64  # SD 1.x has 8 heads at every width; later ones heads of 64
+TIME_IDS = 6
+
+
+def unet(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Keywords of `UNet2DConditionModel`."""
+    own = {n.removeprefix(UNET): t for n, t in tensors.items() if n.startswith(UNET)}
+    widths, depths, layers = _levels(own)
+    entry = next(name.rpartition(".transformer_blocks")[0] for name in own if "attn2" in name)
+    linear = own[f"{entry}.proj_in.weight"].ndim == 2
+    config = {
+        "in_channels": own["input_blocks.0.0.weight"].shape[1],
+        "out_channels": own["out.2.weight"].shape[0],
+        "block_out_channels": tuple(widths),
+        "layers_per_block": layers,
+        "down_block_types": tuple(
+            "CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths
+        ),
+        "up_block_types": tuple(
+            "CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)
+        ),
+        "transformer_layers_per_block": tuple(max(1, depth) for depth in depths),
+        "cross_attention_dim": own[f"{entry}.transformer_blocks.0.attn2.to_k.weight"].shape[1],
+        "use_linear_projection": linear,
+        "attention_head_dim": tuple(
+            max(1, width // HEAD_WIDTH) if linear else HEADS for width in widths
+        ),
+    }
+    if "label_emb.0.0.weight" in own:
+        width = own["label_emb.0.0.weight"].shape[1]
+        pooled = tensors["conditioner.embedders.1.model.text_projection"].shape[1]
+        config |= {
+            "addition_embed_type": "text_time",
+            "projection_class_embeddings_input_dim": width,
+            "addition_time_embed_dim": (width - pooled) // TIME_IDS,
+        }
+    return config
+
+
+def _levels(own: Mapping[str, Tensor]) -> tuple[list[int], list[int], int]:
+    """Channels and transformer depth of each level, and residual blocks a level."""
+    widths: list[int] = []
+    depths: list[int] = []
+    number, layers, fresh = 1, 0, True
+    while any(name.startswith(f"input_blocks.{number}.") for name in own):
+        here = f"input_blocks.{number}"
+        if f"{here}.0.op.weight" in own:
+            fresh = True
+        else:
+            if fresh:
+                widths.append(own[f"{here}.0.out_layers.3.weight"].shape[0])
+                depths.append(_count(own, f"{here}.1.transformer_blocks"))
+            layers += len(widths) == 1
+            fresh = False
+        number += 1
+    return widths, depths, layers
+
+
+def vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Keywords of `AutoencoderKL`; the scale of latents is the family's."""
+    own = {n.removeprefix(VAE): t for n, t in tensors.items() if n.startswith(VAE)}
+    levels = _count(own, "encoder.down")
+    return {
+        "block_out_channels": tuple(
+            own[f"encoder.down.{k}.block.0.conv2.weight"].shape[0] for k in range(levels)
+        ),
+        "layers_per_block": _count(own, "encoder.down.0.block"),
+        "latent_channels": own["post_quant_conv.weight"].shape[0],
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "scaling_factor": 0.13025 if f"{UNET}label_emb.0.0.weight" in tensors else 0.18215,
+    }
+
+
+def _count(own: Mapping[str, Tensor], part: str) -> int:
+    """How many numbered things follow `part.`."""
+    pattern = re.compile(re.escape(part) + r"\.(\d+)\.")
+    return len({found[1] for name in own if (found := pattern.match(name))})
