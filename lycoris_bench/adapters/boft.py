@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lycoris_bench.adapters.base import Adapter, Tensors
 from lycoris_bench.adapters.cayley import (
@@ -69,11 +70,21 @@ class BOFT(Adapter):
         if count * size != len(weight) or size % 2 or count % 2 ** (stages - 1):
             shape, wanted = tuple(blocks.shape), tuple(weight.shape)
             raise ValueError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
+        angles = turn(blocks, tensors.get("alpha"), len(weight))
         rows = weight.float().flatten(1)
-        change = torch.zeros_like(rows)  # kept apart from W, or its small digits would be lost
-        for stage, angle in enumerate(turn(blocks, tensors.get("alpha"), len(weight))):
-            change = change + _stage(angle, rows + change, 2**stage * size // 2)
+        # the backward pass goes through the stages anew: kept, each would cost another weight
+        change: Tensor = checkpoint(
+            _butterfly, angles, rows, use_reentrant=False, preserve_rng_state=False
+        )
         return rescale(change.reshape(weight.shape), tensors, weight)
+
+
+def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:
+    """R_p ⋯ R_0·W - W, from R - I of each stage; rows are W unrolled."""
+    change = torch.zeros_like(rows)  # kept apart from W, or its small digits would be lost
+    for stage, angle in enumerate(angles):
+        change = change + _stage(angle, rows + change, 2**stage * angle.shape[-1] // 2)
+    return change
 
 
 def _stage(angle: Tensor, rows: Tensor, stride: int) -> Tensor:

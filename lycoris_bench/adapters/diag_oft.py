@@ -75,6 +75,8 @@ class DiagOFT(Adapter):
         if len(present) != 1:
             raise ValueError(f"{' and '.join(present)} of one layer contradict each other")
         blocks = tensors[present[0]]
+        if blocks.dim() != 3 or blocks.shape[1] != blocks.shape[2]:
+            raise _misfit(blocks, weight, present[0])
         if present[0] == BLOCKS:
             angle = turn(blocks, tensors.get("alpha"), len(weight))
         else:

@@ -121,7 +121,10 @@ class LoKr(Adapter):
 def _block(tensors: Tensors, k: int) -> Tensor:
     """A block as a matrix, whole or from its factors."""
     name = f"lokr_w{k}"
+    factors = (f"{name}_a", f"{name}_b", f"lokr_t{k}")
     if name in tensors:
+        if beside := [factor for factor in factors if factor in tensors]:
+            raise ValueError(f"{name} and {beside[0]} of one layer contradict each other")
         return tensors[name].flatten(1)
-    a, b = (tensors[f"{name}_{side}"].flatten(1) for side in "ab")
+    a, b = (tensors[factor].flatten(1) for factor in factors[:2])
     return a.mT @ mixed(tensors[f"lokr_t{k}"], b) if f"lokr_t{k}" in tensors else a @ b

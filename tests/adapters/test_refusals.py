@@ -82,10 +82,21 @@ def test_the_layer_is_named() -> None:
         attach(model, None, "full", "boft", {"dim": 64}, seed=1)
 
 
-def test_two_rotations_of_one_layer_contradict_each_other() -> None:
-    tensors = {"oft_blocks": torch.zeros(5, 4, 4), "oft_diag": torch.eye(4).repeat(5, 1, 1)}
-    with pytest.raises(ValueError, match="oft_blocks and oft_diag of one layer contradict"):
-        merged_weight(tensors, torch.randn(20, 12))
+@pytest.mark.parametrize(("tensors", "sentence"), [
+    ({"oft_blocks": (5, 4, 4), "oft_diag": (5, 4, 4)}, "oft_blocks and oft_diag .* contradict"),
+    ({"lokr_w1": (2, 2), "lokr_w2": (10, 6), "lokr_w2_a": (10, 3)}, "lokr_w2 and lokr_w2_a"),
+    ({"oft_in.weight": (3, 1, 4)}, r"oft_in.weight of shape \(3, 1, 4\) does not fit"),
+    ({"oft_blocks": (3, 4, 4)}, r"oft_blocks of shape \(3, 4, 4\) does not fit"),
+    ({"oft_blocks": (3, 2, 10, 10)}, r"oft_blocks of shape \(3, 2, 10, 10\) does not fit"),
+    ({"oft_blocks": (5, 4, 4), "rescale": (12, 1)}, "rescale of shape .* the 20 outputs"),
+    ({"weight": (12,), "on_input": ()}, "12 numbers for the 20 outputs"),
+    ({"lora_up.weight": (20, 3), "lora_down.weight": (3, 12), "dora_scale": (12, 1)},
+     r"dora_scale of shape \(12, 1\) does not fit"),
+])  # fmt: skip
+def test_shapes_that_contradict_each_other(tensors: dict, sentence: str) -> None:
+    made = {name: torch.zeros(shape) for name, shape in tensors.items()}
+    with pytest.raises(ValueError, match=sentence):
+        merged_weight(made, torch.randn(20, 12))
 
 
 def test_a_tensor_that_the_algorithm_does_not_know_is_not_left_out() -> None:

@@ -98,3 +98,13 @@ def test_magnitudes_start_at_the_norms_of_the_weight() -> None:
         tensors = registry.get("adapters", algorithm)(weight, **options).tensors()
         assert tensors["rescale"].shape == (20, 1, 1, 1) and bool((tensors["rescale"] == 1).all())
         assert float(tensors["alpha"]) == 0.125
+
+
+def test_the_parts_of_lokr() -> None:
+    """64 = 4 · 16: the larger part of o is w2's, or w1's where it is unbalanced; the alpha of
+    two whole blocks, which means nothing, is dim."""
+    kind = registry.get("adapters", "lokr")
+    for options, first, second in (({}, 4, 16), ({"unbalanced_factorization": True}, 16, 4)):
+        tensors = kind(torch.ones(64, 32), factor=4, dim=100, alpha=7, **options).tensors()
+        assert tensors["lokr_w1"].shape == (first, 4) and tensors["lokr_w2"].shape == (second, 8)
+        assert float(tensors["alpha"]) == 100
