@@ -14,6 +14,7 @@ from lycoris_bench import cli
 
 SOURCE = Path(lycoris_bench.__file__).parent.parent
 DOCS = Path(__file__).parent.parent / "docs"
+TOOLS = ("inspect", "verify", "merge", "extract", "resize", "combine", "convert")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -42,6 +43,23 @@ def test_the_tutorial_can_be_followed(
         assert column in header.split(",")
 
 
+def test_the_page_of_the_adapter_tool_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("adapter-tool.md", "python")[0], "adapter-tool.md", "exec"), {})
+    lines = [line for block in blocks("adapter-tool.md", "sh") for line in block.splitlines()]
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "lycoris-bench"
+        assert cli.call(cli.app, arguments) == 0, f"{line}: {capsys.readouterr().err}"
+        if "--output" in arguments or "-o" in arguments:
+            assert (tmp_path / arguments[arguments.index("-o") + 1]).exists()
+    said = capsys.readouterr().out
+    assert "96 layers merged. Result: merged" in said and "applied" in said
+    assert {arguments.split()[2] for arguments in lines} == set(TOOLS)
+
+
 def test_command_help_in_the_docs_is_the_programs() -> None:
     written = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert written == command_page(), "docs/commands.md is stale: run python tests/test_docs.py"
@@ -50,8 +68,7 @@ def test_command_help_in_the_docs_is_the_programs() -> None:
 def command_page() -> str:
     """docs/commands.md: the help of every command, as the program prints it."""
     names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
-    tools = ["inspect", "verify", "merge", "extract", "resize", "combine", "convert"]
-    names += ["adapter", *(f"adapter {tool}" for tool in tools)]
+    names += ["adapter", *(f"adapter {tool}" for tool in TOOLS)]
     parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     for name in names:
