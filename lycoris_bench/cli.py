@@ -44,6 +44,10 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes (default: one a core on the CPU, else 1).")
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
+Rate = Annotated[
+    str | None,
+    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
@@ -62,11 +66,12 @@ def _stage(name: str, purpose: str) -> None:
         as_json: Json = False,
         debug: Debug = False,
     ) -> None:
-        from lycoris_bench import session
+        from lycoris_bench import overview, session
 
-        opened = session.open_study(study, run, set_, limit, batch_size)
+        opened = session.open_study(study, run, set_, limit, batch_size, to_run=not dry_run)
         if dry_run:
-            _say(session.overview(opened), as_json)
+            found = overview.overview(opened.plan, opened.store, opened.absent, device)
+            _say(found, as_json)
             return
         with opened.store.lock():
             result = session.stage(opened, name, device, workers, debug)
@@ -110,14 +115,16 @@ def plan(
     set_: Set = NONE,
     limit: Limit = None,
     device: Device = "auto",
+    rate: Rate = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What a study asks for: checkpoints, images, time and disk, and what is already there."""
-    from lycoris_bench import session
+    """What a study asks for: checkpoints, images, time, disk and downloads, and what is there."""
+    from lycoris_bench import overview, session
 
-    opened = session.open_study(study, run, set_, limit, None)
-    _say(session.overview(opened, device), as_json)
+    opened = session.open_study(study, run, set_, limit, None, to_run=False)
+    found = overview.overview(opened.plan, opened.store, opened.absent, device, rate)
+    _say(found, as_json)
 
 
 @app.command()
@@ -130,8 +137,8 @@ def validate(
     """Check a study file and all that it names; every mistake is reported at once."""
     from lycoris_bench import session
 
-    opened = session.open_study(study, None, set_, None, None)
-    _say(session.validated(opened), as_json)
+    opened = session.open_study(study, None, set_, None, None, to_run=False)
+    _finish(session.validated(opened), 1 if opened.absent else 0, as_json)
 
 
 @app.command("ls")
@@ -149,12 +156,13 @@ def list_(
     debug: Debug = False,
 ) -> None:
     """What is stored of each checkpoint of a study, or what a study file may name."""
-    from lycoris_bench import catalogue, session
+    from lycoris_bench import catalogue, overview, session
 
     if study in catalogue.KINDS:
         _say(catalogue.catalogue(study), as_json)
         return
-    _say(session.listing(session.open_study(study, run, set_, None, None)), as_json)
+    opened = session.open_study(study, run, set_, None, None)
+    _say(overview.listing(opened.plan, opened.store), as_json)
 
 
 data_commands.register(app)

@@ -57,7 +57,10 @@ def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Data
         counts = {} if folder.exists() or absent is None else _declared(tree)
         if absent is None or not counts:
             raise
-        absent.append(f"{error}; put category/class[/sub-class] folders with images there")
+        absent.append(
+            f"{error}; put category/class[/sub-class] folders with images there, or name another "
+            "with --set dataset=DIR"
+        )
         data = dataset.declared(counts, (512, 512))
     try:
         table = prompts.concept_table(folder, tree)[1]
@@ -100,7 +103,9 @@ def base_uid(name: str, absent: list[str] | None) -> str:
     try:
         return backbone.fingerprint(name)
     except backbone.BackboneError as error:
-        if absent is None:
+        if (
+            absent is None or Path(name).is_absolute()
+        ):  # a path is a mistake, a hub id is not yet here
             raise
         if str(error) not in absent:
             absent.append(str(error))

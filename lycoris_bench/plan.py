@@ -155,6 +155,10 @@ class Plan:
         card = store.card(checkpoint)
         return card is not None and card["uid"] == self.checkpoint_uid(checkpoint)
 
+    def image_count(self, checkpoint: Checkpoint) -> int:
+        """How many images a checkpoint's queue has, without making it."""
+        return len(self.prompt_sets_of(checkpoint)) * self.study.settings.sampling.images
+
     def jobs(self, checkpoint: Checkpoint) -> list[Job]:
         """The whole queue of a checkpoint, in an order that only the study decides."""
         made_by = self.drawn_uid(checkpoint)

@@ -14,31 +14,40 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lycoris_bench import runtime
 from lycoris_bench import study as studies
-from lycoris_bench.estimate import disk_bytes, seconds
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.store import Store
-from lycoris_bench.vocabulary import Checkpoint
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A study with its inputs read, and the run folder that is to hold it."""
+    """A study with its inputs read, and the run folder that is to hold it. `absent` says what
+    is not there to run it with."""
 
     plan: Plan
     store: Store
+    absent: tuple[str, ...] = ()
 
 
 def open_study(
-    file: str, run: Path | None, overrides: list[str], limit: int | None, batch_size: int | None
+    file: str,
+    run: Path | None,
+    overrides: list[str],
+    limit: int | None,
+    batch_size: int | None,
+    *,
+    to_run: bool = True,
 ) -> Opened:
-    """Reads and checks everything before anything is done."""
+    """Reads and checks everything before anything is done. What is only looked at (`to_run` is
+    false) may lack its dataset and base model."""
     if batch_size is not None:
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
     study = studies.load(file, overrides)
     store = Store(run or Path("runs") / study.name)
     store.belongs_to(study.name)
-    return Opened(plan(study, limit), store)
+    absent: list[str] = []
+    asked = plan(study, limit, None if to_run else absent)
+    return Opened(asked, store, tuple(absent))
 
 
 def stage(
@@ -114,43 +123,8 @@ def _learned(found: dict[str, Any]) -> list[str]:
     return [f"Of the way from the base model to held-out real images ({kind} prompts): {said}."]
 
 
-def overview(opened: Opened, device: str = "auto") -> dict[str, Any]:
-    """How much a study asks for, what is there already, and about how long the rest takes."""
-    plan, store = opened.plan, opened.store
-    stored = [_state(opened, checkpoint) for checkpoint in plan.checkpoints]
-    images = sum(state["images"] for state in stored)
-    asked = sum(state["of"] for state in stored)
-    trained = sum(_status(opened, checkpoint) == "trained" for checkpoint in plan.trained)
-    time = seconds(plan, store, runtime.device(device))
-    disk = disk_bytes(plan, store)
-    result = {
-        "study": plan.study.name,
-        "run": str(store.root),
-        "configurations": len(plan.study.configurations),
-        "checkpoints": len(plan.trained),
-        "checkpoints_there": trained,
-        "concepts": len({p.concept for p in plan.prompt_sets}),
-        "images": asked,
-        "images_there": images,
-        "scored": sum(state["scored"] for state in stored),
-        "seconds_left": time,
-        "disk_bytes": disk,
-    }
-    left = ", ".join(f"{name} {_duration(value)}" for name, value in time.items())
-    result["text"] = "\n".join([
-        f"study        {result['study']} in {result['run']}",
-        f"checkpoints  {result['checkpoints']} of {result['configurations']} configurations, "
-        f"{trained} there",
-        f"images       {asked} for {result['concepts']} concepts, base included, {images} there",
-        f"scored       {result['scored']} of {len(stored)}",
-        f"time left    about {_duration(sum(time.values()))} ({left}), one process, measured here",
-        f"disk         about {disk / 2**20:,.0f} MiB in all",
-    ])  # fmt: skip
-    return result
-
-
 def validated(opened: Opened) -> dict[str, Any]:
-    """What was checked and found right."""
+    """What was checked and found right, and what is not there."""
     plan = opened.plan
     examples = len(plan.data.examples)
     text = (
@@ -158,56 +132,11 @@ def validated(opened: Opened) -> dict[str, Any]:
         f"{len(plan.trained)} checkpoints, {examples} training images of "
         f"{len(plan.data.concepts)} concepts"
     )
+    text += "".join(f"\nmissing: {sentence}" for sentence in opened.absent)
     return {
         "study": plan.study.name,
         "configurations": [c.name for c in plan.study.configurations],
         "training_images": examples,
+        "missing": list(opened.absent),
         "text": text,
     }
-
-
-def listing(opened: Opened) -> dict[str, Any]:
-    """One line a checkpoint: trained, images, scored."""
-    states = [_state(opened, checkpoint) for checkpoint in opened.plan.checkpoints]
-    width = max(len(state["checkpoint"]) for state in states)
-    lines = [
-        f"{state['checkpoint']:<{width}}  {state['status']:<9}  "
-        f"{state['images']}/{state['of']} images  {'scored' if state['scored'] else ''}".rstrip()
-        for state in states
-    ]
-    return {"checkpoints": states, "text": "\n".join(lines)}
-
-
-def _state(opened: Opened, checkpoint: Checkpoint) -> dict[str, Any]:
-    from lycoris_bench.score import inputs
-
-    plan, store = opened.plan, opened.store
-    jobs = plan.jobs(checkpoint)
-    frame = store.frame(store.metrics(store.branch(checkpoint)))
-    return {
-        "checkpoint": str(checkpoint),
-        "status": _status(opened, checkpoint),
-        "images": len(jobs) - len(plan.absent(store, checkpoint)),
-        "of": len(jobs),
-        "scored": frame is not None and frame[1] == inputs(plan, checkpoint),
-    }
-
-
-def _status(opened: Opened, checkpoint: Checkpoint) -> str:
-    """given, trained, diverged, stale (trained under other settings) or missing; of what is
-    combined, whether all its parts are there."""
-    if checkpoint.is_base or checkpoint.is_combined:
-        return "missing" if opened.plan.unusable(opened.store, checkpoint) else "given"
-    card = opened.store.card(checkpoint.weights)
-    if card is None:
-        return "missing"
-    if card["uid"] != opened.plan.checkpoint_uid(checkpoint):
-        return "stale"
-    return "trained" if card["status"] == "done" else card["status"]
-
-
-def _duration(value: float) -> str:
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if value >= 2 * size:
-            return f"{value / size:.0f} {unit}"
-    return f"{value:.0f} s"

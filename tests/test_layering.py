@@ -11,11 +11,12 @@ ROOT = Path(lycoris_bench.__file__).parent
 LAYERS = [
     {"cli"},
     {"session", "adapter_commands", "data_commands"},
+    {"overview"},
     {"tools", "train", "generate", "score", "analyze", "estimate"},
     {"gallery"},
     {"sight"},
     {"gram_views", "sets"},
-    {"catalogue", "features", "plan"},
+    {"catalogue", "downloads", "features", "plan"},
     {"inputs", "miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
     {"study"},
@@ -25,7 +26,12 @@ LAYERS = [
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 FENCES = {
-    "diffusers": {"diffusion/pipeline_folder.py", "diffusion/single_file.py", "miniature/"},
+    "diffusers": {
+        "diffusion/pipeline_folder.py",
+        "diffusion/single_file.py",
+        "diffusion/outline.py",
+        "miniature/",
+    },
     "catboost": {"analysis/"},
     "shap": {"analysis/"},
     "matplotlib": {"analysis/"},

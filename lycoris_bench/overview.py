@@ -1,0 +1,135 @@
+"""What a study asks for and what there is of it, as data and as text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lycoris_bench import estimate, runtime
+from lycoris_bench.downloads import downloads
+from lycoris_bench.inputs import PLACEHOLDER
+from lycoris_bench.plan import Plan
+from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import Checkpoint
+
+
+def overview(
+    plan: Plan, store: Store, absent: Sequence[str], device: str = "auto", rate: str | None = None
+) -> dict[str, Any]:
+    """How much a study asks for, what is there already, how long the rest takes at a rate that
+    is stated, and what is missing to begin."""
+    stored = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
+    trained = sum(status(plan, store, checkpoint) == "trained" for checkpoint in plan.trained)
+    images = sum(one["images"] for one in stored)
+    asked = [one["of"] for one in stored]
+    steps, drawing = estimate.left(plan, store)
+    speed = _rate(plan, store, device, rate, steps or drawing)
+    time = {"train": steps / speed.steps, "generate": drawing / speed.images}
+    pictures, weights = estimate.disk_bytes(plan)
+    needed = downloads(plan.study.settings, plan.base_uid)
+    epochs = plan.study.settings.epochs
+    result: dict[str, Any] = {
+        "study": plan.study.name,
+        "run": str(store.root),
+        "configurations": len(plan.study.configurations),
+        "checkpoints": len(plan.trained),
+        "checkpoints_there": trained,
+        "concepts": len({p.concept for p in plan.prompt_sets}),
+        "training_images": len(plan.data.examples),
+        "steps_per_epoch": plan.steps(1),
+        "steps_per_run": plan.steps(epochs[-1]) if epochs else 0,
+        "images_per_checkpoint": max(asked),
+        "images_of_checkpoints": sum(asked[1:]),
+        "images": sum(asked),
+        "images_there": images,
+        "scored": sum(one["scored"] for one in stored),
+        "steps_left": steps,
+        "rate": {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
+        "seconds_left": time,
+        "disk_bytes": pictures + (weights or 0),
+        "downloads": [{**vars(one)} for one in needed],
+        "missing": list(absent),
+    }
+    left = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
+    files = "not counted" if weights is None else _size(weights)
+    lines = [
+        f"study        {result['study']} in {result['run']}",
+        f"checkpoints  {result['checkpoints']} of {result['configurations']} configurations, "
+        f"{trained} there",
+        f"training     {result['training_images']} images, {result['steps_per_epoch']} steps an "
+        f"epoch, {result['steps_per_run']:,} a run, {steps:,} left",
+        f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
+        f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
+        f"scored       {result['scored']} of {len(stored)}",
+        f"time left    about {duration(sum(time.values()))} ({left}), one process, at "
+        f"{speed.steps:.3g} training steps and {speed.images:.3g} images a second, {speed.source}",
+        f"disk         about {_size(pictures)} of images, {files} of checkpoints",
+        *(f"download     {one}" for one in needed),
+        *(f"missing      {sentence}" for sentence in absent),
+    ]
+    return {**result, "text": "\n".join(lines)}
+
+
+def _rate(plan: Plan, store: Store, device: str, rate: str | None, anything: int) -> estimate.Rate:
+    if rate is not None:
+        return estimate.given(rate)
+    if plan.base_uid == PLACEHOLDER or not anything:
+        return estimate.ASSUMED
+    return estimate.measured(plan, store, runtime.device(device))
+
+
+def listing(plan: Plan, store: Store) -> dict[str, Any]:
+    """One line a checkpoint: trained, images, scored."""
+    states = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
+    width = max(len(one["checkpoint"]) for one in states)
+    lines = [
+        f"{one['checkpoint']:<{width}}  {one['status']:<9}  "
+        f"{one['images']}/{one['of']} images  {'scored' if one['scored'] else ''}".rstrip()
+        for one in states
+    ]
+    return {"checkpoints": states, "text": "\n".join(lines)}
+
+
+def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the store has of a checkpoint."""
+    from lycoris_bench.score import inputs
+
+    asked = plan.image_count(checkpoint)
+    frame = store.frame(store.metrics(store.branch(checkpoint)))
+    return {
+        "checkpoint": str(checkpoint),
+        "status": status(plan, store, checkpoint),
+        "images": asked - estimate.images_left(plan, store, checkpoint),
+        "of": asked,
+        "scored": frame is not None and frame[1] == inputs(plan, checkpoint),
+    }
+
+
+def status(plan: Plan, store: Store, checkpoint: Checkpoint) -> str:
+    """given, trained, diverged, stale (trained under other settings) or missing; of what is
+    combined, whether all its parts are there."""
+    if checkpoint.is_base or checkpoint.is_combined:
+        return "missing" if plan.unusable(store, checkpoint) else "given"
+    card = store.card(checkpoint.weights)
+    if card is None:
+        return "missing"
+    if card["uid"] != plan.checkpoint_uid(checkpoint):
+        return "stale"
+    return "trained" if card["status"] == "done" else card["status"]
+
+
+def duration(seconds: float) -> str:
+    """Rounded, in the largest unit of which there are at least two; hours up to 1 000.
+
+    >>> duration(90), duration(7300), duration(9e5), duration(9e6)
+    ('90 s', '2 h', '250 h', '104 days')
+    """
+    for unit, size, least in (("days", 86400, 41.67), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(value: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value / 2**20:,.0f} MiB"
