@@ -43,7 +43,7 @@ def metrics() -> list[Entry]:
 def prompt_types() -> list[Entry]:
     """Each prompt type, and what its images are compared with."""
     return [
-        {"name": name, "what": f"compared with {row.compared_with}"}
+        {"name": name, "what": f"compared with {' and '.join(row.compared_with)}"}
         for name, row in prompts.TYPES.items()
     ]
 

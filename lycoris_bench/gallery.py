@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from lycoris_bench.plan import Plan
-from lycoris_bench.sight import by_set
+from lycoris_bench.sets import by_set
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, Checkpoint, Concept
 

@@ -1,4 +1,4 @@
-"""The four types of prompts (paper 4.1, D.3), how images are shared among them, and the text
+"""The types of prompts (paper 4.1, D.3), how images are shared among them, and the text
 that CLIP compares an image with."""
 
 import re
@@ -22,23 +22,26 @@ class PromptType:
 
     `template` is the prompt used where no file gives one (None: the class's own captions).
     `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
-    the images are held against: the concept's dataset images, or the base model's images."""
+    the images are held against: the concept's dataset images, the base model's images, or both.
+    `leak`: nothing asks for the concept, so being like the dataset is a fault (4.1)."""
 
     name: str
     template: str | None
     file_required: bool
     per_prompt: bool
-    compared_with: str
+    compared_with: tuple[str, ...]
     not_for: tuple[str, ...] = ()
+    leak: bool = False
 
 
 TYPES = {
     row.name: row
     for row in (
-        PromptType("train", None, False, False, "reference"),
-        PromptType("trigger", "{}", False, False, "reference"),
-        PromptType("alter", None, True, True, "reference"),
-        PromptType("style", None, True, False, "base", not_for=("styles",)),
+        PromptType("train", None, False, False, ("reference",)),
+        PromptType("trigger", "{}", False, False, ("reference",)),
+        PromptType("alter", None, True, True, ("reference",)),
+        PromptType("style", None, True, False, ("base",), not_for=("styles",)),
+        PromptType("agnostic", None, True, True, ("reference", "base"), leak=True),
     )
 }
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lycoris_bench import encoders, registry, runtime
+from lycoris_bench import encoders, prompts, registry, runtime
+from lycoris_bench.encoders.base import Record
 from lycoris_bench.features import encoder
 from lycoris_bench.plan import Plan
-from lycoris_bench.sight import Sight
+from lycoris_bench.sets import WHOLE, Array, Key, Sets
+from lycoris_bench.sight import sights
 from lycoris_bench.store import Store
-from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, Concept, MetricRow, uid
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow, uid
 
 KINDS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
 
@@ -85,22 +87,25 @@ Cell = tuple[MetricRow, "float | np.ndarray[Any, Any]", list[str]]
 
 def _cells(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> Iterator[Cell]:
     """Encoder by encoder, image set by image set: the metrics whose inputs are there."""
-    for spec in plan.study.settings.scoring.encoders:
-        sight = Sight(plan, store, encoder(spec, device), checkpoint)
-        suiting = [m for m in _metrics(plan) if sight.record.outputs in KINDS[m.encoder]]
-        for concept, kind in sight.sets:
-            for metric in suiting:
-                if sight.has(metric.inputs, concept, kind):
-                    yield _cell(plan, sight, metric, concept, kind)
+    sets = Sets(plan, store, checkpoint)
+    specs = plan.study.settings.scoring.encoders
+    seers = [(encoder(spec, device), _suiting(plan, spec)) for spec in specs]
+    for sight, (seer, metrics) in zip(sights(sets, seers), seers, strict=True):
+        keys = {metric: sets.keys(metric) for metric in metrics}
+        for concept, kind in [*sets.asked, *((WHOLE, kind) for kind in prompts.TYPES)]:
+            for metric in metrics:
+                if (concept, kind) in keys[metric]:
+                    value = sight.value(metric, concept, kind)
+                    yield _cell(sets, seer.record, metric, (concept, kind), value)
 
 
-def _cell(plan: Plan, sight: Sight, metric: Any, concept: Concept, kind: str) -> Cell:
+def _cell(sets: Sets, record: Record, metric: Any, key: Key, value: float | Array) -> Cell:
     """One number with all that it depends on, its value or values per image, their names."""
-    value = sight.value(metric, concept, kind)
-    items = sight.generated(concept, kind)
-    checkpoint = sight.checkpoint
+    concept, kind = key
+    items = sets.generated(concept, kind)
+    checkpoint = sets.checkpoint
     row = MetricRow(
-        study=plan.study.name,
+        study=sets.plan.study.name,
         configuration=checkpoint.configuration.name if checkpoint else REAL,
         algorithm=checkpoint.configuration.algorithm if checkpoint else REAL,
         seed=checkpoint.seed if checkpoint else None,
@@ -110,23 +115,37 @@ def _cell(plan: Plan, sight: Sight, metric: Any, concept: Concept, kind: str) ->
         class_name=concept.class_name,
         subclass=concept.subclass,
         prompt_type=kind,
-        metric=metric.__name__,
-        encoder=sight.record.name,
-        resize=sight.record.resize,
+        metric=metric.called,
+        encoder=record.name,
+        resize=record.resize,
         value=float(np.mean(value)),
-        better=metric.better,
+        better=_better(metric, kind),
         n=len(items),
         fingerprint=uid(
-            metric.__name__, metric.version, sight.record.hash, len(items),
-            sight.held_against(metric, concept, kind),
+            metric.__name__, metric.version, record.hash, len(items),
+            sets.held_against(metric, concept, kind),
         ),
     )  # fmt: skip
     return row, value, [path.name for _, path in items]
 
 
+def _better(metric: Any, kind: str) -> str:
+    """The metric's direction; turned round where being like the dataset is a leak."""
+    if prompts.TYPES[kind].leak and "reference" in metric.inputs:
+        return "lower" if metric.better == "higher" else "higher"
+    return str(metric.better)
+
+
+def _suiting(plan: Plan, spec: str) -> list[Any]:
+    outputs = encoders.record(spec).outputs
+    return [metric for metric in _metrics(plan) if outputs in KINDS[metric.encoder]]
+
+
 def _metrics(plan: Plan) -> list[Any]:
-    found = registry.entries("metrics")
-    return [found[name] for name in plan.study.settings.scoring.metrics or found]
+    """Those the study names, by their own name or the one they have in the table; else all."""
+    named = plan.study.settings.scoring.metrics
+    found = registry.entries("metrics").items()
+    return [m for name, m in found if not named or {name, m.called} & set(named)]
 
 
 def _branch(store: Store, checkpoint: Checkpoint | None) -> Path:

@@ -41,6 +41,10 @@ def test_the_table_has_a_row_for_every_cell(asked: Plan, whole: Store) -> None:
     concepts = {p.concept for p in asked.prompt_sets}
     cells = made.groupby(["configuration", "epoch"]).size()
     assert cells.nunique() == 1
+    whole = made["category"] == ""  # one number a checkpoint
+    assert set(made[whole]["metric"]) == {"frechet_distance"}
+    assert (made[whole].groupby(["configuration", "epoch", "encoder"]).size() == 1).all()
+    made = made[~whole]
     by_metric = made[made["epoch"] == 2].groupby(["metric", "encoder", "prompt_type"]).size()
     assert (by_metric == 2 * len(concepts)).all()
     assert ("style_loss", "miniature-gram", "style") in by_metric.index

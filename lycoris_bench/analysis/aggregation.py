@@ -12,11 +12,13 @@ RUN = [*CHECKPOINT, *VIEW, "better"]
 def units(scores: pd.DataFrame) -> pd.DataFrame:
     """One row per checkpoint, view and class (the mean over its sub-classes): the cells that
     means and standard errors run over. Each row is there twice: under its own category, and
-    under OVERALL. Column `unit` names the class, with its category so that it is unique."""
+    under OVERALL; a number of the whole checkpoint, which has none, only there. Column `unit`
+    names the class, with its category so that it is unique."""
     classes = _mean(scores, [*RUN, "category", "class"])
     classes["unit"] = classes["category"] + "/" + classes["class"]
     classes = classes.drop(columns="class")
-    return pd.concat([classes, classes.assign(category=OVERALL)], ignore_index=True)
+    own = classes[classes["category"] != ""]
+    return pd.concat([own, classes.assign(category=OVERALL)], ignore_index=True)
 
 
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def findings(metrics: pd.DataFrame) -> Finding:
     beside = units(positions(seen))
     closed = units(_paired(seen, last))
     categories: dict[str, Finding] = {}
-    for category in [OVERALL, *ordered(trained(seen)["category"])]:
+    for category in [OVERALL, *ordered(filter(None, trained(seen)["category"]))]:
         found: Finding = {}
         for criterion in CRITERIA:
             part = _of(cells[cells["epoch"] == last], category, criterion)

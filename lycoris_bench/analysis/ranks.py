@@ -83,6 +83,6 @@ def checkpoint_name(row: pd.Series) -> str:
 def _group(row: pd.Series) -> str:
     concept = "/".join(str(row[name]) for name in ("category", "class", "subclass") if row[name])
     return (
-        f"{row['metric']} ({row['encoder']}, {row['resize']}) of {concept} "
+        f"{row['metric']} ({row['encoder']}, {row['resize']}) of {concept or 'all concepts'} "
         f"on {row['prompt_type']} prompts"
     )

@@ -88,7 +88,7 @@ def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> A
 def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     """What went into the study, as (number, of what)."""
     rows = trained(metrics)
-    concepts = rows[["category", "class", "subclass"]].drop_duplicates()
+    concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
     made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
     facts = [
         (rows["configuration"].nunique(), "configuration"),

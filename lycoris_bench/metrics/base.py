@@ -8,7 +8,11 @@ Inputs, in terms of one image set of n images:
 - `reference` [m, d]: features of the dataset's images of the same concept;
 - `text` [n, d]: row i holds the features of image i's own text;
 - `base` [n, d]: features of the base model's images, row i with the prompt and seed of image i;
-- `groups` [n]: the diversity group of each image (its prompt for alter, else 0).
+- `groups` [n]: the diversity group of each image (its prompt for alter, else 0);
+- `weights`: how much each image of `generated` [n] and of `reference` [m] counts, a pair.
+
+A metric of the whole checkpoint (`whole`) gets the images of all concepts at once. One of pooled
+Gram matrices (`pooled`) gets a `GramSet` for `generated` and for `reference` (gram_sets.py).
 
 It returns one number for the set, or one number per image (a float64 array [n]) whose mean is
 the metric's value. Arithmetic is float64. Bad input is a ValueError of one sentence.
@@ -25,23 +29,36 @@ Array = NDArray[np.float64]
 Better = Literal["higher", "lower"]
 EncoderKind = Literal["image", "text", "gram"]
 
-INPUTS = ("generated", "reference", "text", "base", "groups")
+INPUTS = ("generated", "reference", "text", "base", "groups", "weights")
 
 
 class Metric(Protocol):
     """A metric function and the facts it knows about itself."""
 
     __name__: str
+    called: str  # its name in the metric table: the function's, but for another view of the same
     better: Better  # the direction in which the number improves
     encoder: EncoderKind  # image features, a text and image space, or Gram matrices
     version: int  # raised whenever a value can move: it is part of each score's fingerprint
     inputs: tuple[str, ...]
+    prompt_types: tuple[str, ...]  # those it is meant for; none: all whose inputs are there
+    categories: tuple[str, ...]  # likewise
+    whole: bool  # one number for all concepts of a checkpoint together
+    pooled: bool  # what it needs of Gram matrices is their mean and spread
 
     def __call__(self, *args: Any, **kwargs: Any) -> float | Array: ...
 
 
 def metric(
-    *, better: Better, encoder: EncoderKind, version: int = 1
+    *,
+    better: Better,
+    encoder: EncoderKind,
+    version: int = 1,
+    called: str = "",
+    prompt_types: tuple[str, ...] = (),
+    categories: tuple[str, ...] = (),
+    whole: bool = False,
+    pooled: bool = False,
 ) -> Callable[[Callable[..., float | Array]], Metric]:
     """Decorate a function with its facts; the function itself stays as it is."""
     if better not in get_args(Better):
@@ -57,8 +74,11 @@ def metric(
                 f"inputs are: {', '.join(INPUTS)}"
             )
         decorated = cast(Metric, function)
+        decorated.called = called or function.__name__
         decorated.better, decorated.encoder = better, encoder
         decorated.version, decorated.inputs = version, inputs
+        decorated.prompt_types, decorated.categories = prompt_types, categories
+        decorated.whole, decorated.pooled = whole, pooled
         return decorated
 
     return decorate

@@ -6,6 +6,7 @@ import numpy as np
 
 from lycoris_bench.metrics.base import Array, metric
 from lycoris_bench.metrics.features import unit
+from lycoris_bench.metrics.groups import over_groups
 
 
 @metric(better="higher", encoder="image")
@@ -21,19 +22,7 @@ def vendi(generated: Any, groups: Any) -> float:
 
     Source: Friedman and Dieng, The Vendi Score, TMLR 2023.
     """
-    z = unit(generated, "generated")
-    group = np.asarray(groups)
-    if group.shape != (len(z),):
-        raise ValueError(
-            f"groups has shape {list(group.shape)}; the {len(z)} images of generated need one each"
-        )
-    _, of, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    scores = np.empty(len(sizes))
-    for size in np.unique(sizes):
-        same = np.flatnonzero(sizes == size)
-        stack = np.stack([z[of == one] for one in same])
-        scores[same] = effective_number(stack)
-    return float(scores.mean())
+    return over_groups(unit(generated, "generated"), groups, effective_number)
 
 
 def effective_number(features: Array) -> Array:

@@ -1,5 +1,8 @@
 """Random features, as an encoder would return them: not normalised, off centre, float32."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -24,3 +27,12 @@ def cosine(a, b):
 @pytest.fixture(name="cosine")
 def _cosine():
     return cosine
+
+
+@pytest.fixture
+def published():
+    """The folder of the authors' published data; without it the test is skipped."""
+    folder = os.environ.get("LYCORIS_BENCH_PUBLISHED")
+    if not folder:
+        pytest.skip("LYCORIS_BENCH_PUBLISHED does not name the authors' published data")
+    return Path(folder)

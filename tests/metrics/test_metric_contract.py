@@ -14,8 +14,13 @@ FACTS = {
     "centroid_distance": ("lower", "image", ("generated", "reference")),
     "text_similarity": ("higher", "text", ("generated", "text")),
     "vendi": ("higher", "image", ("generated", "groups")),
+    "dissimilarity": ("higher", "image", ("generated", "groups")),
+    "variance": ("higher", "image", ("generated", "groups")),
+    "frechet_distance": ("lower", "image", ("generated", "reference", "weights")),
     "style_loss": ("lower", "gram", ("generated", "base")),
+    "style_loss_to_dataset": ("lower", "gram", ("generated", "reference")),
 }
+COUNTS = {"groups", "weights"}  # inputs that are no features
 OF_VECTORS = sorted(name for name, (_, encoder, _) in FACTS.items() if encoder != "gram")
 
 
@@ -24,6 +29,7 @@ def inputs(name, count=6, width=8):
     rng = np.random.default_rng(3)
     every = {key: rng.normal(loc=0.2, size=(count, width)) for key in INPUTS}
     every["groups"] = np.arange(count) % 2
+    every["weights"] = np.linspace(1, 2, 2 * count).reshape(2, count)
     return {key: every[key] for key in get("metrics", name).inputs}
 
 
@@ -44,9 +50,9 @@ def test_a_metric_knows_its_facts(name):
 @pytest.mark.parametrize("name", OF_VECTORS)
 def test_float32_and_torch_give_the_value_of_their_float64_copy(name):
     arguments = inputs(name)
-    single = {k: v if k == "groups" else v.astype(np.float32) for k, v in arguments.items()}
-    double = {k: v if k == "groups" else v.astype(np.float64) for k, v in single.items()}
-    tensor = {k: v if k == "groups" else torch.from_numpy(v) for k, v in single.items()}
+    single = {k: v if k in COUNTS else v.astype(np.float32) for k, v in arguments.items()}
+    double = {k: v if k in COUNTS else v.astype(np.float64) for k, v in single.items()}
+    tensor = {k: v if k in COUNTS else torch.from_numpy(v) for k, v in single.items()}
     function = get("metrics", name)
     np.testing.assert_array_equal(function(**single), function(**double))
     np.testing.assert_array_equal(function(**tensor), function(**double))
@@ -74,17 +80,19 @@ def test_inputs_are_not_written_to(name):
 )
 def test_bad_features_are_one_sentence_that_names_them(name, spoil, message):
     arguments = inputs(name)
-    for key in set(arguments) - {"groups"}:
+    for key in set(arguments) - COUNTS:
         with pytest.raises(ValueError, match=f"^{key} has .*{message}") as error:
             get("metrics", name)(**(arguments | {key: spoil(arguments[key])}))
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["image_similarity", "centroid_distance", "text_similarity"])
+@pytest.mark.parametrize(
+    "name", ["image_similarity", "centroid_distance", "text_similarity", "frechet_distance"]
+)
 def test_widths_must_agree(name):
-    first, second = inputs(name).values()
+    first, second, *rest = inputs(name).values()
     with pytest.raises(ValueError, match=r"width 8 and .* 5: they come from different encoders"):
-        get("metrics", name)(first, second[:, :5])
+        get("metrics", name)(first, second[:, :5], *rest)
 
 
 def test_the_decorator_refuses_what_it_does_not_know():
