@@ -39,8 +39,11 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
 
 
 def foreign(adapter: str, model: str, names: Iterable[str]) -> str | None:
-    """Why the adapter does not belong to the model; None where their families agree or are
-    not known."""
+    """Why an adapter of one family does not belong to a model of another, with the layer that
+    tells; None where they agree or are not known."""
     if not adapter or not model or adapter == model:
         return None
-    return f"the adapter is for {adapter} and the model is {model}: '{next(iter(names))}'"
+    names = list(names)
+    marks = (FLUX, SD3, CROSS, DEEP)
+    telling = [name for name in names if any(mark.match(name) for mark in marks)]
+    return f"the adapter is for {adapter} and the model is {model}: it has {(telling or names)[0]}"

@@ -140,9 +140,10 @@ def _stranger(key: str, layers: set[str]) -> Split:
 
 @cache
 def _names() -> str:
-    """Every tensor name of every algorithm, as an expression."""
+    """Every tensor name of every algorithm, as an expression; but for (IA)³'s "weight", which
+    ends other names too: it goes with the layer of its `on_input`."""
     kinds = [*registry.entries("adapters").values(), NormShift]
-    names = {name for kind in kinds for name in kind.names} | {BIAS, "alpha"}
+    names = {name for kind in kinds for name in kind.names} - {"weight"} | {BIAS, "alpha"}
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 

@@ -60,6 +60,9 @@ class Merger:
         """base + the sum of strength · adapter, each change being that of the base alone."""
         try:
             return self._merge([(by_layer(tensors), strength) for tensors, strength in adapters])
+        except AdapterFileError as error:
+            self.restore()
+            raise AdapterMismatch(str(error)) from None
         except Exception:
             self.restore()
             raise
@@ -198,10 +201,14 @@ def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
 
 
 def _culprit(files: Sequence[File]) -> str:
-    """The first tensor that holds NaN or an infinity; alpha may, where it is not used."""
-    for file, _ in files:
-        for layer, tensors in file.items():
-            for name, value in tensors.items():
-                if name != "alpha" and not bool(torch.isfinite(value).all()):
-                    return f": '{layer}.{name}' holds NaN or an infinity"
-    return ""
+    """The first tensor that holds NaN or an infinity, alphas last: where both blocks of a LoKr
+    are whole they are infinite and not used."""
+    bad = [
+        f"{layer}.{name}"
+        for file, _ in files
+        for layer, tensors in file.items()
+        for name, value in tensors.items()
+        if not bool(torch.isfinite(value.float()).all())
+    ]
+    bad.sort(key=lambda name: name.endswith(".alpha"))
+    return f": '{bad[0]}' holds NaN or an infinity" if bad else ""

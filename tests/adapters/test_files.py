@@ -102,16 +102,14 @@ def test_a_header_as_long_as_a_pickle_begins(path: Path, start: bytes) -> None:
 def test_a_file_of_something_else(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     save_file(arrays, tmp_path / "base.safetensors")
     first = f"its first tensor is '{min(arrays)}'" if arrays else "it has no tensors"
-    with pytest.raises(
-        AdapterFileError, match=f"holds no adapter of full, loha, lokr, lora: {first}"
-    ):
+    with pytest.raises(AdapterFileError, match=f"holds no adapter of .*loha, lokr, lora.*: {first}"):
         read(tmp_path / "base.safetensors")
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(AdapterFileError, match="cannot be read: No such file"):
         read(tmp_path / "none.safetensors")
-    with pytest.raises(AdapterFileError, match="cannot be read: Is a directory"):
+    with pytest.raises(AdapterFileError, match=r"is a folder without adapter_config\.json"):
         read(tmp_path)
 
 
