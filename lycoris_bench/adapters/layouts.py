@@ -88,7 +88,7 @@ def layout_of(keys: Iterable[str]) -> str:
 
 
 FORMS = [
-    (r"(lora|oft)_unet_((in|out)put|middle)_block\w*", "compvis"),
+    (r"(lora|oft)_unet_((in|out)put|middle)_block.*", "compvis"),
     (r"lora_unet_(time_embed|label_emb|out)_\d.*", "compvis"),
     (r"(lora|oft)_(unet|te\d?|transformer)_.*", "kohya"),
     (r"lycoris_.*", "lycoris"),
@@ -106,19 +106,14 @@ def _layout(key: str) -> str:
 def _splits(keys: Iterable[str]) -> dict[str, Split]:
     """Key -> layer and tensor. An unknown tensor goes with the layer whose name it begins with,
     so that a layer is never read without a part of it."""
-    known: dict[str, Split] = {}
-    strangers = []
+    keys = list(keys)
     for key in keys:
         for mark, reason in REFUSED.items():
             if f".{mark}" in key:
                 raise AdapterFileError(f"'{key}' is of {reason}")
-        split = _split(key)
-        if split:
-            known[key] = split
-        else:
-            strangers.append(key)
-    layers = {layer for layer, _ in known.values()}
-    return known | {key: _stranger(key, layers) for key in strangers}
+    known = {key: _split(key) for key in keys}
+    layers = {split[0] for split in known.values() if split}
+    return {key: split or _stranger(key, layers) for key, split in known.items()}
 
 
 def _split(key: str) -> Split | None:
