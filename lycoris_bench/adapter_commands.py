@@ -2,6 +2,7 @@
 module loads no torch."""
 
 import json
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -199,6 +200,16 @@ def _finish(result: dict[str, Any], as_json: bool) -> None:
     text, status = result.pop("text"), result.pop("status", 0)
     for line in [*result.get("warnings", []), *result.get("problems", [])]:
         print(line, file=sys.stderr)
-    typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text)
+    said = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
+    typer.echo(said if as_json else text)
     if status:
         raise typer.Exit(status)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become texts."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -32,7 +32,7 @@ def convention(tensors: Tensors, network_dim: int | None = None) -> Convention |
     by, given = rank(tensors), alpha(tensors)
     if by is None:  # LoKr with both blocks whole
         others = {"no alpha": 1.0}
-        if given and network_dim:
+        if given and network_dim and math.isfinite(given):  # files of full dimension may say inf
             others["alpha/rank, as PEFT reads LoKr"] = given / network_dim
         return Convention("1 (two whole blocks have no rank)", 1.0, others)
     applied = float(scale(tensors, by))

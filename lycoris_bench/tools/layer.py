@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.exports import OF_WEIGHT
 from lycoris_bench.adapters.files import recognise
 from lycoris_bench.adapters.lora import DOWN, MID, UP
@@ -32,7 +33,17 @@ def needs_weight(tensors: Tensors) -> bool:
 
 def shape_of(tensors: Tensors) -> torch.Size:
     """W's shape as far as the tensors tell: factors that are matrices by design (LoHa's, LoKr's)
-    give that of the unrolled weight."""
+    give that of the unrolled weight. `AdapterFileError` for factors that are missing."""
+    try:
+        return _shape_of(tensors)
+    except (KeyError, IndexError, TypeError) as error:
+        sizes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
+        raise AdapterFileError(
+            f"{algorithm(tensors)} lacks a tensor or a dimension: it has {sizes}"
+        ) from error
+
+
+def _shape_of(tensors: Tensors) -> torch.Size:
     match algorithm(tensors):
         case "lora":
             up, down = tensors[UP], tensors[DOWN]
@@ -79,7 +90,10 @@ def change_alone(name: str, tensors: Tensors) -> tuple[Tensor, Tensor | None]:
             f"{' with dora_scale' if 'dora_scale' in tensors else ''} depends on the base "
             "model's weights: give --model"
         )
-    return changes(tensors, torch.zeros(shape_of(tensors)))
+    try:
+        return changes(tensors, torch.zeros(shape_of(tensors)))
+    except ValueError as error:
+        raise AdapterFileError(f"{name}: {error}") from None
 
 
 def rank(tensors: Tensors) -> int | None:

@@ -32,6 +32,8 @@ class Svd(NamedTuple):
 def svd(change: Tensor) -> Svd:
     """Of a change (o, i, ...) read as the matrix (o, i·k²)."""
     matrix = change.float().flatten(1)
+    if not bool(torch.isfinite(matrix).all()):
+        raise ValueError("it holds NaN or an infinity")
     return Svd(*torch.linalg.svd(matrix, full_matrices=False))
 
 
@@ -39,7 +41,7 @@ def svd_of_product(up: Tensor, down: Tensor) -> Svd:
     """Of up · down, (o, r) by (r, n), at the cost of r x r: both are first made triangular."""
     if up.shape[1] >= min(len(up), down.shape[1]):
         return svd(up @ down)
-    q1, r1 = torch.linalg.qr(up.float())
+    q1, r1 = torch.linalg.qr(up.float())  # NaN stays NaN
     q2, r2 = torch.linalg.qr(down.float().T)
     inner = svd(r1 @ r2.T)
     return Svd(q1 @ inner.u, inner.s, inner.vh @ q2.T)

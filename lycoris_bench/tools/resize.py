@@ -82,17 +82,26 @@ def _decompose(
             continue
         if BIAS in layer:
             kept[f"{name}.{BIAS}"] = layer[BIAS]
-        if is_plain_lora(layer):
-            up, down = plain_factors(layer)
-            found[name] = svd_of_product(up, down), shape_of(layer)
-        elif base is not None and name in places:
+        if base is not None and name in places and not is_plain_lora(layer):
             place, one = places[name]
             found[name] = svd(change(one, base.read(*place), path)[0]), base.shape(*place)
-        elif is_unrolled(name, layer):
-            raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
-        else:
-            found[name] = svd(change_alone(name, layer)[0]), shape_of(layer)
+            continue
+        try:
+            found[name] = _alone(name, layer)
+        except NeedsModel:
+            raise
+        except ValueError as error:
+            raise AdapterFileError(f"{path}: {name}: {error}") from None
     return found, kept
+
+
+def _alone(name: str, layer: Mapping[str, Tensor]) -> Shaped:
+    """Of a layer whose change and shape its tensors say."""
+    if is_plain_lora(layer):
+        return svd_of_product(*plain_factors(layer)), shape_of(layer)
+    if is_unrolled(name, layer):
+        raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
+    return svd(change_alone(name, layer)[0]), shape_of(layer)
 
 
 def is_plain_lora(layer: Mapping[str, Tensor]) -> bool:
@@ -103,6 +112,9 @@ def is_plain_lora(layer: Mapping[str, Tensor]) -> bool:
 def plain_factors(layer: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """(alpha/dim · up, down) as matrices in fp32."""
     up, down = layer[UP].float().flatten(1), layer[DOWN].float().flatten(1)
+    if up.shape[1] != len(down):
+        raise AdapterFileError(f"{UP} {tuple(up.shape)} and {DOWN} {tuple(down.shape)} have no "
+                               "rank in common")  # fmt: skip
     return scale(layer, len(down)) * up, down
 
 

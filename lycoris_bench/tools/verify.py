@@ -94,7 +94,7 @@ def _draw(
         before = picture()
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a match in part, which the table would have shown
-            Merger(backbone.unet, backbone.text_encoder).merge(tensors, strength)
+            Merger(backbone.unet, backbone.text_encoders).merge(tensors, strength)
         moved = np.abs(picture() - before)
     except (BackboneError, AdapterMismatch, UserWarning) as error:
         problems.append(f"no picture: {error}; --no-picture compares weights alone")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lycoris_bench.adapters import files, merged_weight
@@ -130,3 +131,23 @@ def test_unrolled_kernels_take_the_model(tmp_path: Path, pair: tiny.Models) -> N
 def test_options_are_checked(tmp_path: Path, given: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="--rank|--energy|--size"):
         resize(tmp_path / "a", tmp_path / "out", **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lora_up.weight": torch.full((4, 2), torch.nan)}, "it holds NaN or an infinity"),
+        ({"lora_up.weight": torch.ones(4, 3)}, r"lora_up.weight \(4, 3\) and .* no rank"),
+        ({"lora_down.weight": None}, "lora lacks a tensor"),
+    ],
+)
+def test_damaged_tensors_are_a_sentence_that_names_the_layer(
+    tmp_path: Path, changes: dict[str, Tensor | None], said: str
+) -> None:
+    good = tiny.lora(4, 4, 2, 1, "lora_unet_good")
+    tensors = good | tiny.lora(4, 4, 2, 2, "lora_unet_x")
+    tensors |= {f"lora_unet_x.{key}": value for key, value in changes.items()}
+    save_file({k: v for k, v in tensors.items() if v is not None}, tmp_path / "a")
+    with pytest.raises(files.AdapterFileError, match=f"lora_unet_x: {said}"):
+        resize(tmp_path / "a", tmp_path / "out", rank=1)
+    assert not (tmp_path / "out").exists()
