@@ -37,6 +37,24 @@ def test_sides_are_legal_and_as_large_as_can_be(resolution, step, low, high):
         assert any(max(g) > high or g[0] * g[1] > resolution**2 for g in grown)
 
 
+@pytest.mark.parametrize(
+    ("resolution", "step", "low", "high"),
+    [(512, 64, 320, 960), (64, 8, 40, 96), (768, 64, 384, 1280)],
+)
+def test_sides_are_the_legal_pairs_that_are_tallest_or_widest(resolution, step, low, high):
+    """The rule of D.2 by listing every legal pair: of one width the tallest, of one height the
+    widest."""
+    legal = [
+        (w, h)
+        for w in range(low, high + 1)
+        for h in range(low, high + 1)
+        if w % step == h % step == 0 and w * h <= resolution * resolution
+    ]
+    tallest = {(w, max(h for v, h in legal if v == w)) for w, _ in legal}
+    widest = {(max(w for w, g in legal if g == h), h) for _, h in legal}
+    assert set(sides(resolution, step, low, high)) == tallest | widest
+
+
 def test_no_bucket_at_all_is_an_error():
     with pytest.raises(ValueError, match="multiples of 64 between 70 and 120"):
         sides(100, 64, 70, 120)
