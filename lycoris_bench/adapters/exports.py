@@ -109,9 +109,9 @@ def plain_lora(
 
     A change that depends on W (DoRA, GLoRA, (IA)³, OFT, BOFT) or whose kernel the file does not
     show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named."""
-    found: dict[str, Tensor] = {}
-    errors: dict[str, float] = {}
     left_out: list[str] = []
+    found: dict[str, tuple[Product, tuple[int, ...]]] = {}
+    as_is: dict[str, dict[str, Tensor]] = {}
     for name, own in by_layer(tensors).items():
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
@@ -124,9 +124,14 @@ def plain_lora(
         if "diff_b" in own:
             left_out.append(f"{name}.diff_b")
         shape = _inner_shape(own) if weight is None else tuple(weight.shape[1:])
-        found |= {f"{spelled}.{key}": value for key, value in lora(product, shape).items()}
-        errors[spelled] = product.error
-    return Portable(found, errors, tuple(left_out))
+        found[spelled] = product, shape
+        if own.keys() == PLAIN and product.rank == len(own[DOWN]):
+            as_is[spelled] = own
+    made = {name: lora(*one) for name, one in found.items()}
+    if found.keys() == as_is.keys() and len({float(own["alpha"]) for own in as_is.values()}) == 1:
+        made = as_is  # bit by bit
+    flat = {f"{name}.{key}": value for name, own in made.items() for key, value in own.items()}
+    return Portable(flat, {name: one.error for name, (one, _) in found.items()}, tuple(left_out))
 
 
 def as_product(
@@ -153,12 +158,15 @@ def as_product(
 
 
 def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
-    """LoRA tensors of the product for a weight of (o, *shape), with a ratio of 1."""
-    ones = [1 for _ in shape[1:]]
+    """LoRA tensors of the product for a weight of (o, *shape), with an alpha of 1.
+
+    One alpha for all layers, whatever their ranks: where they differ, diffusers 0.42 gives some
+    layers that of others."""
+    ones, root = [1 for _ in shape[1:]], product.rank**0.5
     return {
-        UP: product.up.reshape(*product.up.shape, *ones).contiguous(),
-        DOWN: product.down.reshape(product.rank, *shape).contiguous(),
-        "alpha": torch.tensor(float(product.rank)),
+        UP: (product.up * root).reshape(*product.up.shape, *ones).contiguous(),
+        DOWN: (product.down * root).reshape(product.rank, *shape).contiguous(),
+        "alpha": torch.tensor(1.0),
     }
 
 

@@ -53,7 +53,8 @@ def kronecker(w1: Tensor, w2: Tensor) -> Product:
 
     Of SVDs of the two small blocks: (a·b) ⊗ (c·d) = (a ⊗ c)·(b ⊗ d)."""
     one, two = truncated(w1), truncated(w2)
-    return Product(torch.kron(one.up, two.up), torch.kron(one.down, two.down))
+    up = torch.einsum("or,ps->oprs", one.up, two.up).flatten(2).flatten(0, 1)
+    return Product(up, torch.einsum("ri,sj->rsij", one.down, two.down).flatten(2).flatten(0, 1))
 
 
 def folded(up: Tensor, mid: Tensor, down: Tensor) -> Product:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lycoris_bench.adapters import exports, files
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import directory, models
+from lycoris_bench.adapters.presets import Preset, directory, models
 
 from .pipelines import Models, pipeline, predict, sd, sdxl
 from .toys import randomise, toy
@@ -65,6 +65,24 @@ def test_diffusers_loads_what_is_written_here(
     theirs = predict(made)
     close(theirs, merged(make, tensors), base)
     close(merged(make, files.read(path)[0]), theirs, base)
+
+
+def test_ranks_and_alphas_that_differ_between_layers(tmp_path: Path) -> None:
+    """In diffusers' names, as its reader of kohya's gives some layers the alpha of others."""
+    own = Preset.from_table({
+        "unet_target_module": ["Transformer2DModel"],
+        "module_algo_map": {"FeedForward": {"dim": 3, "alpha": 1}, "Attention": {"dim": 5}},
+        "text_encoder_target_module": ["CLIPMLP"],
+    })  # fmt: skip
+    made = sd()
+    network = attach(made[0], made[1], own, "lora", {"dim": 2, "alpha": 3}, seed=1)
+    randomise(network, size=0.1)
+    network.detach()
+    tensors, base = network.tensors(), predict(made)
+    written = exports.renamed(tensors, "diffusers", directory(models(made[0], made[1])))
+    save_file({key: value.contiguous() for key, value in written.items()}, tmp_path / "a.st")
+    pipeline(made).load_lora_weights(load_file(tmp_path / "a.st"))
+    close(predict(made), merged(sd, tensors), base)
 
 
 @every_model
