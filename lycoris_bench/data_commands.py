@@ -1,7 +1,70 @@
 """The commands beside the line: they only parse, and call what does the work."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the program."""
+
+    @app.command()
+    def caption(
+        folder: Annotated[
+            Path, typer.Argument(metavar="DIR", help="Images in category/class[/sub-class].")
+        ],
+        strategy: Annotated[
+            str, typer.Option(help="none, all or adjusted (less the tags of tags.toml).")
+        ] = "adjusted",
+        threshold: Annotated[float, typer.Option(help="Least probability of a tag.")] = 0.35,
+        tagger: Annotated[
+            str, typer.Option(metavar="MODEL", help="Folder or hub id of a WD tagger.")
+        ] = "SmilingWolf/wd-convnext-tagger-v3",
+        tags: Annotated[
+            str | None, typer.Option(metavar="FILE", help="Tags to leave out (DIR/tags.toml).")
+        ] = None,
+        words: Annotated[
+            str | None,
+            typer.Option(metavar="TREE", help="Prompt tree with concepts.toml, if DIR has none."),
+        ] = None,
+        descriptor: Annotated[
+            str, typer.Option(help="What all images of DIR show, in place of a table of concepts.")
+        ] = "",
+        template: Annotated[str, typer.Option(help="What 'none' writes: 'a photo of {}'.")] = "{}",
+        extension: Annotated[
+            str, typer.Option(help="Of the files (.txt, .all-tags or .no-tags).")
+        ] = "",
+        force: Annotated[bool, typer.Option("--force", help="Replace captions.")] = False,
+        device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+        debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    ) -> None:
+        """Write a caption beside each image: what it is called, then the tags a tagger sees."""
+        from lycoris_bench import runtime
+        from lycoris_bench.captioning.write import How, write
+        from lycoris_bench.study import locate
+
+        here = Path.cwd()
+        how = How(
+            strategy, threshold, tagger, extension, template, descriptor,
+            locate(words, here) if words else None, locate(tags, here) if tags else None, force,
+        )  # fmt: skip
+        typer.echo(write(folder, how, runtime.device(device))["text"])
+
+    @app.command("import-published")
+    def import_published(
+        folder: Annotated[
+            Path,
+            typer.Argument(
+                metavar="DIR", help="A clone of github.com/cyber-meow/LyCORIS-evaluation."
+            ),
+        ],
+        out: Annotated[
+            Path, typer.Option("--out", metavar="OUT", help="Where prompts and runs are written.")
+        ] = Path("runs/published"),
+        debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    ) -> None:
+        """The paper's published prompts as a prompt tree, its metric tables as runs."""
+        from lycoris_bench.published.run import import_published
+
+        typer.echo(import_published(folder, out)["text"])

@@ -1,0 +1,1 @@
+"""Captions for training images, written by an image tagger and cleared of what a concept is."""

@@ -1,0 +1,112 @@
+"""Writes a caption beside each image of a dataset (paper D.1): what the concept is called, then
+what a tagger sees, less what belongs to the concept."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench import prompts, registry
+from lycoris_bench.captioning import tags
+from lycoris_bench.captioning.tagger import DEFAULT, Tagger
+from lycoris_bench.diffusion.dataset import FLAT, natural, scan
+from lycoris_bench.diffusion.images import SUFFIXES, DataError, read_image
+from lycoris_bench.vocabulary import Concept
+
+EXTENSIONS = {"adjusted": ".txt", "all": ".all-tags", "none": ".no-tags"}
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class How:
+    """The three strategies of appendix H.3: `none` is the descriptor alone, `all` adds every tag,
+    `adjusted` leaves out those that `tags.toml` lists for a concept.
+
+    `template` is what `none` writes, {} being the descriptor; `descriptor` is that of all images
+    of a folder that has no concepts; `extension` is that of the strategy if it is empty."""
+
+    strategy: str = "adjusted"
+    threshold: float = 0.35
+    tagger: str = DEFAULT
+    extension: str = ""
+    template: str = "{}"
+    descriptor: str = ""
+    words: Path | None = None  # a prompt tree with concepts.toml, if the dataset has none
+    removed: Path | None = None  # in place of tags.toml at the dataset's root
+    force: bool = False
+
+
+def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
+    """Writes the captions that are not there; with `force` all of them. Each is a whole file.
+
+    Raises an error of one sentence before anything is written."""
+    if how.strategy not in EXTENSIONS:
+        raise ValueError(registry.unknown("strategy", how.strategy, EXTENSIONS))
+    if not 0 < how.threshold < 1:
+        raise ValueError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
+    extension = how.extension or EXTENSIONS[how.strategy]
+    if not extension.startswith("."):
+        raise ValueError(f"--extension is '{extension}'; it begins with a dot, like '.txt'")
+    pictures = _pictures(folder, how)
+    table = {}
+    if how.strategy == "adjusted":
+        table = tags.removed(how.removed or folder / tags.REMOVED)
+    lacking = [p for p in pictures if how.force or not p.path.with_suffix(extension).exists()]
+    tagger = Tagger.load(how.tagger, device) if lacking and how.strategy != "none" else None
+    for picture, seen in _seen(lacking, tagger, how.threshold):
+        if tagger is None:
+            text = how.template.replace("{}", picture.descriptor)
+        else:
+            left_out = tags.left_out(picture.concept, table)
+            text = tags.caption(picture.descriptor, seen, left_out)
+        _whole(picture.path.with_suffix(extension), text + "\n")
+    kept = len(pictures) - len(lacking)
+    text = f"{len(lacking)} captions written as *{extension} in {folder}"
+    if kept:
+        text += f"; {kept} were there and are kept (--force writes them anew)"
+    return {"written": len(lacking), "kept": kept, "extension": extension, "text": text}
+
+
+@dataclass(frozen=True)
+class _Picture:
+    path: Path
+    concept: Concept
+    descriptor: str
+
+
+def _pictures(folder: Path, how: How) -> list[_Picture]:
+    """The images of a dataset with what their concepts are called; or, with a descriptor that is
+    given for all, the images anywhere in a folder."""
+    if how.descriptor:
+        concept = Concept(FLAT, folder.resolve().name)
+        paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+        if not paths:
+            raise DataError(f"folder {folder}", [f"no images are there ({', '.join(SUFFIXES)})"])
+        return [_Picture(path, concept, how.descriptor) for path in sorted(paths, key=natural)]
+    data = scan(folder, captions=False)
+    words = prompts.read_words(folder, data.concepts, how.words)
+    return [_Picture(e.path, e.concept, words[e.concept].descriptor) for e in data.examples]
+
+
+def _seen(
+    pictures: list[_Picture], tagger: Tagger | None, threshold: float
+) -> Iterator[tuple[_Picture, list[str]]]:
+    for start in range(0, len(pictures), BATCH):
+        batch = pictures[start : start + BATCH]
+        if tagger is None:
+            yield from ((picture, []) for picture in batch)
+        else:
+            images = [read_image(picture.path) for picture in batch]
+            yield from zip(batch, tagger.tags(images, threshold), strict=True)
+
+
+def _whole(path: Path, text: str) -> None:
+    """The whole file or none of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ValueError(f"{path} cannot be written ({error.strerror})") from None
