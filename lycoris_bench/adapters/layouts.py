@@ -168,5 +168,6 @@ def _ratio(path: str, found: Mapping[str, Tensor], config: Mapping[str, Any]) ->
         return {}
     alpha, rank = known
     if "lokr_w1" in found and "lokr_w2" in found:  # others take such a pair at a ratio of 1
-        return {"lokr_w1": found["lokr_w1"].float() * (alpha / rank)}
+        folded = found["lokr_w1"].float() * (alpha / rank)
+        return {"lokr_w1": folded, "alpha": torch.tensor(float(rank))}
     return {"alpha": torch.tensor(alpha)}

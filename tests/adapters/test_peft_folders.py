@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters import files, peft_export
 from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.layouts import canonical
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.names import Directory
 
@@ -93,6 +94,8 @@ def test_what_peft_saves_is_read_here(kind: str, options: dict[str, Any], tmp_pa
     tensors, about = files.read(tmp_path)
     assert files.layout_of(tmp_path) == "peft" and json.loads(about["adapter_config"])
     torch.testing.assert_close(merged(tensors), model(inputs()), rtol=1e-5, atol=1e-6)
+    again = canonical(tensors, about)  # what is read is not changed by a second reading
+    assert all(again[key] is tensors[key] for key in again) and again.keys() == tensors.keys()
 
 
 @pytest.mark.parametrize(("kind", "options"), BOTH)

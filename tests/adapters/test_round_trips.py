@@ -72,7 +72,8 @@ def test_ranks_and_alphas_that_differ_between_layers(tmp_path: Path) -> None:
     own = Preset.from_table({
         "unet_target_module": ["Transformer2DModel"],
         "module_algo_map": {"FeedForward": {"dim": 3, "alpha": 1}, "Attention": {"dim": 5}},
-        "text_encoder_target_module": ["CLIPMLP"],
+        # without an out_proj diffusers cannot tell what a text encoder's names are
+        "text_encoder_target_module": ["CLIPMLP", "CLIPAttention"],
     })  # fmt: skip
     made = sd()
     network = attach(made[0], made[1], own, "lora", {"dim": 2, "alpha": 3}, seed=1)
