@@ -41,16 +41,23 @@ class Backbone:
         place = locate(path)
         try:
             parts = (single_file if place.is_file() else pipeline_folder).read(place)
-            _check(parts)
-            # SDXL's VAE overflows in fp16.
-            vae_dtype = torch.float32 if len(parts.text_encoders) > 1 else dtype
-            with pipeline_folder.quiet():
-                for model in (parts.unet, *parts.text_encoders):
-                    model.to(device, dtype).eval().requires_grad_(False)
-                parts.vae.to(device, vae_dtype).eval().requires_grad_(False)
+            return cls.of(parts, device, dtype)
         except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
             reason = " ".join(str(error).split())[:300]
             raise BackboneError(f"base model '{path}' cannot be loaded: {reason}") from error
+
+    @classmethod
+    def of(
+        cls, parts: pipeline_folder.Parts, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> "Backbone":
+        """Of parts in memory, which are moved and frozen; `BackboneError` for a foreign kind."""
+        _check(parts)
+        # SDXL's VAE overflows in fp16.
+        vae_dtype = torch.float32 if len(parts.text_encoders) > 1 else dtype
+        with pipeline_folder.quiet():
+            for model in (parts.unet, *parts.text_encoders):
+                model.to(device, dtype).eval().requires_grad_(False)
+            parts.vae.to(device, vae_dtype).eval().requires_grad_(False)
         for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=True):
             # Where its file names no length, it says 10^30.
             positions = encoder.config.max_position_embeddings

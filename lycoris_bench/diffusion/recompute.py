@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from lycoris_bench.diffusion.backbone import Backbone
 
@@ -17,7 +18,7 @@ def recomputed(backbone: Backbone, wanted: bool = True) -> Iterator[None]:
     modes = [(module, module.training) for model in models for module in model.modules()]
     backbone.unet.enable_gradient_checkpointing()
     for encoder in backbone.text_encoders:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
+        _switch(encoder, "enable", {"use_reentrant": False})
     for module, _ in modes:
         # Blocks ask for train mode; the rest stays in eval mode, where nothing is dropped.
         if getattr(module, "gradient_checkpointing", False):
@@ -27,6 +28,12 @@ def recomputed(backbone: Backbone, wanted: bool = True) -> Iterator[None]:
     finally:
         backbone.unet.disable_gradient_checkpointing()
         for encoder in backbone.text_encoders:
-            encoder.gradient_checkpointing_disable()
+            _switch(encoder, "disable")
         for module, training in modes:
             module.training = training
+
+
+def _switch(encoder: Any, how: str, *given: Any) -> None:
+    """The method is called otherwise since transformers 5."""
+    new = getattr(encoder, f"activation_checkpointing_{how}", None)
+    (new or getattr(encoder, f"gradient_checkpointing_{how}"))(*given)
