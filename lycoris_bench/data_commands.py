@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
         ] = None,
         words: Annotated[
             str | None,
-            typer.Option(metavar="TREE", help="Prompt tree with concepts.toml, if DIR has none."),
+            typer.Option(
+                metavar="TREE",
+                help="Prompt tree with concepts.toml and tags.toml, if DIR has none.",
+            ),
         ] = None,
         descriptor: Annotated[
             str, typer.Option(help="What all images of DIR show, in place of a table of concepts.")

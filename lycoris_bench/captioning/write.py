@@ -32,8 +32,8 @@ class How:
     extension: str = ""
     template: str = "{}"
     descriptor: str = ""
-    words: Path | None = None  # a prompt tree with concepts.toml, if the dataset has none
-    removed: Path | None = None  # in place of tags.toml at the dataset's root
+    words: Path | None = None  # a prompt tree with the tables, if the dataset has none
+    removed: Path | None = None  # in place of tags.toml
     force: bool = False
 
 
@@ -51,7 +51,7 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
     pictures = _pictures(folder, how)
     table = {}
     if how.strategy == "adjusted":
-        table = tags.removed(how.removed or folder / tags.REMOVED)
+        table = tags.removed(how.removed or _table(folder, how.words))
     lacking = [p for p in pictures if how.force or not p.path.with_suffix(extension).exists()]
     tagger = Tagger.load(how.tagger, device) if lacking and how.strategy != "none" else None
     for picture, seen in _seen(lacking, tagger, how.threshold):
@@ -66,6 +66,12 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
     if kept:
         text += f"; {kept} were there and are kept (--force writes them anew)"
     return {"written": len(lacking), "kept": kept, "extension": extension, "text": text}
+
+
+def _table(folder: Path, words: Path | None) -> Path:
+    """`tags.toml` of the dataset, or else of the prompt tree."""
+    own = folder / tags.REMOVED
+    return own if words is None or own.exists() else words / tags.REMOVED
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,14 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     assert not written(dataset, ".txt") and not written(dataset, ".no-tags")
 
 
+def test_the_tables_may_lie_in_a_prompt_tree(dataset: Path, tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (dataset / "concepts.toml").rename(tmp_path / "tree/concepts.toml")
+    (tmp_path / "tree/tags.toml").write_text('"*" = ["*"]')
+    assert caption(dataset, "--words", tmp_path / "tree", "--tagger", tagger) == 0
+    assert set(written(dataset, ".txt").values()) == {"olis toy\n", "fck man, bald, 3d\n"}
+
+
 def test_patterns_of_concepts_and_tags() -> None:
     table = {"people/*": ["solo", "*eyes"], "people/saw/bald, 3d": ["bald"], "toys": [";d"]}
     own = tags.left_out(Concept("people", "saw", "bald, 3d"), table)
