@@ -29,6 +29,9 @@ STAGES = ("train", "generate", "score", "analyze")
 StudyFile = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
 ]
+StudyOrRun = Annotated[
+    str, typer.Argument(metavar="STUDY|RUN", help="A study file, or a run folder as it is.")
+]
 Run = Annotated[
     Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
 ]
@@ -66,6 +69,11 @@ def _stage(name: str, purpose: str) -> None:
         as_json: Json = False,
         debug: Debug = False,
     ) -> None:
+        if name == "analyze" and Path(study).is_dir():
+            _analyze_folder(
+                Path(study), bool(run or set_ or limit or batch_size or dry_run), as_json
+            )
+            return
         from lycoris_bench import overview, session
 
         opened = session.open_study(study, run, set_, limit, batch_size, to_run=not dry_run)
@@ -77,8 +85,25 @@ def _stage(name: str, purpose: str) -> None:
             result = session.stage(opened, name, device, workers, debug)
         _finish(session.summary(opened, name, result), result.status, as_json)
 
+    if name == "analyze":
+        command.__annotations__["study"] = StudyOrRun
     command.__doc__ = purpose
     app.command(name)(command)
+
+
+def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
+    from lycoris_bench import reporting
+    from lycoris_bench.store import Store
+
+    if narrowed:
+        raise ValueError(
+            f"{folder} is a run folder, which is analyzed as it is: --run, --set, --limit, "
+            "--batch-size and --dry-run go with a study file"
+        )
+    store = Store(folder)
+    reporting.analyze_folder(store)
+    text = f"analyze: 1 done. Result: {store.report}"
+    _say({"stage": "analyze", "done": 1, "result": str(store.report), "text": text}, as_json)
 
 
 _stage("train", "Fine-tune the base model under every configuration and seed.")

@@ -41,6 +41,22 @@ CRITERIA = (
     ),
 )
 
+# What the authors explain (paper 5.3), in their order.
+EXPLAINED = (
+    ("image_similarity", "alter"),
+    ("image_similarity", "trigger"),
+    ("image_similarity", "train"),
+    ("text_similarity", "alter"),
+    ("vendi", "trigger"),
+    ("style_loss", "style"),
+)
+
+
+def explained(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """(metric, prompt type) of the paper's explanations that a table has; all it has if none."""
+    there = ordered(zip(rows["metric"], rows["prompt_type"], strict=True))
+    return [pair for pair in EXPLAINED if pair in there] or there
+
 
 def words(name: str) -> str:
     """A column's value as one says it.

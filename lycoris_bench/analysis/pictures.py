@@ -5,22 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, VIEW, ordered, words
+from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
 from lycoris_bench.analysis.series import together
 
-# What the authors explain (paper 5.3), in their order.
-EXPLAINED = (
-    ("image_similarity", "alter"),
-    ("image_similarity", "trigger"),
-    ("image_similarity", "train"),
-    ("text_similarity", "alter"),
-    ("vendi", "trigger"),
-    ("style_loss", "style"),
-)
+# Not in the square of metrics: the first two ask what Vendi asks, and a number of a whole
+# checkpoint shares no sample with those of concepts. The table of correlations has them all.
+APART = ("dissimilarity", "variance", "frechet_distance")
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ def over_strengths(
 
 def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
     """Beeswarms of one category, of what the paper shows and the main encoder of each."""
-    for metric, kind in EXPLAINED:
+    for metric, kind in explained(shap):
         part = shap[(shap["metric"] == metric) & (shap["prompt_type"] == kind)]
         if part.empty:
             continue
@@ -85,7 +79,10 @@ def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Pictu
     main = scores.drop_duplicates("metric").set_index("metric")[["encoder", "resize"]]
     seen = ordered(zip(*(scores[name] for name in VIEW), strict=True))
     criteria = [
-        view for metric in main.index for view in seen if view[:3] == (metric, *main.loc[metric])
+        view
+        for metric in main.index
+        for view in seen
+        if view[:3] == (metric, *main.loc[metric]) and metric not in APART
     ]
     if len(criteria) > 1:
         names = [f"{words(metric)}, {kind}" for metric, _, _, kind in criteria]

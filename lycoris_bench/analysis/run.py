@@ -9,6 +9,7 @@ import pandas as pd
 from lycoris_bench.analysis import (
     aggregation,
     columns,
+    comparable,
     correlation,
     importance,
     ranks,
@@ -27,7 +28,7 @@ class Analysis:
     checkpoints: pd.DataFrame  # the same per checkpoint, seeds kept apart
     references: pd.DataFrame  # base and real images per category and view
     shap: pd.DataFrame
-    refusals: list[importance.Refusal]  # what SHAP was not asked for, and why
+    refusals: list[importance.Refusal]  # what was not ranked or explained, and why
     correlation: pd.DataFrame
     findings: dict[str, Any]  # plain values only, ready for JSON
     html: str
@@ -50,6 +51,7 @@ def analyze_tables(
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
+    metrics, aside = comparable.comparable(metrics, factors)
     metrics, factors, names = series.apart(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
@@ -60,7 +62,7 @@ def analyze_tables(
         "checkpoints": checkpoints,
         "references": aggregation.references(ranks.positions(metrics)),
         "shap": shap,
-        "refusals": refusals,
+        "refusals": [*aside, *refusals],
         "correlation": correlation.correlations(scores),
         "findings": findings(metrics),
     }

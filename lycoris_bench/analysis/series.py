@@ -4,6 +4,8 @@ While tables are analyzed each has a name of its own, `lora` at strength 1 and `
 it, and adapters that were made elsewhere stand at the last epoch. What is stored has the plain
 names again: the column `strength` tells them apart."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lycoris_bench.analysis.columns import beside, trained
@@ -44,7 +46,7 @@ def apart(
     )
 
 
-def together(frame: pd.DataFrame, configurations: dict[str, str]) -> pd.DataFrame:
+def together(frame: pd.DataFrame, configurations: Mapping[str, str]) -> pd.DataFrame:
     """The frame under the study's own names, for storing."""
     made = frame.copy()
     if "configuration" in made:

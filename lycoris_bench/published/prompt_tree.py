@@ -1,0 +1,89 @@
+"""The authors' prompts as a prompt tree of ours: `{}` for the concept, and the table of words."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from lycoris_bench.prompts import CONCEPTS, Words
+from lycoris_bench.published.clone import PROMPTS, Clone
+from lycoris_bench.published.names import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
+from lycoris_bench.store import Store, concept_path
+from lycoris_bench.vocabulary import Concept
+
+
+def write_prompts(clone: Clone, store: Store) -> dict[Concept, Words]:
+    """`<type>.txt` per (sub)class under `store.root`, and `concepts.toml`; -> what it names."""
+    made: dict[Concept, Words] = {}
+    table: dict[str, dict[str, Any]] = {}
+    for concept, folder in concepts(clone.needed(PROMPTS, "their prompts lie there")).items():
+        words = made[concept] = named(clone, concept, folder)
+        for kind, name in PROMPT_FILES.items():
+            lines = prompts(folder / name)
+            if kind == "train":
+                table[str(concept)] = {"images": len(lines), **_entry(words)}
+            if lines:
+                text = "\n".join(line.replace(words.descriptor, "{}") for line in lines)
+                store.write(store.root / concept_path(concept) / f"{kind}.txt", text + "\n")
+    store.write(store.root / CONCEPTS, tomli_w.dumps(table))
+    return made
+
+
+def concepts(root: Path) -> dict[Concept, Path]:
+    """Each (sub)class with prompts, and its folder: `<category>/<class>[/<sub-class>]`."""
+    found = {}
+    for path in sorted(root.rglob(PROMPT_FILES["trigger"])):
+        category, *rest = path.parent.relative_to(root).parts
+        if not 1 <= len(rest) <= 2:
+            raise PublishedError(f"{path} does not lie in <category>/<class>[/<sub-class>]")
+        found[Concept(CATEGORIES.get(category, category), *rest)] = path.parent
+    if not found:
+        raise PublishedError(f"{root} holds no {PROMPT_FILES['trigger']}: there are no prompts")
+    return found
+
+
+def named(clone: Clone, concept: Concept, folder: Path) -> Words:
+    """How the concept is named, from their two tables and its trigger prompt.
+
+    The trigger prompt is the descriptor; the class's own is its beginning, and what follows are
+    the words of the sub-class. A toy's robe is such words too: it is named in every prompt."""
+    of_class = pairs(clone.needed("token_mapping.csv", "it says what a class is called"))
+    plain = pairs(clone.needed("token_mapping_eval.csv", "it says what replaces a trigger"))
+    if concept.class_name not in of_class:
+        raise PublishedError(f"token_mapping.csv does not say what {concept.class_name} is called")
+    descriptor = prompts(folder / PROMPT_FILES["trigger"])[0]
+    head = of_class[concept.class_name].partition(",")[0]
+    if not descriptor.startswith(head):
+        raise PublishedError(f"'{descriptor}' of {concept} does not begin with '{head}'")
+    trigger, _, class_word = head.partition(" ")
+    subclass = descriptor.removeprefix(head).removeprefix(", ")
+    if head in plain:  # a style loses its class word too
+        return Words(trigger, class_word, plain[head], subclass)
+    stands_for = plain.get(SLIPS.get(trigger, trigger), "")
+    description = f"{stands_for} {class_word}".strip()
+    if subclass and subclass not in plain:  # "realistic" stays, an outfit's invented word goes
+        description += f", {subclass}"
+    return Words(trigger, class_word, description, subclass)
+
+
+def prompts(path: Path) -> list[str]:
+    """The prompts of a file, one a line; none where it is missing."""
+    if not path.exists():
+        return []
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def pairs(path: Path) -> dict[str, str]:
+    """A table of theirs that says what a word is called, or replaced by."""
+    rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+def _entry(words: Words) -> dict[str, str]:
+    entry = {
+        "trigger": words.trigger,
+        "class_word": words.class_word,
+        "description": words.description,
+    }
+    return entry | ({"subclass_words": words.subclass_words} if words.subclass_words else {})

@@ -1,0 +1,110 @@
+"""Which run is made of which of the authors' tables.
+
+A run holds what may be ranked together, and is described by a study that ships with this project:
+experiments are found again in it by what they are, so a published checkpoint has the name that it
+would have if it were trained here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lycoris_bench import runtime
+from lycoris_bench import study as studies
+from lycoris_bench.published.clone import PROMPTS, Clone, sha256
+from lycoris_bench.published.experiments import experiments
+from lycoris_bench.published.folder_key import FolderKey
+from lycoris_bench.published.tables import arranged, rows
+from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import BASE
+
+FULL, MEANS = "ddim_sd15_metrics.csv", "ddim_sd15_metrics_mean.csv"
+CAPTIONS = "captions_metrics.csv"
+DISTANCES = ("ddim_sd15_fd.csv", "style_classes_style_losses*.csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Its name, the study that describes it, its tables (by pattern; the first must be there, the
+    rest may be), the rows of them that it takes, and what it is in words."""
+
+    name: str
+    study: str
+    tables: tuple[str, ...]
+    takes: Callable[[FolderKey], bool]
+    what: str
+
+
+def _a_concept(key: FolderKey) -> bool:
+    return bool(key.class_name)
+
+
+def _a_category(key: FolderKey) -> bool:
+    """Not the mean over everything, either: their weights of it are not said."""
+    return bool(key.category) and not key.class_name
+
+
+def _everything(key: FolderKey) -> bool:
+    return True
+
+
+RUNS = (
+    Run("captions", "package:configs/captions.toml", (CAPTIONS, FULL), _a_concept,
+        "caption study, per (sub)class"),
+    Run("main", "package:configs/paper.toml", (FULL, *DISTANCES), _everything,
+        "main study, per (sub)class"),
+    Run("main-means", "package:configs/paper.toml", (MEANS,), _a_category,
+        "main study, means per category"),
+    Run("main-classes", "package:configs/paper.toml", (MEANS,), _a_concept,
+        "main study, means of classes with sub-classes"),
+    Run("main-distances", "package:configs/paper.toml", DISTANCES, _everything,
+        "main study, Frechet distance and style loss to the dataset"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a run has become: its rows, checkpoints, and experiments that were left out."""
+
+    store: Store
+    what: str
+    rows: int
+    checkpoints: int
+    left_out: tuple[str, ...]
+
+
+def write_runs(clone: Clone, out: Path) -> list[Imported]:
+    """Each run whose tables are there, as a folder of `out` that `analyze` takes."""
+    mapping = clone.needed("config_mapping.csv", "it says which experiment is which configuration")
+    return [
+        made for run in RUNS if (made := _write(run, clone, mapping, Store(out / run.name), out))
+    ]
+
+
+def _write(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imported | None:
+    if not clone.tables(run.tables[0]):
+        return None
+    sources = [path for pattern in run.tables for path in clone.tables(pattern)]
+    name = f"published-{run.name}"
+    store.belongs_to(name)
+    overrides = [f"name={name}", f"dataset={out.resolve() / 'dataset'}"]
+    if clone.one(PROMPTS):
+        overrides.append(f"prompts={out.resolve() / 'prompts'}")
+    study = studies.load(run.study, overrides)
+    known = experiments(mapping, study)
+    read = [rows(path, study, known, run.takes) for path in sources]
+    table = arranged([part for part, _ in read], study)
+    left_out = tuple(sorted(set().union(*(other for _, other in read))))
+    with store.lock():
+        store.put_frame(store.table("metrics"), table)
+        store.write(store.table("metrics").with_suffix(".csv"), table.to_csv(index=False))
+        used = {str(path.relative_to(clone.root)): sha256(path) for path in [*sources, mapping]}
+        about = {"what": run.what, "sources": used, "experiments_left_out": list(left_out)}
+        store.describe(study.toml(), {**runtime.provenance(), "published": about})
+    return Imported(store, run.what, len(table), _checkpoints(table), left_out)
+
+
+def _checkpoints(table: pd.DataFrame) -> int:
+    trained = table[table["configuration"] != BASE]
+    return len(trained[["configuration", "seed", "epoch", "strength"]].drop_duplicates())

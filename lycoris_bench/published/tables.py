@@ -1,0 +1,105 @@
+"""A wide table of the authors becomes rows of the metric table."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from lycoris_bench.published.column_title import View, column_title
+from lycoris_bench.published.folder_key import FolderKey, folder_key
+from lycoris_bench.published.names import IMAGES, METRICS, PROMPT_TYPES, PublishedError
+from lycoris_bench.study import Study
+from lycoris_bench.vocabulary import BASE, Configuration, MetricRow, uid
+
+FOLDER = "Folder"
+KINDS = (*PROMPT_TYPES.values(), "style")
+Keep = Callable[[FolderKey], bool]
+
+
+def rows(
+    path: Path, study: Study, known: Mapping[str, Configuration], keep: Keep
+) -> tuple[pd.DataFrame, set[str]]:
+    """(MetricRows of a table, experiments that were left out as the study does not ask for them).
+
+    An empty cell gives no row: absent is absent."""
+    wide = read(path)
+    keys = [folder_key(name) for name in wide[FOLDER]]
+    other = {key.experiment for key in keys if key.experiment and key.experiment not in known}
+    wanted = [keep(key) and key.experiment not in other for key in keys]
+    wide = wide[wanted].reset_index(drop=True)
+    keys = [key for key, there in zip(keys, wanted, strict=True) if there]
+    about = _about(keys, study, known)
+    parts = []
+    for title in wide.columns.drop(FOLDER):
+        view = column_title(title)
+        part = about.assign(**asdict(view), value=wide[title], better=view.better)
+        part["fingerprint"] = _fingerprints(part, view)
+        parts.append(part[part["value"].notna()])
+    made = pd.concat(parts, ignore_index=True) if parts else about
+    return made.reindex(columns=MetricRow.columns()), {name for name in other if name}
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The table with numbers in all columns but the first, or a sentence."""
+    try:
+        wide = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise PublishedError(f"{path} cannot be read as CSV: {error}") from None
+    if not len(wide.columns) or wide.columns[0] != FOLDER:
+        raise PublishedError(f"{path} has no first column '{FOLDER}': it is no table of metrics")
+    if twice := sorted(set(wide[FOLDER][wide[FOLDER].duplicated()])):
+        raise PublishedError(f"{path} has two rows of {twice[0]}")
+    for title in wide.columns.drop(FOLDER):
+        if not pd.api.types.is_numeric_dtype(wide[title]):
+            raise PublishedError(f"{path}, column '{title}' holds something that is no number")
+    return wide
+
+
+def arranged(parts: Iterable[pd.DataFrame], study: Study) -> pd.DataFrame:
+    """One table in the study's order, so that its first encoder and resizing are the main ones."""
+    table = pd.concat(parts, ignore_index=True)
+    eyes = [spec.partition(":")[0] for spec in study.settings.scoring.encoders]
+    orders: dict[str, list[str]] = {
+        "metric": list(METRICS.values()),
+        "encoder": list(dict.fromkeys(eyes)),
+        "view": list(study.settings.scoring.encoders),
+        "prompt_type": list(KINDS),
+        "configuration": [BASE, *(c.name for c in study.configurations)],
+    }
+    columns = table.assign(view=table["encoder"] + ":" + table["resize"])
+    for name, order in orders.items():
+        columns[name] = columns[name].map({value: k for k, value in enumerate(order)})
+    places = columns.sort_values([*orders, "seed", "epoch", "strength"], kind="stable").index
+    return table.loc[places].astype({"seed": "Int64", "epoch": "Int64"}).reset_index(drop=True)
+
+
+def _about(keys: list[FolderKey], study: Study, known: Mapping[str, Configuration]) -> pd.DataFrame:
+    """Per row of theirs: checkpoint and concept, under our names."""
+    made = []
+    for key in keys:
+        own = known[key.experiment] if key.experiment else None
+        made.append({
+            "study": study.name,
+            "configuration": own.name if own else BASE,
+            "algorithm": own.algorithm if own else BASE,
+            "seed": key.seed, "epoch": key.epoch, "strength": key.strength,
+            "category": key.category, "class": key.class_name, "subclass": key.subclass,
+            "n": IMAGES, "drawn": key.drawn, "captions": own.captions if own else "",
+        })  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def _fingerprints(part: pd.DataFrame, view: View) -> pd.Series:
+    """Equal where numbers may be ranked together: same view, concept, sampler and base model.
+
+    Captions matter where images are compared with their own text: on train prompts that is the
+    caption itself, and another strategy has another. Reference images are the same for all."""
+    own = view.metric == "text_similarity" and view.prompt_type == "train"
+    names = ["drawn", "category", "class", "subclass", *(["captions"] if own else [])]
+    marks = {
+        tuple(row): uid("published", asdict(view), IMAGES, *row)
+        for row in part[names].drop_duplicates().itertuples(index=False)
+    }
+    return pd.Series([marks[row] for row in part[names].itertuples(index=False, name=None)],
+                     index=part.index)  # fmt: skip

@@ -1,0 +1,78 @@
+"""A metric table, and what is known of its configurations, become the files of a run's analysis.
+Of a study or of a mere run folder: nothing here reads datasets, images or weights."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench import runtime
+from lycoris_bench import study as studies
+from lycoris_bench.analysis.run import analyze_tables
+from lycoris_bench.store import Store, StoreError
+from lycoris_bench.vocabulary import Configuration
+
+
+def analyze_folder(store: Store) -> runtime.Outcome:
+    """Analyzes a run folder as it is: its metric table, and what its study.toml says of the
+    configurations in it. Neither dataset nor base model nor images are needed; none are shown.
+
+    StoreError: there is no metric table, or nothing that says what was compared."""
+    found = store.frame(store.table("metrics"))
+    if found is None:
+        raise StoreError(f"{store.root} holds no metrics.parquet{_runs_inside(store.root)}")
+    described = store.root / "study.toml"
+    if not described.exists():
+        raise StoreError(f"{described} is missing; it says what each configuration is")
+    known = factors(studies.load(described).configurations)
+    scored = known["configuration"].isin(found[0]["configuration"])
+    return write_analysis(store, found[0], known[scored].reset_index(drop=True))
+
+
+def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
+    """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
+    there is a column `captions` where configurations were trained on different ones."""
+    configurations = list(configurations)
+    rates: dict[str, list[float]] = {}
+    for c in configurations:
+        rates[c.algorithm] = sorted({c.lr, *rates.get(c.algorithm, [])})
+    made = pd.DataFrame([
+        {
+            "configuration": c.name,
+            "algorithm": c.algorithm,
+            "preset": c.preset,
+            "lr": c.lr or None,
+            "lr_level": rates[c.algorithm].index(c.lr) + 1,
+            "captions": c.captions.lstrip(".") or "main",
+            "capacity": c.capacity,
+            "importance": c.importance,
+            "options": ", ".join(f"{Path(key).name} {value}" for key, value in c.options),
+        }
+        for c in configurations
+    ])  # fmt: skip
+    return made if made["captions"].nunique() > 1 else made.drop(columns="captions")
+
+
+def write_analysis(
+    store: Store,
+    table: pd.DataFrame,
+    known: pd.DataFrame,
+    shown: Sequence[Mapping[str, Any]] = (),
+    costs: pd.DataFrame | None = None,
+    failures: Mapping[str, str] | None = None,
+) -> runtime.Outcome:
+    """Analyzes a table and stores what comes of it."""
+    provenance = store.read_json(store.provenance) or {}
+    result = analyze_tables(table, known, shown, provenance, costs, failures)
+    for name in ("scores", "aggregate", "shap", "correlation"):
+        store.put_frame(store.table(name), getattr(result, name))
+    store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
+    store.write(store.report, result.html)
+    return runtime.Outcome(done=1, failed=dict(failures or {}))
+
+
+def _runs_inside(folder: Path) -> str:
+    """What else the folder may have been meant for."""
+    inside = sorted(path.parent.name for path in folder.glob("*/metrics.parquet"))
+    return f"; it has the runs: {', '.join(inside)}" if inside else "; run 'lycoris-bench score'"
