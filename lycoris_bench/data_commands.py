@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lycoris_bench.captioning.tags import TAGGER
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the program."""
@@ -12,7 +14,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def caption(
         folder: Annotated[
-            Path, typer.Argument(metavar="DIR", help="Images in category/class[/sub-class].")
+            Path, typer.Argument(metavar="DIR", help="Images in folders category/class.")
         ],
         strategy: Annotated[
             str, typer.Option(help="none, all or adjusted (less the tags of tags.toml).")
@@ -20,7 +22,7 @@ def register(app: typer.Typer) -> None:
         threshold: Annotated[float, typer.Option(help="Least probability of a tag.")] = 0.35,
         tagger: Annotated[
             str, typer.Option(metavar="MODEL", help="Folder or hub id of a WD tagger.")
-        ] = "SmilingWolf/wd-convnext-tagger-v3",
+        ] = TAGGER,
         tags: Annotated[
             str | None, typer.Option(metavar="FILE", help="Tags to leave out (DIR/tags.toml).")
         ] = None,

@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lycoris_bench.captioning.tags import labels
+from lycoris_bench.captioning.tags import TAGGER, labels
 
-DEFAULT = "SmilingWolf/wd-convnext-tagger-v3"
 TAGS, CONFIG, WEIGHTS, ONNX = "selected_tags.csv", "config.json", "model.safetensors", "model.onnx"
 
 
@@ -45,7 +44,7 @@ class Tagger:
         else:
             raise TaggerError(
                 f"tagger '{name}' has neither {CONFIG} with {WEIGHTS} nor {ONNX}; "
-                f"type: hf download {DEFAULT}"
+                f"type: hf download {TAGGER}"
             )
         if outputs != len(names):
             raise TaggerError(
@@ -125,7 +124,7 @@ def _onnx(folder: Path, name: str) -> Loaded:
     except ImportError:
         raise TaggerError(
             f"tagger '{name}' is an ONNX file, which needs onnxruntime; type: pip install "
-            f"onnxruntime, or use --tagger {DEFAULT}"
+            f"onnxruntime, or use --tagger {TAGGER}"
         ) from None
     session = onnxruntime.InferenceSession(folder / ONNX)
     asked, given = session.get_inputs()[0], session.get_outputs()[0]

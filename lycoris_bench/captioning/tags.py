@@ -11,6 +11,7 @@ from lycoris_bench.vocabulary import Concept
 
 GENERAL = "0"  # the category of tags that say what is seen; ratings and names of characters are not
 REMOVED = "tags.toml"
+TAGGER = "SmilingWolf/wd-convnext-tagger-v3"  # the paper's, of version 2, is an ONNX file alone
 
 
 class TagError(ValueError):

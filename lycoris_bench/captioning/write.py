@@ -9,7 +9,7 @@ from typing import Any
 
 from lycoris_bench import prompts, registry
 from lycoris_bench.captioning import tags
-from lycoris_bench.captioning.tagger import DEFAULT, Tagger
+from lycoris_bench.captioning.tagger import Tagger
 from lycoris_bench.diffusion.dataset import FLAT, natural, scan
 from lycoris_bench.diffusion.images import SUFFIXES, DataError, read_image
 from lycoris_bench.vocabulary import Concept
@@ -28,7 +28,7 @@ class How:
 
     strategy: str = "adjusted"
     threshold: float = 0.35
-    tagger: str = DEFAULT
+    tagger: str = tags.TAGGER
     extension: str = ""
     template: str = "{}"
     descriptor: str = ""
