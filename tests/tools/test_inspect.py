@@ -43,6 +43,15 @@ def test_a_layer_by_hand(tmp_path: Path) -> None:
     assert "alpha/rank = 2/1: 1 layers of lora" in found["text"] and "22.36" in found["text"]
 
 
+def test_a_blocks_norm_is_that_of_its_layers_together(tmp_path: Path) -> None:
+    """500 and 500/4 are the sums of squares of two layers of one block."""
+    twin = {key.replace("_x.", "_y."): value / 2 for key, value in HAND.items()}
+    twin["lora_unet_mid_block_y.alpha"] = torch.tensor(4.0)
+    found = inspect(tiny.write(tmp_path / "a", HAND | twin))
+    block = found["blocks"]["unet.mid_block"]
+    assert block["layers"] == 2 and block["norm"] == pytest.approx((500 + 500 / 4) ** 0.5)
+
+
 def applied(tensors: dict[str, Tensor], alpha: float | None, weight: Tensor) -> float:
     """|ΔW| with another alpha."""
     others = {key: value for key, value in tensors.items() if key != "alpha"}

@@ -12,6 +12,7 @@ from torch import nn
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
 from lycoris_bench.tools.merge import merge
+from lycoris_bench.tools.model_files import open_model
 from tools import tiny
 
 HALVES = [torch.float32, torch.float16, torch.bfloat16]
@@ -130,6 +131,12 @@ def test_the_thirds_of_a_fused_projection(tmp_path: Path) -> None:
                         (f"{layer}_mlp_fc1", wanted[f"{key}.mlp.c_fc.weight"])):  # fmt: skip
         place += 2 * 0.5 * numbers[f"{name}.lora_up.weight"] @ numbers[f"{name}.lora_down.weight"]
     wanted[f"{key}.attn.in_proj_bias"][16:] += 2 * np.arange(8)
+    made = open_model(tmp_path / "out.safetensors")
+    for third, part in enumerate("qkv"):
+        path = f"text_model.encoder.layers.0.self_attn.{part}_proj"
+        assert made.shape("text_encoder_2", path) == (8, 8)
+        rows = wanted[f"{key}.attn.in_proj_weight"][8 * third : 8 * third + 8]
+        np.testing.assert_allclose(made.read("text_encoder_2", path), rows, rtol=1e-6, atol=1e-6)
     for k, value in load_file(tmp_path / "out.safetensors").items():
         np.testing.assert_allclose(value.numpy(), wanted[k], rtol=1e-6, atol=1e-6)
 
