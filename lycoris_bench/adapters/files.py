@@ -23,7 +23,7 @@ from lycoris_bench.adapters.ss_metadata import metadata
 __all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
            "to_bytes"]  # fmt: skip
 # near |W|, 1 and I, where half precision rounds off ΔW
-EXACT = (f".{MAGNITUDE}", ".rescale", ".oft_diag", ".oft_in.weight")
+EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".oft_in.weight")
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:

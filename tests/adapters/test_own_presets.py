@@ -1,14 +1,24 @@
 """A user's own preset: what its table selects, its maps, and its mistakes."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from lycoris_bench import registry
+from lycoris_bench.adapters import files
 from lycoris_bench.adapters.loha import LoHa
 from lycoris_bench.adapters.lokr import LoKr
 from lycoris_bench.adapters.lora import LoRA
+from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.adapters.presets import Preset, targets
+
+from .pipelines import predict, sd, sdxl
+from .toys import randomise
 
 Models = tuple[nn.Module, nn.Module]
 
@@ -86,6 +96,28 @@ def test_maps_choose_algorithm_and_options(models: Models) -> None:
     plain = attach(*models, "attn-mlp", "lora", {"dim": 2}, 1)  # nothing is left behind
     assert {type(one) for one in plain.adapters.values()} == {LoRA}
     assert {len(one.down) for one in plain.adapters.values()} == {2}
+
+
+@pytest.mark.parametrize("make", [sd, sdxl])
+def test_a_file_of_several_algorithms_merges_as_it_was_trained(
+    make: Callable[[], tuple[nn.Module, ...]], tmp_path: Path
+) -> None:
+    """Through a file, with norms, and with both text encoders of SDXL."""
+    made = make()
+    own = Preset.from_table({**MAPPED, "train_norm": True})
+    base = predict(made)
+    network = attach(made[0], made[1:], own, "lora", {"dim": 2}, 1).eval()
+    randomise(network, size=0.05)
+    trained = predict(made)
+    network.detach()
+    texts = {target.model for target in targets(made[0], made[1:], own)} - {"unet"}
+    assert len(texts) == len(made) - 1
+    save_file(network.tensors(), tmp_path / "a.safetensors")
+    report = Merger(made[0], made[1:]).merge(files.read(tmp_path / "a.safetensors")[0])
+    assert report.algorithms == ("loha", "lokr", "lora", "norm")
+    assert report.matched == network.modules_matched and report.unmatched == ()
+    assert (trained - base).abs().max() > 0.01
+    torch.testing.assert_close(predict(made), trained, rtol=0, atol=1e-5)
 
 
 def test_options_of_a_map_are_checked_with_the_configuration(models: Models) -> None:
