@@ -15,10 +15,11 @@ SIZES = {
     "timm/convnextv2_large.fcmae_ft_in22k_in1k_384": 0.8,
     "timm/vgg19.tv_in1k": 0.6,
 }
+# What loading reads: these repositories hold the same weights in other forms too.
 PIPELINE = (
-    "--include model_index.json 'unet/*model.safetensors' 'text_encoder/model.safetensors' "
-    "'vae/*model.safetensors' '*/*.json' '*/merges.txt'"
-)
+    "*/*.json", "tokenizer/*.txt", "unet/*model.safetensors", "text_encoder/model.safetensors",
+    "vae/*model.safetensors",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,18 @@ def downloads(settings: Settings, base_uid: str) -> list[Download]:
     found = []
     name = settings.base_model
     if name in SIZES or base_uid == PLACEHOLDER:
-        found.append(_download(name, "base model", base_uid != PLACEHOLDER, f" {PIPELINE}"))
+        found.append(_download(name, "base model", base_uid != PLACEHOLDER, PIPELINE))
     names = dict.fromkeys(spec.partition(":")[0] for spec in settings.scoring.encoders)
     for encoder in names:
         record = encoders.record(encoder)
         if not record.weights.startswith(PACKAGE):
             there = _cached(record.weights, record.revision)
-            found.append(_download(record.weights, f"encoder {encoder}", there, ""))
+            found.append(_download(record.weights, f"encoder {encoder}", there))
     return found
 
 
-def _download(repository: str, use: str, there: bool, options: str) -> Download:
-    command = f"hf download {repository}{options}"
+def _download(repository: str, use: str, there: bool, only: tuple[str, ...] = ()) -> Download:
+    command = " ".join([f"hf download {repository}", *(f"--include '{part}'" for part in only)])
     return Download(repository, use, SIZES.get(repository), there, command)
 
 

@@ -83,8 +83,7 @@ def _locate(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         raise TaggerError(
-            f"tagger '{name}' is neither a folder nor in the hub's cache; "
-            f"type: hf download {name} --include {TAGS} {CONFIG} {WEIGHTS} {ONNX}"
+            f"tagger '{name}' is neither a folder nor in the hub's cache; type: hf download {name}"
         ) from None
 
 
