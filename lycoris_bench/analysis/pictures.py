@@ -42,11 +42,16 @@ def scatters(
 def over(
     along: str, checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
 ) -> Iterator[Picture]:
-    """How the value of each criterion moves with "epoch" or "strength", in one category."""
-    for criterion in CRITERIA:
-        axis = (criterion.metric, criterion.prompt_type)
-        if svg := curves(checkpoints, references, factors, axis, along):
-            alt = f"Curves of {criterion.what} over {along}s, a line for each configuration"
+    """How the value of each criterion moves with "epoch" or "strength", in one category; where
+    there is none, that of each other metric."""
+    there = ordered(zip(checkpoints["metric"], checkpoints["prompt_type"], strict=True))
+    criteria = [(c.metric, c.prompt_type) for c in CRITERIA]
+    for metric, kind in [axis for axis in criteria if axis in there] or there:
+        if svg := curves(checkpoints, references, factors, (metric, kind), along):
+            alt = (
+                f"Curves of {words(metric)} on {kind} prompts over {along}s, "
+                "a line for each configuration"
+            )
             yield Picture(svg, alt)
 
 

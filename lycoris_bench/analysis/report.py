@@ -1,7 +1,7 @@
 """One file that opens without a server or a network: what was compared, and what came out."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +23,10 @@ class Context:
     aggregate: pd.DataFrame
     checkpoints: pd.DataFrame
     references: pd.DataFrame
-    shap: pd.DataFrame
-    refusals: Sequence[Mapping[str, str]]
     correlation: pd.DataFrame
     findings: Mapping[str, Any]
+    explained: Callable[[], pd.DataFrame]  # SHAP values, which may still be in the making
+    refused: Callable[[], Sequence[Mapping[str, str]]]
     gallery: Sequence[Mapping[str, Any]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
@@ -38,6 +38,15 @@ def render(context: Context) -> str:
     """The page as HTML text: styles, pictures and images are inside; every name is escaped."""
     names = ordered(context.metrics["study"].astype(str))
     template = environment().get_template("report.html.j2")
+    shown = shown_categories(
+        context.findings, whole=bool((context.metrics["category"] == "").any())
+    )
+    categories = [_category(context, name) for name in shown]
+    agreement = list(pictures.agreement(context.correlation, context.scores))
+    shap = context.explained()  # last: by now it is likely there
+    for category in categories:
+        part = shap[shap["category"] == category["name"]]
+        category["swarms"] = list(pictures.swarms(part, context.factors))
     return template.render(
         study=", ".join(names) or "empty study",
         findings=context.findings,
@@ -46,9 +55,10 @@ def render(context: Context) -> str:
         signs=tables.signs(context.factors),
         compared=tables.compared(context.factors, context.costs),
         counts=tables.counts(context.metrics),
-        categories=[_category(context, name) for name in shown_categories(context.findings)],
-        refusals=ordered(refusal["sentence"] for refusal in context.refusals),
-        agreement=list(pictures.agreement(context.correlation, context.scores)),
+        categories=categories,
+        beside=set(context.references["configuration"]),
+        refusals=ordered(refusal["sentence"] for refusal in context.refused()),
+        agreement=agreement,
         gallery=tables.gallery(context.gallery),
         failures=context.failures,
         provenance=tables.flat(context.provenance),
@@ -70,10 +80,11 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def shown_categories(findings: Mapping[str, Any]) -> list[str]:
-    """All of them, and the mean over all first; a single one is its own mean."""
+def shown_categories(findings: Mapping[str, Any], whole: bool = False) -> list[str]:
+    """All of them, and the mean over all first; a single one is its own mean, unless there are
+    numbers of whole checkpoints, which belong to none."""
     names = [name for name in findings["categories"] if name != OVERALL]
-    return names if len(names) == 1 else [OVERALL, *names]
+    return names if len(names) == 1 and not whole else [OVERALL, *names]
 
 
 def _category(context: Context, name: str) -> dict[str, Any]:
@@ -94,7 +105,6 @@ def _category(context: Context, name: str) -> dict[str, Any]:
         "strengths": list(
             pictures.over_strengths(seen[1], references, context.factors, context.configurations)
         ),
-        "swarms": list(pictures.swarms(of(context.shap), context.factors)),
     }
 
 

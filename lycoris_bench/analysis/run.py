@@ -1,6 +1,7 @@
 """The whole analysis: tables in, tables and a page out. Nothing is read or written here."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,29 +56,32 @@ def analyze_tables(
     metrics, factors, names = series.apart(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
-    shap, refusals = importance.explain(checkpoints, factors)
-    made: dict[str, Any] = {
-        "scores": scores,
-        "aggregate": aggregation.by_configuration(scores),
-        "checkpoints": checkpoints,
-        "references": aggregation.references(ranks.positions(metrics)),
-        "shap": shap,
-        "refusals": [*aside, *refusals],
-        "correlation": correlation.correlations(scores),
-        "findings": findings(metrics),
-    }
-    page = report.render(
-        report.Context(
-            metrics,
-            factors,
-            gallery=gallery,
-            provenance=provenance or {},
-            costs=costs,
-            failures=failures or {},
-            configurations=names,
-            **made,
+    with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
+        explaining = behind.submit(importance.explain, checkpoints, factors)
+        made: dict[str, Any] = {
+            "scores": scores,
+            "aggregate": aggregation.by_configuration(scores),
+            "checkpoints": checkpoints,
+            "references": aggregation.references(ranks.positions(metrics)),
+            "correlation": correlation.correlations(scores),
+            "findings": findings(metrics),
+        }
+        page = report.render(
+            report.Context(
+                metrics,
+                factors,
+                explained=lambda: explaining.result()[0],
+                refused=lambda: [*aside, *explaining.result()[1]],
+                gallery=gallery,
+                provenance=provenance or {},
+                costs=costs,
+                failures=failures or {},
+                configurations=names,
+                **made,
+            )
         )
-    )
+        shap, refusals = explaining.result()
+    made |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in made.items():
         if isinstance(table, pd.DataFrame):
             made[key] = series.together(table, names)
