@@ -1,5 +1,6 @@
 """The commands beside the line: they only parse, and call what does the work."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
         ] = "",
         force: Annotated[bool, typer.Option("--force", help="Replace captions.")] = False,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+        as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
         """Write a caption beside each image: what it is called, then the tags a tagger sees."""
@@ -54,7 +56,9 @@ def register(app: typer.Typer) -> None:
             strategy, threshold, tagger, extension, template, descriptor,
             locate(words, here) if words else None, locate(tags, here) if tags else None, force,
         )  # fmt: skip
-        typer.echo(write(folder, how, runtime.device(device))["text"])
+        done = write(folder, how, runtime.device(device))
+        text = done.pop("text")
+        typer.echo(json.dumps(done) if as_json else text)
 
     @app.command("import-published")
     def import_published(
@@ -73,3 +77,40 @@ def register(app: typer.Typer) -> None:
         from lycoris_bench.published.run import import_published
 
         typer.echo(import_published(folder, out)["text"])
+
+    @app.command()
+    def relevance(
+        folder: Annotated[
+            Path, typer.Argument(metavar="DIR", help="Images in folders [category/]class.")
+        ],
+        encoders: Annotated[
+            list[str] | None,
+            typer.Option("--encoders", help="name or name:resizing; once for each."),
+        ] = None,
+        sizes: Annotated[
+            list[int] | None,
+            typer.Option("--sizes", help="Samples of so many images too; once for each."),
+        ] = None,
+        seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+        batch_size: Annotated[int, typer.Option(help="Images encoded at once.")] = 16,
+        out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The whole table.")] = Path(
+            "relevance.csv"
+        ),
+        device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+        debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    ) -> None:
+        """How much a class matters in what each encoder sees: diversity of a class / of all."""
+        from lycoris_bench import relevance as study
+        from lycoris_bench import runtime
+        from lycoris_bench.store import Store
+
+        table = study.relevance(
+            folder,
+            encoders or study.ENCODERS,
+            sizes or (),
+            seed,
+            runtime.device(device),
+            batch_size,
+        )
+        Store(out.parent).write(out, table.to_csv(index=False))
+        typer.echo(f"{study.summary(table)}\n\nall {len(table)} numbers: {out}")

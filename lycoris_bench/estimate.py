@@ -114,9 +114,13 @@ def _parameters(plan: Plan) -> dict[str, int] | None:
     else:
         backbone = Backbone.load(name)
         unet, texts = backbone.unet.to("meta"), [t.to("meta") for t in backbone.text_encoders]
-    counted: dict[str, int] = {}
+    counted: dict[object, int] = {}
+    found: dict[str, int] = {}
     for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
-        network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
-        counted[c.name] = network.parameter_count
-        network.detach()
-    return counted
+        shape = (c.algorithm, c.preset, c.layers, c.options)  # the same at every rate
+        if shape not in counted:
+            network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
+            counted[shape] = network.parameter_count
+            network.detach()
+        found[c.name] = counted[shape]
+    return found

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from lycoris_bench import cli
+from lycoris_bench import cli, prompts
 from lycoris_bench.downloads import downloads
 from lycoris_bench.estimate import given
 from lycoris_bench.plan import plan
@@ -116,3 +117,47 @@ def test_the_caption_study_asks_for_three_kinds_of_captions(nowhere: list[str]) 
     assert {c.configuration.captions for c in asked.trained} == {"", ".no-tags", ".all-tags"}
     assert all(asked.image_count(c) == 14_900 for c in asked.checkpoints)
     assert Concept("movie characters", "Saw_Gerrera", "bald, 3d") in asked.data.concepts
+
+
+@pytest.fixture
+def shaped(tmp_path: Path) -> Path:
+    """A dataset with the paper's folders, one image each, and no table of concepts."""
+    tree = locate("package:prompts/paper", Path())
+    for concept in prompts.numbers(prompts.concept_table(tree)[1], "images"):
+        place = tmp_path / "shaped" / str(concept)
+        place.mkdir(parents=True)
+        Image.new("RGB", (64, 64), "navy").save(place / "1.png")
+        (place / "1.txt").write_text("a caption")
+    return tmp_path / "shaped"
+
+
+BASE = "base_model=package:miniature/weights/base"
+
+
+def test_a_dataset_of_the_papers_shape_needs_only_the_prompt_tree(shaped: Path) -> None:
+    """Words come from prompts/paper; "others" are trained on and never drawn."""
+    asked = plan(load(STUDY, [f"dataset={shaped}", BASE]))
+    drawn = {found.concept for found in asked.prompt_sets}
+    assert len(asked.data.concepts) == 43 and len(drawn) == 39
+    assert {str(c).split("/")[2] for c in set(asked.data.concepts) - drawn} == {"others"}
+    assert [asked.image_count(c) for c in asked.checkpoints[:3]] == [14_900] * 3
+    assert len(asked.jobs(asked.checkpoints[1])) == 14_900
+    saw = Concept("movie characters", "Saw_Gerrera", "bald, 3d")
+    (trigger,) = [s for s in asked.prompt_sets if (s.concept, s.prompt_type) == (saw, "trigger")]
+    assert (trigger.prompts, trigger.texts) == (("fck man, bald, 3d",), ("man, bald, 3d",))
+
+
+def test_the_datasets_own_table_goes_before_the_prompt_trees(shaped: Path) -> None:
+    """And its repeats before balancing: 200 images of the one class are 25 batches."""
+    own = '["scenes/scene_canal"]\ntrigger = "zzz"\nclass_word = "place"\ndescription = "canal"\n'
+    (shaped / "concepts.toml").write_text(own)
+    overrides = [f"dataset={shaped}", BASE, "concepts=['scenes/scene_canal']"]
+    balanced = plan(load(STUDY, overrides))
+    assert {s.prompts[0] for s in balanced.prompt_sets if s.prompt_type == "trigger"} == {
+        "zzz place"
+    }
+    (shaped / "concepts.toml").write_text(own + "repeats = 16\n")
+    assert (balanced.steps(1), plan(load(STUDY, overrides)).steps(1)) == (25, 2)
+    (shaped / "concepts.toml").write_text(own + "repeats = 0\n")
+    with pytest.raises(ValueError, match="scenes/scene_canal: repeats is 0; a number from 1"):
+        plan(load(STUDY, overrides))

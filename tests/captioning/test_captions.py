@@ -1,5 +1,6 @@
 """`lycoris-bench caption`: what is written beside which image, and what is never overwritten."""
 
+import json
 import re
 from pathlib import Path
 
@@ -93,10 +94,12 @@ def test_captions_that_are_there_are_kept(dataset: Path, tagger: Path, capsys: C
     assert not list(dataset.rglob("*.part")) and not list(dataset.rglob("*.txt"))
 
 
-def test_one_descriptor_for_a_folder_without_concepts(tmp_path: Path) -> None:
+def test_one_descriptor_for_a_folder_without_concepts(tmp_path: Path, capsys: Captured) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "10.png")
     arguments = ("--strategy", "none", "--descriptor", "sks dog", "--extension", ".caption")
-    assert caption(tmp_path, *arguments) == 0
+    assert caption(tmp_path, *arguments, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"written": 1, "kept": 0, "extension": ".caption"}
     assert written(tmp_path, ".caption") == {"10.caption": "sks dog\n"}
 
 
