@@ -12,7 +12,8 @@ LAYERS = [
     {"cli"},
     {"session", "adapter_commands", "data_commands"},
     {"overview"},
-    {"captioning", "tools", "train", "generate", "score", "analyze", "estimate", "published"},
+    {"captioning", "tools", "train", "generate", "score", "analyze", "estimate", "published"}
+    | {"relevance"},
     {"gallery", "reporting"},
     {"sight"},
     {"gram_views", "sets"},

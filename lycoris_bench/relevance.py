@@ -1,0 +1,166 @@
+"""Feature relevance (paper, H.1): does an encoder see what the images of a class have in common?
+
+    diversity ratio = diversity of the images of a class / diversity of all images
+
+The smaller the ratio, the more the class matters among what the encoder sees."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lycoris_bench.diffusion.dataset import natural
+from lycoris_bench.diffusion.images import SUFFIXES
+from lycoris_bench.encoders.base import Encoder
+from lycoris_bench.features import encoder, look, threads_for
+from lycoris_bench.metrics.dissimilarity import dissimilarity
+from lycoris_bench.metrics.variance import variance
+from lycoris_bench.metrics.vendi import vendi
+
+MEASURES = {"vendi": vendi, "dissimilarity": dissimilarity, "variance": variance}
+ENCODERS = ("dinov2-l", "convnextv2-l", "clip-l-datacomp")
+WHOLE = "."
+VIEW = ["encoder", "resize", "measure"]
+COLUMNS = ["folder", "n", *VIEW, "value", "ratio"]
+
+
+class RelevanceError(ValueError):
+    """What is wrong with the folder or the sizes: one sentence."""
+
+
+def relevance(
+    root: Path,
+    specs: Sequence[str],
+    sizes: Sequence[int] = (),
+    seed: int = 0,
+    device: str = "cpu",
+    batch_size: int = 16,
+) -> pd.DataFrame:
+    """Vendi score, dissimilarity and variance of every class folder, of every folder of classes
+    and of all images (folder "."), with their ratios.
+
+    Each is taken of all images of a folder, and of a sample of each of `sizes` where it has more:
+    the same sample for every encoder, drawn with `seed` and the folder's name. -> COLUMNS."""
+    if wrong := [size for size in sizes if size < 2]:
+        raise RelevanceError(f"a sample of {wrong[0]} has no diversity; sizes are 2 or more")
+    folders = classes(root)
+    seers = [encoder(spec, device) for spec in specs]
+    views = [Vectors(seer, folders[WHOLE], batch_size) for seer in seers]
+    items = [(str(path), path) for path in folders[WHOLE]]
+    look(items, views, threads_for(device))
+    row = {path: k for k, path in enumerate(folders[WHOLE])}
+    made = []
+    for view in views:
+        vectors = np.concatenate(view.parts)
+        about = {"encoder": view.seer.record.name, "resize": view.seer.record.resize}
+        for folder, paths in folders.items():
+            rows = np.array([row[path] for path in paths])
+            for sample in samples(rows, folder, sizes, seed):
+                for name, measure in MEASURES.items():
+                    value = measure(vectors[sample], np.zeros(len(sample), int))
+                    made.append(
+                        {"folder": folder, "n": len(sample), **about, "measure": name,
+                         "value": value}
+                    )  # fmt: skip
+    return ratios(pd.DataFrame(made))
+
+
+def ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """folder, n, encoder, resize, measure, value -> the same + `ratio`: the value over that of
+    the whole set at the same n where that was taken, else over that of its largest n.
+
+    A ratio at equal n is the fairer one: a Vendi score grows with the number of images."""
+    whole = table[table["folder"] == WHOLE].sort_values("n")
+    largest = whole.drop_duplicates(VIEW, keep="last").set_index(VIEW)["value"]
+    same = whole.drop_duplicates([*VIEW, "n"]).set_index([*VIEW, "n"])["value"]
+    against = same.reindex(pd.MultiIndex.from_frame(table[[*VIEW, "n"]])).to_numpy()
+    fallback = largest.reindex(pd.MultiIndex.from_frame(table[VIEW])).to_numpy()
+    against = np.where(np.isnan(against), fallback, against)
+    return table.assign(ratio=table["value"] / against)
+
+
+def classes(root: Path) -> dict[str, list[Path]]:
+    """Folder -> its images, those of its sub-folders too: classes, folders of classes, and "."
+    for all. Folders of fewer than two images are left out."""
+    if not root.is_dir():
+        raise RelevanceError(f"there is no folder {root}; give one with a folder of images a class")
+    paths = [p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+    paths.sort(key=lambda path: [natural(Path(part)) for part in path.relative_to(root).parts])
+    found: dict[str, list[Path]] = {WHOLE: []}
+    for path in paths:
+        for parent in path.relative_to(root).parents:
+            found.setdefault(parent.as_posix(), []).append(path)
+    found = {folder: images for folder, images in found.items() if len(images) > 1}
+    if len(found) < 3:
+        raise RelevanceError(
+            f"{root} has {max(0, len(found) - 1)} folders of two images or more; "
+            "at least two are needed, a class each"
+        )
+    return found
+
+
+def samples(
+    rows: np.ndarray[Any, Any], folder: str, sizes: Sequence[int], seed: int
+) -> Iterator[np.ndarray[Any, Any]]:
+    """All rows, then a sample without repetition of each size that is smaller."""
+    yield rows
+    for size in sorted(set(sizes)):
+        if size < len(rows):
+            generator = np.random.default_rng([seed, size, zlib.crc32(folder.encode())])
+            yield np.sort(generator.choice(rows, size, replace=False))
+
+
+@dataclass
+class Vectors:
+    """Looks at all images and keeps one vector of each; Gram matrices are laid out as one."""
+
+    seer: Encoder
+    paths: Sequence[Path]
+    batch_size: int
+    parts: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    _batch: list[Any] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> list[str]:
+        """All of them."""
+        return [str(path) for path in self.paths]
+
+    def prepare(self, uid: str, image: Image.Image) -> Any:
+        """The image as the encoder takes it."""
+        return self.seer.prepare(image)
+
+    def see(self, uid: str, prepared: Any) -> None:
+        """Encodes `batch_size` images at once."""
+        self._batch.append(prepared)
+        if len(self._batch) == self.batch_size:
+            self.done()
+
+    def done(self) -> None:
+        """Encodes what waits."""
+        if not self._batch:
+            return
+        out = self.seer.encode(self._batch)
+        layers = out if isinstance(out, list) else [out]
+        flat = [layer.float().cpu().numpy().reshape(len(self._batch), -1) for layer in layers]
+        self.parts.append(np.concatenate(flat, axis=1))
+        self._batch = []
+
+
+def summary(table: pd.DataFrame) -> str:
+    """The mean ratio over the class folders, an encoder a line, most relevant first."""
+    own = table[table["folder"] != WHOLE]
+    parents = {Path(folder).parent.as_posix() for folder in own["folder"]}
+    leaves = own[~own["folder"].isin(parents)]
+    full = leaves.sort_values("n").drop_duplicates(["folder", *VIEW], keep="last")
+    lines = [f"mean diversity ratio of {full['folder'].nunique()} classes (smaller: more relevant)"]
+    lines.append(f"{'encoder':<34}" + "".join(f"{name:>16}" for name in MEASURES))
+    wide = full.pivot_table(index=["encoder", "resize"], columns="measure", values="ratio")
+    for (name, resize), means in wide.sort_values("dissimilarity").iterrows():  # type: ignore[misc]
+        cells = "".join(f"{means[measure]:>16.3f}" for measure in MEASURES)
+        lines.append(f"{f'{name}:{resize}':<34}{cells}")
+    return "\n".join(lines)

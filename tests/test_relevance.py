@@ -1,0 +1,157 @@
+"""Feature relevance: toys, loops over a small folder, and the orderings in published numbers."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lycoris_bench import cli, encoders
+from lycoris_bench.diffusion.images import read_image
+from lycoris_bench.relevance import MEASURES, classes, ratios, relevance, samples
+
+GIVEN = os.environ.get("LYCORIS_BENCH_PUBLISHED", "")
+SPECS = ["miniature-image", "miniature-image-text:stretch", "miniature-gram"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two reds and a blue class, in two categories; names sort as numbers."""
+    rng = np.random.default_rng(0)
+    colours = {"warm/red": (200, 30, 30), "warm/rose": (220, 90, 110), "cold/blue": (20, 40, 200)}
+    for name, colour in colours.items():
+        place = tmp_path / "data" / name
+        place.mkdir(parents=True)
+        for k in range(6):
+            noisy = np.array(colour) + rng.normal(0, 25, (12, 10, 3))
+            Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(place / f"{k * 3}.png")
+    return tmp_path / "data"
+
+
+def test_every_number_is_that_of_a_loop(folder: Path) -> None:
+    table = relevance(folder, SPECS, sizes=[4], seed=3)
+    assert set(table["folder"]) == {".", "warm", "cold", "warm/red", "warm/rose", "cold/blue"}
+    for spec in SPECS:
+        seer = encoders.load(spec)
+        part = table[
+            (table["encoder"] == seer.record.name) & (table["resize"] == seer.record.resize)
+        ]
+        assert len(part) == 3 * 12  # each of six folders whole, and four images of it
+        for name in ("warm/red", "."):
+            vectors = [vector(seer, path) for path in sorted((folder / name).rglob("*.png"))]
+            units = [v / np.linalg.norm(v) for v in vectors]
+            n = len(vectors)
+            cosines = np.array([[a @ b for b in units] for a in units])
+            share = np.linalg.eigvalsh(cosines / n)
+            share = share[share > 1e-15]
+            squares = [((a - b) ** 2).sum() for a in vectors for b in vectors]
+            expected = {
+                "vendi": np.exp(-(share * np.log(share)).sum()),
+                "dissimilarity": 1 - cosines.mean(),
+                "variance": np.mean(squares) / 2,
+            }
+            found = part[(part["folder"] == name) & (part["n"] == n)].set_index("measure")["value"]
+            for measure, value in expected.items():
+                assert found[measure] == pytest.approx(value, rel=1e-3), (spec, name, measure)
+
+
+def vector(seer: encoders.Encoder, path: Path) -> np.ndarray:
+    out = seer.encode([seer.prepare(read_image(path))])
+    layers = out if isinstance(out, list) else [out]
+    return np.concatenate([layer.double().numpy().ravel() for layer in layers])
+
+
+def test_ratios_by_hand() -> None:
+    """At equal n where the whole set has it, else over the whole set's largest n."""
+    rows = [(".", 100, 8.0), (".", 10, 4.0), ("a", 10, 1.0), ("a", 30, 2.0), ("b", 10, 3.0)]
+    table = pd.DataFrame(rows, columns=["folder", "n", "value"])
+    found = ratios(table.assign(encoder="e", resize="r", measure="vendi"))
+    assert found["ratio"].tolist() == [1.0, 1.0, 0.25, 0.25, 0.75]
+
+
+def test_samples_depend_on_seed_and_folder_alone() -> None:
+    rows = np.arange(50, 90)
+    full, ten, thirty = samples(rows, "a", [30, 10, 40, 10], seed=1)
+    assert full.tolist() == rows.tolist()
+    assert (len(ten), len(thirty)) == (10, 30) and len(set(thirty)) == 30
+    assert set(thirty) < set(rows)
+    assert ten.tolist() == list(samples(rows, "a", [10], seed=1))[1].tolist()
+    for folder, seed in (("b", 1), ("a", 2)):
+        assert ten.tolist() != list(samples(rows, folder, [10], seed))[1].tolist()
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "made" / "r.csv"
+    arguments = ["relevance", str(folder), "--encoders", SPECS[0], "--sizes", "3", "--out"]
+    assert cli.call(cli.app, [*arguments, str(out)]) == 0
+    table = pd.read_csv(out)
+    assert len(table) == 3 * 12 and set(table["n"]) == {3, 6, 12, 18}
+    said = capsys.readouterr().out
+    leaves = table[table["folder"].str.contains("/") & (table["n"] == 6)]
+    mean = leaves[leaves["measure"] == "vendi"]["ratio"].mean()
+    assert "of 3 classes" in said and f"{mean:.3f}" in said
+    before = out.read_bytes()
+    assert cli.call(cli.app, [*arguments, str(out)]) == 0
+    assert out.read_bytes() == before
+
+
+def test_what_cannot_be_compared_is_a_sentence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one" / "class").mkdir(parents=True)
+    for arguments, sentence in (
+        ([str(tmp_path / "none")], "there is no folder"),
+        ([str(tmp_path / "one")], "has 0 folders of two images or more"),
+        ([str(folder), "--sizes", "1"], "sizes are 2 or more"),
+        ([str(folder), "--encoders", "dino"], "unknown encoder 'dino'"),
+    ):
+        assert cli.call(cli.app, ["relevance", *arguments]) == 2
+        assert sentence in capsys.readouterr().err
+    assert classes(folder)["warm"] == [
+        folder / "warm" / name / f"{k * 3}.png" for name in ("red", "rose") for k in range(6)
+    ]
+
+
+@pytest.mark.skipif(not GIVEN, reason="LYCORIS_BENCH_PUBLISHED does not name the published data")
+def test_published_orderings() -> None:
+    """Their numbers, our ratios: objects of ImageNet matter most to ConvNeXt V2, trained on their
+    labels, then to DINOv2, CLIP, VGG-19; characters most to CLIP; styles to VGG's Gram matrices.
+    How images are resized changes a mean ratio by less than a quarter of what the encoder does."""
+    order = {}
+    for name in ("imagenet", "anime_characters", "styles"):
+        table = ratios(_published(name))
+        table = table[table["folder"] != "."].sort_values("n")
+        assert (table["ratio"].dropna() > 0).all()
+        names = ["measure", "encoder", "resize"]
+        hundred = table[table["n"] == 100].groupby(names)["ratio"].mean()
+        all_images = table.drop_duplicates([*names, "folder"], keep="last")
+        means = all_images.groupby(names)["ratio"].mean()
+        for measure in MEASURES:
+            by_encoder = hundred[measure].groupby("encoder").mean()
+            order[name, measure] = by_encoder.sort_values().index.tolist()
+            of_resizings = means[measure].groupby("encoder")
+            spread = of_resizings.max() - of_resizings.min()
+            assert spread.max() < np.ptp(of_resizings.mean()) / 4
+    for measure in MEASURES:
+        expected = ["convnextv2-l", "dinov2-l-fb", "clip-L-14", "vgg19-gram"]
+        assert order["imagenet", measure] == expected
+    for measure in ("dissimilarity", "variance"):
+        assert order["anime_characters", measure][0] == "clip-L-14"
+        assert order["styles", measure][0] == "vgg19-gram"
+    assert order["styles", "vendi"][-1] == "vgg19-gram"  # the measures do not always agree
+
+
+def _published(name: str) -> pd.DataFrame:
+    """One of the authors' files as a long table."""
+    wide = pd.read_csv(Path(GIVEN, f"feature_relevance/all_diversity_{name}.csv"))
+    names = {"Vendi": "vendi", "Dissimilarity": "dissimilarity", "Var": "variance"}
+    parts = []
+    for column in wide.columns[2:]:
+        measure, encoder, resize = re.fullmatch(r"(\w+) \((.*)-(\w+)\)", column).groups()  # type: ignore[union-attr]
+        part = wide[["Folder", "Count"]].set_axis(["folder", "n"], axis=1)
+        about = {"encoder": encoder, "resize": resize, "measure": names[measure]}
+        parts.append(part.assign(**about, value=wide[column]))
+    return pd.concat(parts, ignore_index=True).dropna(subset="value")
