@@ -1,6 +1,6 @@
 """How fast are images drawn, against diffusers' own pipeline on the same weights and noise?
 
-    python benchmarks/generation.py [BASE_MODEL] [--images 50] [--steps 25] [--rounds 5]
+    python benchmarks/generation.py [BASE_MODEL] [--images 50] [--steps 25] [--rounds 5] [--compile]
 
 Peer: `StableDiffusionPipeline`, one prompt a call, and 25 a call. Both warmed up and alternated;
 medians over the rounds. The largest difference of a pixel (0..1) stands beside every ratio."""
@@ -18,6 +18,7 @@ import torch
 
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.sample import initial_noise, sample
+from lycoris_bench.diffusion.speed import prepared
 from lycoris_bench.runtime import device
 from lycoris_bench.study import locate
 
@@ -32,16 +33,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--compile", action="store_true", help="torch.compile of our U-Net")
     given = parser.parse_args()
     torch.set_num_threads(1)
     where = device()
-    backbone = Backbone.load(given.base, device=where)
+    backbone = prepared(Backbone.load(given.base, device=where), given.compile)
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
         given.base, safety_checker=None
     ).to(where, torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     print(f"{platform.processor() or where}, torch {torch.__version__}, one thread, fp32, "
-          f"{given.images} images of {given.size}, {given.steps} steps, guidance 7")  # fmt: skip
+          f"{given.images} images of {given.size}, {given.steps} steps, guidance 7"
+          f"{', ours compiled' if given.compile else ''}")  # fmt: skip
     print(f"matmul {matmul_rate(where):.0f} GFLOP/s")
     prompts = ["a red boat, beach", "a blue cat, night", "a girl, city", "a tree"] * given.images
     prompts, seeds = prompts[: given.images], list(range(given.images))

@@ -173,8 +173,8 @@ def sentence(error: BaseException, debug: bool = False) -> str:
 
 def provenance(command: Sequence[str] = ()) -> dict[str, Any]:
     """Versions, hardware and command, as far as they can change a number."""
-    packages = ("lycoris-bench", "torch", "diffusers", "transformers", "timm", "open_clip_torch",
-                "numpy", "scipy", "catboost", "pandas", "pillow")  # fmt: skip
+    packages = ("lycoris-bench", "torch", "bitsandbytes", "diffusers", "transformers", "timm",
+                "open_clip_torch", "numpy", "scipy", "catboost", "pandas", "pillow")  # fmt: skip
     return {
         "command": list(command) or sys.argv,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.diffusion.captions import Captions
 from lycoris_bench.diffusion.conditioning import frame
 from lycoris_bench.diffusion.dataset import scan
 from lycoris_bench.diffusion.latents import LatentCache
@@ -127,6 +128,22 @@ def test_sdxl_is_told_size_and_crop_of_each_image(small_tree, monkeypatch):
     assert set(told) == expected
     assert (40, 40, 0, 0, 64, 64) in expected and len(expected) == 4
     assert all(shape[1] == 128 for shape in told.values())
+
+
+def test_remembered_captions_of_sdxl_are_those_embedded_together():
+    """Frozen text encoders are asked once a caption; long ones beside short ones are masked."""
+    backbone = families.backbone("sdxl")
+    batch = ["a lake", ", ".join(["a tag of five words"] * 20), "a lake", ""]
+    with torch.no_grad():
+        captions = Captions(backbone, 150, 1)
+        assert not captions.trained
+        captions(batch[1:])
+        found, expected = captions(batch), backbone.condition(batch, 150)
+    assert found.hidden.shape == (4, 2 * 77, 64 + 128) and found.pooled.shape == (4, 128)
+    assert torch.equal(found.mask, expected.mask)
+    assert found.mask.sum(1).tolist() == [77, 154, 77, 77]
+    torch.testing.assert_close(found.pooled, expected.pooled)
+    torch.testing.assert_close(found.hidden[found.mask], expected.hidden[expected.mask])
 
 
 def test_sdxl_guides_away_from_zeros_only_where_its_folder_says_so(tmp_path):
