@@ -59,7 +59,7 @@ def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Data
             raise
         absent.append(
             f"{error}; put category/class[/sub-class] folders with images there, or name another "
-            "with --set dataset=DIR"
+            "with --set dataset=/its/full/path"
         )
         data = dataset.declared(counts, (512, 512))
     try:
