@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lycoris_bench import encoders
 from lycoris_bench.diffusion.images import read_image
 from lycoris_bench.encoders.base import Encoder
+from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.store import Store
 
 Item = tuple[str, Path]
@@ -37,7 +37,7 @@ class Viewer(Protocol):
     def wanted(self) -> Iterable[str]:
         """The uids of the images that it needs to see; none: all it needs is stored."""
 
-    def prepare(self, uid: str, image: Image.Image) -> Any:
+    def prepare(self, uid: str, image: Picture) -> Any:
         """What it needs of a decoded image; called from several threads at once."""
 
     def see(self, uid: str, prepared: Any) -> None:
@@ -62,7 +62,7 @@ def look(items: Iterable[Item], viewers: Sequence[Viewer], threads: int = 0) -> 
 
     def prepared(item: Item) -> list[tuple[Viewer, Any]]:
         uid, path = item
-        image = read_image(path)
+        image = Picture(read_image(path))
         pairs = zip(viewers, wanted, strict=True)
         return [(viewer, viewer.prepare(uid, image)) for viewer, uids in pairs if uid in uids]
 
@@ -117,7 +117,7 @@ class Embedder:
         else:
             self.wanted = uids
 
-    def prepare(self, uid: str, image: Image.Image) -> torch.Tensor:
+    def prepare(self, uid: str, image: Picture) -> torch.Tensor:
         """The image as the encoder takes it."""
         return self.seer.prepare(image)
 

@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 
 from lycoris_bench.diffusion.images import read_image
 from lycoris_bench.encoders.base import Encoder
+from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.metrics.gram_sets import GramSet
 
 K = TypeVar("K")
@@ -31,7 +31,7 @@ class Pairs:
         """All that have another image to be held against."""
         return list(self.others)
 
-    def prepare(self, uid: str, image: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:
+    def prepare(self, uid: str, image: Picture) -> tuple[torch.Tensor, torch.Tensor]:
         """The image and its other."""
         return self.seer.prepare(image), self.seer.prepare(read_image(self.others[uid]))
 
@@ -71,7 +71,7 @@ class Pools(Generic[K]):
         """All images of all sets."""
         return list(self._of)
 
-    def prepare(self, uid: str, image: Image.Image) -> torch.Tensor:
+    def prepare(self, uid: str, image: Picture) -> torch.Tensor:
         """The image as the encoder takes it."""
         return self.seer.prepare(image)
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from lycoris_bench.diffusion.dataset import natural
 from lycoris_bench.diffusion.images import SUFFIXES
 from lycoris_bench.encoders.base import Encoder
+from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.features import encoder, look, threads_for
 from lycoris_bench.metrics.dissimilarity import dissimilarity
 from lycoris_bench.metrics.variance import variance
@@ -130,7 +130,7 @@ class Vectors:
         """All of them."""
         return [str(path) for path in self.paths]
 
-    def prepare(self, uid: str, image: Image.Image) -> Any:
+    def prepare(self, uid: str, image: Picture) -> Any:
         """The image as the encoder takes it."""
         return self.seer.prepare(image)
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lycoris_bench.encoders.resize import RESIZINGS, resized
+from lycoris_bench.encoders.resize import RESIZINGS, Picture
 from lycoris_bench.registry import unknown
 from lycoris_bench.vocabulary import uid
 
@@ -63,10 +63,11 @@ class Encoder(ABC):
     def forward(self, batch: Tensor) -> Features:
         """[n, 3, h, w] on the device -> [n, d], or for "gram" one [n, c, c] a layer."""
 
-    def prepare(self, image: Image.Image) -> Tensor:
+    def prepare(self, image: Image.Image | Picture) -> Tensor:
         """(x / 255 - mean) / std of the resized RGB image: float32 [3, h, w] on the CPU."""
-        picture = np.array(resized(image, self.record.resize, self.record.size))
-        pixels = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+        picture = image if isinstance(image, Picture) else Picture(image)
+        resized = np.array(picture.resized(self.record.resize, self.record.size))
+        pixels = torch.from_numpy(resized).permute(2, 0, 1).float() / 255
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.record.mean, self.record.std))
         return (pixels - mean) / std
 

@@ -71,3 +71,17 @@ def resized(image: Image.Image, mode: str, size: int) -> Image.Image:
     if image.mode != "RGB":
         raise ValueError(f"an encoder was given an image of mode {image.mode}; convert it to RGB")
     return RESIZINGS[mode](image, size)
+
+
+class Picture:
+    """An image that several encoders prepare: each resizing of it is made once."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self._made: dict[tuple[str, int], Image.Image] = {}
+
+    def resized(self, mode: str, size: int) -> Image.Image:
+        """As `resized`; what comes back is shared and not to be written to."""
+        if (mode, size) not in self._made:
+            self._made[mode, size] = resized(self.image, mode, size)
+        return self._made[mode, size]

@@ -7,6 +7,7 @@ from PIL import Image
 
 from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.encoders.grams import gram_matrix
+from lycoris_bench.encoders.resize import RESIZINGS, Picture, crop, scale
 
 MEAN, STD = (0.1, 0.5, 0.9), (0.2, 0.5, 0.25)
 
@@ -40,6 +41,19 @@ def test_prepare_is_the_formula(picture):
                 value = image.getpixel((x, y))[channel] / 255
                 expected = (value - MEAN[channel]) / STD[channel]
                 assert float(found[channel, y, x]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_encoders_that_share_a_picture_see_what_each_would_see_alone(picture, monkeypatch):
+    """Two that resize alike and one that does not: two resizings, and the same numbers."""
+    image, made = picture(24, 17), []
+    monkeypatch.setitem(RESIZINGS, "scale", lambda *given: made.append("scale") or scale(*given))
+    monkeypatch.setitem(RESIZINGS, "crop", lambda *given: made.append("crop") or crop(*given))
+    toys = [Toy(), Toy("crop"), Toy()]
+    shared = Picture(image)
+    together = [toy.prepare(shared) for toy in toys]
+    assert made == ["scale", "crop"]
+    for toy, found in zip(toys, together, strict=True):
+        assert torch.equal(found, toy.prepare(image))
 
 
 def test_bars_are_black_before_normalisation():

@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
+from world import tiny
 
 from lycoris_bench import encoders
 from lycoris_bench.encoders.base import Encoder
@@ -39,6 +40,7 @@ def test_the_registry_has_every_encoder():
         "clip-l-datacomp",
         "convnextv2-l",
         "dinov2-l",
+        "dinov2-l-hub",
         "miniature-gram",
         "miniature-image",
         "miniature-image-text",
@@ -60,6 +62,17 @@ def test_a_spec_is_a_name_and_perhaps_a_resizing():
     crop = encoders.record("dinov2-l:crop")
     assert crop == replace(encoders.record("dinov2-l"), resize="crop")
     assert encoders.record("vgg19:letterbox").resize == "letterbox"
+
+
+def test_the_papers_grid_can_be_written_in_a_study():
+    """Every resizing of its appendix E, each a view of its own: another record and other rows."""
+    square = ("letterbox", "crop", "stretch")
+    specs = [f"{name}:{mode}" for name in ("dinov2-l", "clip-l-datacomp") for mode in square]
+    specs += [f"convnextv2-l:{mode}" for mode in ("scale", "letterbox", "crop")] + ["vgg19:scale"]
+    study = tiny(scoring={"encoders": specs})
+    records = [encoders.record(spec) for spec in study.settings.scoring.encoders]
+    assert len({record.hash for record in records}) == 10
+    assert [f"{record.name}:{record.resize}" for record in records] == specs
 
 
 @pytest.mark.parametrize(
