@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,27 @@ def command_page() -> str:
             f"## lycoris-bench {name}".rstrip() + "\n\n```\n" + "\n".join(lines) + "\n```\n"
         )
     return "\n".join(parts)
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    """The table of who reads what refers to what shows it."""
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (DOCS / "adapters.md").read_text("utf-8"))
+    assert len(named) > 15
+    tests = Path(__file__).parent
+    for file, function in named:
+        texts = [path.read_text(encoding="utf-8") for path in tests.rglob(file)]
+        assert any(f"def {function}(" in text for text in texts), f"{file}::{function}"
+
+
+def test_the_presets_of_the_adapter_page_are_valid() -> None:
+    """Its TOML, as parts of a study."""
+    from lycoris_bench.study import parse
+
+    own, combined = (tomllib.loads(block) for block in blocks("adapters.md", "toml"))
+    parse({
+        "name": "page", "base_model": "b", "dataset": "d", "prompts": "p", "epochs": [1],
+        "algorithms": {"lora": {"lr": 1e-3, "preset": "queries"}}, **own, **combined,
+    })  # fmt: skip
 
 
 if __name__ == "__main__":
