@@ -18,6 +18,7 @@ SWITCHES = {"enable_conv": "convolutions", "train_norm": "norms", "use_fnmatch":
 MAPS = {"module_algo_map": "by_class", "name_algo_map": "by_name"}
 KEYS = {**LISTS, **SWITCHES, **MAPS}
 NAMES = ("unet_target_name", "text_encoder_target_name", "exclude_name", "name_algo_map")
+SAME = {"locon": "lora"}  # LyCORIS has two names for it
 TARGETS = [key for key in (*LISTS, *MAPS) if key != "exclude_name"]
 
 
@@ -66,7 +67,7 @@ def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[s
             complain(f"{key}.{name} is {options!r}; a table of options is allowed")
             continue
         rest = {option: chosen for option, chosen in options.items() if option != "algo"}
-        algorithm = options.get("algo")
+        algorithm = SAME.get(options.get("algo"), options.get("algo"))
         if algorithm is not None:
             if problem := known_algorithm(algorithm):
                 complain(f"{key}.{name}: {problem}")

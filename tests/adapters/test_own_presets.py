@@ -156,3 +156,9 @@ def test_no_table_and_the_registrys_door() -> None:
         registry.preset(["attn-mlp"])
     assert registry.preset({"unet_target_name": ["conv_in"]}).unet_names == ("conv_in",)
     assert str(registry.presets()["ia3"]).endswith("only for ia3")
+
+
+def test_locon_is_lora() -> None:
+    table = {"name_algo_map": {"conv_in": {"algo": "locon", "dim": 2}}}
+    (entry,) = Preset.from_table(table).by_name
+    assert entry[1].algorithm == "lora" and entry[1].options == {"dim": 2}
