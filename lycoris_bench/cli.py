@@ -3,7 +3,6 @@ loads neither torch nor pandas, so that `--help` is instant."""
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import adapter_commands, data_commands
+from lycoris_bench.exits import call
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,6 @@ app = typer.Typer(
 app.add_typer(adapter_commands.app, name="adapter")
 DEMO = "package:configs/demo.toml"
 NONE: list[str] = []
-INTERRUPTED = 130
 STAGES = ("train", "generate", "score", "analyze")
 
 StudyFile = Annotated[
@@ -223,41 +222,6 @@ def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:
 def main() -> None:
     """Entry point: errors of the user's making are one sentence and exit status 2."""
     sys.exit(call(app))
-
-
-def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
-    """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
-    except KeyboardInterrupt:
-        result = INTERRUPTED
-    except Exception as error:
-        return _explain(error, "--debug" in arguments)
-    if result == INTERRUPTED:  # as the CLI library says it
-        again = " ".join(["lycoris-bench", *arguments])
-        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
-    return result if isinstance(result, int) else 0
-
-
-def _explain(error: Exception, debug: bool) -> int:
-    """One sentence on stderr; 2 for what the user can mend, a named bug (1) for the rest."""
-    if debug:
-        raise error
-    if hasattr(error, "show"):  # a usage error of the CLI library
-        error.show()
-        return 2
-    problems = getattr(error, "problems", None)
-    if problems and len(problems) > 1:
-        head = f"{len(problems)} mistakes in {str(error).split(': ')[0]}:"
-        print("\n  - ".join([head, *problems]), file=sys.stderr)
-        return 2
-    if isinstance(error, ValueError | RuntimeError | KeyError):
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {text}", file=sys.stderr)
-        return 2
-    print(f"error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import lycoris_bench
 ROOT = Path(lycoris_bench.__file__).parent
 LAYERS = [
     {"cli"},
-    {"session", "adapter_commands", "data_commands"},
+    {"session", "adapter_commands", "data_commands", "exits"},
     {"overview"},
     {"captioning", "tools", "train", "generate", "score", "analyze", "estimate", "published"}
     | {"relevance"},

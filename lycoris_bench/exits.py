@@ -1,0 +1,42 @@
+"""How the program ends: exit statuses, and errors as sentences in place of tracebacks."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+INTERRUPTED = 130
+
+
+def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except Exception as error:
+        return _explain(error, "--debug" in arguments)
+    if result == INTERRUPTED:  # as the CLI library says it
+        again = " ".join(["lycoris-bench", *arguments])
+        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """One sentence on stderr; 2 for what the user can mend, a named bug (1) for the rest."""
+    if debug:
+        raise error
+    if hasattr(error, "show"):  # a usage error of the CLI library
+        error.show()
+        return 2
+    problems = getattr(error, "problems", None)
+    if problems and len(problems) > 1:
+        head = f"{len(problems)} mistakes in {str(error).split(': ')[0]}:"
+        print("\n  - ".join([head, *problems]), file=sys.stderr)
+        return 2
+    if isinstance(error, ValueError | RuntimeError | KeyError):
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+    print(f"error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+    return 1
