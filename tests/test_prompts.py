@@ -1,8 +1,5 @@
 """Prompt files, sharing of images among prompts, and the rewriting for CLIP."""
 
-import csv
-import os
-import re
 from pathlib import Path
 
 import pytest
@@ -88,74 +85,3 @@ def test_a_missing_or_broken_concept_table(tmp_path: Path, content: bytes | None
         (tmp_path / "concepts.toml").write_bytes(content)
     with pytest.raises(PromptError, match=r"concepts\.toml (is missing|cannot be read)"):
         prompts.read_words(tmp_path, [TOY])
-
-
-PUBLISHED = os.environ.get("LYCORIS_BENCH_PUBLISHED")
-
-
-@pytest.mark.skipif(not PUBLISHED, reason="LYCORIS_BENCH_PUBLISHED names no published data")
-def test_rewriting_agrees_with_the_authors() -> None:
-    """Their prompts and the texts they let CLIP read, for every class and sub-class."""
-    root = Path(PUBLISHED or "")
-    descriptors = pairs(root / "token_mapping.csv")
-    plain = pairs(root / "token_mapping_eval.csv")
-    compared = 0
-    for source in sorted((root / "prompts/eval_prompts").rglob("style_prompts.txt")):
-        parts = source.relative_to(root / "prompts/eval_prompts").parts
-        words = authors_words(parts, descriptors, plain)
-        if words is None:
-            continue
-        for kind in ("style_prompts", "triggeronly", "out_dist_prompts", "in_dist_prompts"):
-            written = source.with_name(f"{kind}.txt").read_text().split("\n")
-            expected = source.with_name(f"{kind}.txt-eval").read_text().split("\n")
-            ours = {bare(words.plain(line)) for line in written if line.strip()}
-            whole = [mended(line) for line in expected]
-            theirs = {bare(line) for line in whole if line.strip()}
-            compared += len(ours)
-            # A class with more captions than images has texts for a hundred of them.
-            same = theirs <= ours if kind == "in_dist_prompts" else theirs == ours
-            assert same, f"{source.parent.name} {kind}: {sorted(theirs ^ ours)[:4]}"
-    assert compared > 500
-
-
-def pairs(path: Path) -> dict[str, str]:
-    rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-    return {row[0]: row[1] for row in rows if len(row) == 2}
-
-
-def mended(line: str) -> str:
-    """Theirs replaced triggers inside words too: "adl" in ladle, "wai" in waist, ..."""
-    mended = {
-        "lcastlee": "ladle",
-        "drecastleocks": "dreadlocks",
-        "stert": "blunt",
-        "tortoisest": "waist",
-    }
-    for theirs, word in mended.items():
-        line = line.replace(theirs, word)
-    return line
-
-
-def authors_words(
-    parts: tuple[str, ...], descriptors: dict[str, str], plain: dict[str, str]
-) -> Words | None:
-    """A concept of theirs in our terms: trigger, class word, and what stands for it."""
-    descriptor = descriptors.get(parts[1])
-    if descriptor is None:
-        return None
-    trigger, class_word = descriptor.split(" ", 1)
-    if trigger not in plain and f"{trigger} {class_word}" not in plain:
-        return None
-    stands_for = plain.get(trigger, "")
-    if f"{trigger} {class_word}" in plain:  # a style loses its class word too
-        return Words(trigger, class_word, "")
-    subclass = parts[2] if len(parts) == 4 and parts[2] != "none" else ""
-    description = f"{stands_for} {class_word}".strip()
-    if subclass and subclass not in plain:  # "realistic" stays, an outfit's invented word goes
-        description += f", {subclass}"
-    return Words(trigger, class_word, description, subclass)
-
-
-def bare(text: str) -> str:
-    """Without spacing and trailing commas, in which the two differ by intent."""
-    return re.sub(r"[\s,]+", " ", text).strip()
