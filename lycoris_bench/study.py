@@ -76,7 +76,9 @@ class Study:
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
-    """Reads, overrides (`a.b=c`) and validates a study file; paths resolve against its folder."""
+    """Reads, overrides (`a.b=c`) and validates a study file; paths resolve against its folder,
+    and those of a study that ships with lycoris-bench against the present one."""
+    shipped = str(path).startswith(PACKAGE)
     path = locate(str(path), Path.cwd())
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +88,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
         raise StudyError(str(path), [f"cannot be read as TOML: {error}"]) from None
     for override in overrides:
         _override(table, override)
-    return parse(table, folder=path.parent, source=path.name)
+    return parse(table, folder=Path.cwd() if shipped else path.parent, source=path.name)
 
 
 def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study") -> Study:

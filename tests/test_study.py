@@ -145,3 +145,14 @@ def test_what_only_the_analysis_uses_trains_nothing_again() -> None:
     table["algorithms"]["lora"].update(capacity=2, importance=False)
     before, after = parse(GOOD).configurations[0], parse(table).configurations[0]
     assert before.uid == after.uid and after.capacity == 2 and not after.importance
+
+
+def test_paths_of_a_shipped_study_are_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`package:configs/paper.toml` wants a dataset: it lies where the command is typed."""
+    monkeypatch.chdir(tmp_path)
+    assert load("package:configs/paper.toml").settings.dataset == str(tmp_path / "dataset")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/mine.toml").write_text((CONFIGS / "paper.toml").read_text())
+    assert load("sub/mine.toml").settings.dataset == str(tmp_path / "sub/dataset")
