@@ -69,7 +69,7 @@ def test_command_help_in_the_docs_is_the_programs() -> None:
 def command_page() -> str:
     """docs/commands.md: the help of every command, as the program prints it."""
     names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
-    names += ["caption", "relevance"]
+    names += ["caption", "relevance", "import-published"]
     names += ["adapter", *(f"adapter {tool}" for tool in TOOLS)]
     parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
