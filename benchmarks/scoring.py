@@ -136,7 +136,7 @@ def tree(root: Path) -> list[list[Path]]:
     return [[p for p in paths if p.parent == one] for one in dict.fromkeys(p.parent for p in paths)]
 
 
-def noise(root: Path, side: int, folders: int = 30, images: int = 20) -> Path:
+def noise(root: Path, side: int, folders: int = 20, images: int = 10) -> Path:
     """Folders of smooth random pictures."""
     rng = np.random.default_rng(0)
     for k in range(folders * images):

@@ -18,6 +18,7 @@ from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, Concept
 Array = np.ndarray[Any, Any]
 Key = tuple[Concept, str]
 
+ROLES = ("reference", "generated", "base")  # the inputs of a metric that are images
 WHOLE = Concept("", "")
 """Stands for all concepts together, where one number is of a whole checkpoint."""
 
@@ -51,6 +52,8 @@ class Sets:
             return name in row.compared_with
         if name == "text":  # a style has no plain words of its own
             return all(job.text for job in self.jobs[concept, kind])
+        if name == "weights":  # one image has no spread
+            return min(len(self.items(side, concept, kind)) for side in ROLES[:2]) > 1
         # Diversity inside groups of one image says nothing.
         return name != "groups" or max(np.bincount(self.groups(concept, kind))) > 1
 

@@ -15,10 +15,9 @@ from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.features import Embedder, Viewer, look, threads_for
 from lycoris_bench.gram_views import Pairs, Pools
 from lycoris_bench.metrics.gram_sets import GramSet
-from lycoris_bench.sets import Array, Key, Sets
+from lycoris_bench.sets import ROLES, Array, Key, Sets
 from lycoris_bench.vocabulary import Concept
 
-ROLES = ("reference", "generated", "base")
 _pooled: dict[tuple[Any, ...], GramSet] = {}  # of the dataset, once a process
 
 

@@ -1,9 +1,9 @@
 """Scores of a small run against loops over the stored images, one image and one pair at a time."""
 
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from scipy.linalg import sqrtm
 from world import HERE, run, tiny
 
 from lycoris_bench import encoders, features, gram_views, sight
-from lycoris_bench.diffusion.dataset import Dataset, Example
 from lycoris_bench.diffusion.images import read_image
 from lycoris_bench.plan import Plan, plan
+from lycoris_bench.prompts import read_words
 from lycoris_bench.score import score_one
-from lycoris_bench.sets import WHOLE, Sets
+from lycoris_bench.sets import Sets
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, Concept
 
@@ -140,6 +140,17 @@ def test_a_leak_is_the_worse_the_more_it_is_like_the_dataset(rows: pd.DataFrame)
     assert len(base) == 3 and (base["value"] == 0).all()
 
 
+def test_agnostic_prompts_never_name_a_concept(asked: Plan):
+    words = read_words(Path(asked.study.settings.dataset), asked.data.concepts)
+    prompts = {
+        j.prompt for j in asked.jobs(BASE_CHECKPOINT) if j.image_set.prompt_type == "agnostic"
+    }
+    assert len(prompts) > 3
+    for prompt in prompts:
+        assert "{}" not in prompt
+        assert not {word.trigger for word in words.values()} & set(re.findall(r"\w+", prompt))
+
+
 def test_an_image_is_decoded_once_for_all_encoders(
     asked: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -179,29 +190,3 @@ def test_reading_ahead_changes_nothing(asked: Plan, store: Store, tmp_path: Path
         assert not again.wanted and list(again.seen) == list(view.seen)
     for uid, row in made[0].items():
         np.testing.assert_array_equal(row, made[1][uid])
-
-
-def test_weights_by_hand():
-    """Class a: sub-classes of 3 and 1 images, and 2 others that are not drawn; class b: 2 images.
-    Four images are drawn of each."""
-    counts = {("a", "x"): 3, ("a", "y"): 1, ("a", "others"): 2, ("b", ""): 2}
-    examples = tuple(
-        Example(Path(f"{cls}{sub}{k}"), "", Concept("c", cls, sub), (8, 8), f"{cls}{sub}{k}")
-        for (cls, sub), images in counts.items()
-        for k in range(images)
-    )
-    drawn = [Concept("c", "a", "x"), Concept("c", "a", "y"), Concept("c", "b")]
-    sets = [SimpleNamespace(concept=concept, prompt_type="train") for concept in drawn]
-    jobs = [
-        SimpleNamespace(image_set=one, k=k, uid=f"{one.concept} {k}")
-        for one in sets
-        for k in range(4)
-    ]
-    toy = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs)
-    store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
-    made = Sets(toy, store, BASE_CHECKPOINT)  # type: ignore[arg-type]
-    generated, reference = made.weights("train")
-    np.testing.assert_allclose(generated, [3 / 16] * 4 + [1 / 16] * 4 + [1 / 4] * 4)
-    np.testing.assert_allclose(reference, [1 / 6] * 6 + [1 / 2] * 2)
-    assert len(made.generated(WHOLE, "train")) == 12
-    assert [uid for uid, _ in made.reference(WHOLE, "train")] == [e.sha256 for e in examples]
