@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,16 +25,21 @@ STYLE = Concept("styles", "chiaroscuro")
 TOY = Concept("toys", "bunny")
 PAIRED = ("style", "agnostic")
 IMAGE, GRAM = "miniature-image", "miniature-gram"
+STUDY: dict[str, Any] = {
+    "concepts": [str(STYLE), str(TOY), "toys/lobster"],
+    "epochs": [1],
+    "sampling": {
+        "prompt_types": ["train", "trigger", "alter", "style", "agnostic"],
+        "images": 5,
+        "steps": 1,
+    },
+    "algorithms": {"lora": {"lr": 5e-2, "dim": 4, "alpha": 4}},
+}
 
 
 @pytest.fixture(scope="module")
 def asked() -> Plan:
-    kinds = ["train", "trigger", "alter", "style", "agnostic"]
-    return plan(tiny(
-        concepts=[str(STYLE), str(TOY), "toys/lobster"], epochs=[1],
-        sampling={"prompt_types": kinds, "images": 5, "steps": 1},
-        algorithms={"lora": {"lr": 5e-2, "dim": 4, "alpha": 4}},
-    ))  # fmt: skip
+    return plan(tiny(**STUDY))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,26 @@ def test_style_loss_of_pairs_and_of_all_pairs(asked: Plan, store: Store, rows: p
     style_loss = rows[(rows["metric"] == "style_loss") & (rows["prompt_type"] != "agnostic")]
     pairs = set(zip(style_loss["category"], style_loss["prompt_type"], strict=True))
     assert pairs == {("toys", "style")} | {("styles", k) for k in ("train", "trigger", "alter")}
+
+
+@pytest.mark.parametrize(
+    ("named", "kinds"),
+    [
+        ("style_loss", {"train", "trigger", "alter", "style", "agnostic"}),
+        ("style_loss_to_dataset", {"train", "trigger", "alter"}),
+    ],
+)
+def test_a_metric_is_named_as_in_the_table_or_by_its_module(
+    store: Store, rows: pd.DataFrame, tmp_path: Path, named: str, kinds: set[str]
+):
+    asked = plan(tiny(**STUDY, scoring={"metrics": [named]}))
+    (tmp_path / "images").symlink_to(store.root / "images")
+    fresh = Store(tmp_path)
+    score_one(asked, fresh, asked.checkpoints[1], HERE.device)
+    found = fresh.frame(fresh.metrics(fresh.branch(asked.checkpoints[1])))[0]  # type: ignore[index]
+    assert set(found["metric"]) == {"style_loss"} and set(found["prompt_type"]) == kinds
+    both = found.merge(rows, on=[c for c in rows if c != "value"], suffixes=("", "_all"))
+    assert len(both) == len(found) and (both["value"] == both["value_all"]).all()
 
 
 def test_frechet_distance_of_the_checkpoint(asked: Plan, store: Store, rows: pd.DataFrame):

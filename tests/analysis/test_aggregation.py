@@ -7,7 +7,7 @@ import pytest
 
 from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
 from lycoris_bench.analysis.columns import OVERALL
-from lycoris_bench.analysis.ranks import positions
+from lycoris_bench.analysis.ranks import positions, rank_scores
 
 from .conftest import Rows, row
 
@@ -81,3 +81,19 @@ def test_references_are_aggregated_like_checkpoints(table: Rows) -> None:
     base = [row(0.0, "base"), row(1.5, "base", class_name="panda")]
     made = of(references(positions(table([*rows, *base]))), category="toys")
     assert (made["value"], made["position"]) == (0.75, (0 + 0.5) / 2)
+
+
+def test_a_number_of_the_whole_checkpoint_stands_over_all_categories_alone(table: Rows) -> None:
+    """Frechet distance: no category, class or sub-class; ranked among checkpoints as any other."""
+    about = {"metric": "frechet_distance", "better": "lower", "category": "", "class_name": ""}
+    ranked = rank_scores(table([row(9.0, "c1", **about), row(7.0, "c2", **about)]))
+    assert dict(zip(ranked["configuration"], ranked["score"], strict=True)) == {"c1": 0, "c2": 1}
+    made = by_configuration(ranked)
+    assert made["category"].tolist() == [OVERALL, OVERALL] and (made["n"] == 1).all()
+    both = by_configuration(rank_scores(table([
+        row(v, name, **extra)
+        for extra in (about, {})
+        for v, name in ((9.0, "c1"), (7.0, "c2"))
+    ])))  # fmt: skip
+    assert set(both["category"]) == {OVERALL, "toys"}
+    assert len(both[both["metric"] == "frechet_distance"]) == 2
