@@ -15,8 +15,9 @@ from lycoris_bench import study as studies
 from lycoris_bench.published.clone import PROMPTS, Clone, sha256
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey
+from lycoris_bench.published.names import PublishedError
 from lycoris_bench.published.tables import arranged, rows
-from lycoris_bench.store import Store
+from lycoris_bench.store import Store, StoreError
 from lycoris_bench.vocabulary import BASE
 
 FULL, MEANS = "ddim_sd15_metrics.csv", "ddim_sd15_metrics_mean.csv"
@@ -87,7 +88,10 @@ def _write(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Im
         return None
     sources = [path for pattern in run.tables for path in clone.tables(pattern)]
     name = f"published-{run.name}"
-    store.belongs_to(name)
+    try:
+        store.belongs_to(name)
+    except StoreError as error:  # here it is another option that names the folder
+        raise PublishedError(str(error).replace("--run", "--out")) from None
     overrides = [f"name={name}", f"dataset={out.resolve() / 'dataset'}"]
     if clone.one(PROMPTS):
         overrides.append(f"prompts={out.resolve() / 'prompts'}")

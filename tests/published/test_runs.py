@@ -100,6 +100,14 @@ def test_what_holds_nothing_is_refused(tmp_path: Path) -> None:
         import_published(tmp_path, tmp_path)
 
 
+def test_the_run_of_another_study_is_not_written_over(clone: Path, tmp_path: Path) -> None:
+    write_table(clone / "ddim_sd15_fd.csv", {f"{DRAWN}-{LORA}-a": [1]}, ["FD (clip-L-14-resize)"])
+    (tmp_path / "main-distances").mkdir()
+    (tmp_path / "main-distances/study.toml").write_text('name = "mine"')
+    with pytest.raises(PublishedError, match="belongs to the study 'mine'.*with --out"):
+        import_published(clone, tmp_path)
+
+
 # ---- the authors' own
 
 
