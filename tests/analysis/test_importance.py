@@ -152,3 +152,32 @@ def test_explaining_leaves_no_files(
     monkeypatch.chdir(tmp_path)
     importance.fit(joined(checkpoints, factors), ["algorithm", "epoch"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, study: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    rows = by_checkpoint(rank_scores(study[study["category"] == "toys"]))
+    rows = rows[rows["category"] == "toys"]
+    rows = rows[rows["metric"].isin(["vendi", "text_similarity"])]
+    frames = []
+    for cores in (1, 3):
+        monkeypatch.setattr(importance, "_cores", lambda cores=cores: cores)
+        frames.append(importance.explain(rows, factors)[0])
+    assert len(frames[0][["metric", "prompt_type"]].drop_duplicates()) == 2
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def test_only_the_views_of_the_paper_are_explained_or_all_where_there_is_none(
+    checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    few = checkpoints.head(importance.MIN_ROWS - 1)  # too few rows: nothing is fitted
+    other = few.assign(metric="centroid_distance", encoder="second-eye")
+    again = few.assign(encoder="second-eye")
+
+    def asked(*parts: pd.DataFrame) -> list[tuple[str, str]]:
+        _, refused = importance.explain(pd.concat(parts), factors)
+        return [(one["metric"], one["encoder"]) for one in refused]
+
+    assert asked(few, again, other) == [("image_similarity", "eye")]
+    assert asked(other) == [("centroid_distance", "second-eye")]
