@@ -11,7 +11,9 @@ from lycoris_bench import runtime
 from lycoris_bench import study as studies
 from lycoris_bench.analysis.run import analyze_tables
 from lycoris_bench.store import Store, StoreError
-from lycoris_bench.vocabulary import Configuration
+from lycoris_bench.vocabulary import COMBINED, Configuration
+
+SIZES = ("dim", "alpha", "factor")  # options with a column of their own, so that they compare
 
 
 def analyze_folder(store: Store) -> runtime.Outcome:
@@ -32,7 +34,8 @@ def analyze_folder(store: Store) -> runtime.Outcome:
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
-    there is a column `captions` where configurations were trained on different ones."""
+    there is a column `captions` where configurations were trained on different ones, and one for
+    each of SIZES that any has."""
     configurations = list(configurations)
     rates: dict[str, list[float]] = {}
     for c in configurations:
@@ -47,7 +50,10 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
             "captions": c.captions.lstrip(".") or "main",
             "capacity": c.capacity,
             "importance": c.importance,
-            "options": ", ".join(f"{Path(key).name} {value}" for key, value in c.options),
+            **(sizes := {k: v for k, v in c.options if k in SIZES and c.algorithm != COMBINED}),
+            "options": ", ".join(
+                f"{Path(key).name} {value}" for key, value in c.options if key not in sizes
+            ),
         }
         for c in configurations
     ])  # fmt: skip

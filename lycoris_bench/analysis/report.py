@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 
 from lycoris_bench.analysis import pictures, tables
+from lycoris_bench.analysis.claims.shown import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
 from lycoris_bench.analysis.plots.canvas import colours
 
@@ -50,6 +51,7 @@ def render(context: Context) -> str:
     return template.render(
         study=", ".join(names) or "empty study",
         findings=context.findings,
+        claims=shown_claims(context.findings["claims"]),
         criteria=CRITERIA,
         ink=colours(ordered(context.factors["algorithm"])),
         signs=tables.signs(context.factors),

@@ -17,6 +17,7 @@ from lycoris_bench.analysis import (
     report,
     series,
 )
+from lycoris_bench.analysis.claims.judge import judge
 from lycoris_bench.analysis.findings import findings
 
 
@@ -64,7 +65,10 @@ def analyze_tables(
             "checkpoints": checkpoints,
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
-            "findings": findings(metrics),
+            "findings": {
+                **findings(metrics),
+                "claims": judge(columns.main_views(scores), factors),
+            },
         }
         page = report.render(
             report.Context(

@@ -1,0 +1,125 @@
+"""Which setting a claim varies, and the pairs of configurations that differ in it alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis.claims.settings import DIM, FACTOR, settings
+
+Place = Callable[[Any], float | None]  # a row of settings -> where it stands on the varied factor
+EPOCHS = "epochs"
+MEMBERS = {  # Table 1's columns
+    "lora": "LoRA",
+    "loha": "LoHa",
+    "lokr": "LoKr",
+    "native-fast": "native at its high rate",
+    "native": "native at its middle rate",
+}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`subject` begins the sentence of a claim, `what` is what two configurations differ in.
+
+    `place` orders the configurations; None takes no part. `owns` are the columns of settings that
+    the contrast is allowed to change, in one or more ways of which a pair uses one. `labelled`:
+    only configurations that count for importance, as capacity is a label that others lack."""
+
+    subject: str
+    what: str
+    place: Place
+    owns: tuple[tuple[str, ...], ...]
+    labelled: bool = False
+
+
+def values(column: str, *order: str) -> Place:
+    """Named values of a setting, from the first to the last."""
+    return lambda row: order.index(row[column]) if row.get(column) in order else None
+
+
+def _rate(row: Any) -> float | None:
+    return row["lr"] if row["lr"] > 0 else None
+
+
+def _capacity(row: Any) -> float | None:
+    return row["capacity"] if row["capacity"] in (1, 2) else None
+
+
+def _alpha(row: Any) -> float | None:
+    """1 where alpha is 1, 0 where it is more; a rank of 1 or 2 has no more to have."""
+    return float(row["alpha"] == 1) if row["alpha"] >= 1 and row[DIM] > 2 else None
+
+
+def _captions(first: str, second: str) -> Contrast:
+    subjects = {
+        ("main", "no-tags"): "Leaving out all tags, not only the concept’s,",
+        ("all-tags", "main"): "Leaving out the concept’s tags",
+        ("all-tags", "no-tags"): "Captions without any tags in place of all tags",
+    }
+    what = f"captions ({first} against {second})"
+    return Contrast(
+        subjects[first, second], what, values("captions", first, second), (("captions",),)
+    )
+
+
+def _algorithm(name: str) -> Contrast:
+    """Against LoRA. Dimension, factor and rate are an algorithm's own; the rest is alike."""
+    return Contrast(
+        f"{MEMBERS[name][0].upper()}{MEMBERS[name][1:]} in place of LoRA",
+        f"algorithm (lora against {name})",
+        values("member", "lora", name),
+        (("member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR),),
+        labelled=True,
+    )
+
+
+CONTRASTS = {
+    EPOCHS: Contrast("Longer training", "epoch", lambda row: None, ()),
+    "rate": Contrast("A higher learning rate", "learning rate", _rate, (("lr", "member"),)),
+    "capacity": Contrast(
+        "More capacity", "capacity", _capacity,
+        ((DIM, "alpha", "capacity"), (FACTOR, "capacity")), labelled=True,
+    ),
+    "attention": Contrast(
+        "Training attention alone", "preset (attn-mlp against attn-only)",
+        values("preset", "attn-mlp", "attn-only"), (("preset",),),
+    ),
+    "convolutions": Contrast(
+        "Adding convolutions", "preset (attn-mlp against full)",
+        values("preset", "attn-mlp", "full"), (("preset",),),
+    ),
+    "alpha-1": Contrast(
+        "Alpha 1 at the same dimension", "alpha", _alpha, (("alpha", "scale", "capacity"),)
+    ),
+    "no-tags": _captions("main", "no-tags"),
+    "adjusted-tags": _captions("all-tags", "main"),
+    "tags-at-all": _captions("all-tags", "no-tags"),
+    **{name: _algorithm(name) for name in MEMBERS if name != "lora"},
+}  # fmt: skip
+
+
+def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
+    """(from, to) of configurations at neighbouring places that are alike in all that the contrast
+    does not own. With three rates those are two pairs: the effect is that of a step."""
+    table = settings(factors)
+    if contrast.labelled:
+        table = table[table["importance"]]
+    rows = [(row, contrast.place(row)) for row in table.to_dict("records")]
+    placed = [(row, place) for row, place in rows if place is not None]
+    found: dict[tuple[str, str], None] = {}
+    for owned in contrast.owns:
+        kept = [name for name in table if name not in (*owned, "configuration", "importance")]
+        groups: dict[tuple[str, ...], dict[float, list[str]]] = {}
+        for row, place in placed:
+            alike = groups.setdefault(tuple(str(row[name]) for name in kept), {})
+            alike.setdefault(place, []).append(row["configuration"])
+        for group in groups.values():
+            found |= dict.fromkeys(_neighbours([group[place] for place in sorted(group)]))
+    return list(found)
+
+
+def _neighbours(places: Sequence[list[str]]) -> list[tuple[str, str]]:
+    return [(low, high) for lower, upper in pairwise(places) for low in lower for high in upper]
