@@ -67,7 +67,8 @@ def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[s
             complain(f"{key}.{name} is {options!r}; a table of options is allowed")
             continue
         rest = {option: chosen for option, chosen in options.items() if option != "algo"}
-        algorithm = SAME.get(options.get("algo"), options.get("algo"))
+        named = options.get("algo")
+        algorithm = SAME.get(str(named), named)
         if algorithm is not None:
             if problem := known_algorithm(algorithm):
                 complain(f"{key}.{name}: {problem}")

@@ -39,9 +39,7 @@ def render(context: Context) -> str:
     """The page as HTML text: styles, pictures and images are inside; every name is escaped."""
     names = ordered(context.metrics["study"].astype(str))
     template = environment().get_template("report.html.j2")
-    shown = shown_categories(
-        context.findings, whole=bool((context.metrics["category"] == "").any())
-    )
+    shown = shown_categories(context.findings)
     categories = [_category(context, name) for name in shown]
     agreement = list(pictures.agreement(context.correlation, context.scores))
     shap = context.explained()  # last: by now it is likely there
@@ -82,11 +80,10 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def shown_categories(findings: Mapping[str, Any], whole: bool = False) -> list[str]:
-    """All of them, and the mean over all first; a single one is its own mean, unless there are
-    numbers of whole checkpoints, which belong to none."""
+def shown_categories(findings: Mapping[str, Any]) -> list[str]:
+    """All of them, and the mean over all first; a single one is its own mean."""
     names = [name for name in findings["categories"] if name != OVERALL]
-    return names if len(names) == 1 and not whole else [OVERALL, *names]
+    return names if len(names) == 1 else [OVERALL, *names]
 
 
 def _category(context: Context, name: str) -> dict[str, Any]:

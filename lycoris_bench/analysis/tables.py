@@ -24,7 +24,7 @@ def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any
     """The configurations: factors, then training cost (to the last epoch, mean over seeds)."""
     spent = _spent(costs)
     columns = [name for name in factors if name not in HIDDEN]
-    columns = [name for name in columns if factors[name].notna().any()]
+    columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
     rows = []
     for row in factors.to_dict("records"):
         cost = spent.get(row["configuration"], {})
