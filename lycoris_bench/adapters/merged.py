@@ -51,7 +51,7 @@ def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
 def _kind(tensors: Tensors) -> type[Adapter]:
     known = recognise(tensors)
     if known is None:
-        raise ValueError(f"no algorithm has the tensors {_shapes(tensors)}")
+        raise ValueError(f"no algorithm has the tensors {_shapes(tensors) or 'of an empty layer'}")
     return known[1]
 
 
