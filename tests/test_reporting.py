@@ -86,7 +86,6 @@ def test_a_number_of_a_whole_checkpoint_counts_over_all_alone(run: Store) -> Non
     assert distance.set_index("configuration")["score"].to_dict() == {
         "lora": 0.0, "lora-lr0.0001": 0.5, "full": 1.0,
     }  # fmt: skip
-    assert "<h3>all categories</h3>" in run.report.read_text()  # beside the only category
 
 
 def test_factors_say_what_varies() -> None:

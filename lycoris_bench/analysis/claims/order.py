@@ -17,7 +17,8 @@ def contexts(cells: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
     table = settings(factors)
     table = table[table["importance"] & (table["member"] != "")]
     kept = [name for name in table if name not in OWN]
-    table = table.assign(context=table[kept].astype(str).agg(" ".join, axis=1))
+    names = [" ".join(map(str, row)) for row in table[kept].itertuples(index=False)]
+    table = table.assign(context=names)
     rows = cells.merge(table[["configuration", "member", "context"]], on="configuration")
     keys = ["category", "unit", "seed", "epoch", "context"]
     return rows.pivot_table(index=keys, columns="member", values="score").dropna().reset_index()
