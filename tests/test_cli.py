@@ -143,7 +143,7 @@ def test_a_run_in_use_is_refused(study: Path, capsys: Captured) -> None:
 
 def test_an_interrupt_is_130_and_continues_to_the_same_weights(study: Path) -> None:
     """Ctrl-C on a run of two worker processes, then the same command again."""
-    write(study, training={"images_per_class": 40}, epochs=[1, 4])
+    write(study, training={"images_per_class": 32}, epochs=[1, 2])
     command = [sys.executable, "-m", "lycoris_bench.cli", "train", str(study), "--workers", "2"]
     path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
     process = subprocess.Popen(
