@@ -1,5 +1,6 @@
 """Strengths, adapters added up, files of any origin and another model to draw with."""
 
+import re
 import shutil
 import tomllib
 from dataclasses import replace
@@ -131,6 +132,8 @@ def test_the_analysis_tells_strengths_apart(whole: tuple[Plan, Store, dict[str, 
     assert scores[scores["configuration"] == "alone"]["seed"].isna().all()
     page = store.report.read_text()
     assert "lora ×0.5" in page and "over strengths" in page
+    facts = re.sub(r"<[^>]*>", "", page[page.index('class="facts"') :][:900])
+    assert "3 configurations" in facts and "1 seed" in facts and "9 checkpoints" in facts
 
 
 def test_a_second_run_does_nothing(whole: tuple[Plan, Store, dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
 from lycoris_bench.analysis.plots.canvas import markers
+from lycoris_bench.analysis.series import NO_SEED
 
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
 HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")
@@ -20,17 +21,22 @@ HEADINGS = {
 COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
 
 
-def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any]:
-    """The configurations: factors, then training cost (to the last epoch, mean over seeds)."""
+def compared(
+    factors: pd.DataFrame, costs: pd.DataFrame | None, configurations: Mapping[str, str]
+) -> dict[str, Any]:
+    """The configurations: factors, then training cost (to the last epoch, mean over seeds).
+
+    `configurations`: series -> the configuration that was trained, whatever the strength."""
     spent = _spent(costs)
     columns = [name for name in factors if name not in HIDDEN]
     columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
     rows = []
     for row in factors.to_dict("records"):
-        cost = spent.get(row["configuration"], {})
+        name = row["configuration"]
+        cost = spent.get(configurations.get(name, name), {})
         cells = [number(row[name], name) for name in columns]
         cells += [number(cost.get(name), name) for name in COSTS if _any(spent, name)]
-        rows.append({"name": row["configuration"], "algorithm": row["algorithm"], "cells": cells})
+        rows.append({"name": name, "algorithm": row["algorithm"], "cells": cells})
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
     return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
 
@@ -85,14 +91,14 @@ def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> A
     }
 
 
-def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
+def counts(metrics: pd.DataFrame, configurations: Mapping[str, str]) -> list[tuple[str, str]]:
     """What went into the study, as (number, of what)."""
     rows = trained(metrics)
     concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
     made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
     facts = [
-        (rows["configuration"].nunique(), "configuration"),
-        (rows["seed"].nunique(), "seed"),
+        (rows["configuration"].replace(dict(configurations)).nunique(), "configuration"),
+        (rows.loc[rows["seed"] != NO_SEED, "seed"].nunique(), "seed"),
         (rows["epoch"].nunique(), "epoch"),
         (len(made), "checkpoint"),
         (len(concepts), "concept"),
