@@ -128,3 +128,10 @@ def test_every_public_thing_has_a_docstring() -> None:
             and not ast.get_docstring(node)
         ]
     assert not bare
+
+
+def test_the_picture_of_the_house_shows_every_room() -> None:
+    page = (Path(__file__).parent.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms = {Path(name).parts[0] for name in modules()} - {"__init__.py"}
+    lacking = [r for r in rooms if (r if r.endswith(".py") else f"{r}/") not in page]
+    assert not lacking
