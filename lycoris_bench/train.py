@@ -8,7 +8,9 @@ from typing import Any
 
 from lycoris_bench import runtime
 from lycoris_bench.adapters import files
+from lycoris_bench.adapters.families import version_of
 from lycoris_bench.adapters.network import attach
+from lycoris_bench.adapters.presets import layers
 from lycoris_bench.diffusion import board, latent_files, loop
 from lycoris_bench.diffusion.backbone import Backbone, fingerprint
 from lycoris_bench.diffusion.cost import Record
@@ -73,13 +75,17 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     state = store.training_state(last)
     identity = plan.run_uid(last)
     optimizer = available(settings.optimizer, device)
+    found = layers(backbone.unet, backbone.text_encoders)
+    version = version_of({target.name: target.inputs for target in found})
     warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
     curves: board.Board | None = None
 
     def keep(epoch: int, _: Any, cost: Record) -> None:
         checkpoint = by_epoch[epoch]
-        about = files.metadata(**_about(plan, checkpoint, cost, optimizer))
+        about = files.metadata(
+            **_about(plan, checkpoint, cost, optimizer), base_model_version=version
+        )
         card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
                 "optimizer": optimizer}  # fmt: skip
         if bound:

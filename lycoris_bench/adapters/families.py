@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 CONTEXT = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+VERSIONS = {"Stable Diffusion 2": "sd_v2", "Stable Diffusion XL": "sdxl_base_v1-0",
+            "Stable Diffusion 3": "sd3", "Flux": "flux1"}  # fmt: skip
 CROSS = re.compile(r".*attn2[._]to_[kv]")  # reads the text, whose width is the family's own
 FLUX = re.compile(r".*(single_transformer_blocks|single_blocks|double_blocks)[._]\d")
 SD3 = re.compile(r".*(joint_blocks[._]\d|attn[._]add_[qkv]_proj)")
+SECOND = re.compile(r"(lora|lycoris)_te2_|(.*\.)?text_encoder_2[._]")  # SD3, told before, or SDXL
 DEEP = re.compile(r".*transformer_blocks[._][1-9]")  # more than one in a row: SDXL
 
 
@@ -23,8 +26,15 @@ def family_of(layers: Mapping[str, int | None]) -> str:
     known = [CONTEXT[width] for width in widths if width in CONTEXT]
     if known:
         return known[0]
+    if any(SECOND.match(name) for name in layers):
+        return CONTEXT[2048]
     unet = [name for name in layers if re.search(r"unet|(down|up|input|output)_blocks", name)]
     return CONTEXT[2048] if any(DEEP.match(name) for name in unet) else ""
+
+
+def version_of(layers: Mapping[str, int | None]) -> str:
+    """What `ss_base_model_version` calls the family of a model; Stable Diffusion 1 if unknown."""
+    return VERSIONS.get(family_of(layers), "sd_v1")
 
 
 def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
@@ -44,6 +54,6 @@ def foreign(adapter: str, model: str, names: Iterable[str]) -> str | None:
     if not adapter or not model or adapter == model:
         return None
     names = list(names)
-    marks = (FLUX, SD3, CROSS, DEEP)
+    marks = (FLUX, SD3, CROSS, DEEP, SECOND)
     telling = [name for name in names if any(mark.match(name) for mark in marks)]
     return f"the adapter is for {adapter} and the model is {model}: it has {(telling or names)[0]}"

@@ -45,7 +45,7 @@ class Merger:
         self._layers = {(target.model, target.path): target for target in found}
         self._names = [target.name for target in found]
         self._directory = directory(models(unet, text_encoders))
-        self._family = family_of({target.name: _inputs(target) for target in found})
+        self._family = family_of({target.name: target.inputs for target in found})
         self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
         self._changed: set[Tensor] = set()
 
@@ -183,11 +183,6 @@ def _some(names: Collection[str]) -> str:
 
 def _norm(values: Tensor) -> Tensor:
     return torch.linalg.vector_norm(values, dtype=torch.float32)
-
-
-def _inputs(target: Target) -> int | None:
-    weight = target.module.weight
-    return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
 
 def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:

@@ -107,9 +107,9 @@ class Directory:
         return "clip_h" if deep and len(self.texts) == 1 else "clip_l"
 
     def _meant(self, models: tuple[str, ...]) -> list[str]:
-        """Those of the models that there are; a model's only text encoder has any number."""
+        """Those of the models that there are; an only text encoder may be called the first."""
         there = [model for model in models if model in self.models]
-        return there or list(self.texts if len(self.texts) == 1 and models[0] in TEXTS else ())
+        return there or list(self.texts if len(self.texts) == 1 and models[0] == TEXTS[0] else ())
 
     @cached_property
     def _compvis(self) -> dict[str, str]:

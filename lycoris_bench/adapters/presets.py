@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 
 from lycoris_bench.adapters.names import TEXTS, Directory
 from lycoris_bench.adapters.preset_tables import PRESETS
@@ -43,6 +43,12 @@ class Target:
     @property
     def is_norm(self) -> bool:
         return isinstance(self.module, NORM)
+
+    @property
+    def inputs(self) -> int | None:
+        """Inputs of a linear layer or convolution, by which families of models are told apart."""
+        weight = self.module.weight
+        return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
 
 def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:

@@ -39,7 +39,7 @@ def metadata(
         "network_alpha": alpha,
         "network_args": json.dumps({"algo": algorithm, "preset": preset, **extras}),
         "base_model_version": base_model_version,
-        "v2": False,
+        "v2": base_model_version.startswith("sd_v2"),
         "sd_model_name": base_model,
         "output_name": name,
         "learning_rate": lr,

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.families import family_of, foreign, inputs_of
 from lycoris_bench.adapters.files import by_layer, read, recognise
 from lycoris_bench.adapters.merge import AdapterMismatch
 from lycoris_bench.adapters.merged import changes
@@ -58,9 +59,13 @@ class Match:
 def match(tensors: Mapping[str, Tensor], model: ModelFiles, source: str | Path = "it") -> Match:
     """Each layer of the file looked up in the model.
 
-    Raises `AdapterMismatch` for a layer under two names: both would be applied."""
-    found = Match()
-    for name, layer in by_layer(tensors).items():
+    Raises `AdapterMismatch` for a file of another family, and for a layer under two names: both
+    would be applied."""
+    found, layers = Match(), by_layer(tensors)
+    family = family_of({name: inputs_of(layer) for name, layer in layers.items()})
+    if other := foreign(family, family_of(model.widths), layers):
+        raise AdapterMismatch(f"{source}: {other}")
+    for name, layer in layers.items():
         place = model.directory.find(name)
         known = recognise(layer)
         if place is None:

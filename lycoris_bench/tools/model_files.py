@@ -55,6 +55,12 @@ class ModelFiles:
         ]
 
     @cached_property
+    def widths(self) -> dict[str, int | None]:
+        """Inputs of each layer, by which families are told apart."""
+        shapes = {layer: self.shape(*layer) for layer in self.layers}
+        return {".".join(layer): s[1] if len(s) > 1 else None for layer, s in shapes.items()}
+
+    @cached_property
     def directory(self) -> Directory:
         """The names that files may give the layers."""
         paths: dict[str, list[str]] = defaultdict(list)

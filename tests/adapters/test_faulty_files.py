@@ -202,3 +202,20 @@ def test_an_adapter_of_another_family_says_so(adapter: int, model: int, algorith
 def test_an_adapter_of_a_transformer_says_so(make: Callable, name: str) -> None:
     with pytest.raises(AdapterMismatch, match=f"is for {name} and the model is Stable Diff.* 1"):
         Merger(unet(SD1)).merge(make())
+
+
+def test_a_second_text_encoder_is_sdxls() -> None:
+    """Its layers are not those of a model's only one, though their paths are the same."""
+    from lycoris_bench.adapters.families import family_of, version_of
+    from lycoris_bench.adapters.names import Directory
+
+    layer = "text_model_encoder_layers_0_mlp_fc1"
+    only = Directory({"text_encoder": ["encoder.layers.0.mlp.fc1"]})
+    assert only.find(f"lora_te1_{layer}") == only.find(f"lora_te_{layer}") is not None
+    assert only.find(f"lora_te2_{layer}") is None
+    assert family_of({f"lora_te2_{layer}": 1280}) == "Stable Diffusion XL"
+    cross = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    versions = {768: "sd_v1", 1024: "sd_v2", 2048: "sdxl_base_v1-0", 16: "sd_v1"}
+    assert {width: version_of({cross: width}) for width in versions} == versions
+    joint = "lora_transformer_transformer_blocks_0_attn_add_q_proj"
+    assert version_of({joint: 1536}) == "sd3"
