@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+MOST = 8  # problems that are printed
 app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -198,8 +199,11 @@ def convert(
 def _finish(result: dict[str, Any], as_json: bool) -> None:
     """Data goes to stdout, warnings and problems to stderr; the status is the result's own."""
     text, status = result.pop("text"), result.pop("status", 0)
-    for line in [*result.get("warnings", []), *result.get("problems", [])]:
+    said = [*result.get("warnings", []), *result.get("problems", [])]
+    for line in said[:MOST]:
         print(line, file=sys.stderr)
+    if len(said) > MOST:
+        print(f"and {len(said) - MOST} more; --json has all", file=sys.stderr)
     said = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     typer.echo(said if as_json else text)
     if status:
