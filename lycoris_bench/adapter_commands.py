@@ -199,11 +199,11 @@ def convert(
 def _finish(result: dict[str, Any], as_json: bool) -> None:
     """Data goes to stdout, warnings and problems to stderr; the status is the result's own."""
     text, status = result.pop("text"), result.pop("status", 0)
-    said = [*result.get("warnings", []), *result.get("problems", [])]
-    for line in said[:MOST]:
+    complaints = [*result.get("warnings", []), *result.get("problems", [])]
+    for line in complaints[:MOST]:
         print(line, file=sys.stderr)
-    if len(said) > MOST:
-        print(f"and {len(said) - MOST} more; --json has all", file=sys.stderr)
+    if len(complaints) > MOST:
+        print(f"and {len(complaints) - MOST} more; --json has all", file=sys.stderr)
     said = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     typer.echo(said if as_json else text)
     if status:
