@@ -10,6 +10,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import adapter_commands, data_commands
+from lycoris_bench.errors import BenchError
 from lycoris_bench.exits import call
 
 app = typer.Typer(
@@ -95,7 +96,7 @@ def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
     from lycoris_bench.store import Store
 
     if narrowed:
-        raise ValueError(
+        raise BenchError(
             f"{folder} is a run folder, which is analyzed as it is: --run, --set, --limit, "
             "--batch-size and --dry-run go with a study file"
         )

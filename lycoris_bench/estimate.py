@@ -11,6 +11,7 @@ from lycoris_bench.adapters.network import attach
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.outline import outline
 from lycoris_bench.diffusion.sample import sample
+from lycoris_bench.errors import BenchError
 from lycoris_bench.inputs import PLACEHOLDER
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
@@ -39,7 +40,7 @@ def given(text: str) -> Rate:
         if steps <= 0 or images <= 0:
             raise ValueError
     except ValueError:
-        raise ValueError(
+        raise BenchError(
             f"--rate is '{text}'; two numbers above 0 are needed, training steps and images "
             "a second, like 7,8"
         ) from None

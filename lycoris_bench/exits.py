@@ -4,7 +4,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from lycoris_bench.errors import BenchError, explained
+from lycoris_bench.printable import printable
+
 INTERRUPTED = 130
+LONGEST = 2000  # characters of one mistake that are printed
+REPORT = (
+    "This is a fault of lycoris-bench. Please report it to the project with what "
+    "--debug prints and, if you can, the file."
+)
 
 
 def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
@@ -23,7 +31,7 @@ def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """One sentence on stderr; 2 for what the user can mend, a named bug (1) for the rest."""
+    """One sentence on stderr; 2 for what the user can mend, 1 for a fault of the program."""
     if debug:
         raise error
     if hasattr(error, "show"):  # a usage error of the CLI library
@@ -31,12 +39,15 @@ def _explain(error: Exception, debug: bool) -> int:
         return 2
     problems = getattr(error, "problems", None)
     if problems and len(problems) > 1:
-        head = f"{len(problems)} mistakes in {str(error).split(': ')[0]}:"
-        print("\n  - ".join([head, *problems]), file=sys.stderr)
+        head = f"{len(problems)} mistakes in {printable(str(error).split(': ')[0])}:"
+        print("\n  - ".join([head, *map(_line, problems)]), file=sys.stderr)
         return 2
-    if isinstance(error, ValueError | RuntimeError | KeyError):
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {text}", file=sys.stderr)
+    print(f"error: {_line(explained(error))}", file=sys.stderr)
+    if isinstance(error, BenchError | OSError):
         return 2
-    print(f"error: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+    print(REPORT, file=sys.stderr)
     return 1
+
+
+def _line(text: str) -> str:
+    return printable(text, LONGEST)

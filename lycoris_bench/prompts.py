@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lycoris_bench import registry
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept, PromptSet
 
 CONCEPTS = "concepts.toml"
@@ -46,7 +47,7 @@ TYPES = {
 }
 
 
-class PromptError(ValueError):
+class PromptError(BenchError):
     """What is wrong with the concept table or a prompt file."""
 
 
@@ -153,7 +154,7 @@ def shares(images: int, prompts: int) -> list[int]:
     [1, 1, 0]
     """
     if prompts < 1:
-        raise ValueError("there is no prompt to share images among")
+        raise BenchError("there is no prompt to share images among")
     return [images // prompts + (k < images % prompts) for k in range(prompts)]
 
 

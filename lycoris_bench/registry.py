@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
+from lycoris_bench.errors import BenchError
+
 
 def _plain(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
@@ -34,7 +36,7 @@ def get(package: str, name: str) -> Any:
     """The entry of that name; a `KeyError` with a suggestion if there is none."""
     found = entries(package)
     if name not in found:
-        raise KeyError(unknown(package.rstrip("s"), name, found))
+        raise BenchError(unknown(package.rstrip("s"), name, found))
     return found[name]
 
 

@@ -17,6 +17,7 @@ from lycoris_bench.diffusion.dataset import natural
 from lycoris_bench.diffusion.images import SUFFIXES
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.encoders.resize import Picture
+from lycoris_bench.errors import BenchError
 from lycoris_bench.features import encoder, look, threads_for
 from lycoris_bench.metrics.dissimilarity import dissimilarity
 from lycoris_bench.metrics.variance import variance
@@ -29,7 +30,7 @@ VIEW = ["encoder", "resize", "measure"]
 COLUMNS = ["folder", "n", *VIEW, "value", "ratio"]
 
 
-class RelevanceError(ValueError):
+class RelevanceError(BenchError):
     """What is wrong with the folder or the sizes: one sentence."""
 
 

@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.errors import BenchError, explained
+
 Progress = Callable[[str, int, int], None]
 """`progress(what, steps done by this call, steps in all)`: how a stage tells how far it is."""
 
@@ -53,9 +55,9 @@ def device(wanted: str = "auto") -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind = wanted.split(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"unknown device '{wanted}'; allowed are: auto, cpu, cuda, cuda:N, mps")
+        raise BenchError(f"unknown device '{wanted}'; allowed are: auto, cpu, cuda, cuda:N, mps")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was asked for, but torch finds none; use --device cpu")
+        raise BenchError("device 'cuda' was asked for, but torch finds none; use --device cpu")
     return wanted
 
 
@@ -166,9 +168,7 @@ def sentence(error: BaseException, debug: bool = False) -> str:
     """An error as one sentence, or as its traceback where that is asked for."""
     if debug:
         return "".join(traceback.format_exception(error))
-    text = " ".join(str(error).split())
-    expected = isinstance(error, ValueError | OSError | RuntimeError | KeyError)
-    return text if text and expected else f"{type(error).__name__}: {text}"
+    return explained(error)
 
 
 def provenance(command: Sequence[str] = ()) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from lycoris_bench.errors import BenchError
+
 Positive = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "bf16", "fp16"]
 Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
@@ -45,7 +47,7 @@ class Training(Table):
     @model_validator(mode="after")
     def _buckets_hold_the_resolution(self) -> "Training":
         if not self.bucket_min <= self.resolution <= self.bucket_max:
-            raise ValueError(
+            raise BenchError(
                 f"resolution {self.resolution} must lie between bucket_min {self.bucket_min} "
                 f"and bucket_max {self.bucket_max}"
             )
@@ -84,7 +86,7 @@ class Sampling(Table):
     def _one_or_several(cls, value: Any) -> Any:
         several = value if isinstance(value, list | tuple) else (value,)
         if not several or list(several) != sorted(set(several)):
-            raise ValueError("a number or a list of them is needed, ascending, each once")
+            raise BenchError("a number or a list of them is needed, ascending, each once")
         return tuple(several)
 
 
@@ -97,12 +99,12 @@ class Combination(Table):
     @model_validator(mode="after")
     def _one_strength_each(self) -> "Combination":
         if self.strengths is not None and len(self.strengths) != len(self.adapters):
-            raise ValueError(
+            raise BenchError(
                 f"{len(self.strengths)} strengths for {len(self.adapters)} adapters: "
                 "as many are needed, or none"
             )
         if len(set(self.adapters)) != len(self.adapters):
-            raise ValueError("an adapter is named twice: give it once, at the sum of strengths")
+            raise BenchError("an adapter is named twice: give it once, at the sum of strengths")
         return self
 
 
@@ -137,13 +139,13 @@ class Settings(Table):
     @classmethod
     def _ascending(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if not values or list(values) != sorted(set(values)):
-            raise ValueError("at least one is needed, ascending, each once")
+            raise BenchError("at least one is needed, ascending, each once")
         return values
 
     @model_validator(mode="after")
     def _something_to_draw(self) -> "Settings":
         if not self.algorithms and not self.combine:
-            raise ValueError("nothing is compared: 'algorithms' or 'combine' is needed")
+            raise BenchError("nothing is compared: 'algorithms' or 'combine' is needed")
         if self.algorithms and not self.epochs:
-            raise ValueError("'epochs' is missing: which epochs of a training are kept")
+            raise BenchError("'epochs' is missing: which epochs of a training are kept")
         return self

@@ -4,7 +4,6 @@ Files are written whole: temporary name, fsync, rename. What marks work as done 
 and carries the uid of the settings that made it, so nothing stale is ever taken for fresh."""
 
 import contextlib
-import errno
 import fcntl
 import io
 import json
@@ -15,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench import disk
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet
 
-TEMPORARY = ".part"
 
-
-class StoreError(RuntimeError):
+class StoreError(BenchError):
     """The run folder cannot be used: one sentence saying why, and what to do."""
 
 
@@ -88,30 +87,15 @@ class Store:
     def _sweep(self) -> None:
         """Removes what a killed process left half written."""
         for folder in ("checkpoints", "images", "features", "metrics", "analysis", "report"):
-            for leftover in (self.root / folder).rglob(f"*{TEMPORARY}"):
+            for leftover in (self.root / folder).rglob(f"*{disk.PARTIAL}"):
                 leftover.unlink(missing_ok=True)
 
     def write(self, path: Path, data: bytes | str) -> Path:
         """The whole file or none of it."""
-        data = data.encode() if isinstance(data, str) else data
-        part = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            part.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError(
-                    f"no space left on the disk for {path}; free some and run the same "
-                    "command again, it continues"
-                ) from None
-            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
-        return path
+            return disk.write(path, data)
+        except disk.FileError as error:
+            raise StoreError(str(error)) from None
 
     def write_json(self, path: Path, value: Any) -> Path:
         return self.write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

@@ -13,13 +13,14 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from lycoris_bench import grid, prompts, registry
+from lycoris_bench.errors import BenchError
 from lycoris_bench.settings import Combination, Settings
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
 
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
 
 
-class StudyError(ValueError):
+class StudyError(BenchError):
     """All that is wrong with a study, one sentence each."""
 
     def __init__(self, source: str, problems: Iterable[str]) -> None:

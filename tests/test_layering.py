@@ -23,7 +23,8 @@ LAYERS = [
     {"study"},
     {"grid", "prompts", "settings", "store"},
     {"registry", "runtime"},
-    {"vocabulary"},
+    {"vocabulary", "disk", "printable"},
+    {"errors"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 FENCES = {
@@ -98,9 +99,11 @@ def test_fences() -> None:
     assert not wrong
 
 
-def test_vocabulary_is_standard_library_only() -> None:
+def test_the_lowest_layers_are_standard_library_only() -> None:
     allowed = sys.stdlib_module_names
-    assert all(name.split(".")[0] in allowed for name in imports(ROOT / "vocabulary.py"))
+    for low in ("vocabulary", "disk", "printable", "errors"):
+        found = {name.split(".")[0] for name in imports(ROOT / f"{low}.py")} - {"lycoris_bench"}
+        assert found <= allowed
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:

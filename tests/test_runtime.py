@@ -11,16 +11,17 @@ import pytest
 
 import lycoris_bench
 from lycoris_bench import runtime
+from lycoris_bench.errors import BenchError
 
 
 def halve(number: int) -> int:
     runtime.advance()
     if number % 2:
-        raise ValueError(f"{number} is odd;   an even\nnumber is needed")
+        raise BenchError(f"{number} is odd;   an even\nnumber is needed")
     return number // 2
 
 
-class Unpicklable(ValueError):
+class Unpicklable(BenchError):
     def __init__(self, source: str, problems: list[str]) -> None:
         super().__init__(f"{source}: {problems}")
 
@@ -104,7 +105,7 @@ def test_devices() -> None:
 
 
 def test_sentences() -> None:
-    assert runtime.sentence(ValueError("a\n  b")) == "a b"
+    assert runtime.sentence(BenchError("a\n  b")) == "a b"
     assert runtime.sentence(AttributeError("x")) == "AttributeError: x"
     assert "Traceback" in runtime.sentence(_raised(), debug=True)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters import ranges
 from lycoris_bench.adapters.training_only import Limits
+from lycoris_bench.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
 BIAS = "diff_b"
@@ -75,7 +76,7 @@ class Adapter(nn.Module, ABC):
         """Raises `ValueError` for options that are unknown or out of range; needs no model."""
         ranges.check(cls.options(), options)
         if options.get("dora_wd") and options.get("max_norm") is not None:
-            raise ValueError("max_norm bounds the length of ΔW, which dora_wd sets: choose one")
+            raise BenchError("max_norm bounds the length of ΔW, which dora_wd sets: choose one")
 
     @classmethod
     def covers(cls, weight: Tensor, options: Mapping[str, Any]) -> bool:
@@ -129,7 +130,7 @@ def fit(matrix: Tensor, weight: Tensor) -> Tensor:
     """The unrolled change (o, i·k²) in W's shape; `ValueError` for the change of another layer."""
     if matrix.numel() != weight.numel() or matrix.shape[0] != weight.shape[0]:
         found, wanted = tuple(matrix.shape), tuple(weight.shape)
-        raise ValueError(f"a change of shape {found} does not fit a weight of shape {wanted}")
+        raise BenchError(f"a change of shape {found} does not fit a weight of shape {wanted}")
     return matrix.reshape(weight.shape)
 
 
@@ -157,7 +158,7 @@ def rank_of(
         dim = dim if conv_dim is None else conv_dim
         alpha = alpha if conv_alpha is None else conv_alpha
     if dim < 1:
-        raise ValueError("conv_dim is 0: this layer is not trained")
+        raise BenchError("conv_dim is 0: this layer is not trained")
     value = float(alpha or dim) * (math.sqrt(dim) if rs_lora else 1)
     return dim, torch.tensor(value, device=weight.device)
 

@@ -16,6 +16,7 @@ from lycoris_bench.adapters.cayley import (
     rescale,
     turn,
 )
+from lycoris_bench.errors import BenchError
 
 
 class BOFT(Adapter):
@@ -69,7 +70,7 @@ class BOFT(Adapter):
         stages, count, size = blocks.shape[:3]
         if count * size != len(weight) or size % 2 or count % 2 ** (stages - 1):
             shape, wanted = tuple(blocks.shape), tuple(weight.shape)
-            raise ValueError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
+            raise BenchError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
         angles = turn(blocks, tensors.get("alpha"), len(weight))
         rows = weight.float().flatten(1)
         # the backward pass goes through the stages anew: kept, each would cost another weight
@@ -105,10 +106,10 @@ def block_size(outputs: int, dim: int) -> int:
     """
     odd = outputs // (outputs & -outputs)
     if odd == outputs:
-        raise ValueError(f"boft pairs rows: {outputs} outputs, an odd number, cannot be paired")
+        raise BenchError(f"boft pairs rows: {outputs} outputs, an odd number, cannot be paired")
     size = 2 * odd
     if size > dim:
-        raise ValueError(
+        raise BenchError(
             f"boft has no blocks up to dim {dim} for {outputs} outputs; dim {size} has"
         )
     while size * 2 <= min(dim, outputs):

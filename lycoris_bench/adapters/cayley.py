@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters.base import Tensors
 from lycoris_bench.adapters.ranges import LARGEST, Options, Range, Switch
+from lycoris_bench.errors import BenchError
 
 BLOCKS, RESCALE = "oft_blocks", "rescale"
 ROTATION: Options = {
@@ -53,7 +54,7 @@ def rescale(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
         return change
     factor = tensors[RESCALE]
     if factor.numel() != len(weight):
-        raise ValueError(
+        raise BenchError(
             f"{RESCALE} of shape {tuple(factor.shape)} does not fit the {len(weight)} outputs "
             f"of a weight of shape {tuple(weight.shape)}"
         )
@@ -64,6 +65,6 @@ def rescale(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
 def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:
     """`ValueError` for max_norm: the length of ΔW follows the angle, not the parameters."""
     if options.get("max_norm") is not None:
-        raise ValueError(
+        raise BenchError(
             f"max_norm does not suit {algorithm}, which turns weights; constraint bounds it"
         )

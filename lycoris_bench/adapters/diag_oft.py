@@ -16,6 +16,7 @@ from lycoris_bench.adapters.cayley import (
     turn,
 )
 from lycoris_bench.adapters.kronecker import factorization
+from lycoris_bench.errors import BenchError
 
 DIRECT, ON_INPUT = "oft_diag", "oft_in.weight"
 
@@ -49,7 +50,7 @@ class DiagOFT(Adapter):
         super().__init__()
         size, count = factorization(len(weight), dim)
         if size == 1:
-            raise ValueError(_unsplit(len(weight), dim))
+            raise BenchError(_unsplit(len(weight), dim))
         alpha = torch.tensor(float(constraint), device=weight.device)
         self.register_buffer("alpha", alpha, persistent=False)
         self.blocks = nn.Parameter(torch.zeros(count, size, size, device=weight.device))
@@ -73,7 +74,7 @@ class DiagOFT(Adapter):
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         present = [name for name in DiagOFT.marks if name in tensors]
         if len(present) != 1:
-            raise ValueError(f"{' and '.join(present)} of one layer contradict each other")
+            raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
         blocks = tensors[present[0]]
         if blocks.dim() != 3 or blocks.shape[1] != blocks.shape[2]:
             raise _misfit(blocks, weight, present[0])

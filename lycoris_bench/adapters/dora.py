@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.base import Tensors
+from lycoris_bench.errors import BenchError
 
 MAGNITUDE = "dora_scale"
 
@@ -37,7 +38,7 @@ def _axis(wanted: Tensor, weight: Tensor) -> int:
         return 0
     if wanted.dim() > 1 and sizes[0] == 1 and wanted.numel() == sizes[1] == weight.shape[1]:
         return 1
-    raise ValueError(f"{MAGNITUDE} of shape {sizes} does not fit a weight of {tuple(weight.shape)}")
+    raise BenchError(f"{MAGNITUDE} of shape {sizes} does not fit a weight of {tuple(weight.shape)}")
 
 
 def _norm(weight: Tensor, axis: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from lycoris_bench.adapters.base import Adapter, Tensors, kaiming, rank_of, zeros
 from lycoris_bench.adapters.lora import DOWN, UP, LoRA
 from lycoris_bench.adapters.ranges import LARGEST, RANK, Range
+from lycoris_bench.errors import BenchError
 
 
 class DyLoRA(Adapter):
@@ -74,7 +75,7 @@ class DyLoRA(Adapter):
 def _divide(dim: int, block_size: int, name: str) -> None:
     if dim % block_size:
         above = dim + block_size - dim % block_size
-        raise ValueError(
+        raise BenchError(
             f"{name} is {dim}, which block_size {block_size} does not divide; "
             f"{name} = {above} would do"
         )

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, fit, kaiming, rank_of, scale, zeros
 from lycoris_bench.adapters.ranges import FACTORED
+from lycoris_bench.errors import BenchError
 
 A1, A2, B1, B2 = "a1.weight", "a2.weight", "b1.weight", "b2.weight"
 
@@ -76,4 +77,4 @@ def _present(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, 
         if [tuple(matrix.shape) for matrix in found] == wanted:
             return found
     shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in GLoRA.marks)
-    raise ValueError(f"{shapes} do not fit a weight of shape {tuple(weight.shape)}")
+    raise BenchError(f"{shapes} do not fit a weight of shape {tuple(weight.shape)}")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, zeros
 from lycoris_bench.adapters.ranges import Switch
+from lycoris_bench.errors import BenchError
 
 
 class IA3(Adapter):
@@ -44,7 +45,7 @@ class IA3(Adapter):
         sizes = [1 for _ in weight.shape]
         sizes[axis] = weight.shape[axis]
         if tensors["weight"].numel() != sizes[axis]:
-            raise ValueError(
+            raise BenchError(
                 f"weight has {tensors['weight'].numel()} numbers for the {sizes[axis]} "
                 f"{'inputs' if axis else 'outputs'} of a weight of shape {tuple(weight.shape)}"
             )

@@ -21,6 +21,7 @@ from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, LARGEST, Range, Switch
 from lycoris_bench.adapters.tucker import mixed
+from lycoris_bench.errors import BenchError
 
 WHOLE, PARTS = ("lokr_w1", "lokr_w2"), ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b")
 
@@ -124,7 +125,7 @@ def _block(tensors: Tensors, k: int) -> Tensor:
     factors = (f"{name}_a", f"{name}_b", f"lokr_t{k}")
     if name in tensors:
         if beside := [factor for factor in factors if factor in tensors]:
-            raise ValueError(f"{name} and {beside[0]} of one layer contradict each other")
+            raise BenchError(f"{name} and {beside[0]} of one layer contradict each other")
         return tensors[name].flatten(1)
     a, b = (tensors[factor].flatten(1) for factor in factors[:2])
     return a.mT @ mixed(tensors[f"lokr_t{k}"], b) if f"lokr_t{k}" in tensors else a @ b

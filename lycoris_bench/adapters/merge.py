@@ -15,13 +15,14 @@ from lycoris_bench.adapters.families import family_of, foreign, inputs_of
 from lycoris_bench.adapters.files import by_layer, recognise
 from lycoris_bench.adapters.merged import changes
 from lycoris_bench.adapters.presets import Target, TextEncoders, directory, layers, models
+from lycoris_bench.errors import BenchError
 
 Step = tuple[Target, str]  # a layer and the algorithm's name
 File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
 Part = tuple[str, dict[str, Tensor], float]  # a layer's name in a file, its tensors, strength
 
 
-class AdapterMismatch(ValueError):
+class AdapterMismatch(BenchError):
     """The adapter does not belong to this model: one sentence."""
 
 
@@ -157,7 +158,7 @@ class Merger:
                 if shift is not None and (
                     not isinstance(bias, Tensor) or bias.shape != shift.shape
                 ):
-                    raise ValueError("it changes a bias that the layer does not have")
+                    raise BenchError("it changes a bias that the layer does not have")
             except ValueError as error:
                 raise AdapterMismatch(
                     f"the adapter was made for another model or is damaged: {name}: {error}"

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, add, full_precision
 from lycoris_bench.adapters.files import recognise
+from lycoris_bench.errors import BenchError
 
 
 def merged_weight(tensors: Tensors, weight: Tensor, strength: float = 1.0) -> Tensor:
@@ -25,7 +26,7 @@ def merged_bias(tensors: Tensors, bias: Tensor | None, strength: float = 1.0) ->
     if shift is None:
         return bias
     if bias is None or bias.shape != shift.shape:
-        raise ValueError("it changes a bias that the layer does not have")
+        raise BenchError("it changes a bias that the layer does not have")
     return add(bias, (shift.to(bias.device, torch.float32), strength))
 
 
@@ -43,7 +44,7 @@ def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
     except (KeyError, RuntimeError, IndexError) as error:
         missing = isinstance(error, KeyError)
         reason = f"'{error.args[0]}' is missing" if missing else str(error).split("\n")[0]
-        raise ValueError(
+        raise BenchError(
             f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}: {reason}"
         ) from None
 
@@ -51,7 +52,7 @@ def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
 def _kind(tensors: Tensors) -> type[Adapter]:
     known = recognise(tensors)
     if known is None:
-        raise ValueError(f"no algorithm has the tensors {_shapes(tensors) or 'of an empty layer'}")
+        raise BenchError(f"no algorithm has the tensors {_shapes(tensors) or 'of an empty layer'}")
     return known[1]
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from lycoris_bench.adapters.compvis import unet_names
 from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.errors import BenchError
 
 DENOISERS = ("unet", "transformer")
 TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
@@ -45,7 +46,7 @@ class Directory:
 
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
         if strangers := set(models) - {*DENOISERS, *TEXTS}:
-            raise ValueError(f"unknown model kinds: {', '.join(sorted(strangers))}")
+            raise BenchError(f"unknown model kinds: {', '.join(sorted(strangers))}")
         self.models = {model: tuple(paths) for model, paths in models.items() if paths}
         self.texts = tuple(model for model in TEXTS if model in self.models)
 
@@ -90,7 +91,7 @@ class Directory:
                 if layout == "compvis":
                     return "lora_unet_" + other.replace(".", "_")
                 return f"diffusion_model.{other}"
-        raise ValueError(f"unknown layout '{layout}'; allowed are: {', '.join(LAYOUTS)}")
+        raise BenchError(f"unknown layout '{layout}'; allowed are: {', '.join(LAYOUTS)}")
 
     def _prefix(self, model: str) -> str:
         if model in DENOISERS:

@@ -16,6 +16,7 @@ from lycoris_bench.adapters.presets import PRESETS, Target, TextEncoders, models
 from lycoris_bench.adapters.ranges import LIMITS
 from lycoris_bench.adapters.selection import Override, Preset
 from lycoris_bench.adapters.training_only import Limits
+from lycoris_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,16 @@ def attach(
     called = f"preset '{preset}'" if isinstance(preset, str) else "a preset of one's own"
     only = (PRESETS[preset] if isinstance(preset, str) else preset).only
     if only not in ("", algorithm):
-        raise ValueError(f"{called} is for {only} alone, not for {algorithm}")
+        raise BenchError(f"{called} is for {only} alone, not for {algorithm}")
     chosen = [(target, *_choice(target, algorithm, options)) for target in found]
     chosen = [(target, kind, own) for target, kind, own in chosen
               if target.is_norm or kind.covers(_weight(target), own)]  # fmt: skip
     base = list(models(unet, text_encoders).values())
     if not chosen:
         names = " and ".join(type(model).__name__ for model in base)
-        raise ValueError(f"{algorithm} with {called} matches no layer of {names}")
+        raise BenchError(f"{algorithm} with {called} matches no layer of {names}")
     if any("forward" in vars(target.module) for target, _, _ in chosen):
-        raise RuntimeError("the model already carries adapters: detach them first")
+        raise BenchError("the model already carries adapters: detach them first")
     generator = torch.Generator().manual_seed(seed)
     adapters = [_adapter(target, kind, generator, own) for target, kind, own in chosen]
     return AdapterNetwork([target for target, _, _ in chosen], adapters, base)
@@ -138,7 +139,7 @@ def _choice(
         try:
             kind.check(**own)
         except ValueError as error:
-            raise ValueError(f"the preset's map for {target.path}: {error}") from None
+            raise BenchError(f"the preset's map for {target.path}: {error}") from None
     return kind, own
 
 
@@ -155,7 +156,7 @@ def _adapter(
             else kind(_weight(target), target.module.bias, generator, **own)
         )
     except ValueError as error:
-        raise ValueError(f"{target.name}: {error}") from None
+        raise BenchError(f"{target.name}: {error}") from None
     made.limits = Limits(**held)
     return made
 
@@ -184,4 +185,4 @@ def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -
             return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
         case nn.GroupNorm():
             return F.group_norm(x, layer.num_groups, weight, bias, layer.eps)
-    raise TypeError(f"a {type(layer).__name__} takes no adapter")
+    raise BenchError(f"a {type(layer).__name__} takes no adapter")

@@ -6,6 +6,7 @@ from typing import Any
 
 from lycoris_bench import registry
 from lycoris_bench.adapters.selection import Override, known_algorithm
+from lycoris_bench.errors import BenchError
 
 LISTS = {
     "unet_target_module": "unet",
@@ -25,7 +26,7 @@ TARGETS = [key for key in (*LISTS, *MAPS) if key != "exclude_name"]
 def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of a `Preset`; one `ValueError` with every mistake of the table."""
     if not isinstance(table, Mapping):
-        raise ValueError(f"a preset is a table of {', '.join(sorted(KEYS))}")
+        raise BenchError(f"a preset is a table of {', '.join(sorted(KEYS))}")
     found: dict[str, Any] = {"convolutions": True}
     problems: list[str] = []
     for key, value in table.items():
@@ -40,7 +41,7 @@ def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
     if not problems and not any(table.get(key) for key in TARGETS):
         problems.append(f"a preset without targets trains nothing; give {' or '.join(TARGETS)}")
     if problems:
-        raise ValueError("; ".join(problems))
+        raise BenchError("; ".join(problems))
     return found
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lycoris_bench.adapters.names import TEXTS, Directory
 from lycoris_bench.adapters.preset_tables import PRESETS
 from lycoris_bench.adapters.selection import Override, Preset
+from lycoris_bench.errors import BenchError
 from lycoris_bench.registry import unknown
 
 __all__ = [
@@ -57,7 +58,7 @@ def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str,
     A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
     given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
     if len(given) > len(TEXTS):
-        raise ValueError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
+        raise BenchError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
     kind = "transformer" if "Transformer" in type(denoiser).__name__ else "unet"
     texts = zip(TEXTS, given, strict=False)
     return {kind: denoiser, **{name: model for name, model in texts if model is not None}}
@@ -69,7 +70,7 @@ def targets(
     """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
     if isinstance(preset, str):
         if preset not in PRESETS:
-            raise KeyError(unknown("preset", preset, PRESETS))
+            raise BenchError(unknown("preset", preset, PRESETS))
         preset = PRESETS[preset]
     found = models(unet, text_encoders)
     where = directory(found)

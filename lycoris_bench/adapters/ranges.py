@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.registry import unknown
 
 LARGEST = 65504  # the largest half-precision number: files store alpha as one
@@ -71,4 +72,4 @@ def check(allowed: Mapping[str, Range | Switch], options: Mapping[str, Any]) -> 
         if key in allowed and value not in allowed[key]
     ]
     if problems:
-        raise ValueError("; ".join(problems))
+        raise BenchError("; ".join(problems))

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import BASE, REAL, MetricRow
 
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
@@ -70,16 +71,16 @@ def words(name: str) -> str:
 def check(metrics: pd.DataFrame) -> pd.DataFrame:
     """The table with its columns complete and its missing values left out, or a ValueError."""
     if missing := [name for name in MetricRow.columns() if name not in metrics]:
-        raise ValueError(f"the metric table lacks the columns: {', '.join(missing)}")
+        raise BenchError(f"the metric table lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
     rows["subclass"] = rows["subclass"].fillna("")
     rows["value"] = rows["value"].astype("float64")
     if infinite := int(np.isinf(rows["value"]).sum()):
-        raise ValueError(
+        raise BenchError(
             f"the metric table has {infinite} infinite values: they cannot be compared"
         )
     if odd := set(rows["better"]) - {"higher", "lower"}:
-        raise ValueError(f"better is {sorted(map(str, odd))}; allowed are: higher, lower")
+        raise BenchError(f"better is {sorted(map(str, odd))}; allowed are: higher, lower")
     return rows
 
 

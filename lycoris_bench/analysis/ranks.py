@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, beside, check, trained
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import REAL
 
 
@@ -42,7 +43,7 @@ def refuse_twice(rows: pd.DataFrame) -> None:
     """A checkpoint has one value in a group: a second one means that two runs were mixed."""
     twice = rows[rows.duplicated([*GROUP, *CHECKPOINT])]
     if len(twice):
-        raise ValueError(
+        raise BenchError(
             f"{checkpoint_name(twice.iloc[0])} has two values of {_group(twice.iloc[0])}"
         )
 
@@ -66,7 +67,7 @@ def refuse_unlike(metrics: pd.DataFrame) -> None:
         + ")"
         for fingerprint, part in group.groupby("fingerprint", sort=False)
     ]
-    raise ValueError(
+    raise BenchError(
         f"{_group(unlike.iloc[0])}: unlike fingerprints cannot be ranked together: "
         f"{' against '.join(sides)}; they differ in "
         f"{differ or 'metric version, encoder record or reference images'}"

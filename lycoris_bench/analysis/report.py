@@ -12,6 +12,7 @@ from lycoris_bench.analysis import pictures, tables
 from lycoris_bench.analysis.claims.shown import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
 from lycoris_bench.analysis.plots.canvas import colours
+from lycoris_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -118,5 +119,5 @@ def data_uri(data: bytes) -> str:
     kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"<svg": "svg+xml"}
     kind = next((kind for start, kind in kinds.items() if data.startswith(start)), None)
     if kind is None:
-        raise ValueError(f"an image begins with {data[:8]!r}: PNG, JPEG, WebP or SVG is needed")
+        raise BenchError(f"an image begins with {data[:8]!r}: PNG, JPEG, WebP or SVG is needed")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

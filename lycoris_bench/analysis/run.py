@@ -19,6 +19,7 @@ from lycoris_bench.analysis import (
 )
 from lycoris_bench.analysis.claims.judge import judge
 from lycoris_bench.analysis.findings import findings
+from lycoris_bench.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:
     """Every configuration of the table has one row of factors, and no more."""
     needed = ("configuration", "algorithm", "preset", "lr", "lr_level", "capacity", "importance")
     if missing := [name for name in needed if name not in factors]:
-        raise ValueError(f"the factors lack the columns: {', '.join(missing)}")
+        raise BenchError(f"the factors lack the columns: {', '.join(missing)}")
     names = factors["configuration"]
     if twice := sorted(set(names[names.duplicated()])):
-        raise ValueError(f"the factors have two rows for: {', '.join(twice)}")
+        raise BenchError(f"the factors have two rows for: {', '.join(twice)}")
     if unknown := sorted(set(columns.trained(metrics)["configuration"]) - set(names)):
-        raise ValueError(f"the factors have no row for: {', '.join(unknown)}")
+        raise BenchError(f"the factors have no row for: {', '.join(unknown)}")

@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from lycoris_bench.captioning.tags import TAGGER, labels
+from lycoris_bench.errors import BenchError
 
 TAGS, CONFIG, WEIGHTS, ONNX = "selected_tags.csv", "config.json", "model.safetensors", "model.onnx"
 
 
-class TaggerError(ValueError):
+class TaggerError(BenchError):
     """The tagger cannot be used: one sentence with what to type."""
 
 

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
 
 GENERAL = "0"  # the category of tags that say what is seen; ratings and names of characters are not
@@ -14,7 +15,7 @@ REMOVED = "tags.toml"
 TAGGER = "SmilingWolf/wd-convnext-tagger-v3"  # the paper's, of version 2, is an ONNX file alone
 
 
-class TagError(ValueError):
+class TagError(BenchError):
     """What is wrong with a list of tags: one sentence."""
 
 

@@ -12,6 +12,7 @@ from lycoris_bench.captioning import tags
 from lycoris_bench.captioning.tagger import Tagger
 from lycoris_bench.diffusion.dataset import FLAT, natural, scan
 from lycoris_bench.diffusion.images import SUFFIXES, DataError, read_image
+from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
 
 EXTENSIONS = {"adjusted": ".txt", "all": ".all-tags", "none": ".no-tags"}
@@ -42,12 +43,12 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
 
     Raises an error of one sentence before anything is written."""
     if how.strategy not in EXTENSIONS:
-        raise ValueError(registry.unknown("strategy", how.strategy, EXTENSIONS))
+        raise BenchError(registry.unknown("strategy", how.strategy, EXTENSIONS))
     if not 0 < how.threshold < 1:
-        raise ValueError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
+        raise BenchError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
     extension = how.extension or EXTENSIONS[how.strategy]
     if not extension.startswith("."):
-        raise ValueError(f"--extension is '{extension}'; it begins with a dot, like '.txt'")
+        raise BenchError(f"--extension is '{extension}'; it begins with a dot, like '.txt'")
     pictures = _pictures(folder, how)
     table = {}
     if how.strategy == "adjusted":
@@ -115,4 +116,4 @@ def _whole(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise ValueError(f"{path} cannot be written ({error.strerror})") from None
+        raise BenchError(f"{path} cannot be written ({error.strerror})") from None

@@ -4,13 +4,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.errors import BenchError
+
 
 def check() -> None:
     """Raises a `ValueError` that says what to install where TensorBoard is missing."""
     try:
         import tensorboard  # noqa: F401
     except ImportError:
-        raise ValueError(
+        raise BenchError(
             "training.tensorboard = true needs TensorBoard; install it with "
             "\"pip install 'lycoris-bench[tensorboard]'\", or leave the key out"
         ) from None

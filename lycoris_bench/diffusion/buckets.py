@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from lycoris_bench.diffusion.counters import shuffled
 from lycoris_bench.diffusion.dataset import Dataset
+from lycoris_bench.errors import BenchError
 
 if TYPE_CHECKING:
     from lycoris_bench.settings import Training
@@ -29,7 +30,7 @@ def sides(resolution: int, step: int, minimum: int, maximum: int) -> list[Sides]
         if height >= minimum:
             found |= {(width, height), (height, width)}
     if not found:
-        raise ValueError(
+        raise BenchError(
             f"no bucket has sides that are multiples of {step} between {minimum} and {maximum} "
             f"and an area of at most {resolution}^2"
         )

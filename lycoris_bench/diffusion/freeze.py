@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.errors import BenchError
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.Parameter]]
     Raises a `ValueError` where there is nothing to train."""
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
-        raise ValueError("the adapter has no parameter to train")
+        raise BenchError("the adapter has no parameter to train")
     chosen = {id(p) for p in trained}
     parts: list[Any] = [backbone.unet, *backbone.text_encoders, backbone.vae, network]
     switches = {id(p): (p, p.requires_grad) for part in parts for p in part.parameters()}

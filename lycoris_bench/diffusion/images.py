@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from lycoris_bench.errors import BenchError
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-class DataError(ValueError):
+class DataError(BenchError):
     """What is wrong with the data: one sentence a problem, all of them in `problems`."""
 
     shown = 20  # of 500 missing captions the first few say enough

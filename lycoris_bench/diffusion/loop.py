@@ -17,6 +17,7 @@ from lycoris_bench.diffusion.latents import LatentCache
 from lycoris_bench.diffusion.recompute import recomputed
 from lycoris_bench.diffusion.state import State
 from lycoris_bench.diffusion.steps import Diverged, Run
+from lycoris_bench.errors import BenchError
 
 if TYPE_CHECKING:
     from lycoris_bench.settings import Training
@@ -53,7 +54,7 @@ def train(
     Raises `Diverged`. Gradient switches and train/eval modes are left as they were found."""
     epochs = sorted(set(epochs))
     if not epochs or epochs[0] < 1:
-        raise ValueError(f"epochs to keep are numbers from 1 up, not {epochs}")
+        raise BenchError(f"epochs to keep are numbers from 1 up, not {epochs}")
     with (
         only(network, backbone) as parameters,
         recomputed(backbone, settings.gradient_checkpointing),

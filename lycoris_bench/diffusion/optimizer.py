@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lycoris_bench.errors import BenchError
+
 
 def adamw(
     parameters: Iterable[nn.Parameter],
@@ -24,7 +26,7 @@ def adamw(
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
-        raise ValueError(
+        raise BenchError(
             "optimizer 'adamw8bit' needs bitsandbytes; install it with "
             "'pip install bitsandbytes', or set optimizer = \"adamw\""
         ) from None

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.conditioning import Conditioning, frame, stacked
+from lycoris_bench.errors import BenchError
 
 
 class Images(NamedTuple):
@@ -78,7 +79,7 @@ def initial_noise(backbone: Backbone, seeds: Sequence[int], width: int, height: 
     generator, so that batch size, device and resuming do not matter."""
     scale = backbone.vae_scale
     if width % scale or height % scale:
-        raise ValueError(f"image sides must be multiples of {scale}, not {width} x {height}")
+        raise BenchError(f"image sides must be multiples of {scale}, not {width} x {height}")
     shape = (backbone.unet.config.in_channels, height // scale, width // scale)
     drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(backbone.device)

@@ -9,10 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lycoris_bench.errors import BenchError
+
 FORMAT = "lycoris-bench training state 1"
 
 
-class StateError(ValueError):
+class StateError(BenchError):
     """Bytes that are no training state, or that of another training: start anew without them."""
 
 

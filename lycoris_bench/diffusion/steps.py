@@ -18,6 +18,7 @@ from lycoris_bench.diffusion.dataset import Dataset
 from lycoris_bench.diffusion.latents import LatentCache
 from lycoris_bench.diffusion.optimizer import adamw, available, rate
 from lycoris_bench.diffusion.state import State, StateError, restore_optimizer
+from lycoris_bench.errors import BenchError
 
 if TYPE_CHECKING:
     from lycoris_bench.settings import Training
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Diverged(RuntimeError):
+class Diverged(BenchError):
     """The loss or the gradient is no longer a number; lower the rate."""
 
     def __init__(self, epoch: int, step: int, what: str = "loss") -> None:
@@ -51,7 +52,7 @@ class Run:
         parameters: list[nn.Parameter],
     ) -> None:
         if len(latents) != len(dataset.examples):
-            raise ValueError("the latents are of another dataset: their numbers differ")
+            raise BenchError("the latents are of another dataset: their numbers differ")
         self.backbone, self.network, self.dataset = backbone, network, dataset
         self.latents, self.settings, self.seed, self.lr = latents, settings, seed, lr
         self.repeats = dataset.repeats(settings.images_per_class)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lycoris_bench.errors import BenchError
+
 
 def encode(
     encoders: Sequence[Any], ids: Sequence[Tensor], clip_skip: int
@@ -45,6 +47,6 @@ def _single(encoder: Any, ids: Tensor, clip_skip: int) -> Tensor:
 
 def _check(back: int, layers: Sequence[Tensor]) -> None:
     if back >= len(layers):
-        raise ValueError(
+        raise BenchError(
             f"clip_skip goes back {back} layers, but the text encoder has {len(layers) - 1} layers"
         )

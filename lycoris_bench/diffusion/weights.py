@@ -5,12 +5,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lycoris_bench.errors import BenchError
+
 PARTS = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
 SDXL = ("text_encoder_2", "tokenizer_2")  # beside the others
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".msgpack")
 
 
-class BackboneError(ValueError):
+class BackboneError(BenchError):
     """The base model cannot be used: one sentence saying why, and what to do."""
 
 

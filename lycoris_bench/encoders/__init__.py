@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lycoris_bench.encoders.base import Encoder, Features, Record
 from lycoris_bench.encoders.weights import MissingWeights, WrongWeights
+from lycoris_bench.errors import BenchError
 from lycoris_bench.registry import get
 
 __all__ = ["Encoder", "Features", "MissingWeights", "Record", "WrongWeights", "load", "record"]
@@ -22,7 +23,7 @@ def record(spec: str) -> Record:
     entry: type[Encoder] = get("encoders", name)
     chosen = entry.record.with_resize(resize) if resize else entry.record
     if chosen.resize not in entry.resizings:
-        raise KeyError(
+        raise BenchError(
             f"encoder '{name}' takes square images, which '{resize}' does not make; "
             f"allowed are: {', '.join(entry.resizings)}"
         )

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lycoris_bench.encoders.resize import RESIZINGS, Picture
+from lycoris_bench.errors import BenchError
 from lycoris_bench.registry import unknown
 from lycoris_bench.vocabulary import uid
 
@@ -44,7 +45,7 @@ class Record:
     def with_resize(self, mode: str) -> "Record":
         """The same encoder with another resizing."""
         if mode not in RESIZINGS:
-            raise KeyError(unknown("resizing", mode, RESIZINGS))
+            raise BenchError(unknown("resizing", mode, RESIZINGS))
         return replace(self, resize=mode)
 
 
@@ -79,7 +80,7 @@ class Encoder(ABC):
         come back in the order of the images. The caller chooses n: all of them are encoded at
         once."""
         if not len(images):
-            raise ValueError(f"encoder {self.record.name} was given no images")
+            raise BenchError(f"encoder {self.record.name} was given no images")
         if isinstance(images, Tensor):
             return self.forward(images.to(self.device))
         rows: dict[torch.Size, list[int]] = {}
@@ -96,4 +97,4 @@ class Encoder(ABC):
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> float32 [n, d] in the space of the images; for "image+text" alone."""
-        raise TypeError(f"encoder {self.record.name} has no text side: its outputs are images")
+        raise BenchError(f"encoder {self.record.name} has no text side: its outputs are images")

@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 from PIL import Image
 
+from lycoris_bench.errors import BenchError
+
 LONGEST = 64  # times the short side: beyond it, an aspect-keeping resize needs gigabytes
 
 
@@ -26,7 +28,7 @@ def scale(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
     short, long = min(image.size), max(image.size)
     if long > LONGEST * short:
-        raise ValueError(
+        raise BenchError(
             f"an image of {width}x{height} is over {LONGEST} times as long as wide: "
             "use letterbox or stretch, or leave it out"
         )
@@ -69,7 +71,7 @@ def resized(image: Image.Image, mode: str, size: int) -> Image.Image:
     What an alpha channel or 16 bits should look like is for the reader of the file to say, once,
     so that all encoders see the same picture."""
     if image.mode != "RGB":
-        raise ValueError(f"an encoder was given an image of mode {image.mode}; convert it to RGB")
+        raise BenchError(f"an encoder was given an image of mode {image.mode}; convert it to RGB")
     return RESIZINGS[mode](image, size)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lycoris_bench
 from lycoris_bench.encoders.base import Record
+from lycoris_bench.errors import BenchError
 
 PACKAGE = "package:"  # before a path within lycoris_bench: the same record on every machine
 TIMM = ("model.safetensors", "pytorch_model.bin")
@@ -19,11 +20,11 @@ OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
-class MissingWeights(RuntimeError):
+class MissingWeights(BenchError):
     """The weights are neither here nor to be had; says which, and what to type."""
 
 
-class WrongWeights(RuntimeError):
+class WrongWeights(BenchError):
     """There is a file, but not the one that the record means."""
 
 
@@ -101,9 +102,13 @@ def _downloaded(record: Record, filenames: Sequence[str]) -> Path:
     )
 
 
-def needed(package: str, name: str) -> ImportError:
+class MissingLibrary(BenchError, ImportError):
+    """A library that an encoder needs is not installed; says what to type."""
+
+
+def needed(package: str, name: str) -> MissingLibrary:
     """The error for a library that is not installed."""
-    return ImportError(f"encoder {name} needs {package}; type: pip install {package}")
+    return MissingLibrary(f"encoder {name} needs {package}; type: pip install {package}")
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from typing import Any, Literal, Protocol, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from lycoris_bench.errors import BenchError
+
 Array = NDArray[np.float64]
 Better = Literal["higher", "lower"]
 EncoderKind = Literal["image", "text", "gram"]
@@ -62,14 +64,14 @@ def metric(
 ) -> Callable[[Callable[..., float | Array]], Metric]:
     """Decorate a function with its facts; the function itself stays as it is."""
     if better not in get_args(Better):
-        raise ValueError(f"better is '{better}'; allowed are: {', '.join(get_args(Better))}")
+        raise BenchError(f"better is '{better}'; allowed are: {', '.join(get_args(Better))}")
     if encoder not in get_args(EncoderKind):
-        raise ValueError(f"encoder is '{encoder}'; allowed are: {', '.join(get_args(EncoderKind))}")
+        raise BenchError(f"encoder is '{encoder}'; allowed are: {', '.join(get_args(EncoderKind))}")
 
     def decorate(function: Callable[..., float | Array]) -> Metric:
         inputs = tuple(inspect.signature(function).parameters)
         if unknown := [name for name in inputs if name not in INPUTS]:
-            raise ValueError(
+            raise BenchError(
                 f"metric {function.__name__} asks for {', '.join(unknown)}; "
                 f"inputs are: {', '.join(INPUTS)}"
             )

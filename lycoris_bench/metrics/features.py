@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array
 
 
@@ -18,7 +19,7 @@ def as_float64(values: Any, name: str) -> Array:
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         bad = len(np.argwhere(~np.isfinite(array)))
-        raise ValueError(f"{name} has {bad} values of {array.size} that are not finite")
+        raise BenchError(f"{name} has {bad} values of {array.size} that are not finite")
     return array
 
 
@@ -26,12 +27,12 @@ def unit(features: Any, name: str) -> Array:
     """z / |z| for each row of [n, d]."""
     array = as_float64(features, name)
     if array.ndim != 2:
-        raise ValueError(f"{name} has shape {list(array.shape)}; features are [images, width]")
+        raise BenchError(f"{name} has shape {list(array.shape)}; features are [images, width]")
     if array.size == 0:
-        raise ValueError(f"{name} has shape {list(array.shape)}: there is nothing to compare")
+        raise BenchError(f"{name} has shape {list(array.shape)}: there is nothing to compare")
     norms = np.linalg.norm(array, axis=1, keepdims=True)
     if (zero := np.flatnonzero(norms == 0)).size:
-        raise ValueError(
+        raise BenchError(
             f"{name} has {zero.size} features of zero norm (the first in row {zero[0]}): "
             "they have no direction"
         )
@@ -43,7 +44,7 @@ def unit_pair(first: Any, second: Any, names: tuple[str, str]) -> tuple[Array, A
     """Both sets as unit vectors of the same width."""
     a, b = unit(first, names[0]), unit(second, names[1])
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
+        raise BenchError(
             f"{names[0]} has width {a.shape[1]} and {names[1]} {b.shape[1]}: "
             "they come from different encoders"
         )

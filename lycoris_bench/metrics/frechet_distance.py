@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array, metric
 from lycoris_bench.metrics.features import as_float64, unit
 
@@ -26,7 +27,7 @@ def frechet_distance(generated: Any, reference: Any, weights: tuple[Any, Any]) -
     """
     z, r = _checked(generated, "generated"), _checked(reference, "reference")
     if z.shape[1] != r.shape[1]:
-        raise ValueError(
+        raise BenchError(
             f"generated has width {z.shape[1]} and reference {r.shape[1]}: "
             "they come from different encoders"
         )
@@ -43,7 +44,7 @@ def gaussian(features: Array, weights: Any, name: str) -> tuple[Array, Array]:
     """(mean [d], A [k, d] with A^T A the covariance, k at most d) of weighted rows."""
     weight = as_float64(weights, f"weights of {name}")
     if weight.shape != (len(features),) or (weight < 0).any() or np.count_nonzero(weight) < 2:
-        raise ValueError(
+        raise BenchError(
             f"weights of {name} has shape {list(weight.shape)}; its {len(features)} images need "
             "one each, none negative and at least two above zero: one image has no spread"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array
 from lycoris_bench.metrics.features import as_float64
 
@@ -34,7 +35,7 @@ class GramSet:
         n = len(stacks[0])
         shapes = [stack.shape[1:] for stack in stacks]
         if self.count and shapes != [mean.shape for mean in self.mean]:
-            raise ValueError(
+            raise BenchError(
                 f"Gram matrices of shapes {shapes} cannot join a set of "
                 f"{[mean.shape for mean in self.mean]}: they come from different encoders"
             )

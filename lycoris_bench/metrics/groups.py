@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array
 
 
@@ -15,7 +16,7 @@ def over_groups(
     [s]: groups are stacked by size, so that each size is one batch."""
     group = np.asarray(groups)
     if group.shape != (len(features),):
-        raise ValueError(
+        raise BenchError(
             f"groups has shape {list(group.shape)}; the {len(features)} images of {name} "
             "need one each"
         )

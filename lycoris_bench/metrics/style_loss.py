@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array, metric
 from lycoris_bench.metrics.features import as_float64
 
@@ -22,7 +23,7 @@ def style_loss(generated: Sequence[Any], base: Sequence[Any]) -> Array:
     Source: Gatys, Ecker and Bethge, Image Style Transfer, CVPR 2016, without layer weights.
     """
     if not len(generated) or len(generated) != len(base):
-        raise ValueError(
+        raise BenchError(
             f"generated has {len(generated)} layers and base {len(base)}; "
             "both need the same, at least one"
         )
@@ -40,12 +41,12 @@ def _images(generated: Sequence[Any], base: Sequence[Any]) -> int:
     for layer, (a, b) in enumerate(zip(generated, base, strict=True)):
         shape = tuple(a.shape)
         if shape != tuple(b.shape):
-            raise ValueError(
+            raise BenchError(
                 f"layer {layer}: generated has shape {list(shape)} and base {list(b.shape)}; "
                 "each image is compared with the base image of its own prompt and seed"
             )
         if len(shape) != 3 or shape[1] != shape[2] or 0 in shape or shape[0] != images:
-            raise ValueError(
+            raise BenchError(
                 f"layer {layer} has shape {list(shape)}; expected are the Gram matrices of "
                 f"{max(images, 1)} images, [images, channels, channels]"
             )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import metric
 from lycoris_bench.metrics.gram_sets import GramSet
 
@@ -20,10 +21,10 @@ def style_loss_to_dataset(generated: GramSet, reference: GramSet) -> float:
     """
     for name, one in (("generated", generated), ("reference", reference)):
         if not one.count:
-            raise ValueError(f"{name} has no Gram matrices: there is nothing to compare")
+            raise BenchError(f"{name} has no Gram matrices: there is nothing to compare")
     shapes = [[mean.shape for mean in one.mean] for one in (generated, reference)]
     if shapes[0] != shapes[1]:
-        raise ValueError(
+        raise BenchError(
             f"generated has Gram matrices of shapes {shapes[0]} and reference {shapes[1]}: "
             "they come from different encoders"
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.metrics.base import Array, metric
 from lycoris_bench.metrics.features import unit_pair
 
@@ -19,7 +20,7 @@ def text_similarity(generated: Any, text: Any) -> Array:
     """
     z, t = unit_pair(generated, text, ("generated", "text"))
     if len(z) != len(t):
-        raise ValueError(
+        raise BenchError(
             f"generated has {len(z)} images and text {len(t)} rows; each image needs its own text"
         )
     similarity: Array = np.einsum("nd,nd->n", z, t)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import AddedToken, CLIPTokenizer
 
+from lycoris_bench.errors import BenchError
 from lycoris_bench.miniature.networks import END_TOKEN, START_TOKEN, TEXT_LENGTH, TOKENS
 from lycoris_bench.miniature.words import TRIGGERS, world_words
 
@@ -48,6 +49,6 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     words = (*world_words(), *TRIGGERS)
     tokenizer.add_tokens([AddedToken(w, single_word=True, normalized=True) for w in words])
     if len(tokenizer) > TOKENS:
-        raise ValueError(f"{len(tokenizer)} tokens, but the networks have room for {TOKENS}")
+        raise BenchError(f"{len(tokenizer)} tokens, but the networks have room for {TOKENS}")
     tokenizer.save_pretrained(folder)
     return CLIPTokenizer.from_pretrained(folder)

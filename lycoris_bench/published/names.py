@@ -1,7 +1,9 @@
 """What the authors' words are called here: every rename of the importer, in one place."""
 
+from lycoris_bench.errors import BenchError
 
-class PublishedError(ValueError):
+
+class PublishedError(BenchError):
     """What is wrong with the published data, in one sentence."""
 
 

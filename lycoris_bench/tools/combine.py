@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lycoris_bench.adapters.files import AdapterFileError, by_layer, read, to_bytes
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output
 from lycoris_bench.tools.errors import Row, report
 from lycoris_bench.tools.layer import NeedsModel, algorithm
@@ -45,7 +46,7 @@ def combine(
         except NeedsModel:
             raise
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise BenchError(f"{name}: {error}") from None
         tensors |= {f"{name}.{key}": value for key, value in made.items()}
         rows.append(row)
         kinds[how].append(row)
@@ -60,10 +61,10 @@ def combine(
 def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
     given = list(weights) or [1.0] * len(files)
     if len(given) != len(files):
-        raise ValueError(f"there are {len(files)} files and {len(given)} weights; "
+        raise BenchError(f"there are {len(files)} files and {len(given)} weights; "
                          "give --weight once for each file, in their order")  # fmt: skip
     if not all(map(math.isfinite, given)):
-        raise ValueError("a weight is not finite; give a number such as 0.5")
+        raise BenchError("a weight is not finite; give a number such as 0.5")
     return given
 
 

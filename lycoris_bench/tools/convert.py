@@ -9,6 +9,7 @@ from torch import Tensor
 from lycoris_bench.adapters import exports, peft_export
 from lycoris_bench.adapters.files import by_layer, layout_of, read, to_bytes
 from lycoris_bench.adapters.peft_config import DIFFUSERS, FOLDER
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output
 from lycoris_bench.tools.bake import bake
 from lycoris_bench.tools.errors import Row, norm, report
@@ -30,9 +31,9 @@ def convert(
     Names of another layout are known by the model alone. Raises `AdapterFileError` for what a
     layout cannot say; portable leaves norms and biases out, names them, and has status 1."""
     if to not in LAYOUTS:
-        raise ValueError(f"--to is '{to}'; allowed are: {', '.join(LAYOUTS)}")
+        raise BenchError(f"--to is '{to}'; allowed are: {', '.join(LAYOUTS)}")
     if rank is not None and to != "portable":
-        raise ValueError(f"--rank is for --to portable, not for {to}")
+        raise BenchError(f"--rank is for --to portable, not for {to}")
     check_rank(rank, None)
     output.check(out, [path], force)
     base = None if model is None else open_model(model)
@@ -81,7 +82,7 @@ def _portable(
     directory = base.directory if base else None
     made = exports.plain_lora(tensors, directory, rank, base.read if base else None)
     if not made.tensors:
-        raise ValueError(f"{path} has nothing that a plain LoRA can say: {some(made.left_out)}")
+        raise BenchError(f"{path} has nothing that a plain LoRA can say: {some(made.left_out)}")
     about = {"ss_network_module": "networks.lora"}
     about |= {key: metadata[key] for key in ("ss_base_model_version",) if key in metadata}
     output.put(out, to_bytes(made.tensors, about), force)

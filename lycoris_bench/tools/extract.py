@@ -10,6 +10,7 @@ from torch import Tensor
 from lycoris_bench.adapters.files import to_bytes
 from lycoris_bench.adapters.lokr import LoKr
 from lycoris_bench.adapters.merged import changes
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.errors import Row, compare, report
 from lycoris_bench.tools.lowrank import check_rank, choose, lora, nearest_kronecker, svd
@@ -35,7 +36,7 @@ def extract(
     changed, left_out = _compare(before, after, kind)
     if not changed:
         but = f"; they differ in {some(left_out)}" if left_out else ""
-        raise ValueError(f"{base} and {tuned} differ in no weight that '{kind}' can change{but}")
+        raise BenchError(f"{base} and {tuned} differ in no weight that '{kind}' can change{but}")
     if kind == "full":
         rows = _write_full(before, after, changed, out, force)
     else:
@@ -59,9 +60,9 @@ def extract(
 
 def _check(kind: str, rank: int | None, energy: float | None, factor: int) -> None:
     if kind not in KINDS:
-        raise ValueError(f"--as is '{kind}'; allowed are: {', '.join(KINDS)}")
+        raise BenchError(f"--as is '{kind}'; allowed are: {', '.join(KINDS)}")
     if kind != "lora" and (rank is not None or energy is not None):
-        raise ValueError(f"--rank and --energy are for --as lora, not for {kind}")
+        raise BenchError(f"--rank and --energy are for --as lora, not for {kind}")
     check_rank(rank, energy)
     LoKr.check(factor=factor)
 
@@ -72,14 +73,14 @@ def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor |
     A half-precision copy of the base model differs from it everywhere by rounding alone."""
     old, new = before.read(*place), after.read(*place)
     if old.shape != new.shape:
-        raise ValueError(f"{'.'.join(place)} is {tuple(old.shape)} in {before.root} and "
+        raise BenchError(f"{'.'.join(place)} is {tuple(old.shape)} in {before.root} and "
                          f"{tuple(new.shape)} in {after.root}: these are other models")  # fmt: skip
     coarse = old.dtype if old.element_size() < new.element_size() else new.dtype
     if torch.equal(old.to(coarse), new.to(coarse)):
         return None
     delta = new.float() - old.float()
     if not bool(torch.isfinite(delta).all()):
-        raise ValueError(f"{'.'.join(place)}: the difference is not finite: a model is damaged")
+        raise BenchError(f"{'.'.join(place)}: the difference is not finite: a model is damaged")
     return delta
 
 
@@ -87,7 +88,7 @@ def _compare(before: ModelFiles, after: ModelFiles, kind: str) -> tuple[list[Pla
     """The tensors that differ and that the kind can say, and the names of those it cannot."""
     shared = [place for place in before.places if place in after.places]
     if not shared:
-        raise ValueError(f"{before.root} and {after.root} have no layer in common")
+        raise BenchError(f"{before.root} and {after.root} have no layer in common")
     changed: list[Place] = []
     left_out: list[str] = []
     for place in shared:
@@ -129,7 +130,7 @@ def _write_full(
         assert delta is not None
         half = delta.half()
         if not bool(torch.isfinite(half).all()):
-            raise ValueError(f"the difference of {name} is too large for half precision")
+            raise BenchError(f"the difference of {name} is too large for half precision")
         rows.append(compare(".".join(places[name]), delta, half.float()))
         return stream.pieces(half)
 

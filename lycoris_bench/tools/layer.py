@@ -11,12 +11,13 @@ from lycoris_bench.adapters.exports import OF_WEIGHT
 from lycoris_bench.adapters.files import recognise
 from lycoris_bench.adapters.lora import DOWN, MID, UP
 from lycoris_bench.adapters.merged import changes
+from lycoris_bench.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
 KERNEL = re.compile(r"conv(?!_shortcut)|(?:in|out)_layers|skip_connection|[_.]op$|_blocks_0_0$")
 
 
-class NeedsModel(ValueError):
+class NeedsModel(BenchError):
     """The change cannot be known without the base model's weights: one sentence."""
 
 

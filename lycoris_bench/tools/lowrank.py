@@ -10,6 +10,7 @@ from lycoris_bench.adapters import exports
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.adapters.portable import ROUNDING, Product
 from lycoris_bench.adapters.ranges import LARGEST, Range
+from lycoris_bench.errors import BenchError
 
 
 class Svd(NamedTuple):
@@ -33,7 +34,7 @@ def svd(change: Tensor) -> Svd:
     """Of a change (o, i, ...) read as the matrix (o, i·k²)."""
     matrix = change.float().flatten(1)
     if not bool(torch.isfinite(matrix).all()):
-        raise ValueError("it holds NaN or an infinity")
+        raise BenchError("it holds NaN or an infinity")
     return Svd(*torch.linalg.svd(matrix, full_matrices=False))
 
 
@@ -73,11 +74,11 @@ def numerical_rank(values: Tensor) -> int:
 def check_rank(rank: int | None, energy: float | None) -> None:
     """Raises `ValueError` for a rank or an energy share out of range, or both at once."""
     if rank is not None and energy is not None:
-        raise ValueError("give --rank or --energy, not both")
+        raise BenchError("give --rank or --energy, not both")
     if rank is not None and rank not in (allowed := Range(1, LARGEST, whole=True)):
-        raise ValueError(f"--rank is {rank}; {allowed} is allowed")
+        raise BenchError(f"--rank is {rank}; {allowed} is allowed")
     if energy is not None and not 0 < energy <= 1:
-        raise ValueError(f"--energy is {energy:g}; a share above 0 and up to 1 is allowed")
+        raise BenchError(f"--energy is {energy:g}; a share above 0 and up to 1 is allowed")
 
 
 def tail(values: Tensor, rank: int) -> float:

@@ -16,6 +16,7 @@ from torch import Tensor
 from lycoris_bench.adapters.base import add
 from lycoris_bench.adapters.merge import AdapterMismatch
 from lycoris_bench.adapters.merged import merged_bias
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.compvis_files import Spot
 from lycoris_bench.tools.errors import norm
@@ -72,12 +73,12 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
     given = list(strengths) or [1.0]
     given = given * len(files) if len(given) == 1 else given
     if len(given) != len(files):
-        raise ValueError(
+        raise BenchError(
             f"there are {len(files)} adapters and {len(given)} strengths; "
             "give --strength once, or once for each adapter in their order"
         )
     if not all(map(math.isfinite, given)):
-        raise ValueError("a strength is not finite; give a number such as 0.8")
+        raise BenchError("a strength is not finite; give a number such as 0.8")
     return given
 
 

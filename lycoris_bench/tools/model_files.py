@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.names import Directory
 from lycoris_bench.diffusion.weights import locate
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools.compvis_files import Spot, is_checkpoint, spots
 from lycoris_bench.tools.stream import Reader
 
@@ -19,7 +20,7 @@ NO_LAYER = ("token_embedding", "position_embedding", "shared", "embed_tokens")
 Layer = tuple[str, str]  # (model, path): ("unet", "conv_in")
 
 
-class ModelError(ValueError):
+class ModelError(BenchError):
     """No base model whose weights can be read: one sentence."""
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from lycoris_bench.errors import BenchError
+
 PIPELINE = "model_index.json"  # what marks a folder as a pipeline's, which --force may replace
 
 
-class OutputError(ValueError):
+class OutputError(BenchError):
     """The result cannot be written: one sentence."""
 
 

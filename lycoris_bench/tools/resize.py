@@ -9,6 +9,7 @@ from torch import Tensor
 from lycoris_bench.adapters.base import BIAS, scale
 from lycoris_bench.adapters.files import AdapterFileError, by_layer, read, to_bytes
 from lycoris_bench.adapters.lora import DOWN, MID, UP
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output
 from lycoris_bench.tools.errors import Row, report
 from lycoris_bench.tools.layer import (
@@ -57,10 +58,10 @@ def resize(
 
 def _check(rank: int | None, energy: float | None, megabytes: float | None) -> None:
     if sum(value is not None for value in (rank, energy, megabytes)) != 1:
-        raise ValueError("give one of --rank, --energy and --size")
+        raise BenchError("give one of --rank, --energy and --size")
     check_rank(rank, energy)
     if megabytes is not None and not 0 < megabytes < 1e6:
-        raise ValueError(f"--size is {megabytes:g}; a number of MiB above 0 is allowed")
+        raise BenchError(f"--size is {megabytes:g}; a number of MiB above 0 is allowed")
 
 
 def _decompose(
@@ -150,7 +151,7 @@ def _fit(
             return content, ranks, made
         budget -= max(len(content) - most, 1)
     least, _ = _write(found, dict.fromkeys(found, 0), kept, metadata)
-    raise ValueError(
+    raise BenchError(
         f"--size is too small: a file of these layers takes more than {most:,} bytes "
         f"({len(least):,} without any); give more MiB"
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.base import BIAS
 from lycoris_bench.adapters.merged import changes
+from lycoris_bench.errors import BenchError
 from lycoris_bench.tools.errors import Row, compare
 from lycoris_bench.tools.layer import (
     NeedsModel,
@@ -133,6 +134,6 @@ def _common(shapes: Sequence[torch.Size]) -> torch.Size:
     for shape in shapes:
         if shape[0] != longest[0] or shape.numel() != longest.numel():
             sizes = " and ".join(str(tuple(one)) for one in (longest, shape))
-            raise ValueError(f"the files' changes of one layer have the shapes {sizes}: they were "
+            raise BenchError(f"the files' changes of one layer have the shapes {sizes}: they were "
                              "made for other models")  # fmt: skip
     return longest

@@ -172,5 +172,5 @@ def test_layers_of_the_ia3_preset(stable_diffusion: Models) -> None:
 
 
 def test_an_unknown_preset_suggests_the_one_meant() -> None:
-    with pytest.raises(KeyError, match="unknown preset 'attn_mlp'; did you mean 'attn-mlp'"):
+    with pytest.raises(ValueError, match="unknown preset 'attn_mlp'; did you mean 'attn-mlp'"):
         targets(nn.Module(), None, "attn_mlp")

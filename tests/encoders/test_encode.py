@@ -97,7 +97,7 @@ def test_grams_of_mixed_shapes_come_back_in_order(picture):
 def test_nothing_to_encode_and_no_text_side():
     with pytest.raises(ValueError, match="encoder toy was given no images"):
         Toy().encode([])
-    with pytest.raises(TypeError, match="encoder toy has no text side"):
+    with pytest.raises(ValueError, match="encoder toy has no text side"):
         Toy().encode_text(["a cat"])
 
 

@@ -91,6 +91,6 @@ def test_the_papers_grid_can_be_written_in_a_study():
 )
 def test_a_wrong_spec_is_one_sentence(spec, message):
     for function in (encoders.record, encoders.load):
-        with pytest.raises(KeyError) as error:
+        with pytest.raises(ValueError) as error:
             function(spec)
         assert error.value.args[0] == message
