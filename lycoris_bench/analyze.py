@@ -4,19 +4,20 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench import reporting, runtime
+from lycoris_bench import reporting, runtime, scored
 from lycoris_bench.gallery import gallery
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import BASE, REAL
+
+NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-bench score'"
 
 
 def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
     """Analyzes what is scored; checkpoints of the study that are not are named failures."""
-    found = store.frame(store.table("metrics"))
-    if found is None:
-        lacking = {"metrics.parquet": "is missing; run 'lycoris-bench score'"}
-        return runtime.Outcome(failed=lacking)
-    table = found[0]
+    table = scored.table(plan, store)
+    if table is None or set(table["configuration"]) <= {BASE, REAL}:
+        return runtime.Outcome(failed=_failures(plan, store, table))
     return reporting.write_analysis(
         store, table, reporting.factors(plan.study.configurations), gallery(plan, store),
         pd.DataFrame(_costs(plan, store)), _failures(plan, store, table),
@@ -34,17 +35,19 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _failures(plan: Plan, store: Store, table: pd.DataFrame) -> dict[str, str]:
+def _failures(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str, str]:
     """The study's checkpoints that the table lacks, and why."""
-    names = ("configuration", "seed", "epoch", "strength")
-    known = table[list(names)].astype(object).where(table[list(names)].notna(), None)
-    scored = set(known.itertuples(index=False, name=None))
+    names = ["configuration", "seed", "epoch", "strength"]
+    there: set[Any] = set()
+    if table is not None:
+        known = table[names].astype(object).where(table[names].notna(), None)
+        there = set(known.itertuples(index=False, name=None))
     lacking = {}
-    for checkpoint in plan.checkpoints[1:]:
+    for checkpoint in plan.checkpoints:
         key = (
             checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
         )  # fmt: skip
-        if key not in scored:
+        if key not in there:
             reason = plan.unusable(store, checkpoint) or ""
-            lacking[str(checkpoint)] = reason if "diverged" in reason else "is not scored"
+            lacking[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
     return lacking

@@ -7,7 +7,7 @@ What an encoder sees is kept by encoder record and image, so that it is computed
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -15,15 +15,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from lycoris_bench import encoders
-from lycoris_bench.diffusion.images import read_image
+from lycoris_bench.diffusion.images import DataError, read_image
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.encoders.resize import Picture
+from lycoris_bench.errors import BenchError
+from lycoris_bench.sealed import SealError, check, seal
 from lycoris_bench.store import Store
 
+Array = np.ndarray[Any, Any]
 Item = tuple[str, Path]
 """An image as the feature store knows it: the uid of its content, and where it lies."""
 
@@ -47,30 +49,50 @@ class Viewer(Protocol):
         """There are no more images."""
 
 
-@cache
 def encoder(spec: str, device: str) -> Encoder:
-    """The encoder `name` or `name:resizing`, loaded once a process."""
-    return encoders.load(spec, device)
+    """The encoder `name` or `name:resizing`; its network is loaded once a process, whatever the
+    resizings."""
+    return _loaded(spec.partition(":")[0], device).with_record(encoders.record(spec))
+
+
+@cache
+def _loaded(name: str, device: str) -> Encoder:
+    return encoders.load(name, device)
+
+
+class UnreadableImages(BenchError):
+    """Images of a pass that cannot be read: their paths, and why."""
+
+    def __init__(self, problems: Mapping[Path, str]) -> None:
+        super().__init__("; ".join(problems.values()))
+        self.problems = dict(problems)
 
 
 def look(items: Iterable[Item], viewers: Sequence[Viewer], threads: int = 0) -> int:
     """Shows each image to the viewers that want it; the number of images decoded.
 
     `threads` read ahead and prepare; with 0 it is done here, one image after the other. What is
-    seen does not depend on it."""
+    seen does not depend on it. UnreadableImages: all that cannot be read, once all are tried."""
     wanted = [frozenset(viewer.wanted) for viewer in viewers]
+    problems: dict[Path, str] = {}
 
     def prepared(item: Item) -> list[tuple[Viewer, Any]]:
         uid, path = item
-        image = Picture(read_image(path))
-        pairs = zip(viewers, wanted, strict=True)
-        return [(viewer, viewer.prepare(uid, image)) for viewer, uids in pairs if uid in uids]
+        try:
+            image = Picture(read_image(path))
+            pairs = zip(viewers, wanted, strict=True)
+            return [(viewer, viewer.prepare(uid, image)) for viewer, uids in pairs if uid in uids]
+        except DataError as error:
+            problems[Path(error.source)] = str(error)
+            return []
 
     some = frozenset().union(*wanted)
     needed = [(uid, path) for uid, path in dict(items).items() if uid in some]
     for (uid, _), shown in zip(needed, _each(prepared, needed, threads), strict=True):
-        for viewer, what in shown:
+        for viewer, what in shown if not problems else ():
             viewer.see(uid, what)
+    if problems:
+        raise UnreadableImages(problems)
     for viewer, uids in zip(viewers, wanted, strict=True):
         if uids:
             viewer.done()
@@ -106,14 +128,13 @@ class Embedder:
         record = seer.record
         self.seer, self.store, self.batch_size = seer, store, batch_size
         self.path = store.features(branch, f"{record.name}-{record.resize}-{record.hash}")
-        self.seen: dict[str, np.ndarray[Any, Any]] = {}
+        self.seen: dict[str, Array] = {}
         self.wanted: list[str] = []
-        self._batch: list[torch.Tensor] = []
-        self._parts: list[np.ndarray[Any, Any]] = []
+        self._batch: list[tuple[str, torch.Tensor]] = []
         uids = list(dict(items))
         stored = _read(self.path)
-        if stored is not None and set(uids) <= set(stored[0]):
-            self.seen = dict(zip(*stored, strict=True))
+        if set(uids) <= stored.keys():
+            self.seen = stored
         else:
             self.wanted = uids
 
@@ -122,28 +143,33 @@ class Embedder:
         return self.seer.prepare(image)
 
     def see(self, uid: str, prepared: torch.Tensor) -> None:
-        """Images come in the order of `wanted`; `batch_size` of them are encoded at once."""
-        self._batch.append(prepared)
+        """Encodes `batch_size` images at once."""
+        self._batch.append((uid, prepared))
         if len(self._batch) == self.batch_size:
             self._encode()
 
     def done(self) -> None:
-        """Stores the features."""
+        """Stores the features of all that was wanted."""
         self._encode()
-        made = np.concatenate(self._parts)
-        self.store.write(self.path, save({"features": made}, {"uids": json.dumps(self.wanted)}))
-        self.seen = dict(zip(self.wanted, made, strict=True))
+        made = np.stack([self.seen[uid] for uid in self.wanted])
+        content = save({"features": made}, {"uids": json.dumps(self.wanted)})
+        self.store.write(self.path, seal(content))
 
     def _encode(self) -> None:
         if self._batch:
-            features: Any = self.seer.encode(self._batch)
-            self._parts.append(features.float().cpu().numpy())
+            uids, images = zip(*self._batch, strict=True)
+            features: Any = self.seer.encode(images)
+            self.seen.update(zip(uids, features.float().cpu().numpy(), strict=True))
             self._batch = []
 
 
-def _read(path: Path) -> tuple[list[str], np.ndarray[Any, Any]] | None:
+def _read(path: Path) -> dict[str, Array]:
+    """uid -> features; nothing where the file is missing, damaged or at odds with its index."""
     try:
-        with safe_open(path, "numpy") as file:
-            return json.loads(file.metadata()["uids"]), file.get_tensor("features")
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
-        return None
+        content = path.read_bytes()
+        uids = json.loads(check(content)["uids"])
+        features = load(content)["features"]
+    except (OSError, SealError, KeyError, ValueError):
+        return {}
+    fits = features.ndim == 2 and isinstance(uids, list) and len(uids) == len(features)
+    return dict(zip(uids, features, strict=True)) if fits else {}

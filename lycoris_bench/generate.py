@@ -3,8 +3,10 @@
 import warnings
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from lycoris_bench import runtime
 from lycoris_bench.adapters import files
@@ -13,6 +15,8 @@ from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.sample import Embeddings, sample
 from lycoris_bench.diffusion.speed import prepared
 from lycoris_bench.diffusion.steps import DTYPES
+from lycoris_bench.errors import BenchError
+from lycoris_bench.inputs import content
 from lycoris_bench.plan import Job, Plan
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import Checkpoint
@@ -95,10 +99,20 @@ def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> 
         merger.restore()
         return
     adapters = [
-        (files.read(store.checkpoint(part) if isinstance(part, Checkpoint) else part)[0], strength)
-        for part, strength in plan.parts(checkpoint)
+        (_tensors(plan, store, part), strength) for part, strength in plan.parts(checkpoint)
     ]
     store.write_json(store.applied(checkpoint), asdict(merger.merge_all(adapters)))
+
+
+def _tensors(plan: Plan, store: Store, part: Checkpoint | Path) -> dict[str, Tensor]:
+    """An adapter that is what the plan means: trained weights as they were written, or a file
+    with the content that it had when the study was opened."""
+    if isinstance(part, Checkpoint):
+        return files.read(store.weights(part))[0]
+    tensors = files.read(part)[0]
+    if content(tensors) != plan.files[str(part)]:
+        raise BenchError(f"{part} was changed since this command began; run it again")
+    return tensors
 
 
 def _parameters(job: Job, plan: Plan) -> dict[str, object]:

@@ -143,13 +143,13 @@ def adapter_files(study: Study) -> dict[str, str]:
             except files.AdapterFileError as error:
                 problems.append(f"combine.{configuration.name}: {error}")
                 continue
-            found[name] = _content(tensors)
+            found[name] = content(tensors)
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
     return found
 
 
-def _content(tensors: Mapping[str, Tensor]) -> str:
+def content(tensors: Mapping[str, Tensor]) -> str:
     """The adapter itself: another file of the same tensors is the same."""
     digest = hashlib.sha256()
     for name, value in sorted(tensors.items()):

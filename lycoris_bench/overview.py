@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lycoris_bench import estimate, runtime
+from lycoris_bench import estimate, runtime, scored
 from lycoris_bench.downloads import downloads
 from lycoris_bench.inputs import PLACEHOLDER
 from lycoris_bench.plan import Plan
@@ -90,16 +90,13 @@ def listing(plan: Plan, store: Store) -> dict[str, Any]:
 
 def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
     """What the store has of a checkpoint."""
-    from lycoris_bench.score import inputs
-
     asked = plan.image_count(checkpoint)
-    frame = store.frame(store.metrics(store.branch(checkpoint)))
     return {
         "checkpoint": str(checkpoint),
         "status": status(plan, store, checkpoint),
         "images": asked - estimate.images_left(plan, store, checkpoint),
         "of": asked,
-        "scored": frame is not None and frame[1] == inputs(plan, checkpoint),
+        "scored": scored.rows(plan, store, checkpoint) is not None,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench import runtime
+from lycoris_bench import runtime, scored
 from lycoris_bench import study as studies
 from lycoris_bench.analysis.run import analyze_tables
 from lycoris_bench.store import Store, StoreError
@@ -27,9 +27,17 @@ def analyze_folder(store: Store) -> runtime.Outcome:
     described = store.root / "study.toml"
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
-    known = factors(studies.load(described).configurations)
-    scored = known["configuration"].isin(found[0]["configuration"])
-    return write_analysis(store, found[0], known[scored].reset_index(drop=True))
+    study = studies.load(described)
+    table, made_under = found
+    names = list(dict.fromkeys(table["configuration"]))
+    if others := scored.of_other_settings(study, names, made_under):
+        raise StoreError(
+            f"{store.table('metrics')} holds the numbers of other settings than {described} says, "
+            f"of: {', '.join(others)}; run 'lycoris-bench score' with the study file"
+        )
+    known = factors(study.configurations)
+    there = known["configuration"].isin(names)
+    return write_analysis(store, table, known[there].reset_index(drop=True))
 
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:

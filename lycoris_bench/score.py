@@ -1,16 +1,18 @@
 """Stage 3: every checkpoint's images become rows of the metric table, base and real included."""
 
+import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lycoris_bench import encoders, prompts, registry, runtime
+from lycoris_bench import encoders, prompts, runtime, scored
 from lycoris_bench.encoders.base import Record
-from lycoris_bench.features import encoder
+from lycoris_bench.errors import BenchError
+from lycoris_bench.features import UnreadableImages, encoder
 from lycoris_bench.plan import Plan
+from lycoris_bench.printable import spreadsheet
 from lycoris_bench.sets import WHOLE, Array, Key, Sets
 from lycoris_bench.sight import sights
 from lycoris_bench.store import Store
@@ -25,13 +27,12 @@ def score(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
     items: list[tuple[str, tuple[Any, ...]]] = []
     for checkpoint in [None, *plan.checkpoints]:
         name = str(checkpoint or REAL)
-        stored = store.frame(store.metrics(_branch(store, checkpoint)))
         if checkpoint and (lacking := plan.absent(store, checkpoint)):
             outcome.failed[name] = (
                 f"{len(lacking)} of {len(plan.jobs(checkpoint))} images are missing; "
                 "run 'lycoris-bench generate'"
             )
-        elif stored is not None and stored[1] == inputs(plan, checkpoint):
+        elif scored.rows(plan, store, checkpoint) is not None:
             outcome.skipped += 1
         else:
             items.append((name, (plan, store, checkpoint, options.device)))
@@ -52,34 +53,49 @@ def score(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
 
 def assemble(plan: Plan, store: Store) -> None:
     """All rows of the study in one table, as parquet and as CSV."""
-    frames = []
-    for checkpoint in [*plan.checkpoints, None]:
-        found = store.frame(store.metrics(_branch(store, checkpoint)))
-        if found is not None and found[1] == inputs(plan, checkpoint):
-            frames.append(found[0])
-    if frames:
-        table = pd.concat(frames, ignore_index=True)
-        store.put_frame(store.table("metrics"), table)
-        store.write(store.table("metrics").with_suffix(".csv"), table.to_csv(index=False))
+    table = scored.table(plan, store)
+    if table is not None:
+        store.put_frame(store.table("metrics"), table, scored.identities(plan.study))
+        named = table.select_dtypes(exclude="number").columns
+        shown = table.assign(**{name: table[name].map(spreadsheet) for name in named})
+        store.write(store.table("metrics").with_suffix(".csv"), shown.to_csv(index=False))
 
 
 def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> None:
     """Every metric of one checkpoint (None: the held-out real images), written as one table;
     beside it a table with a row per image, for the metrics that are means over images."""
-    branch = _branch(store, checkpoint)
+    branch = scored.branch(store, checkpoint)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
-    for row, value, names in _cells(plan, store, checkpoint, device):
-        rows.append(row)
-        if isinstance(value, np.ndarray):
-            about = {k: v for k, v in row.record().items() if k not in ("value", "n")}
-            pairs = zip(names, value.tolist(), strict=True)
-            images += [{**about, "image": name, "value": number} for name, number in pairs]
+    with _damaged_set_aside(store):
+        for row, value, names in _cells(plan, store, checkpoint, device):
+            rows.append(row)
+            if isinstance(value, np.ndarray):
+                about = {k: v for k, v in row.record().items() if k not in ("value", "n")}
+                pairs = zip(names, value.tolist(), strict=True)
+                images += [{**about, "image": name, "value": number} for name, number in pairs]
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
     store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(images))
-    store.put_frame(store.metrics(branch), frame, inputs(plan, checkpoint))
+    store.put_frame(store.metrics(branch), frame, scored.inputs(plan, checkpoint))
     runtime.advance()
+
+
+@contextlib.contextmanager
+def _damaged_set_aside(store: Store) -> Iterator[None]:
+    """Images of the run that cannot be decoded are set aside, so that they are drawn again."""
+    try:
+        yield
+    except UnreadableImages as error:
+        own = [path for path in error.problems if path.is_relative_to(store.root)]
+        for path in own:
+            store.set_aside(path)
+        if not own:
+            raise
+        raise BenchError(
+            f"{len(own)} images are damaged and were set aside; run 'lycoris-bench generate' to "
+            f"draw them again ({error.problems[own[0]]})"
+        ) from None
 
 
 Cell = tuple[MetricRow, "float | np.ndarray[Any, Any]", list[str]]
@@ -138,28 +154,4 @@ def _better(metric: Any, kind: str) -> str:
 
 def _suiting(plan: Plan, spec: str) -> list[Any]:
     outputs = encoders.record(spec).outputs
-    return [metric for metric in _metrics(plan) if outputs in KINDS[metric.encoder]]
-
-
-def _metrics(plan: Plan) -> list[Any]:
-    """Those the study names, by their own name or the one they have in the table; else all."""
-    named = plan.study.settings.scoring.metrics
-    found = registry.entries("metrics").items()
-    return [m for name, m in found if not named or {name, m.called} & set(named)]
-
-
-def _branch(store: Store, checkpoint: Checkpoint | None) -> Path:
-    return store.branch(checkpoint) if checkpoint else Path(REAL)
-
-
-def inputs(plan: Plan, checkpoint: Checkpoint | None) -> str:
-    """Identity of all that the rows of a checkpoint are computed from."""
-    base = plan.jobs(BASE_CHECKPOINT)
-    jobs = plan.jobs(checkpoint) if checkpoint else []
-    return uid(
-        plan.study.name, str(checkpoint),
-        [job.uid for job in jobs], [(job.uid, job.text) for job in base],
-        plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        [encoders.record(spec).hash for spec in plan.study.settings.scoring.encoders],
-        [(metric.__name__, metric.version) for metric in _metrics(plan)],
-    )  # fmt: skip
+    return [metric for metric in scored.metrics(plan) if outputs in KINDS[metric.encoder]]

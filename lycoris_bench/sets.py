@@ -102,6 +102,14 @@ class Sets:
             return Path("base")
         return self.store.branch(self.checkpoint) if self.checkpoint else Path(REAL)
 
+    def square(self, name: str) -> bool:
+        """Whether all those images are square, so that every resizing of them is the same."""
+        if name == "reference" or (name == "generated" and not self.checkpoint):
+            data = self.plan.data if name == "reference" else self.plan.heldout or self.plan.data
+            return all(example.size[0] == example.size[1] for example in data.examples)
+        sampling = self.plan.study.settings.sampling
+        return sampling.width == sampling.height
+
     def stored(self, jobs: Iterable[Job]) -> list[Item]:
         """Images of the run."""
         return [(job.uid, self.store.image(job.image_set, job.k)) for job in jobs]

@@ -1,10 +1,11 @@
 """What one encoder sees of one checkpoint: the inputs that metrics ask for by name.
 
 Embeddings are stored, and any metric may ask for them later. Gram matrices are reduced while the
-images pass. Either sight says whom to show the images of a branch (`viewers`), and afterwards
-gives the value of a metric on an image set."""
+images pass. Either sight says whom to show the images (`viewers`), and afterwards gives the value
+of a metric on an image set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -21,26 +22,42 @@ from lycoris_bench.vocabulary import Concept
 _pooled: dict[tuple[Any, ...], GramSet] = {}  # of the dataset, once a process
 
 
+class Embedders:
+    """The embedders of a checkpoint's encoders, by branch and by what the network sees: several
+    resizings of square images are the same pixels, and are encoded once."""
+
+    def __init__(self, sets: Sets) -> None:
+        self.sets = sets
+        self._made: dict[tuple[Any, ...], Embedder] = {}
+
+    def of(self, role: str, seer: Encoder) -> Embedder:
+        """Shared by all that see the same; the first one's resizing names what is stored."""
+        record = seer.record
+        what = replace(record, resize="") if self.sets.square(role) else record
+        key = (self.sets.branch(role), what)
+        if key not in self._made:
+            self._made[key] = Embedder(
+                self.sets.store, self.sets.branch(role), seer, self.sets.all(role),
+                self.sets.plan.study.settings.scoring.batch_size,
+            )  # fmt: skip
+        return self._made[key]
+
+
 class Embeddings:
     """The sight of an encoder whose features are vectors."""
 
-    def __init__(self, sets: Sets, seer: Encoder, metrics: Sequence[Any]) -> None:
+    def __init__(
+        self, sets: Sets, seer: Encoder, metrics: Sequence[Any], embedders: Embedders
+    ) -> None:
         self.sets, self.seer, self.metrics = sets, seer, metrics
         self.batch_size = sets.plan.study.settings.scoring.batch_size
         asked = {name for metric in metrics if sets.keys(metric) for name in metric.inputs}
-        by_branch: dict[Any, Embedder] = {}
-        self._views: dict[str, Embedder] = {}
-        for role in asked & set(ROLES):
-            branch = sets.branch(role)
-            if branch not in by_branch:
-                by_branch[branch] = Embedder(
-                    sets.store, branch, seer, sets.all(role), self.batch_size
-                )
-            self._views[role] = by_branch[branch]
+        self._views = {role: embedders.of(role, seer) for role in ROLES if role in asked}
 
-    def viewers(self, role: str) -> list[Viewer]:
-        """Who wants to see the images of a role, if what is seen is not stored."""
-        return [self._views[role]] if role in self._views else []
+    @property
+    def viewers(self) -> list[Viewer]:
+        """Who wants to see the images, if what is seen is not stored."""
+        return list(self._views.values())
 
     def value(self, metric: Any, concept: Concept, kind: str) -> float | Array:
         """The metric of an image set: a number, or one number an image."""
@@ -94,11 +111,10 @@ class Grams:
     def _uids(self, name: str, *key: Any) -> list[str]:
         return [uid for uid, _ in self.sets.items(name, *key)]
 
-    def viewers(self, role: str) -> list[Viewer]:
-        """Who wants to see the images of a role. The base model's are read beside their pair."""
-        if role == "generated":
-            return [self._pairs, self._generated]
-        return [self._reference] if role == "reference" else []
+    @property
+    def viewers(self) -> list[Viewer]:
+        """Who wants to see the images. The base model's are read beside their pair."""
+        return [self._pairs, self._generated, self._reference]
 
     def value(self, metric: Any, concept: Concept, kind: str) -> float | Array:
         """The metric of an image set: a number, or one number an image."""
@@ -116,12 +132,15 @@ Sight = Embeddings | Grams
 
 def sights(sets: Sets, seers: Sequence[tuple[Encoder, Sequence[Any]]]) -> list[Sight]:
     """The sight of each encoder with its metrics, once all have seen all images in one pass."""
+    embedders = Embedders(sets)
     made: list[Sight] = [
-        (Grams if seer.record.outputs == "gram" else Embeddings)(sets, seer, metrics)
+        Grams(sets, seer, metrics)
+        if seer.record.outputs == "gram"
+        else Embeddings(sets, seer, metrics, embedders)
         for seer, metrics in seers
     ]
-    devices = [seer.device.type for seer, _ in seers]
-    threads = max((threads_for(device) for device in devices), default=0)
-    for role in ROLES:
-        look(sets.all(role), [v for sight in made for v in sight.viewers(role)], threads)
+    viewers = {id(viewer): viewer for sight in made for viewer in sight.viewers}
+    threads = max((threads_for(seer.device.type) for seer, _ in seers), default=0)
+    items = [item for role in ROLES for item in sets.all(role)]
+    look(items, list(viewers.values()), threads)
     return made

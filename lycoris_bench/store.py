@@ -1,22 +1,27 @@
 """A run on disk (design.md 4): the only module that knows the folder tree.
 
 Files are written whole: temporary name, fsync, rename. What marks work as done is written last
-and carries the uid of the settings that made it, so nothing stale is ever taken for fresh."""
+and carries the uid of the settings that made it, so nothing stale is ever taken for fresh; and a
+checksum, so nothing damaged is taken for whole."""
 
 import contextlib
 import fcntl
+import hashlib
 import io
 import json
 import os
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench import disk
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet
+
+STUDY = "study.toml"
+DAMAGED = ".damaged"
+IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whole PNG
 
 
 class StoreError(BenchError):
@@ -70,8 +75,13 @@ class Store:
     def belongs_to(self, study: str) -> None:
         """Refuses a folder that holds the run of another study, or that is no run at all."""
         try:
-            found = tomllib.loads((self.root / "study.toml").read_text(encoding="utf-8"))["name"]
-        except (OSError, ValueError, KeyError):
+            found = disk.read_toml(self.root / STUDY).get("name")
+        except disk.FileError:
+            if self._holds_other_things():
+                raise StoreError(
+                    f"{self.root} holds other things and no run of lycoris-bench ({STUDY} is "
+                    "missing or broken); choose another folder with --run"
+                ) from None
             return
         if found != study:
             raise StoreError(
@@ -81,14 +91,28 @@ class Store:
 
     def describe(self, study: str, provenance: dict[str, Any]) -> None:
         """Keeps the resolved study, and with what it is run."""
-        self.write(self.root / "study.toml", study)
+        self.write(self.root / STUDY, study)
         self.write_json(self.provenance, provenance)
 
+    def _holds_other_things(self) -> bool:
+        try:
+            return any(not path.name.startswith(".") for path in self.root.iterdir())
+        except OSError:
+            return False  # missing, or said where it is locked
+
     def _sweep(self) -> None:
-        """Removes what a killed process left half written."""
+        """Removes what a killed process left half written, in a folder that is a run."""
+        if not (self.provenance.is_file() and (self.root / STUDY).is_file()):
+            return
         for folder in ("checkpoints", "images", "features", "metrics", "analysis", "report"):
             for leftover in (self.root / folder).rglob(f"*{disk.PARTIAL}"):
-                leftover.unlink(missing_ok=True)
+                if re.search(rf"\.\d+{re.escape(disk.PARTIAL)}$", leftover.name):
+                    leftover.unlink(missing_ok=True)
+
+    def set_aside(self, path: Path) -> None:
+        """A damaged file gets another name, so that the stage that made it makes it again."""
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            path.replace(path.with_name(f"{path.name}{DAMAGED}"))
 
     def write(self, path: Path, data: bytes | str) -> Path:
         """The whole file or none of it."""
@@ -103,8 +127,8 @@ class Store:
     def read_json(self, path: Path) -> Any:
         """The value, or None where the file is missing or broken (it is then made anew)."""
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return disk.read_json(path)
+        except disk.FileError:
             return None
 
     # ---- checkpoints
@@ -117,22 +141,45 @@ class Store:
         return self.run_folder(checkpoint) / f"epoch-{checkpoint.epoch:03d}.safetensors"
 
     def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: dict) -> None:
-        """Weights (None for a diverged run), then the card, which marks them as done."""
+        """Weights (None for a diverged run), then the card, which marks them as done and holds
+        their checksum."""
         path = self.checkpoint(checkpoint)
         if data is not None:
-            self.write(path, data)
-            card = {**card, "bytes": len(data)}
+            modified = self.write(path, data).stat().st_mtime_ns
+            digest = hashlib.sha256(data).hexdigest()
+            card = {**card, "bytes": len(data), "sha256": digest, "modified": modified}
         self.write_json(path.with_suffix(".json"), card)
 
     def card(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
-        """Uid, status ("done" or "diverged") and training cost; None where nothing is stored, or
-        where the file was cut short since: it is then trained again."""
+        """Uid, status ("done" or "diverged"; then with a `reason`) and training cost; None where
+        nothing is stored, where the card lacks something, or where the weights were cut short or
+        changed since: they are then trained again."""
         path = self.checkpoint(checkpoint)
         card = self.read_json(path.with_suffix(".json"))
-        if not isinstance(card, dict) or not {"uid", "status"} <= set(card):
+        if not isinstance(card, dict) or not isinstance(card.get("uid"), str):
             return None
-        whole = path.exists() and path.stat().st_size == card.get("bytes")
-        return card if whole or card["status"] == "diverged" else None
+        if card.get("status") == "diverged":
+            return card if isinstance(card.get("reason"), str) else None
+        cost = card.get("cost")
+        counted = isinstance(cost, dict) and all(
+            isinstance(cost.get(key), int | float) for key in ("seconds", "steps")
+        )
+        whole = card.get("status") == "done" and counted and _is_whole(path, card)
+        return card if whole else None
+
+    def weights(self, checkpoint: Checkpoint) -> Path:
+        """The file of a checkpoint that has a card, once its content is found to be what was
+        written. StoreError: it is not; it is set aside, to be trained again."""
+        path = self.checkpoint(checkpoint)
+        card = self.read_json(path.with_suffix(".json"))
+        expected = card.get("sha256") if isinstance(card, dict) else None
+        if expected and _sha256(path) != expected:
+            self.set_aside(path)
+            raise StoreError(
+                f"{path} is damaged (its checksum is another) and was set aside; "
+                "run 'lycoris-bench train' to make it anew"
+            )
+        return path
 
     def training_state(self, checkpoint: Checkpoint) -> Path:
         return self.run_folder(checkpoint) / "state.safetensors"
@@ -176,13 +223,16 @@ class Store:
         self.write(path, buffer.getvalue())
 
     def image_uid(self, path: Path) -> str | None:
-        """The uid an image was drawn under; None where there is none or the file is broken."""
+        """The uid an image was drawn under; None where there is none, or the file is broken or was
+        cut short. What is damaged inside is noticed when it is decoded."""
         from PIL import Image
 
         try:
-            with Image.open(path) as image:
-                return json.loads(image.info["lycoris-bench"])["uid"]
-        except (OSError, KeyError, ValueError, TypeError):
+            with path.open("rb") as file, Image.open(file) as image:
+                found = json.loads(image.info["lycoris-bench"])["uid"]
+                file.seek(-len(IEND), os.SEEK_END)
+                return str(found) if file.read() == IEND else None
+        except Exception:  # a broken file may raise almost anything
             return None
 
     # ---- features, metrics, analysis
@@ -207,19 +257,21 @@ class Store:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"uid": uid})
         buffer = io.BytesIO()
-        pq.write_table(table, buffer)
+        pq.write_table(table, buffer, write_page_checksum=True)
         self.write(path, buffer.getvalue())
 
     def frame(self, path: Path) -> tuple[Any, str] | None:
-        """The data frame and its uid; None where it is missing or broken."""
+        """The data frame and its uid; None where it is missing, broken, or fails a checksum."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid):
+            disk.refuse_special(path)
+            table = pq.read_table(path, page_checksum_verification=True)
+            uid = (table.schema.metadata or {}).get(b"uid", b"").decode()
+            return table.to_pandas(), uid
+        except (OSError, ValueError, pa.ArrowException):
             return None
-        return table.to_pandas(), (table.schema.metadata or {}).get(b"uid", b"").decode()
 
     @property
     def provenance(self) -> Path:
@@ -238,3 +290,20 @@ def concept_path(concept: Concept) -> Path:
     """category/class[/sub-class], each name made safe."""
     parts = (concept.category, concept.class_name, concept.subclass)
     return Path(*(safe(part) for part in parts if part))
+
+
+def _is_whole(path: Path, card: Mapping[str, Any]) -> bool:
+    """Whether a file has the size of its card and, if it was touched since, its checksum too."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    if not path.is_file() or found.st_size != card.get("bytes"):
+        return False
+    untouched = found.st_mtime_ns == card.get("modified")
+    return untouched or "sha256" not in card or _sha256(path) == card["sha256"]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,14 +16,14 @@ LAYERS = [
     | {"relevance"},
     {"gallery", "reporting"},
     {"sight"},
-    {"gram_views", "sets"},
+    {"gram_views", "scored", "sets"},
     {"catalogue", "downloads", "features", "plan"},
     {"inputs", "miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
     {"study"},
     {"grid", "prompts", "settings", "store"},
     {"registry", "runtime"},
-    {"vocabulary", "disk", "printable"},
+    {"vocabulary", "disk", "printable", "sealed"},
     {"errors"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
@@ -101,7 +101,7 @@ def test_fences() -> None:
 
 def test_the_lowest_layers_are_standard_library_only() -> None:
     allowed = sys.stdlib_module_names
-    for low in ("vocabulary", "disk", "printable", "errors"):
+    for low in ("vocabulary", "disk", "printable", "sealed", "errors"):
         found = {name.split(".")[0] for name in imports(ROOT / f"{low}.py")} - {"lycoris_bench"}
         assert found <= allowed
 

@@ -142,9 +142,10 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
     before = {"train": [], "generate": ["checkpoints"], "score": ["checkpoints", "images"]}
     for folder in before[stage]:
         shutil.copytree(whole.root / folder, tmp_path / folder)
+    store = Store(tmp_path)
+    store.describe(asked.study.toml(), {})  # as every command does before its stage
     end = killed(lambda: STAGES[stage](asked, Dying(tmp_path, fatal), HERE))
     assert end == signal.SIGKILL
-    store = Store(tmp_path)
     with store.lock():
         run(asked, store, ("train", "generate", "score"))
     assert not list(tmp_path.rglob("*.part"))

@@ -89,15 +89,78 @@ def test_a_frame_keeps_its_uid_and_absent_stays_absent(tmp_path: Path) -> None:
     assert store.frame(tmp_path / "m.parquet") is None
 
 
-def test_a_truncated_checkpoint_counts_as_missing(tmp_path: Path) -> None:
+DONE = {"uid": "u", "status": "done", "cost": {"seconds": 1.5, "steps": 3}}
+
+
+def test_a_checkpoint_that_is_not_as_it_was_written_counts_as_missing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.put_checkpoint(LORA, b"x" * 100, {"uid": "u", "status": "done"})
+    store.put_checkpoint(LORA, b"x" * 100, DONE)
     card = store.card(LORA)
     assert card is not None and card["uid"] == "u"
-    store.checkpoint(LORA).write_bytes(b"x" * 50)
-    assert store.card(LORA) is None
+    path = store.checkpoint(LORA)
+    os.utime(path)  # as a copy of the folder has it: the content decides
+    assert store.card(LORA) == card
+    for damaged in (b"x" * 50, b"x" * 99 + b"y"):
+        path.write_bytes(damaged)
+        assert store.card(LORA) is None
     store.put_checkpoint(LORA, None, {"uid": "u", "status": "diverged", "reason": "loss is nan"})
     assert store.card(LORA) == {"uid": "u", "status": "diverged", "reason": "loss is nan"}
+
+
+def test_weights_are_used_as_they_were_written_or_set_aside(tmp_path: Path) -> None:
+    """Even where a bit changed and neither size nor time of the file did."""
+    store = Store(tmp_path)
+    store.put_checkpoint(LORA, b"x" * 100, DONE)
+    path = store.checkpoint(LORA)
+    assert store.weights(LORA) == path
+    time = path.stat().st_mtime_ns
+    path.write_bytes(b"x" * 99 + b"y")
+    os.utime(path, ns=(time, time))
+    with pytest.raises(StoreError, match="damaged.*run 'lycoris-bench train' to make it anew"):
+        store.weights(LORA)
+    assert store.card(LORA) is None
+    assert path.with_name(path.name + ".damaged").read_bytes() == b"x" * 99 + b"y"
+
+
+@pytest.mark.parametrize("lacking", ["uid", "status", "cost", "bytes"])
+def test_a_card_that_lacks_something_is_none(tmp_path: Path, lacking: str) -> None:
+    store = Store(tmp_path)
+    store.put_checkpoint(LORA, b"x", DONE)
+    path = store.checkpoint(LORA).with_suffix(".json")
+    card = store.read_json(path)
+    card.pop(lacking)
+    store.write_json(path, card)
+    assert store.card(LORA) is None
+    for other in ([], "text", {"uid": "u", "status": "diverged"}, {**DONE, "cost": {}}):
+        store.write_json(path, other)
+        assert store.card(LORA) is None
+    path.unlink()
+    os.mkfifo(path)  # must not hang
+    assert store.card(LORA) is None
+
+
+def test_a_png_that_is_cut_short_counts_as_missing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = tmp_path / "a.png"
+    store.put_image(path, np.zeros((8, 8, 3), np.uint8), {"uid": "abc"})
+    whole = path.read_bytes()
+    for cut in (1, 4, 12, 40):
+        path.write_bytes(whole[:-cut])
+        assert store.image_uid(path) is None
+    path.write_bytes(whole)
+    assert store.image_uid(path) == "abc"
+
+
+def test_a_frame_with_a_flipped_bit_is_none(tmp_path: Path) -> None:
+    store, path = Store(tmp_path), tmp_path / "m.parquet"
+    store.put_frame(path, pd.DataFrame({"value": np.random.default_rng(0).random(1000)}), "abc")
+    whole = path.read_bytes()
+    for place in (100, 2000, 4000, 7000):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        assert store.frame(path) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert store.frame(path) is None
 
 
 def test_a_full_disk_is_a_sentence_and_the_old_file_stays(
@@ -122,13 +185,26 @@ def test_a_device_that_is_really_full(tmp_path: Path) -> None:
         handle.write(b"x")  # what the test above imitates
 
 
-def test_half_written_files_are_swept(tmp_path: Path) -> None:
+def test_half_written_files_are_swept_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    leftover = tmp_path / "images/base/00000.png.123.part"
+    leftover, download = (tmp_path / "images/base" / name for name in ("0.png.123.part", "a.part"))
     leftover.parent.mkdir(parents=True)
-    leftover.write_bytes(b"half")
+    for path in (leftover, download):
+        path.write_bytes(b"half")
     with store.lock():
-        assert not leftover.exists()
+        assert leftover.exists()  # the folder is no run
+    store.describe('name = "mine"', {})
+    with store.lock():
+        assert not leftover.exists() and download.exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(StoreError, match="holds other things and no run"):
+        Store(tmp_path).belongs_to("mine")
+    (tmp_path / "study.toml").write_text("not = [toml")
+    with pytest.raises(StoreError, match="missing or broken"):
+        Store(tmp_path).belongs_to("mine")
 
 
 def test_a_second_process_is_refused_with_its_number(tmp_path: Path) -> None:

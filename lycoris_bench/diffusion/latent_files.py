@@ -1,19 +1,20 @@
-"""Latents kept on disk, one small file an image and bucket, and read by memory map: a later run
-with the same VAE encodes nothing."""
+"""Latents kept on disk, one small file an image and bucket: a later run with the same VAE
+encodes nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.buckets import Sides
 from lycoris_bench.diffusion.dataset import Dataset, Example
 from lycoris_bench.diffusion.latents import LatentCache, batches, encode_batch
+from lycoris_bench.sealed import SealError, check, seal
 
 if TYPE_CHECKING:
     from lycoris_bench.settings import Training
@@ -31,8 +32,7 @@ class Files(Sequence[Tensor]):
         return len(self.paths)
 
     def __getitem__(self, k: int) -> Tensor:  # type: ignore[override]
-        with safe_open(self.paths[k], "pt") as handle:
-            return handle.get_tensor(NAME)
+        return read(self.paths[k])
 
 
 def stored(
@@ -57,7 +57,7 @@ def stored(
             made = encode_batch(backbone, [examples[k] for k in members], buckets[members[0]])
             for k, latents in zip(members, made, strict=True):
                 if k in lacking:
-                    write(paths[k], save({NAME: latents.contiguous()}))
+                    write(paths[k], seal(save({NAME: latents.contiguous()})))
     return LatentCache(Files(paths), buckets)
 
 
@@ -65,9 +65,20 @@ def _path(folder: Path, example: Example, bucket: Sides) -> Path:
     return folder / f"{example.sha256}-{bucket[0]}x{bucket[1]}.safetensors"
 
 
+def read(path: Path) -> Tensor:
+    """Latents of an image. SealError, naming the file: they are not as they were written."""
+    try:
+        content = path.read_bytes()
+        check(content)
+        return load(content)[NAME]
+    except (OSError, SealError, SafetensorError, KeyError) as error:
+        reason = error if isinstance(error, SealError) else type(error).__name__
+        raise SealError(f"cached latents {path}: {reason}; train again to make them anew") from None
+
+
 def _whole(path: Path) -> bool:
     try:
-        with safe_open(path, "pt") as handle:
-            return list(handle.keys()) == [NAME]
-    except (OSError, SafetensorError):
+        read(path)
+    except SealError:
         return False
+    return True

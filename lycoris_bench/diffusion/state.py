@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lycoris_bench.errors import BenchError
+from lycoris_bench.sealed import check, seal
 
 FORMAT = "lycoris-bench training state 1"
 
@@ -38,13 +39,13 @@ class State:
                     plain.setdefault(str(index), {})[name] = value
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         about = json.dumps({"about": self.about, "optimizer": plain})
-        return save(tensors, {"format": FORMAT, "state": about})
+        return seal(save(tensors, {"format": FORMAT, "state": about}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "State":
         try:
+            metadata = check(data)
             tensors = load(data)
-            metadata = _metadata(data)
             if metadata.get("format") != FORMAT:
                 raise StateError("the saved training state is of another kind")
             stored = json.loads(metadata["state"])
@@ -62,12 +63,6 @@ class State:
             raise
         except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise StateError(f"the saved training state is broken ({error})") from None
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """Safetensors' `load` leaves out the metadata; they lie in its JSON header."""
-    length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + length]).get("__metadata__", {})
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -63,6 +64,12 @@ class Encoder(ABC):
     @abstractmethod
     def forward(self, batch: Tensor) -> Features:
         """[n, 3, h, w] on the device -> [n, d], or for "gram" one [n, c, c] a layer."""
+
+    def with_record(self, record: Record) -> Self:
+        """The same network behind another resizing: nothing is loaded again."""
+        other = copy(self)
+        other.record = record
+        return other
 
     def prepare(self, image: Image.Image | Picture) -> Tensor:
         """(x / 255 - mean) / std of the resized RGB image: float32 [3, h, w] on the CPU."""

@@ -1,0 +1,81 @@
+"""What is scored: the stored rows of each checkpoint, as long as they are of the study as it is.
+
+A table is believed only under the identity of all that it was computed from, so that no number
+is ever reported as that of other settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench import encoders, registry
+from lycoris_bench.plan import Plan
+from lycoris_bench.store import Store
+from lycoris_bench.study import Study
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow, uid
+
+NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
+
+
+def metrics(plan: Plan) -> list[Any]:
+    """Those the study names, by their own name or the one they have in the table; else all."""
+    named = plan.study.settings.scoring.metrics
+    found = registry.entries("metrics").items()
+    return [m for name, m in found if not named or {name, m.called} & set(named)]
+
+
+def branch(store: Store, checkpoint: Checkpoint | None) -> Path:
+    """Where a checkpoint's rows are stored (None: those of real images)."""
+    return store.branch(checkpoint) if checkpoint else Path(REAL)
+
+
+def inputs(plan: Plan, checkpoint: Checkpoint | None) -> str:
+    """Identity of all that the rows of a checkpoint are computed from."""
+    base = plan.jobs(BASE_CHECKPOINT)
+    jobs = plan.jobs(checkpoint) if checkpoint else []
+    return uid(
+        plan.study.name, str(checkpoint),
+        [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
+        plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
+        [encoders.record(spec).hash for spec in plan.study.settings.scoring.encoders],
+        [(metric.__name__, metric.version) for metric in metrics(plan)],
+    )  # fmt: skip
+
+
+def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFrame | None:
+    """The rows of a checkpoint; None where there are none, or where they are of other inputs."""
+    found = store.frame(store.metrics(branch(store, checkpoint)))
+    if found is None or found[1] != inputs(plan, checkpoint):
+        return None
+    frame: pd.DataFrame = found[0]
+    return frame if list(frame.columns) == MetricRow.columns() else None
+
+
+def table(plan: Plan, store: Store) -> pd.DataFrame | None:
+    """All rows of the study that are scored; None where there are none."""
+    found = [rows(plan, store, checkpoint) for checkpoint in [*plan.checkpoints, None]]
+    frames = [frame for frame in found if frame is not None]
+    return pd.concat(frames, ignore_index=True) if frames else None
+
+
+def identities(study: Study) -> str:
+    """JSON of configuration -> identity of the settings that its rows were made under: what a
+    metric table carries, so that it is not read beside another study.toml."""
+    settings = study.settings
+    shared = uid(
+        settings.base_model, settings.dataset, settings.heldout, settings.prompts,
+        settings.concepts, settings.training.identity(),
+        settings.sampling.model_dump(exclude=NOT_NUMBERS),
+        settings.scoring.model_dump(exclude={"batch_size"}),
+    )  # fmt: skip
+    return json.dumps({c.name: uid(shared, c.uid) for c in study.configurations})
+
+
+def of_other_settings(study: Study, configurations: list[str], stored: str) -> list[str]:
+    """The configurations whose rows were made under other settings than the study's, by what
+    their table carries. A table that carries nothing was imported: it is as it is."""
+    if not stored:
+        return []
+    known, made = json.loads(identities(study)), json.loads(stored)
+    return [name for name in configurations if name in made and made[name] != known.get(name)]
