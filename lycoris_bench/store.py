@@ -167,6 +167,12 @@ class Store:
         whole = card.get("status") == "done" and counted and _is_whole(path, card)
         return card if whole else None
 
+    def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
+        """Whether it was done under this uid, and its file is not what was written."""
+        card = self.read_json(self.checkpoint(checkpoint).with_suffix(".json"))
+        done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
+        return done and self.card(checkpoint) is None
+
     def weights(self, checkpoint: Checkpoint) -> Path:
         """The file of a checkpoint that has a card, once its content is found to be what was
         written. StoreError: it is not; it is set aside, to be trained again."""

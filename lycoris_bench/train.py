@@ -36,6 +36,11 @@ def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
         lacking = [c for c in checkpoints if not plan.is_trained(store, c)]
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
+            outcome.warnings |= {
+                str(c): "is damaged or was cut short; it is trained again"
+                for c in lacking
+                if store.was_damaged(c, plan.checkpoint_uid(c))
+            }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"
             items.append((name, (plan, store, lacking, options.device)))
