@@ -1,21 +1,20 @@
 """What the commands do, as data and text: opens a study on its run folder, runs a stage under a
 progress bar, and says what there is."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from lycoris_bench import runtime
 from lycoris_bench import study as studies
 from lycoris_bench.plan import Plan, plan
+from lycoris_bench.printable import printable
+from lycoris_bench.progress import shown
 from lycoris_bench.store import Store
+
+LONGEST = 2000  # characters of one failure that are printed
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ def open_study(
 def stage(
     opened: Opened, name: str, device: str, workers: int | None, debug: bool
 ) -> runtime.Outcome:
-    """Runs one stage of the line, under a progress bar where stderr is a terminal."""
+    """Runs one stage of the line, and shows how far it is."""
     device = runtime.device(device)
     opened.store.describe(opened.plan.study.toml(), runtime.provenance())
-    with _bar() as progress:
+    with shown() as progress:
         options = runtime.Options(
             device, workers or runtime.default_workers(device), progress, debug
         )
@@ -64,31 +63,12 @@ def stage(
         return function(opened.plan, opened.store, options)
 
 
-@contextlib.contextmanager
-def _bar() -> Iterator[runtime.Progress | None]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn(elapsed_when_finished=True))  # fmt: skip
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, Any] = {}
-
-        def progress(what: str, steps: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.advance(tasks[what], steps)
-
-        yield progress
-
-
 def complain(name: str, outcome: runtime.Outcome) -> None:
     """Names what failed or is doubtful, on stderr."""
     for item, reason in outcome.warnings.items():
-        print(f"{name}: {item}: warning: {reason}", file=sys.stderr)
+        print(printable(f"{name}: {item}: warning: {reason}", LONGEST), file=sys.stderr)
     for item, reason in outcome.failed.items():
-        print(f"{name}: {item}: {reason}", file=sys.stderr)
+        print(printable(f"{name}: {item}: {reason}", LONGEST), file=sys.stderr)
 
 
 def summary(opened: Opened, name: str, outcome: runtime.Outcome) -> dict[str, Any]:
