@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from world import HERE, STAGES
 
+from lycoris_bench import features
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.store import Store
 from lycoris_bench.study import load
@@ -41,8 +42,12 @@ REAL = [
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photographs a concept, none of them square, with captions of three kinds."""
-    root, rng = tmp_path_factory.mktemp("dataset"), np.random.default_rng(0)
-    for concept, k in itertools.product(CONCEPTS, range(3)):
+    return photographs(tmp_path_factory.mktemp("dataset"), CONCEPTS, 3)
+
+
+def photographs(root: Path, concepts: list[str], images: int) -> Path:
+    rng = np.random.default_rng(0)
+    for concept, k in itertools.product(concepts, range(images)):
         path = root / concept / f"{k}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         side = (40, 64) if k % 2 else (64, 40)
@@ -145,9 +150,13 @@ def random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @SLOW
 @pytest.mark.parametrize("study", ["paper", "captions"])
 def test_a_shipped_study_with_the_architectures_of_the_real_encoders(
-    study: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two checkpoints and base, in about a minute a study; 4.3 GB of networks, each loaded once."""
+    """A checkpoint and base on a style and a toy: minutes, and one copy of each network."""
     random_weights(monkeypatch)
-    made = asked(study, dataset, REAL, limit=2)
-    check_rows(made, whole_line(made, Store(tmp_path)), REAL)
+    features._loaded.cache_clear()
+    dataset = photographs(tmp_path / "data", ["styles/ukiyo_e", "stuffed toys/plushie_panda"], 2)
+    made = asked(study, dataset, REAL, limit=1)
+    check_rows(made, whole_line(made, Store(tmp_path / "run")), REAL)
+    assert features._loaded.cache_info().misses == 4  # ten views, four networks
+    features._loaded.cache_clear()
