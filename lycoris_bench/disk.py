@@ -84,7 +84,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file's table. FileError: it is no text or no TOML."""
     try:
         return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of more digits than Python reads
+        if isinstance(error, FileError):
+            raise
         raise FileError(f"{path} cannot be read as TOML: {error}") from None
     except RecursionError:
         raise FileError(f"{path} cannot be read as TOML: it is nested too deeply") from None

@@ -1,11 +1,11 @@
 """The grid of a study: per algorithm a default, then each variation of it, as configurations."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lycoris_bench import registry
-from lycoris_bench.vocabulary import BASE, COMBINED, REAL, Configuration, uid
+from lycoris_bench.vocabulary import COMBINED, Configuration, exact, uid
 
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
@@ -13,36 +13,41 @@ _NOT_OPTIONS = ("name", "preset", "lr", "captions", "capacity", "importance", "v
 
 
 Presets = Mapping[str, Mapping[str, Any]]
+Elsewhere = Callable[[str], list[str]]
 
 
 def expand(
-    algorithms: Mapping[str, Any], problems: list[str], presets: Presets | None = None
+    algorithms: Mapping[str, Any],
+    problems: list[str],
+    presets: Presets | None = None,
+    elsewhere: Elsewhere = lambda key: [],
 ) -> Iterable[Configuration]:
     """The default of each algorithm, then each variation; mistakes are added to `problems`.
 
-    `presets` are the study's own, beside those that every study has."""
+    `presets` are the study's own, beside those that every study has. `elsewhere` knows in which
+    other tables of a study file a key belongs."""
     available = registry.entries("adapters")
     seen: dict[str, str] = {}
+    said: dict[str, None] = {}
     for algorithm, default in algorithms.items():
         if algorithm not in available:
-            problems.append(registry.unknown("algorithm", algorithm, available))
+            said[registry.unknown("algorithm", algorithm, available)] = None
             continue
         if not isinstance(default, Mapping):
-            problems.append(f"'algorithms.{algorithm}' must be a table")
+            said[f"'algorithms.{algorithm}' must be a table"] = None
             continue
-        for change in ({}, *_variations(algorithm, default, problems)):
-            values = {k: v for k, v in {**default, **change}.items() if k != "vary"}
+        for change in ({}, *_variations(algorithm, default, said)):
             made = _configuration(
-                algorithm, available[algorithm], values, change, presets or {}, problems
+                algorithm, available[algorithm], default, change, presets or {}, elsewhere, said
             )
             if made is None:
                 continue
-            if made.name in (BASE, REAL):
-                problems.append(f"'{made.name}' is the name of what configurations are held to")
-            if twin := seen.get(made.uid) or (made.name if made.name in seen.values() else None):
-                problems.append(f"configurations '{twin}' and '{made.name}' are the same")
+            if twin := seen.get(made.uid):
+                said[f"configurations '{twin}' and '{made.name}' are the same"] = None
+                continue
             seen[made.uid] = made.name
             yield made
+    problems += said
 
 
 def combinations(
@@ -51,10 +56,8 @@ def combinations(
     """Configurations that are trained by nobody: adapters of the study or files, added up.
 
     `tables` are validated, with the paths of files resolved."""
-    names = [configuration.name for configuration in made]
+    names = {configuration.name for configuration in made}
     for name, table in tables.items():
-        if name in (BASE, REAL, *names):
-            problems.append(f"'combine.{name}' is the name of something else; choose another")
         parts = zip(table.adapters, table.strengths or [1.0] * len(table.adapters), strict=True)
         for adapter in table.adapters:
             if adapter not in names and not is_file(adapter):
@@ -71,69 +74,95 @@ def is_file(adapter: str) -> bool:
 
 
 def _variations(
-    algorithm: str, default: Mapping[str, Any], problems: list[str]
+    algorithm: str, default: Mapping[str, Any], said: dict[str, None]
 ) -> Iterable[dict[str, Any]]:
     vary = default.get("vary", [])
     if not isinstance(vary, list) or not all(isinstance(change, dict) for change in vary):
-        problems.append(f"'algorithms.{algorithm}.vary' must be a list of tables")
+        said[f"'algorithms.{algorithm}.vary' must be a list of tables"] = None
         return []
+    if any("vary" in change for change in vary):
+        said[f"'algorithms.{algorithm}.vary' has a 'vary' within it, which nothing reads"] = None
     return vary
 
 
 def _configuration(
     algorithm: str,
     adapter: Any,
-    values: dict[str, Any],
+    default: Mapping[str, Any],
     change: Mapping[str, Any],
     own_presets: Presets,
-    problems: list[str],
+    elsewhere: Elsewhere,
+    said: dict[str, None],
 ) -> Configuration | None:
     where = f"algorithms.{algorithm}"
-    allowed = list(adapter.options())
+    values = {**default, **change}
+    allowed = adapter.options()
     options = {key: value for key, value in values.items() if key not in _NOT_OPTIONS}
     found = [
         registry.unknown(
-            "key", f"{where}.{key}", registry.dotted(where.split("."), [*allowed, *_NOT_OPTIONS])
+            "key",
+            f"{where}.{key}",
+            registry.dotted(where.split("."), [*allowed, *_NOT_OPTIONS]),
+            elsewhere(key),
         )
         for key in options
         if key not in allowed
     ]
-    lr = values.get("lr")
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr <= 1:
-        found.append(f"'{where}.lr' is {lr!r}: a learning rate above 0 and at most 1 is needed")
-    presets = {**registry.presets(), **own_presets}
-    preset = values.get("preset", "attn-mlp")
-    if preset not in presets:
-        found.append(registry.unknown("preset", preset, presets))
-    elif (only := getattr(presets[preset], "only", "")) not in ("", algorithm):
-        found.append(f"'{where}.preset': '{preset}' is for {only} alone")
-    captions = values.get("captions", MAIN_CAPTIONS)
-    if not isinstance(captions, str) or not re.fullmatch(r"\.[\w-]+", captions):
-        found.append(
-            f"'{where}.captions' is {captions!r}: the extension of caption files is needed, "
-            "like '.txt' or '.no-tags'"
-        )
-    if values.get("capacity", 1) not in (1, 2, 3):
-        found.append(f"'{where}.capacity' is {values['capacity']!r}: 1, 2 or 3 is allowed")
+    named = change.get("name") if change else default.get("name", algorithm)
+    found += _wrong(where, algorithm, values, named, own_presets)
     if not found:
         try:
             adapter.check(**options)
         except (ValueError, TypeError) as error:
             found.append(f"'{where}': {error}")
-    problems += [problem for problem in found if problem not in problems]
     if found:
+        said |= dict.fromkeys(found)
         return None
+    preset = values.get("preset", "attn-mlp")
+    captions = values.get("captions", MAIN_CAPTIONS)
     return Configuration(
-        name=str(values["name"]) if "name" in change else _name(algorithm, change),
+        name=_name(algorithm, change) if named is None else named,
         algorithm=algorithm,
         preset=preset,
-        lr=float(lr),  # type: ignore[arg-type]
-        options=tuple(sorted(options.items())),
+        lr=float(values["lr"]),
+        options=tuple(sorted((key, _plain(value)) for key, value in options.items())),
         layers=uid(own_presets[preset]) if preset in own_presets else "",
         captions="" if captions == MAIN_CAPTIONS else captions,
         capacity=values.get("capacity", 1),
-        importance=bool(values.get("importance", True)),
+        importance=values.get("importance", True),
     )
+
+
+def _wrong(
+    where: str, algorithm: str, values: Mapping[str, Any], named: Any, own_presets: Presets
+) -> Iterable[str]:
+    """What is wrong with the keys that every algorithm has, one sentence each."""
+    lr, preset = values.get("lr"), values.get("preset", "attn-mlp")
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr <= 1:
+        yield f"'{where}.lr' is {lr!r}: a learning rate above 0 and at most 1 is needed"
+    if not isinstance(named, str | None):
+        yield f"'{where}.name' is {named!r}: a text is needed, in quotes"
+    presets = {**registry.presets(), **own_presets}
+    if not isinstance(preset, str) or preset not in presets:
+        yield registry.unknown("preset", preset, presets)
+    elif (only := getattr(presets[preset], "only", "")) not in ("", algorithm):
+        yield f"'{where}.preset': '{preset}' is for {only} alone"
+    captions = values.get("captions", MAIN_CAPTIONS)
+    if not isinstance(captions, str) or not re.fullmatch(r"\.[\w-]+", captions):
+        yield (
+            f"'{where}.captions' is {captions!r}: the extension of caption files is needed, "
+            "like '.txt' or '.no-tags'"
+        )
+    capacity, importance = values.get("capacity", 1), values.get("importance", True)
+    if type(capacity) is not int or capacity not in (1, 2, 3):
+        yield f"'{where}.capacity' is {capacity!r}: 1, 2 or 3 is allowed"
+    if not isinstance(importance, bool):
+        yield f"'{where}.importance' is {importance!r}: true or false is needed"
+
+
+def _plain(value: Any) -> Any:
+    """4.0 as 4: two ways to write one number are one configuration."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _name(algorithm: str, change: Mapping[str, Any]) -> str:
@@ -144,6 +173,6 @@ def _name(algorithm: str, change: Mapping[str, Any]) -> str:
             parts.append(str(value))
         elif key == "captions":
             parts.append(str(value).lstrip("."))
-        elif key not in ("capacity", "importance", "name"):
-            parts.append(f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}")
+        elif key not in ("capacity", "importance", "name", "vary"):
+            parts.append(f"{key}{exact(value) if isinstance(value, float) else value}")
     return "-".join(parts)

@@ -17,6 +17,7 @@ from lycoris_bench.diffusion.images import DataError
 from lycoris_bench.study import Study, StudyError
 from lycoris_bench.vocabulary import COMBINED, Concept, PromptSet
 
+MOST_IMAGES = 1_000_000  # of a dataset that is declared, not there
 PLACEHOLDER = "not there"  # in place of the identity of a base model that is not there
 
 
@@ -57,6 +58,10 @@ def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Data
         counts = {} if folder.exists() or absent is None else _declared(tree)
         if absent is None or not counts:
             raise
+        if (images := sum(counts.values())) > MOST_IMAGES:
+            raise StudyError(
+                str(tree), [f"{images:,} images are declared; at most {MOST_IMAGES:,} are allowed"]
+            ) from None
         absent.append(
             f"{error}; put category/class[/sub-class] folders with images there, or name another "
             "with --set dataset=/its/full/path"

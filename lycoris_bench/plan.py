@@ -9,9 +9,12 @@ from lycoris_bench import inputs, prompts
 from lycoris_bench.diffusion import dataset
 from lycoris_bench.diffusion.buckets import steps_per_epoch
 from lycoris_bench.store import Store
-from lycoris_bench.study import Study
+from lycoris_bench.study import Study, StudyError
 from lycoris_bench.vocabulary import Checkpoint, Configuration, ImageSet, PromptSet, uid
 
+MOST = 1_000_000_000  # training steps, or images, of a study
+MOST_EPOCH = 10_000_000  # images that an epoch shows: its order is a list
+MOST_QUEUE = 1_000_000  # images of one checkpoint: its queue is a list
 FORMAT = 1  # raised when training or sampling changes what it computes
 
 
@@ -81,7 +84,7 @@ class Plan:
             return []
         if not checkpoint.is_combined:
             return [(checkpoint.weights, checkpoint.strength)]
-        own = {c.configuration.name: c.configuration for c in self.study.trained}
+        own = self.study.own
         return [
             (
                 Checkpoint(own[name], checkpoint.seed, checkpoint.epoch)
@@ -202,8 +205,28 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
         heldout = dataset.scan(Path(settings.heldout), captions=False)
     base = inputs.base_uid(settings.base_model, absent)
     other = settings.sampling.base_model
-    return Plan(
+    asked = Plan(
         study, main[1].data, heldout, main[1].prompt_sets, base,
         inputs.base_uid(other, absent) if other else base,
         inputs.adapter_files(study), dict(others), limit,
     )  # fmt: skip
+    if problems := list(_too_much(asked)):
+        raise StudyError(study.name, problems)
+    return asked
+
+
+def _too_much(plan: Plan) -> Iterator[str]:
+    """Work that nobody means, and that no memory holds: counted here without making a list."""
+    settings = plan.study.settings
+    shown = sum(plan.data.repeats(settings.training.images_per_class))
+    steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
+    images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
+    counts = (
+        (shown, MOST_EPOCH, "images in an epoch", "training.images_per_class or 'repeats'"),
+        (steps, MOST, "training steps", "epochs, seeds or training.images_per_class"),
+        (max(images), MOST_QUEUE, "images of one checkpoint", "sampling.images"),
+        (sum(images), MOST, "images", "sampling.images, strengths or seeds"),
+    )
+    for count, most, what, key in counts:
+        if count > most:
+            yield f"it asks for {count:,} {what}; at most {most:,} are allowed: lower {key}"

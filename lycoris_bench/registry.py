@@ -8,7 +8,7 @@ of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "di
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,10 +40,11 @@ def get(package: str, name: str) -> Any:
     return found[name]
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
+def unknown(kind: str, name: str, allowed: Iterable[str], elsewhere: Sequence[str] = ()) -> str:
     """The sentence for a name that does not exist: what was found, what is meant or allowed.
 
-    Of dotted names only the last parts are compared: their tables are the same.
+    Of dotted names only the last parts are compared: their tables are the same. `elsewhere` has
+    the very name in other tables: it is meant where no allowed one is nearly the same.
 
     >>> unknown("key", "training.batchsize", ["training.batch_size", "training.betas"])
     "unknown key 'training.batchsize'; did you mean 'training.batch_size'?"
@@ -51,9 +52,10 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     "unknown algorithm 'x'; allowed are: loha, lora"
     """
     ends = {one.rpartition(".")[2]: one for one in sorted(allowed)}
-    close = difflib.get_close_matches(str(name).rpartition(".")[2], ends, n=1, cutoff=0.5)
-    if close:
-        return f"unknown {kind} '{name}'; did you mean '{ends[close[0]]}'?"
+    likeness = 0.85 if elsewhere else 0.5
+    close = difflib.get_close_matches(str(name).rpartition(".")[2], ends, n=1, cutoff=likeness)
+    if meant := [ends[one] for one in close] or elsewhere:
+        return f"unknown {kind} '{name}'; did you mean {' or '.join(map(repr, meant))}?"
     return f"unknown {kind} '{name}'; allowed are: {', '.join(ends)}"
 
 

@@ -17,7 +17,9 @@ from typing import Any
 
 from lycoris_bench import disk
 from lycoris_bench.errors import BenchError
-from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet
+from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet, exact, uid
+
+LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 
 STUDY = "study.toml"
 DAMAGED = ".damaged"
@@ -29,13 +31,19 @@ class StoreError(BenchError):
 
 
 def safe(name: str) -> str:
-    """A file name that stays where it is put: separators, control and leading dots escaped.
+    """A file name that stays where it is put: separators, control and leading dots escaped. One
+    that file systems would refuse as too long is cut, and ends in a hash of the whole.
 
     >>> safe("hat, pixel art"), safe(".."), safe("a/b"), safe("naïve ☃")
     ('hat, pixel art', '%2E.', 'a%2Fb', 'naïve ☃')
     """
     name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|%]', lambda m: f"%{ord(m.group()):02X}", name)
-    return "%2E" + name[1:] if name.startswith(".") else name
+    name = "%2E" + name[1:] if name.startswith(".") else name
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST_NAME:
+        return name
+    end = "-" + uid(name)
+    return whole[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
 class Store:
@@ -204,7 +212,7 @@ class Store:
         if checkpoint.is_base:
             return Path("base")
         name = safe(checkpoint.configuration.name)
-        strength = "" if checkpoint.strength == 1 else f"-strength-{checkpoint.strength:g}"
+        strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
         if checkpoint.epoch is None:
             return Path(name, f"given{strength}")
         return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")

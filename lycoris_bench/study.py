@@ -2,21 +2,27 @@
 Every mistake in the file is reported at once, each with what is allowed."""
 
 import itertools
-import tomllib
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from lycoris_bench import grid, prompts, registry
+from lycoris_bench import disk, grid, naming, prompts, registry
 from lycoris_bench.errors import BenchError
+from lycoris_bench.mistakes import elsewhere, explain
+from lycoris_bench.overrides import OverrideError, override
 from lycoris_bench.settings import Combination, Settings
-from lycoris_bench.vocabulary import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration, uid
 
+MOST = 1_000_000  # checkpoints of a study
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
 
 
@@ -39,28 +45,31 @@ class Study:
     def name(self) -> str:
         return self.settings.name
 
-    @property
+    @cached_property
+    def own(self) -> dict[str, Configuration]:
+        """The configurations that are trained, by name."""
+        return {c.name: c for c in self.configurations if c.algorithm != COMBINED}
+
+    @cached_property
     def trained(self) -> list[Checkpoint]:
         """What is trained: each configuration, seed and epoch."""
         settings = self.settings
-        own = [c for c in self.configurations if c.algorithm != COMBINED]
-        grid = itertools.product(own, settings.seeds, settings.epochs)
+        grid = itertools.product(self.own.values(), settings.seeds, settings.epochs)
         return [Checkpoint(*cell) for cell in grid]
 
     @property
     def combined(self) -> list[Checkpoint]:
         """What is added up: with each seed and epoch where a part of it is trained, else once."""
         made: list[Checkpoint] = []
-        names = {checkpoint.configuration.name for checkpoint in self.trained}
         for c in self.configurations:
-            if c.algorithm == COMBINED and names & c.keywords.keys():
+            if c.algorithm == COMBINED and self.own.keys() & c.keywords.keys():
                 seeds, epochs = self.settings.seeds, self.settings.epochs
                 made += [Checkpoint(c, *cell) for cell in itertools.product(seeds, epochs)]
             elif c.algorithm == COMBINED:
                 made.append(Checkpoint(c))
         return made
 
-    @property
+    @cached_property
     def checkpoints(self) -> list[Checkpoint]:
         """What is drawn: the base model, then all that is trained or added up, at each strength."""
         made = itertools.product([*self.trained, *self.combined], self.settings.sampling.strength)
@@ -82,13 +91,16 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     shipped = str(path).startswith(PACKAGE)
     path = locate(str(path), Path.cwd())
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        table = disk.read_toml(path)
+    except disk.NoSuchFile:
         raise StudyError(str(path), ["there is no such study file"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise StudyError(str(path), [f"cannot be read as TOML: {error}"]) from None
-    for override in overrides:
-        _override(table, override)
+    except disk.FileError as error:
+        raise StudyError(str(path), [str(error).removeprefix(f"{path} ")]) from None
+    try:
+        for text in overrides:
+            override(table, text)
+    except OverrideError as error:
+        raise StudyError("--set", [str(error)]) from None
     return parse(table, folder=Path.cwd() if shipped else path.parent, source=path.name)
 
 
@@ -99,29 +111,36 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
     try:
         settings = Settings.model_validate(table)
     except ValidationError as error:
-        problems += [_explain(detail) for detail in error.errors()]
+        problems += [explain(detail) for detail in error.errors()]
     algorithms = table.get("algorithms")
     configurations = []
     presets = _presets(table.get("presets"), folder, problems)
     if isinstance(algorithms, Mapping):
-        configurations = list(grid.expand(algorithms, problems, presets))
+        configurations = list(grid.expand(algorithms, problems, presets, elsewhere))
     if settings:
         combine = {
             name: _located(one, configurations, folder) for name, one in settings.combine.items()
         }
         configurations += grid.combinations(combine, configurations, problems)
         problems += _unknown_names(settings)
+        problems += _too_many(settings, configurations)
+    problems += naming.problems(configuration.name for configuration in configurations)
     if problems or settings is None:
         raise StudyError(source, problems)
     paths: dict[str, Any] = {
         key: str(locate(value, folder))
         for key in ("base_model", "dataset", "prompts", "heldout")
         if (value := getattr(settings, key)) is not None
-        and not (key == "base_model" and _is_hub_id(value, folder))
+        and not (key == "base_model" and is_hub_id(value, folder))
     }
-    if settings.sampling.base_model and not _is_hub_id(settings.sampling.base_model, folder):
+    if settings.sampling.base_model and not is_hub_id(settings.sampling.base_model, folder):
         drawn = {"base_model": str(locate(settings.sampling.base_model, folder))}
         paths["sampling"] = settings.sampling.model_copy(update=drawn)
+    weights = {
+        name: given if is_hub_id(given, folder) else str(locate(given, folder))
+        for name, given in settings.scoring.weights.items()
+    }
+    paths["scoring"] = settings.scoring.model_copy(update={"weights": weights})
     paths |= {"presets": presets, "combine": combine}
     return Study(settings.model_copy(update=paths), tuple(configurations))
 
@@ -132,10 +151,12 @@ def _presets(found: Any, folder: Path, problems: list[str]) -> dict[str, dict[st
     for name, table in found.items() if isinstance(found, Mapping) else ():
         try:
             if isinstance(table, str):
-                table = tomllib.loads(locate(table, folder).read_text(encoding="utf-8"))
+                table = disk.read_toml(locate(table, folder))
             registry.preset(table)
-        except (OSError, ValueError, TypeError) as error:
+            uid(table)  # which a date has not
+        except (ValueError, TypeError) as error:
             problems.append(f"'presets.{name}': {error}")
+            table = {}
         if name in registry.presets():
             problems.append(f"'presets.{name}' is a preset that exists; choose another name")
         tables[name] = table
@@ -162,55 +183,10 @@ def locate(name: str, folder: Path) -> Path:
     return next((root / inside for root in roots if (root / inside).exists()), package / inside)
 
 
-def _is_hub_id(name: str, folder: Path) -> bool:
-    return (
-        name.count("/") == 1
-        and not name.startswith((".", "/", "~", PACKAGE))
-        and not (folder / name).exists()
-    )
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise StudyError("--set", [f"'{override}' is not of the form key=value or table.key=value"])
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise StudyError("--set", [f"'{override}': '{parent}' is not a table"])
-    table[last] = value
-
-
-def _explain(detail: Any) -> str:
-    """One pydantic error as a sentence: where, what was found, what is allowed."""
-    where = ".".join(str(part) for part in detail["loc"])
-    if not where:
-        return str(detail["msg"].removeprefix("Value error, "))
-    if detail["type"] == "extra_forbidden":
-        allowed = _table(detail["loc"][:-1]).model_fields
-        return registry.unknown("key", where, registry.dotted(detail["loc"][:-1], allowed))
-    if detail["type"] == "missing":
-        return f"'{where}' is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"'{where}' is {detail['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _table(location: tuple[Any, ...]) -> type[BaseModel]:
-    """The model of the table at this place; a table of tables has names of the user's between."""
-    model: type[BaseModel] = Settings
-    parts = iter(location)
-    for part in parts:
-        kind: Any = model.model_fields[str(part)].annotation
-        if get_origin(kind) is dict:
-            next(parts, None)
-            kind = get_args(kind)[1]
-        model = kind
-    return model
+def is_hub_id(name: str, folder: Path) -> bool:
+    """Whether it reads `owner/name`, or `owner/name@revision`, and there is no such file."""
+    named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", name)
+    return bool(named) and not name.endswith(WEIGHTS) and not (folder / name).exists()
 
 
 def _unknown_names(settings: Settings) -> Iterable[str]:
@@ -225,9 +201,32 @@ def _unknown_names(settings: Settings) -> Iterable[str]:
     }
     for kind, (names, allowed) in named.items():
         yield from (registry.unknown(kind, name, allowed) for name in names if name not in allowed)
+    encoders = named["encoder"][1]
+    for name in settings.scoring.weights:
+        if name not in encoders:
+            yield registry.unknown("encoder", f"scoring.weights.{name}", encoders)
+    seen: dict[tuple[str, str], str] = {}
     for spec in settings.scoring.encoders:
         name, colon, resize = spec.partition(":")
-        if colon and name in named["encoder"][1]:
-            allowed = named["encoder"][1][name].resizings
-            if resize not in allowed:
-                yield registry.unknown(f"resizing of {name}", resize, allowed)
+        if name not in encoders:
+            continue
+        if colon and resize not in encoders[name].resizings:
+            yield registry.unknown(f"resizing of {name}", resize, encoders[name].resizings)
+        view = name, resize or encoders[name].record.resize
+        if view in seen:
+            yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"
+        seen[view] = spec
+
+
+def _too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
+    """More checkpoints than can be listed."""
+    counts = {
+        "configurations": len(configurations),
+        "seeds": len(settings.seeds),
+        "epochs": max(1, len(settings.epochs)),
+        "strengths": len(settings.sampling.strength),
+    }
+    asked = math.prod(counts.values())
+    if asked > MOST:
+        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"

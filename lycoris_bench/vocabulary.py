@@ -26,6 +26,16 @@ def uid(*values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def exact(value: float) -> str:
+    """The shortest text that means this number and no other: what names and folders are made of.
+
+    >>> exact(0.5), exact(1.0), exact(1e-5), exact(0.12345671)
+    ('0.5', '1', '1e-05', '0.12345671')
+    """
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
 @dataclass(frozen=True, order=True)
 class Concept:
     """What is taught: a class of a category, or one of its sub-classes ("" if it has none)."""
@@ -99,7 +109,7 @@ class Checkpoint:
         name = self.configuration.name
         if self.epoch is not None:
             name += f"/seed-{self.seed}/epoch-{self.epoch:03d}"
-        return name if self.strength == 1 else f"{name}/strength-{self.strength:g}"
+        return name if self.strength == 1 else f"{name}/strength-{exact(self.strength)}"
 
 
 BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))

@@ -205,9 +205,9 @@ def test_limit_trains_only_what_is_drawn() -> None:
      "did you mean 'combine.x.strengths'"),
     ({"combine": {"x": {"adapters": ["lora", "lokr"], "strengths": [1]}}}, "1 strengths for 2"),
     ({"combine": {"x": {"adapters": ["lora", "lora"]}}}, "named twice"),
-    ({"combine": {"lora": {"adapters": ["lora"]}}}, "'combine.lora' is the name of something else"),
+    ({"combine": {"lora": {"adapters": ["lora"]}}}, "'lora' and twice"),
     ({"sampling": {"strength": [1.0, 0.5]}}, "ascending"),
-    ({"sampling": {"strength": []}}, "a number or a list"),
+    ({"sampling": {"strength": []}}, "at least one is needed"),
     ({"sampling": {"strength": 11}}, "11"),
     ({"algorithms": {}, "epochs": []}, "'epochs' is []"),
 ])  # fmt: skip

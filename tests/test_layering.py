@@ -22,6 +22,7 @@ LAYERS = [
     {"inputs", "miniature"},
     {"adapters", "diffusion", "encoders", "metrics", "analysis"},
     {"study"},
+    {"mistakes", "naming", "overrides"},
     {"grid", "prompts", "settings", "store"},
     {"registry", "runtime"},
     {"vocabulary", "disk", "printable", "sealed"},
@@ -39,7 +40,7 @@ FENCES = {
     "shap": {"analysis/"},
     "matplotlib": {"analysis/"},
     "jinja2": {"analysis/"},
-    "pydantic": {"study.py", "settings.py"},
+    "pydantic": {"study.py", "settings.py", "mistakes.py"},
     "typer": {"cli.py", "data_commands.py", "adapter_commands.py"},
     "rich": {"progress.py"},
 }

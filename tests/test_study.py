@@ -132,11 +132,13 @@ def test_the_resolved_copy_is_the_same_study(tmp_path: Path) -> None:
     assert tomllib.loads(study.toml())["sampling"]["seed"] == 1000
 
 
-@pytest.mark.parametrize("content", [None, b"name = ", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"name = ", b"\xff\xfe\x00", b"n = " + b"9" * 5000])
 def test_a_missing_or_broken_file(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "s.toml").write_bytes(content)
-    with pytest.raises(StudyError, match="no such study file|cannot be read as TOML"):
+    with pytest.raises(
+        StudyError, match="no such study file|cannot be read as TOML|is not UTF-16-LE"
+    ):
         load(tmp_path / "s.toml")
 
 

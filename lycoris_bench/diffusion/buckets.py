@@ -1,6 +1,7 @@
 """Aspect-ratio buckets and the batches of an epoch: images of one batch share one size."""
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -57,10 +58,12 @@ def assign(dataset: Dataset, settings: "Training") -> list[Sides]:
 
 def steps_per_epoch(dataset: Dataset, settings: "Training") -> int:
     """The number of steps in an epoch; it is the same in every epoch."""
+    shown: Counter[Sides] = Counter()
     repeats = dataset.repeats(settings.images_per_class)
-    buckets = assign(dataset, settings)
-    batches = epoch_batches(buckets, repeats, settings.batch_size, seed=0, epoch=1)
-    return -(-len(batches) // settings.gradient_accumulation)
+    for bucket, times in zip(assign(dataset, settings), repeats, strict=True):
+        shown[bucket] += times
+    batches = sum(-(-images // settings.batch_size) for images in shown.values())
+    return -(-batches // settings.gradient_accumulation)
 
 
 def fit(image: Image.Image, bucket: Sides) -> Image.Image:
