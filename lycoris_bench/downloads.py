@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from lycoris_bench import encoders
-from lycoris_bench.encoders.weights import OPEN_CLIP, PACKAGE, TIMM
+from lycoris_bench.encoders.base import Record
+from lycoris_bench.encoders.weights import PACKAGE, given, here, is_repository
 from lycoris_bench.inputs import PLACEHOLDER
+from lycoris_bench.registry import get
 from lycoris_bench.settings import Settings
 
 # Gigabytes of the files that are read, as the repositories have them in single precision.
@@ -24,7 +26,8 @@ PIPELINE = (
 
 @dataclass(frozen=True)
 class Download:
-    """A repository, what it is for, its size if known, and how to fetch it if it is not here."""
+    """A repository, or a file of the user's, what it is for, its size if known, and how to fetch
+    it if it is not here."""
 
     repository: str
     use: str
@@ -38,29 +41,41 @@ class Download:
         return f"{self.repository} ({self.use}, {size}): {state}"
 
 
-def downloads(settings: Settings, base_uid: str) -> list[Download]:
-    """The base model if it is of the hub, then the encoders; nothing is fetched or asked for."""
+def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Download]:
+    """The base model if it is of the hub, the one that draws if it is another, then the encoders;
+    nothing is fetched or asked for.
+
+    The uids are those of a plan, which says with them whether the models are there."""
     found = []
-    name = settings.base_model
-    if name in SIZES or base_uid == PLACEHOLDER:
-        found.append(_download(name, "base model", base_uid != PLACEHOLDER, PIPELINE))
-    names = dict.fromkeys(spec.partition(":")[0] for spec in settings.scoring.encoders)
-    for encoder in names:
-        record = encoders.record(encoder)
+    models = {settings.base_model: ("base model", base_uid)}
+    if other := settings.sampling.base_model:
+        models.setdefault(other, ("base model that draws", drawn_uid or base_uid))
+    for name, (use, identity) in models.items():
+        there = identity != PLACEHOLDER
+        if name in SIZES or not there:
+            command = _command(name, *(f"--include '{part}'" for part in PIPELINE))
+            found.append(Download(name, use, SIZES.get(name), there, command))
+    for name in dict.fromkeys(spec.partition(":")[0] for spec in settings.scoring.encoders):
+        record = encoders.record(name)
+        if own := settings.scoring.weights.get(name):
+            record = given(record, own)
         if not record.weights.startswith(PACKAGE):
-            there = _cached(record.weights, record.revision)
-            found.append(_download(record.weights, f"encoder {encoder}", there))
+            found.append(_encoder(name, record))
     return found
 
 
-def _download(repository: str, use: str, there: bool, only: tuple[str, ...] = ()) -> Download:
-    command = " ".join([f"hf download {repository}", *(f"--include '{part}'" for part in only)])
-    return Download(repository, use, SIZES.get(repository), there, command)
+def _encoder(name: str, record: Record) -> Download:
+    file = here(record, get("encoders", name).files)
+    size = SIZES.get(record.weights)
+    if file is not None and size is None:
+        size = round(file.stat().st_size / 1e9, 1) or None
+    if not is_repository(record.weights):
+        use = f"encoder {name}, a file"
+        return Download(record.weights, use, size, file is not None, "give its path")
+    revision = [] if record.revision == "main" else [f"--revision {record.revision}"]
+    command = _command(record.weights, *revision)
+    return Download(record.weights, f"encoder {name}", size, file is not None, command)
 
 
-def _cached(repository: str, revision: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    names = (*TIMM, *OPEN_CLIP)
-    found = (try_to_load_from_cache(repository, name, revision=revision) for name in names)
-    return any(isinstance(path, str) for path in found)
+def _command(repository: str, *options: str) -> str:
+    return " ".join([f"hf download {repository}", *options])

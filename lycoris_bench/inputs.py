@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench import prompts, registry
+from lycoris_bench import encoders, prompts, registry
 from lycoris_bench.adapters import files
 from lycoris_bench.diffusion import backbone, dataset
 from lycoris_bench.diffusion.images import DataError
+from lycoris_bench.encoders.weights import given, here, is_repository
 from lycoris_bench.study import Study, StudyError
 from lycoris_bench.vocabulary import COMBINED, Concept, PromptSet
 
@@ -132,6 +133,18 @@ def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
         chosen |= matched
     examples = tuple(example for example in data.examples if example.concept in chosen)
     return replace(data, examples=examples)
+
+
+def check_weights(study: Study) -> None:
+    """Files that a study names as encoders' weights are there, or one `StudyError` says which
+    are not. Repositories may be fetched when the encoders are loaded."""
+    problems = []
+    for name, weights in study.settings.scoring.weights.items():
+        record = given(encoders.record(name), weights)
+        if not is_repository(record.weights) and here(record) is None:
+            problems.append(f"'scoring.weights.{name}': there is no file {weights}")
+    if problems:
+        raise StudyError(study.name, problems)
 
 
 def adapter_files(study: Study) -> dict[str, str]:

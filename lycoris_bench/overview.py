@@ -24,7 +24,7 @@ def overview(
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = {"train": steps / speed.steps, "generate": drawing / speed.images}
     pictures, weights = estimate.disk_bytes(plan)
-    needed = downloads(plan.study.settings, plan.base_uid)
+    needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
     epochs = plan.study.settings.epochs
     result: dict[str, Any] = {
         "study": plan.study.name,

@@ -199,6 +199,7 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
     With `absent`, a dataset or base model that is not there is a sentence added to it, and the
     plan is one to count with, not to run."""
     settings = study.settings
+    inputs.check_weights(study)
     main, *others = inputs.captioned(study, absent).items()
     heldout = None
     if settings.heldout:

@@ -152,6 +152,10 @@ class Scoring(Table):
     batch_size: Batch = 16
     weights: dict[str, Text] = {}
 
+    def weights_of(self, spec: str) -> str | None:
+        """The weights that the study gives an encoder, None: the encoder's own."""
+        return self.weights.get(spec.partition(":")[0])
+
 
 class Settings(Table):
     """A whole study file. `algorithms` holds, per algorithm, a default and what varies;

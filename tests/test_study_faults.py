@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_study import GOOD, mistakes
+from world import table, tiny
 
 from lycoris_bench import inputs
 from lycoris_bench import plan as plans
@@ -17,8 +19,6 @@ from lycoris_bench.settings import LARGEST_SEED, Training
 from lycoris_bench.store import Store, safe
 from lycoris_bench.study import StudyError, load, parse
 from lycoris_bench.vocabulary import Checkpoint, Concept
-from tests.test_study import GOOD, mistakes
-from tests.world import table, tiny
 
 LORA: dict[str, Any] = {"lr": 1e-3, "dim": 8, "alpha": 4}
 

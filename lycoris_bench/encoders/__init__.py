@@ -10,11 +10,20 @@ the record's own.
 from dataclasses import replace
 
 from lycoris_bench.encoders.base import Encoder, Features, Record
-from lycoris_bench.encoders.weights import MissingWeights, WrongWeights
+from lycoris_bench.encoders.weights import MissingWeights, WrongWeights, given, here, sha256
 from lycoris_bench.errors import BenchError
 from lycoris_bench.registry import get
 
-__all__ = ["Encoder", "Features", "MissingWeights", "Record", "WrongWeights", "load", "record"]
+__all__ = [
+    "Encoder",
+    "Features",
+    "MissingWeights",
+    "Record",
+    "WrongWeights",
+    "load",
+    "record",
+    "resolved",
+]
 
 
 def record(spec: str) -> Record:
@@ -30,11 +39,25 @@ def record(spec: str) -> Record:
     return chosen
 
 
-def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
-    """The encoder itself. `weights` is a local file or another repository, in place of its own."""
+def resolved(spec: str, weights: str | None = None) -> Record:
+    """The record with what its weights are: the SHA-256 of their file, if it is on this machine.
+
+    `weights` are others than its own: a file, or a repository as `owner/name[@revision]`. It is
+    what `load` loads, good enough for a key, and nothing is fetched."""
     chosen = record(spec)
-    if weights is not None:
-        chosen = replace(chosen, weights=weights, revision="main", sha256=None)
+    return _with_content(chosen if weights is None else given(chosen, weights))
+
+
+def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
+    """The encoder itself; weights that are not on this machine are fetched from the hub."""
     entry = get("encoders", spec.partition(":")[0])
-    encoder: Encoder = entry(chosen, device)
+    encoder: Encoder = entry(resolved(spec, weights), device)
+    encoder.record = _with_content(encoder.record)  # known by now, even if just fetched
     return encoder
+
+
+def _with_content(chosen: Record) -> Record:
+    if chosen.sha256 is not None:
+        return chosen
+    file = here(chosen, get("encoders", chosen.name).files)
+    return chosen if file is None else replace(chosen, sha256=sha256(file))

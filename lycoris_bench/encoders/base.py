@@ -25,7 +25,7 @@ class Record:
     """Everything that the features of an image depend on, apart from the image.
 
     `weights` is a repository of the model hub or a local file, `revision` that of the hub.
-    `sha256` is that of the weights file: None where it is not known, else it is checked.
+    `sha256` is that of the weights file: None until it is read (`resolved`), else it is checked.
     """
 
     name: str
@@ -40,8 +40,9 @@ class Record:
 
     @property
     def hash(self) -> str:
-        """Part of every feature's key: another preprocessing can never reuse old features."""
-        return uid(self)
+        """Part of every feature's key: another preprocessing, or other weights, can never reuse
+        old features. Weights whose content is known are that content, wherever they lie."""
+        return uid(self if self.sha256 is None else replace(self, weights="", revision=""))
 
     def with_resize(self, mode: str) -> "Record":
         """The same encoder with another resizing."""
@@ -53,12 +54,14 @@ class Record:
 class Encoder(ABC):
     """Images (and for some also texts) to features. Subclasses are final.
 
-    A subclass sets `record`, its default, takes weights in `__init__(record, device)`, and writes
+    A subclass sets `record`, its default, and `files`, the names that its weights have in a
+    repository, the first that is there; it takes weights in `__init__(record, device)`, and writes
     `forward`. It raises MissingWeights, WrongWeights or ImportError with what to do about it.
     """
 
     record: Record
     device: torch.device
+    files: ClassVar[tuple[str, ...]] = ()
     resizings: ClassVar[tuple[str, ...]] = tuple(RESIZINGS)
 
     @abstractmethod

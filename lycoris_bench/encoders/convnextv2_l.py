@@ -6,6 +6,7 @@ from torch import Tensor
 from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.encoders.imagenet import MEAN, STD
 from lycoris_bench.encoders.timm_weights import timm_network
+from lycoris_bench.encoders.weights import TIMM
 
 MODEL = "convnextv2_large.fcmae_ft_in22k_in1k_384"
 
@@ -18,6 +19,7 @@ class ConvNeXtV2L(Encoder):
     Source: Woo et al., ConvNeXt V2, CVPR 2023 (weights: CC-BY-NC 4.0, not for commercial use).
     """
 
+    files = TIMM
     record = Record(
         name="convnextv2-l",
         weights=f"timm/{MODEL}",

@@ -7,6 +7,7 @@ from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.encoders.imagenet import MEAN, STD
 from lycoris_bench.encoders.resize import SQUARE
 from lycoris_bench.encoders.timm_weights import timm_network
+from lycoris_bench.encoders.weights import TIMM
 
 MODEL = "vit_large_patch14_dinov2.lvd142m"
 SIZE = 224  # timm's default of 518 costs six times as much; the study uses 224
@@ -22,6 +23,7 @@ class DINOv2L(Encoder):
     """
 
     resizings = SQUARE
+    files = TIMM
     record = Record(
         name="dinov2-l",
         weights=f"timm/{MODEL}",

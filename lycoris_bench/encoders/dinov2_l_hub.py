@@ -10,6 +10,7 @@ from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.encoders.imagenet import MEAN, STD
 from lycoris_bench.encoders.resize import SQUARE
 from lycoris_bench.encoders.timm_weights import timm_network
+from lycoris_bench.encoders.weights import TIMM
 
 MODEL = "vit_large_patch14_dinov2.lvd142m"
 PATCH = 14
@@ -23,6 +24,7 @@ class DINOv2LHub(Encoder):
     """
 
     resizings = SQUARE
+    files = TIMM
     record = Record(
         name="dinov2-l-hub",
         weights=f"timm/{MODEL}",

@@ -7,6 +7,7 @@ from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.encoders.grams import gram_matrix
 from lycoris_bench.encoders.imagenet import MEAN, STD
 from lycoris_bench.encoders.timm_weights import timm_network
+from lycoris_bench.encoders.weights import TIMM
 
 MODEL = "vgg19.tv_in1k"
 # Index in the layer list -> tap. Each convolution is followed by its ReLU, one further.
@@ -24,6 +25,7 @@ class VGG19(Encoder):
     Source: Simonyan and Zisserman, ICLR 2015; Gatys, Ecker and Bethge, CVPR 2016.
     """
 
+    files = TIMM
     record = Record(
         name="vgg19",
         weights=f"timm/{MODEL}",

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import lycoris_bench
@@ -32,22 +33,50 @@ def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
     """The file with the record's weights; on the hub, the first of `filenames` that is there.
 
     Its SHA-256 is checked if the record declares one."""
-    if _is_repository(record.weights):
+    if is_repository(record.weights):
         path = _cached(record, filenames) or _downloaded(record, filenames)
     else:
         path = local_file(record.weights, record.name)
-    if record.sha256:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != record.sha256:
-            raise WrongWeights(
-                f"{path} has sha256 {found}, but the record of {record.name} says "
-                f"{record.sha256}: its features would not be comparable"
-            )
+    if record.sha256 and (found := sha256(path)) != record.sha256:
+        raise WrongWeights(
+            f"{path} has sha256 {found}, but the record of {record.name} says "
+            f"{record.sha256}: its features would not be comparable"
+        )
     return path
 
 
-def _is_repository(weights: str) -> bool:
+def here(record: Record, filenames: Sequence[str] = ()) -> Path | None:
+    """The same file if it is on this machine, else None: nothing is asked for or fetched."""
+    if is_repository(record.weights):
+        return _cached(record, filenames)
+    try:
+        return local_file(record.weights, record.name)
+    except MissingWeights:
+        return None
+
+
+def given(record: Record, weights: str) -> Record:
+    """The record with other weights: a file, or a repository as `owner/name[@revision]`."""
+    repository, _, revision = weights.partition("@")
+    if Path(weights).is_file() or not is_repository(repository):
+        repository, revision = weights, "local"
+    return replace(record, weights=repository, revision=revision or "main", sha256=None)
+
+
+_read: dict[tuple[str, int, int], str] = {}
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content; read once a process while its size and time stay as they are."""
+    about = path.stat()
+    key = str(path.resolve()), about.st_size, about.st_mtime_ns
+    if key not in _read:
+        with path.open("rb") as file:
+            _read[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _read[key]
+
+
+def is_repository(weights: str) -> bool:
     """Whether it reads `owner/repository` and is not a file."""
     named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", weights) and not weights.endswith(SUFFIXES)
     return bool(named) and not Path(weights).is_file()
