@@ -66,19 +66,24 @@ def _stage(name: str, purpose: str) -> None:
         workers: Workers = None,
         batch_size: BatchSize = None,
         dry_run: DryRun = False,
+        rate: Rate = None,
         as_json: Json = False,
         debug: Debug = False,
     ) -> None:
         if name == "analyze" and Path(study).is_dir():
             _analyze_folder(
-                Path(study), bool(run or set_ or limit or batch_size or dry_run), as_json
+                Path(study), bool(run or set_ or limit or batch_size or dry_run or rate), as_json
             )
             return
         from lycoris_bench import overview, session
 
-        opened = session.open_study(study, run, set_, limit, batch_size, to_run=not dry_run)
+        if rate and not dry_run:
+            raise BenchError("--rate goes with --dry-run: a stage takes the time that it takes")
+        opened = session.open_study(
+            study, run, set_, limit, batch_size, device=device, to_run=None if dry_run else name
+        )
         if dry_run:
-            found = overview.overview(opened.plan, opened.store, opened.absent, device)
+            found = overview.overview(opened.plan, opened.store, opened.absent, rate=rate)
             _say(found, as_json)
             return
         with opened.store.lock():
@@ -98,7 +103,7 @@ def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
     if narrowed:
         raise BenchError(
             f"{folder} is a run folder, which is analyzed as it is: --run, --set, --limit, "
-            "--batch-size and --dry-run go with a study file"
+            "--batch-size, --dry-run and --rate go with a study file"
         )
     store = Store(folder)
     reporting.analyze_folder(store)
@@ -123,7 +128,7 @@ def demo(
     """A whole study in a miniature world, in a few minutes on a laptop."""
     from lycoris_bench import session
 
-    opened = session.open_study(DEMO, run, [], None, None)
+    opened = session.open_study(DEMO, run, [], None, None, device=device, to_run="train")
     status = 0
     with opened.store.lock():
         for name in STAGES:
@@ -147,7 +152,7 @@ def plan(
     """What a study asks for: checkpoints, images, time, disk and downloads, and what is there."""
     from lycoris_bench import overview, session
 
-    opened = session.open_study(study, run, set_, limit, None, to_run=False)
+    opened = session.open_study(study, run, set_, limit, None, device=device)
     found = overview.overview(opened.plan, opened.store, opened.absent, device, rate)
     _say(found, as_json)
 
@@ -162,7 +167,7 @@ def validate(
     """Check a study file and all that it names; every mistake is reported at once."""
     from lycoris_bench import session
 
-    opened = session.open_study(study, None, set_, None, None, to_run=False)
+    opened = session.open_study(study, None, set_, None, None)
     _finish(session.validated(opened), 1 if opened.absent else 0, as_json)
 
 
@@ -187,7 +192,7 @@ def list_(
         _say(catalogue.catalogue(study), as_json)
         return
     opened = session.open_study(study, run, set_, None, None)
-    _say(overview.listing(opened.plan, opened.store), as_json)
+    _say(overview.listing(opened.plan, opened.store, opened.absent), as_json)
 
 
 data_commands.register(app)

@@ -1,16 +1,17 @@
 """How long the rest of a study takes, and how much disk all of it needs.
 
-Time is measured, not guessed: what stored checkpoints cost if there are any, else one training
-forward and one sampling batch timed on the base model itself. Where the base model is not there,
-or a rate is given, it is counted at that rate."""
+Time is measured, not guessed: what stored checkpoints cost if there are any, else passes of the
+base model's U-Net that together take seconds (`diffusion.pace`). Where the base model is not
+there, or a rate is given, it is counted at that rate."""
 
-import time
+import math
 from typing import NamedTuple
 
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.outline import outline
-from lycoris_bench.diffusion.sample import sample
+from lycoris_bench.diffusion.pace import Pace, pace
+from lycoris_bench.diffusion.steps import DTYPES
 from lycoris_bench.errors import BenchError
 from lycoris_bench.inputs import PLACEHOLDER
 from lycoris_bench.plan import Plan
@@ -37,7 +38,7 @@ def given(text: str) -> Rate:
     """A rate as it is typed: `7,8` is 7 training steps and 8 images a second."""
     try:
         steps, images = (float(part) for part in text.split(","))
-        if steps <= 0 or images <= 0:
+        if not all(0 < rate < math.inf for rate in (steps, images)):
             raise ValueError
     except ValueError:
         raise BenchError(
@@ -65,31 +66,36 @@ def images_left(plan: Plan, store: Store, checkpoint: Checkpoint) -> int:
 
 
 def measured(plan: Plan, store: Store, device: str) -> Rate:
-    """The rate of this machine."""
-    backbone = Backbone.load(plan.study.settings.base_model, device=device)
-    sampling = plan.study.settings.sampling
-    prompt = plan.prompt_sets[0].prompts[0]
-
-    def draw(steps: int) -> float:
-        batch = sampling.batch_size
-        start = time.perf_counter()
-        sample(
-            backbone, [prompt] * batch, list(range(batch)), steps=steps,
-            guidance=sampling.guidance, width=sampling.width, height=sampling.height,
-        )  # fmt: skip
-        return (time.perf_counter() - start) / batch
-
-    draw(1)  # warm up
-    few, more = draw(1), draw(3)
-    denoise = max((more - few) / 2, 1e-6)  # one guided step of one image
-    image = few + denoise * (sampling.steps - 1)
+    """The rate of this machine, in `sampling.precision`: passes of the model that draws and, where
+    no stored checkpoint says what training costs, of the one that is trained on."""
+    settings = plan.study.settings
+    sampling, training = settings.sampling, settings.training
+    drawn = _pace(plan.base_model, device, sampling.precision, sampling.width, sampling.height)
+    passes = 2 if sampling.guidance > 1 else 1
+    image = passes * sampling.steps * drawn.forward + drawn.decode
     cards = [store.card(checkpoint) for checkpoint in plan.trained]
     costs = [card["cost"] for card in cards if card and card["status"] == "done"]
-    # A guided step is two passes of the U-Net; a training step one, and its backward.
-    step = denoise / 2 * (1 + BACKWARD) * plan.study.settings.training.batch_size
     if costs:
         step = sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs)
-    return Rate(1 / step, 1 / image, "measured here")
+    else:
+        side = training.resolution
+        tuned = drawn
+        if (settings.base_model, side, side) != (plan.base_model, sampling.width, sampling.height):
+            tuned = _pace(settings.base_model, device, sampling.precision, side, side)
+        batch = training.batch_size * training.gradient_accumulation
+        step = (1 + BACKWARD) * tuned.forward * batch
+    return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
+
+
+def _pace(name: str, device: str, precision: str, width: int, height: int) -> Pace:
+    return pace(Backbone.load(name, device, DTYPES[precision]), width, height)
+
+
+def _source(drawn: Pace, precision: str, trained: bool) -> str:
+    return (
+        f"measured here by U-Net passes of one image of {drawn.width} x {drawn.height} in "
+        f"{precision}" + (" and by the checkpoints that are trained" if trained else "")
+    )
 
 
 def disk_bytes(plan: Plan) -> tuple[int, int | None]:
@@ -107,14 +113,14 @@ def disk_bytes(plan: Plan) -> tuple[int, int | None]:
 def _parameters(plan: Plan) -> dict[str, int] | None:
     """Trained parameters of each configuration, counted on a base model without memory."""
     name = plan.study.settings.base_model
-    if plan.base_uid == PLACEHOLDER:
-        known = outline(name)
-        if known is None:
-            return None
-        unet, texts = known.unet, [known.text_encoder]
-    else:
+    known = outline(name)
+    if known is None and plan.base_uid == PLACEHOLDER:
+        return None
+    if known is None:
         backbone = Backbone.load(name)
         unet, texts = backbone.unet.to("meta"), [t.to("meta") for t in backbone.text_encoders]
+    else:
+        unet, texts = known.unet, list(known.text_encoders)
     counted: dict[object, int] = {}
     found: dict[str, int] = {}
     for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):

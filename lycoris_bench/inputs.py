@@ -12,9 +12,10 @@ from torch import Tensor
 
 from lycoris_bench import encoders, prompts, registry
 from lycoris_bench.adapters import files
-from lycoris_bench.diffusion import backbone, dataset
+from lycoris_bench.diffusion import backbone, board, dataset, optimizer
 from lycoris_bench.diffusion.images import DataError
 from lycoris_bench.encoders.weights import given, here, is_repository
+from lycoris_bench.errors import BenchError
 from lycoris_bench.study import Study, StudyError
 from lycoris_bench.vocabulary import COMBINED, Concept, PromptSet
 
@@ -133,6 +134,23 @@ def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
         chosen |= matched
     examples = tuple(example for example in data.examples if example.concept in chosen)
     return replace(data, examples=examples)
+
+
+def missing_libraries(study: Study, device: str) -> list[str]:
+    """What training on this device needs and is not installed, a sentence each."""
+    training, found = study.settings.training, []
+    if not study.own:
+        return []
+    try:
+        optimizer.check(training.optimizer, device)
+    except BenchError as error:
+        found.append(str(error))
+    try:
+        if training.tensorboard:
+            board.check()
+    except BenchError as error:
+        found.append(str(error))
+    return found
 
 
 def check_weights(study: Study) -> None:

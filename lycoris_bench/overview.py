@@ -12,17 +12,22 @@ from lycoris_bench.vocabulary import Checkpoint
 
 
 def overview(
-    plan: Plan, store: Store, absent: Sequence[str], device: str = "auto", rate: str | None = None
+    plan: Plan,
+    store: Store,
+    absent: Sequence[str],
+    device: str | None = None,
+    rate: str | None = None,
 ) -> dict[str, Any]:
     """How much a study asks for, what is there already, how long the rest takes at a rate that
-    is stated, and what is missing to begin."""
+    is stated, and what is missing to begin. Without a device nothing is measured: time is
+    counted where a rate is given."""
     stored = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
     trained = sum(status(plan, store, checkpoint) == "trained" for checkpoint in plan.trained)
     images = sum(one["images"] for one in stored)
     asked = [one["of"] for one in stored]
     steps, drawing = estimate.left(plan, store)
     speed = _rate(plan, store, device, rate, steps or drawing)
-    time = {"train": steps / speed.steps, "generate": drawing / speed.images}
+    time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     pictures, weights = estimate.disk_bytes(plan)
     needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
     epochs = plan.study.settings.epochs
@@ -42,13 +47,13 @@ def overview(
         "images_there": images,
         "scored": sum(one["scored"] for one in stored),
         "steps_left": steps,
-        "rate": {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
+        "rate": speed
+        and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
         "seconds_left": time,
         "disk_bytes": pictures + (weights or 0),
         "downloads": [{**vars(one)} for one in needed],
         "missing": list(absent),
     }
-    left = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
     files = "not counted" if weights is None else _size(weights)
     lines = [
         f"study        {result['study']} in {result['run']}",
@@ -59,8 +64,7 @@ def overview(
         f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
-        f"time left    about {duration(sum(time.values()))} ({left}), one process, at "
-        f"{speed.steps:.3g} training steps and {speed.images:.3g} images a second, {speed.source}",
+        f"time left    {_left(speed, time)}",
         f"disk         about {_size(pictures)} of images, {files} of checkpoints",
         *(f"download     {one}" for one in needed),
         *(f"missing      {sentence}" for sentence in absent),
@@ -68,16 +72,30 @@ def overview(
     return {**result, "text": "\n".join(lines)}
 
 
-def _rate(plan: Plan, store: Store, device: str, rate: str | None, anything: int) -> estimate.Rate:
+def _left(speed: estimate.Rate | None, time: dict[str, float] | None) -> str:
+    if speed is None or time is None:
+        return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
+    return (
+        f"about {duration(sum(time.values()))} ({parts}), one process, at {speed.steps:.3g} "
+        f"training steps and {speed.images:.3g} images a second, {speed.source}"
+    )
+
+
+def _rate(
+    plan: Plan, store: Store, device: str | None, rate: str | None, anything: int
+) -> estimate.Rate | None:
     if rate is not None:
         return estimate.given(rate)
-    if plan.base_uid == PLACEHOLDER or not anything:
+    if device is None:
+        return None
+    if PLACEHOLDER in (plan.base_uid, plan.drawn_base_uid) or not anything:
         return estimate.ASSUMED
     return estimate.measured(plan, store, runtime.device(device))
 
 
-def listing(plan: Plan, store: Store) -> dict[str, Any]:
-    """One line a checkpoint: trained, images, scored."""
+def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, Any]:
+    """One line a checkpoint: trained, images, scored; then what is missing to know more."""
     states = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
     width = max(len(one["checkpoint"]) for one in states)
     lines = [
@@ -85,7 +103,8 @@ def listing(plan: Plan, store: Store) -> dict[str, Any]:
         f"{one['images']}/{one['of']} images  {'scored' if one['scored'] else ''}".rstrip()
         for one in states
     ]
-    return {"checkpoints": states, "text": "\n".join(lines)}
+    lines += [f"missing: {sentence}" for sentence in absent]
+    return {"checkpoints": states, "missing": list(absent), "text": "\n".join(lines)}
 
 
 def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -101,15 +120,16 @@ def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def status(plan: Plan, store: Store, checkpoint: Checkpoint) -> str:
-    """given, trained, diverged, stale (trained under other settings) or missing; of what is
-    combined, whether all its parts are there."""
+    """given, trained, diverged, stale (trained under other settings), unknown (there, but not the
+    dataset or base model that would tell) or missing; of what is combined, whether all its parts
+    are there."""
     if checkpoint.is_base or checkpoint.is_combined:
         return "missing" if plan.unusable(store, checkpoint) else "given"
     card = store.card(checkpoint.weights)
     if card is None:
         return "missing"
     if card["uid"] != plan.checkpoint_uid(checkpoint):
-        return "stale"
+        return "stale" if plan.complete else "unknown"
     return "trained" if card["status"] == "done" else card["status"]
 
 

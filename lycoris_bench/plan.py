@@ -44,6 +44,7 @@ class Plan:
     files: dict[str, str]  # content of each adapter file that the study names
     captioned: dict[str, inputs.Captioned] = field(default_factory=dict)  # with other captions
     limit: int | None = None
+    complete: bool = True  # its dataset and base models are there: uids can be compared
 
     @property
     def base_model(self) -> str:
@@ -209,7 +210,7 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
     asked = Plan(
         study, main[1].data, heldout, main[1].prompt_sets, base,
         inputs.base_uid(other, absent) if other else base,
-        inputs.adapter_files(study), dict(others), limit,
+        inputs.adapter_files(study), dict(others), limit, not absent,
     )  # fmt: skip
     if problems := list(_too_much(asked)):
         raise StudyError(study.name, problems)

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import runtime
+from lycoris_bench import inputs, runtime
 from lycoris_bench import study as studies
+from lycoris_bench.errors import BenchError
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.printable import printable
 from lycoris_bench.progress import shown
@@ -34,19 +35,23 @@ def open_study(
     limit: int | None,
     batch_size: int | None,
     *,
-    to_run: bool = True,
+    device: str = "auto",
+    to_run: str | None = None,
 ) -> Opened:
-    """Reads and checks everything before anything is done. What is only looked at (`to_run` is
-    false) may lack its dataset and base model."""
+    """Reads and checks everything before anything is done. What is only looked at (no stage is
+    `to_run`) may lack its dataset, its base model and the libraries of its training."""
     if batch_size is not None:
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
     study = studies.load(file, overrides)
     store = Store(run or Path("runs") / study.name)
     store.belongs_to(study.name)
+    lacking = inputs.missing_libraries(study, runtime.device(device))
+    if to_run == "train" and lacking:
+        raise BenchError("; ".join(lacking))
     absent: list[str] = []
     asked = plan(study, limit, None if to_run else absent)
-    return Opened(asked, store, tuple(absent))
+    return Opened(asked, store, (*absent, *lacking))
 
 
 def stage(

@@ -23,6 +23,17 @@ def adamw(
     settings: dict[str, Any] = {"lr": 0.0, "betas": betas, "weight_decay": weight_decay}
     if not eight_bit:
         return torch.optim.AdamW(parameters, fused=True, **settings)
+    optimizer: torch.optim.Optimizer = _adamw8bit()(parameters, **settings)
+    return optimizer
+
+
+def check(name: str, device: str) -> None:
+    """Raises a `ValueError` that says what to install where the optimizer cannot be made."""
+    if available(name, device) == "adamw8bit":
+        _adamw8bit()
+
+
+def _adamw8bit() -> Any:
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
@@ -30,7 +41,7 @@ def adamw(
             "optimizer 'adamw8bit' needs bitsandbytes; install it with "
             "'pip install bitsandbytes', or set optimizer = \"adamw\""
         ) from None
-    return AdamW8bit(parameters, **settings)
+    return AdamW8bit
 
 
 def available(name: str, device: str) -> str:
