@@ -84,7 +84,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file's table. FileError: it is no text or no TOML."""
     try:
         return tomllib.loads(read_text(path))
-    except ValueError as error:  # also a number of more digits than Python reads
+    except ValueError as error:  # a number of 5000 digits is no TOMLDecodeError
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path} cannot be read as TOML: {error}") from None

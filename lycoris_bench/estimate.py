@@ -4,7 +4,6 @@ Time is measured, not guessed: what stored checkpoints cost if there are any, el
 base model's U-Net that together take seconds (`diffusion.pace`). Where the base model is not
 there, or a rate is given, it is counted at that rate."""
 
-import math
 from typing import NamedTuple
 
 from lycoris_bench.adapters.network import attach
@@ -38,7 +37,7 @@ def given(text: str) -> Rate:
     """A rate as it is typed: `7,8` is 7 training steps and 8 images a second."""
     try:
         steps, images = (float(part) for part in text.split(","))
-        if not all(0 < rate < math.inf for rate in (steps, images)):
+        if not all(1e-9 < rate < 1e9 for rate in (steps, images)):
             raise ValueError
     except ValueError:
         raise BenchError(

@@ -1,5 +1,6 @@
 """The grid of a study: per algorithm a default, then each variation of it, as configurations."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -65,6 +66,9 @@ def combinations(
                     registry.unknown("adapter", f"combine.{name}.{adapter}", names)
                     + f"; a file ends in {FILE}"
                 )
+        files = [os.path.realpath(a) for a in table.adapters if a not in names and is_file(a)]
+        if len(set(files)) < len(files):
+            problems.append(f"'combine.{name}' names a file twice: once, at the sum of strengths")
         yield Configuration(name, COMBINED, options=tuple(parts), importance=False)
 
 

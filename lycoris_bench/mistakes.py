@@ -32,7 +32,7 @@ NEEDED = {
 
 def explain(detail: Mapping[str, Any]) -> str:
     """One error of pydantic as a sentence."""
-    where = ".".join(str(part) for part in detail["loc"] if not str(part).startswith("dict["))
+    where = ".".join(str(part) for part in detail["loc"])
     if not where:
         return str(detail["msg"].removeprefix("Value error, "))
     if detail["type"] == "extra_forbidden":

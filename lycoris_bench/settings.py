@@ -172,9 +172,9 @@ class Settings(Table):
     training: Training = Training()
     sampling: Sampling = Sampling()
     scoring: Scoring = Scoring()
-    algorithms: dict[str, dict[str, Any]] = {}
+    algorithms: dict[str, Any] = {}  # checked by `grid`, against the algorithms there are
     combine: dict[str, Combination] = {}
-    presets: dict[str, dict[str, Any] | str] = {}
+    presets: dict[str, Any] = {}  # checked by the reader of presets
 
     @field_validator("name")
     @classmethod

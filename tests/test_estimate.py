@@ -131,6 +131,7 @@ def test_a_rate_goes_with_a_dry_run(study: Callable[..., str], capsys: Captured)
     assert call("train", study(), "--rate", "7,8") == 2
     assert "--rate goes with --dry-run" in capsys.readouterr().err
     assert call("train", study(), "--dry-run", "--rate", "nan,inf") == 2
+    assert call("train", study(), "--dry-run", "--rate", "1e-300,1") == 2
     assert "two numbers above 0 are needed" in capsys.readouterr().err
 
 
@@ -160,6 +161,7 @@ def test_ls_lists_what_is_stored_where_the_dataset_is_not(
     asked = plan(tiny())
     (first, *_) = asked.trained
     card = {"uid": asked.checkpoint_uid(first), "status": "done", "cost": {}}
+    Store("runs/tiny").describe(asked.study.toml(), {})
     Store("runs/tiny").put_checkpoint(first, b"weights", card)
     absent = {
         "dataset": str(tmp_path / "none"), "prompts": str(prompts), "concepts": ["*"],

@@ -357,3 +357,18 @@ def test_a_preset_with_a_date_is_a_sentence() -> None:
     study["algorithms"]["lora"]["preset"] = "own"
     with pytest.raises(StudyError, match=r"presets\.own"):
         parse(study)
+
+
+@pytest.mark.parametrize("again", ["a.safetensors", "./a.safetensors", "b/../a.safetensors"])
+def test_a_file_is_not_added_twice_under_two_names(tmp_path: Path, again: str) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.safetensors").touch()
+    combine = {"x": {"adapters": ["a.safetensors", again]}}
+    with pytest.raises(StudyError, match="twice"):
+        parse({**GOOD, "combine": combine}, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["algorithms.lora", "presets.own", "algorithms", "presets"])
+@pytest.mark.parametrize("value", [3, True, [1]])
+def test_a_table_that_is_none_is_one_sentence(key: str, value: Any) -> None:
+    assert "table" in refused(key, value)

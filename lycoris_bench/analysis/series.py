@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lycoris_bench.analysis.columns import beside, trained
+from lycoris_bench.vocabulary import exact
 
 NO_SEED = -1  # of what was not trained here: its rows are those of no seed
 
@@ -61,4 +62,4 @@ def name(configuration: str, strength: float) -> str:
     >>> name("lora", 1.0), name("lora", 0.5)
     ('lora', 'lora ×0.5')
     """
-    return configuration if strength == 1 else f"{configuration} ×{strength:g}"
+    return configuration if strength == 1 else f"{configuration} ×{exact(strength)}"
