@@ -49,15 +49,16 @@ class Viewer(Protocol):
         """There are no more images."""
 
 
-def encoder(spec: str, device: str) -> Encoder:
-    """The encoder `name` or `name:resizing`; its network is loaded once a process, whatever the
-    resizings."""
-    return _loaded(spec.partition(":")[0], device).with_record(encoders.record(spec))
+def encoder(spec: str, device: str, weights: str | None = None) -> Encoder:
+    """The encoder `name` or `name:resizing`, with its own weights or others; its network is
+    loaded once a process, whatever the resizings."""
+    loaded = _loaded(spec.partition(":")[0], device, weights)
+    return loaded.with_record(loaded.record.with_resize(encoders.record(spec).resize))
 
 
 @cache
-def _loaded(name: str, device: str) -> Encoder:
-    return encoders.load(name, device)
+def _loaded(name: str, device: str, weights: str | None) -> Encoder:
+    return encoders.load(name, device, weights)
 
 
 class UnreadableImages(BenchError):

@@ -77,7 +77,7 @@ def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: s
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
     store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(images))
-    store.put_frame(store.metrics(branch), frame, scored.inputs(plan, checkpoint))
+    store.put_frame(store.metrics(branch), frame, scored.inputs(plan, store, checkpoint))
     runtime.advance()
 
 
@@ -104,8 +104,12 @@ Cell = tuple[MetricRow, "float | np.ndarray[Any, Any]", list[str]]
 def _cells(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> Iterator[Cell]:
     """Encoder by encoder, image set by image set: the metrics whose inputs are there."""
     sets = Sets(plan, store, checkpoint)
-    specs = plan.study.settings.scoring.encoders
-    seers = [(encoder(spec, device), _suiting(plan, spec)) for spec in specs]
+    scoring = plan.study.settings.scoring
+    seers = [
+        (encoder(spec, device, scoring.weights_of(spec)), _suiting(plan, spec))
+        for spec in scoring.encoders
+    ]
+    scored.keep(store, [seer.record for seer, _ in seers])
     for sight, (seer, metrics) in zip(sights(sets, seers), seers, strict=True):
         keys = {metric: sets.keys(metric) for metric in metrics}
         for concept, kind in [*sets.asked, *((WHOLE, kind) for kind in prompts.TYPES)]:

@@ -4,12 +4,14 @@ A table is believed only under the identity of all that it was computed from, so
 is ever reported as that of other settings."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lycoris_bench import encoders, registry
+from lycoris_bench.encoders.base import Record
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
 from lycoris_bench.study import Study
@@ -30,7 +32,25 @@ def branch(store: Store, checkpoint: Checkpoint | None) -> Path:
     return store.branch(checkpoint) if checkpoint else Path(REAL)
 
 
-def inputs(plan: Plan, checkpoint: Checkpoint | None) -> str:
+def records(plan: Plan, store: Store) -> list[Record]:
+    """The encoders' records with the content of their weights: of the file that is here, else of
+    the one that this run last read, so that scores can be analyzed on another machine."""
+    scoring, read = plan.study.settings.scoring, store.read_json(store.encoder_weights)
+    found = [encoders.resolved(spec, scoring.weights_of(spec)) for spec in scoring.encoders]
+    known = read if isinstance(read, dict) else {}
+    return [r if r.sha256 else replace(r, sha256=known.get(_place(r))) for r in found]
+
+
+def keep(store: Store, made: list[Record]) -> None:
+    """Notes the content of the weights that a run reads."""
+    store.write_json(store.encoder_weights, {_place(record): record.sha256 for record in made})
+
+
+def _place(record: Record) -> str:
+    return f"{record.weights}@{record.revision}"
+
+
+def inputs(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> str:
     """Identity of all that the rows of a checkpoint are computed from."""
     base = plan.jobs(BASE_CHECKPOINT)
     jobs = plan.jobs(checkpoint) if checkpoint else []
@@ -38,7 +58,7 @@ def inputs(plan: Plan, checkpoint: Checkpoint | None) -> str:
         plan.study.name, str(checkpoint),
         [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        [encoders.record(spec).hash for spec in plan.study.settings.scoring.encoders],
+        [record.hash for record in records(plan, store)],
         [(metric.__name__, metric.version) for metric in metrics(plan)],
     )  # fmt: skip
 
@@ -46,7 +66,7 @@ def inputs(plan: Plan, checkpoint: Checkpoint | None) -> str:
 def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFrame | None:
     """The rows of a checkpoint; None where there are none, or where they are of other inputs."""
     found = store.frame(store.metrics(branch(store, checkpoint)))
-    if found is None or found[1] != inputs(plan, checkpoint):
+    if found is None or found[1] != inputs(plan, store, checkpoint):
         return None
     frame: pd.DataFrame = found[0]
     return frame if list(frame.columns) == MetricRow.columns() else None

@@ -255,6 +255,11 @@ class Store:
         """`key` names encoder and resizing and ends in the encoder record's hash."""
         return self.root / "features" / branch / f"{safe(key)}.safetensors"
 
+    @property
+    def encoder_weights(self) -> Path:
+        """SHA-256 of each encoder's weights as they were last read."""
+        return self.root / "features" / "weights.json"
+
     def metrics(self, branch: Path, kind: str = "") -> Path:
         return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
 
