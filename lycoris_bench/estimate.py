@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.outline import outline
-from lycoris_bench.diffusion.pace import Pace, pace
+from lycoris_bench.diffusion.pace import BUDGET, Pace, pace
 from lycoris_bench.diffusion.steps import DTYPES
 from lycoris_bench.errors import BenchError
 from lycoris_bench.inputs import PLACEHOLDER
@@ -69,25 +69,27 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     no stored checkpoint says what training costs, of the one that is trained on."""
     settings = plan.study.settings
     sampling, training = settings.sampling, settings.training
-    drawn = _pace(plan.base_model, device, sampling.precision, sampling.width, sampling.height)
-    passes = 2 if sampling.guidance > 1 else 1
-    image = passes * sampling.steps * drawn.forward + drawn.decode
+    side, width, height = training.resolution, sampling.width, sampling.height
     cards = [store.card(checkpoint) for checkpoint in plan.trained]
     costs = [card["cost"] for card in cards if card and card["status"] == "done"]
+    alike = (settings.base_model, side, side) == (plan.base_model, width, height)
+    budget = BUDGET if costs or alike else BUDGET / 2
+    drawn = _pace(plan.base_model, device, sampling.precision, width, height, budget)
+    passes = 2 if sampling.guidance > 1 else 1
+    image = passes * sampling.steps * drawn.forward + drawn.decode
     if costs:
         step = sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs)
     else:
-        side = training.resolution
         tuned = drawn
-        if (settings.base_model, side, side) != (plan.base_model, sampling.width, sampling.height):
-            tuned = _pace(settings.base_model, device, sampling.precision, side, side)
+        if not alike:
+            tuned = _pace(settings.base_model, device, sampling.precision, side, side, budget)
         batch = training.batch_size * training.gradient_accumulation
         step = (1 + BACKWARD) * tuned.forward * batch
     return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
 
 
-def _pace(name: str, device: str, precision: str, width: int, height: int) -> Pace:
-    return pace(Backbone.load(name, device, DTYPES[precision]), width, height)
+def _pace(name: str, device: str, precision: str, width: int, height: int, budget: float) -> Pace:
+    return pace(Backbone.load(name, device, DTYPES[precision]), width, height, budget)
 
 
 def _source(drawn: Pace, precision: str, trained: bool) -> str:

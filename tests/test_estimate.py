@@ -13,7 +13,7 @@ from world import table, tiny
 from lycoris_bench import cli, estimate
 from lycoris_bench.diffusion import outline, pace
 from lycoris_bench.diffusion.backbone import Backbone
-from lycoris_bench.diffusion.pace import Pace, extrapolated, sizes
+from lycoris_bench.diffusion.pace import Pace, grown, sizes, timings
 from lycoris_bench.plan import plan
 from lycoris_bench.store import Store
 
@@ -45,24 +45,34 @@ def test_sizes_grow_to_the_whole() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1e-4, 0.01, 0.3, 1.0, 30.0])
-def test_passes_stop_at_the_budget_and_the_rest_is_by_area(seconds: float) -> None:
-    """A machine on which a pass of 64 x 64 takes `seconds`: all that is spent is the budget, or
-    the one pass that cannot be split."""
+@pytest.mark.parametrize("attention", [0.0, 0.01, 0.3])
+def test_passes_stop_at_the_budget_and_the_rest_grows(seconds: float, attention: float) -> None:
+    """A machine on which a pass of 64 x 64 takes `seconds`, and one of n times its pixels
+    n (1 - attention) + n^2 attention times as long."""
     spent: list[float] = []
 
+    def taken(w: int, h: int) -> float:
+        n = w * h / 64**2
+        return seconds * (n * (1 - attention) + n * n * attention)
+
     def timed(w: int, h: int) -> float:
-        spent.append(seconds * w * h / 64**2)
+        spent.append(taken(w, h))
         return spent[-1]
 
-    found, (w, h) = extrapolated(timed, sizes(1024, 1024), 6.0)
-    assert found * 1024**2 / (w * h) == pytest.approx(seconds * 256)
-    assert sum(spent) <= max(6.0, seconds)
-    assert (w, h) == (1024, 1024) or sum(spent) + 8 * found > 6.0
+    found = timings(timed, sizes(1024, 1024), 6.0)
+    assert sum(spent) <= max(12.0, seconds)
+    if len(found) > 1 or not attention:
+        assert grown(found, 1024**2) == pytest.approx(taken(1024, 1024))
+
+
+def test_noise_in_small_sizes_makes_no_large_one_cheap() -> None:
+    """Overheads make small passes slow a pixel: then the larger alone counts."""
+    assert grown({(64, 64): 1.0, (128, 128): 2.0}, 256**2) == 8.0
 
 
 def test_a_slow_first_pass_does_not_count_where_there_is_time() -> None:
     times = iter([2.5, 1.0])
-    assert extrapolated(lambda w, h: next(times), [(64, 64)], 6.0) == (1.0, (64, 64))
+    assert timings(lambda w, h: next(times), [(64, 64)], 6.0) == {(64, 64): 1.0}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -91,8 +101,10 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     """50 guided steps of two passes and a decoding; forward and backward of 8 images."""
     asked_of: list[tuple[object, ...]] = []
 
-    def known(name: str, device: str, precision: str, width: int, height: int) -> Pace:
-        asked_of.append((name, precision, width, height))
+    def known(
+        name: str, device: str, precision: str, width: int, height: int, budget: float
+    ) -> Pace:
+        asked_of.append((name, precision, width, height, budget))
         return Pace(0.5 if width == 64 else 0.25, 2.0, width, height)
 
     monkeypatch.setattr(estimate, "_pace", known)
@@ -102,6 +114,7 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     assert rate.images == pytest.approx(1 / (100 * 0.5 + 2.0))
     assert rate.steps == pytest.approx(1 / (3 * 0.25 * 8))
     assert [name for name, *_ in asked_of] == [asked.base_model, asked.study.settings.base_model]
+    assert sum(budget for *_, budget in asked_of) == pace.BUDGET  # type: ignore[misc]
     alone = plan(tiny(sampling={**sampling, "guidance": 1.0}), absent=[])
     assert estimate.measured(alone, Store("nowhere"), "cpu").images == pytest.approx(1 / 27)
 
@@ -160,7 +173,11 @@ def test_ls_lists_what_is_stored_where_the_dataset_is_not(
     )
     asked = plan(tiny())
     (first, *_) = asked.trained
-    card = {"uid": asked.checkpoint_uid(first), "status": "done", "cost": {}}
+    card = {
+        "uid": asked.checkpoint_uid(first),
+        "status": "done",
+        "cost": {"seconds": 1.0, "steps": 1},
+    }
     Store("runs/tiny").describe(asked.study.toml(), {})
     Store("runs/tiny").put_checkpoint(first, b"weights", card)
     absent = {

@@ -25,7 +25,7 @@ def asked(file: Path | None) -> Plan:
         concepts=["toys/bunny"],
         sampling={"prompt_types": ["train"]},
         scoring={
-            "encoders": ["miniature-image", "miniature-image:crop"], "weights": own,
+            "encoders": ["miniature-image"], "weights": own,
             "metrics": ["image_similarity"],
         },
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """How fast a base model is here, in seconds that do not depend on its size: small passes first,
-larger ones while there is time, the rest by area."""
+larger ones while there is time, and what they grow to."""
 
 import math
 import time
@@ -40,13 +40,10 @@ def pace(backbone: Backbone, width: int, height: int, budget: float = BUDGET) ->
         noise = _noise(backbone, w, h)
         return _seconds(lambda: backbone.pixels(noise).sum().item())
 
-    small = next(sizes(width, height))
-    decoded, _ = extrapolated(decode, [small], budget / 4)
-    seconds, timed = extrapolated(forward, sizes(width, height), budget)
+    decoded = timings(decode, [next(sizes(width, height))], budget / 4)
+    passes = timings(forward, sizes(width, height), budget)
     area = width * height
-    return Pace(
-        seconds * area / (timed[0] * timed[1]), decoded * area / (small[0] * small[1]), *timed
-    )
+    return Pace(grown(passes, area), grown(decoded, area), *list(passes)[-1])
 
 
 def sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
@@ -61,24 +58,39 @@ def sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
     yield width, height
 
 
-def extrapolated(
+def timings(
     timed: Callable[[int, int], float], tried: Iterable[tuple[int, int]], budget: float
-) -> tuple[float, tuple[int, int]]:
-    """Seconds of the largest size that the budget has room for, and that size.
+) -> dict[tuple[int, int], float]:
+    """Seconds of each size that the budget has room for, and of the first in any case.
 
-    `timed(w, h)` is called twice a size, the first time to warm up, as long as the next call is
-    expected to fit: it grows with the area."""
-    spent, seconds, last = 0.0, 0.0, (0, 0)
-    for size in tried:
-        grown = size[0] * size[1] / (last[0] * last[1]) if last[0] else 0.0
-        if spent + 2 * grown * seconds > budget:
+    Each is called twice, the first time to warm up. A size is left out where its two calls are
+    expected not to fit, so that at most twice the budget is spent, or one call."""
+    found: dict[tuple[int, int], float] = {}
+    spent = 0.0
+    for w, h in tried:
+        if found and spent + 2 * grown(found, w * h) > budget:
             break
-        seconds, last = timed(*size), size
+        seconds = timed(w, h)
         spent += seconds
-        if spent + seconds <= budget:
-            again = timed(*size)
+        if spent <= budget:
+            again = timed(w, h)
             spent, seconds = spent + again, min(seconds, again)
-    return seconds, last
+        found[w, h] = seconds
+    return found
+
+
+def grown(found: dict[tuple[int, int], float], area: int) -> float:
+    """Seconds at an area: a n + b n^2 through the last two sizes, as convolutions and attention
+    grow; in proportion to the area where there is one, or where the larger is no slower a pixel.
+
+    >>> grown({(1, 1): 3.0}, 4), grown({(1, 1): 3.0, (2, 2): 24.0}, 16)
+    (12.0, 288.0)
+    """
+    known = [(w * h, seconds / (w * h)) for (w, h), seconds in found.items()][-2:]
+    n, slope = known[-1][0], 0.0
+    if len(known) == 2 and n > known[0][0]:
+        slope = max(0.0, (known[1][1] - known[0][1]) / (n - known[0][0]))
+    return area * (known[-1][1] + slope * (area - n))
 
 
 def _noise(backbone: Backbone, width: int, height: int) -> torch.Tensor:
