@@ -95,14 +95,19 @@ def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
 
 
 def natural(path: Path) -> tuple[object, ...]:
-    """Sort key of a name: digits compare as numbers.
+    """Sort key of a name: digits compare as numbers, letters without their case; names that are
+    equal but for case or leading zeros come in the order of their characters.
 
-    >>> sorted(["b10", "b2", "a"], key=lambda name: natural(Path(name)))
-    ['a', 'b2', 'b10']
+    >>> sorted(["dog10", "dog2", "Dog", "dog", "cat"], key=lambda name: natural(Path(name)))
+    ['cat', 'Dog', 'dog', 'dog2', 'dog10']
     """
-    # Odd places of the split hold the digits, so numbers never meet text in a comparison.
+    # Odd places of the split hold the digits, so numbers never meet text in a comparison. A number
+    # is its length and its digits: int() refuses very long ones.
     parts = re.split(r"([0-9]+)", path.name)
-    return (*(int(part) if k % 2 else part.casefold() for k, part in enumerate(parts)), path.name)
+    numbers = [(len(digits := part.lstrip("0")), digits) for part in parts[1::2]]
+    words = [part.casefold() for part in parts[::2]]
+    mixed = [value for pair in zip(words, [*numbers, ()], strict=True) for value in pair]
+    return tuple(mixed[:-1]), path.name
 
 
 def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
