@@ -8,8 +8,8 @@ from lycoris_bench.diffusion.dataset import natural, scan
 
 NAMES = [
     "dog", "dog2", "dog10", "dog02", "Dog", "DOG2", "2dog", "2", "02", "10", "1.png", "1", "",
-    "dog 2", "dog-2b", "dog2b10", "dog\n2", "d\u00e9j\u00e0", "de\u0301ja\u0300", "\u0663", "dog\u0662",
-    "\u00b2", "\u6587\u5b57\u5217 3",
+    "dog 2", "dog-2b", "dog2b10", "dog\n2", "d\u00e9j\u00e0", "de\u0301ja\u0300", "\u0663",
+    "dog\u0662", "\u00b2", "\u6587\u5b57\u5217 3",
     "\u1e9e", "ss", "ß", "\ud800", "9" * 5000, "9" * 4999 + "8", "x" + "0" * 6000 + "1",
 ]  # fmt: skip
 
