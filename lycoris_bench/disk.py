@@ -104,6 +104,13 @@ def read_json(path: str | Path) -> Any:
         raise FileError(f"{path} cannot be read as JSON: it is nested too deeply") from None
 
 
+def cache_folder() -> Path:
+    """What outlives a run: `LYCORIS_BENCH_CACHE`, else the user's cache folder."""
+    if own := os.environ.get("LYCORIS_BENCH_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lycoris-bench"
+
+
 def refuse_special(path: str | Path) -> None:
     """FileError where a folder, pipe, device or socket lies in the place of a file to write."""
     if kind := kind_of(path):

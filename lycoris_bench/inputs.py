@@ -42,7 +42,7 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
     extensions = dict.fromkeys(["", *(c.captions for c in study.configurations)])
     there = folder.is_dir()
     found = {"": data} | {
-        extension: data.recaptioned(folder, extension) if there else data
+        extension: data.recaptioned(folder, extension, tree) if there else data
         for extension in extensions
         if extension
     }
@@ -55,7 +55,7 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
 def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Dataset:
     """The dataset with the repeats of its table, or what is declared of one that is not there."""
     try:
-        data = dataset.scan(folder)
+        data = dataset.scan(folder, words=tree)
     except DataError as error:
         counts = {} if folder.exists() or absent is None else _declared(tree)
         if absent is None or not counts:

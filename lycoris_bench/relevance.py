@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.diffusion.dataset import natural
-from lycoris_bench.diffusion.images import SUFFIXES
+from lycoris_bench.diffusion.folders import images_below
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.errors import BenchError
@@ -90,10 +89,8 @@ def classes(root: Path) -> dict[str, list[Path]]:
     for all. Folders of fewer than two images are left out."""
     if not root.is_dir():
         raise RelevanceError(f"there is no folder {root}; give one with a folder of images a class")
-    paths = [p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
-    paths.sort(key=lambda path: [natural(Path(part)) for part in path.relative_to(root).parts])
     found: dict[str, list[Path]] = {WHOLE: []}
-    for path in paths:
+    for path in images_below(root):
         for parent in path.relative_to(root).parents:
             found.setdefault(parent.as_posix(), []).append(path)
     found = {folder: images for folder, images in found.items() if len(images) > 1}

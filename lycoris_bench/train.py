@@ -1,12 +1,11 @@
 """Stage 1: every configuration and seed is trained to the checkpoints that the study asks for."""
 
-import os
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import runtime
+from lycoris_bench import disk, runtime
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.families import version_of
 from lycoris_bench.adapters.network import attach
@@ -181,15 +180,8 @@ def _latents(plan: Plan, store: Store, backbone: Backbone) -> LatentCache:
         if settings.cache_latents:
             vae = fingerprint(plan.study.settings.base_model, ["vae"])
             _encoded[key] = latent_files.stored(
-                backbone, plan.data, settings, _cache_folder() / "latents" / vae, store.write
+                backbone, plan.data, settings, disk.cache_folder() / "latents" / vae, store.write
             )
         else:
             _encoded[key] = LatentCache.encode(backbone, plan.data, settings)
     return _encoded[key]
-
-
-def _cache_folder() -> Path:
-    """What outlives a run: `LYCORIS_BENCH_CACHE`, else the user's cache folder."""
-    if own := os.environ.get("LYCORIS_BENCH_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lycoris-bench"

@@ -12,5 +12,6 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_network_no_colour() -> None:
+def _no_network_no_colour_no_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["NO_COLOR"] = "1"
+    os.environ["LYCORIS_BENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))

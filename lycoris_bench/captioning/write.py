@@ -10,8 +10,10 @@ from typing import Any
 from lycoris_bench import prompts, registry
 from lycoris_bench.captioning import tags
 from lycoris_bench.captioning.tagger import Tagger
-from lycoris_bench.diffusion.dataset import FLAT, natural, scan
+from lycoris_bench.diffusion.dataset import scan
+from lycoris_bench.diffusion.folders import images_below
 from lycoris_bench.diffusion.images import SUFFIXES, DataError, read_image
+from lycoris_bench.diffusion.places import FLAT
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
 
@@ -87,10 +89,10 @@ def _pictures(folder: Path, how: How) -> list[_Picture]:
     given for all, the images anywhere in a folder."""
     if how.descriptor:
         concept = Concept(FLAT, folder.resolve().name)
-        paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+        paths = images_below(folder)
         if not paths:
             raise DataError(f"folder {folder}", [f"no images are there ({', '.join(SUFFIXES)})"])
-        return [_Picture(path, concept, how.descriptor) for path in sorted(paths, key=natural)]
+        return [_Picture(path, concept, how.descriptor) for path in paths]
     data = scan(folder, captions=False)
     words = prompts.read_words(folder, data.concepts, how.words)
     return [_Picture(e.path, e.concept, words[e.concept].descriptor) for e in data.examples]

@@ -2,79 +2,141 @@
 or in a `metadata.jsonl` as datasets of the hub have it, which goes first."""
 
 import json
+import shlex
 from pathlib import Path
 
+from lycoris_bench import disk
+from lycoris_bench.diffusion.folders import Folders, composed
+
 TEXT = ".txt"  # the extension of the main captions; other captions have one of their own
+EXTENSIONS = {"adjusted": TEXT, "all": ".all-tags", "none": ".no-tags"}
+"""Strategy of `lycoris-bench caption` -> the extension of what it writes."""
 METADATA = "metadata.jsonl"
+SHOWN = 3  # of many missing captions
 
 
 class CaptionFiles:
     """The captions of one extension in a dataset: `0001.txt` for `0001.png` with `.txt`.
 
     In `metadata.jsonl` they are the key `text` for `.txt`, else the extension without its dot;
-    its `file_name` is relative to its own folder, which is the image's or one above it."""
+    its `file_name` is relative to its own folder, which is the image's or one above it; the
+    nearest goes first."""
 
-    def __init__(self, root: Path, extension: str, problems: list[str]) -> None:
-        self.root, self.extension, self.problems = root, extension, problems
+    def __init__(self, folders: Folders, extension: str, words: Path | None = None) -> None:
+        self.folders, self.extension, self.words = folders, extension, words
+        self.problems = folders.problems
         self.key = "text" if extension == TEXT else extension.removeprefix(".")
-        self.listed: dict[Path, str] = {}
-        for path in sorted(root.rglob(METADATA)):
-            self._read(path)
+        self.listed: dict[str, str] = {}
+        self.missing: list[str] = []
+        self._read: set[Path] = set()
+        self._spelled: dict[Path, dict[str, Path]] = {}
 
     def of(self, image: Path) -> str | None:
-        """The caption on one line; None and a problem where there is none."""
-        listed = self.listed.pop(image, None)
+        """The caption on one line; None, and a problem or `missing`, where there is none."""
+        root = self.folders.root
+        for place in image.parents:
+            self._read_metadata(place)
+            if place == root:
+                break
+        listed = self.listed.pop(composed(str(image)), None)
         if listed is None:
-            return self._beside(image.with_suffix(self.extension))
+            return self._beside(image)
         text = " ".join(listed.split())
         if not text:
-            self.problems.append(f"{METADATA} has no caption for {self._name(image)}")
+            self.problems.append(f"{METADATA} has no caption for {self.folders.name(image)}")
         return text or None
 
-    def complain_of_the_rest(self) -> None:
-        """Adds a problem for each listed image that nobody asked for: there is none."""
-        self.problems += [
-            f"{METADATA} names {self._name(image)}, which is no image of the dataset"
-            for image in self.listed
-        ]
+    def complain(self, images: int, rest: bool) -> None:
+        """Adds the missing captions of so many images as one problem that says what to type; and
+        with `rest` a problem for each listed image that nobody asked for: there is none."""
+        if self.missing:
+            some = ", ".join(self.missing[:SHOWN])
+            more = len(self.missing) - SHOWN
+            self.problems.append(
+                f"{len(self.missing)} of {images} captions are missing: {some}"
+                + (f" and {more} more" if more > 0 else "")
+                + f"; to have them written, type: {self._command()}"
+            )
+        for name in self.listed if rest else ():
+            name = name.removeprefix(f"{composed(str(self.folders.root))}/")
+            self.problems.append(f"{METADATA} names {name}, which is no image of the dataset")
 
-    def _name(self, path: Path) -> str:
-        return str(path).removeprefix(f"{self.root}/")
+    def _command(self) -> str:
+        root = self.folders.root
+        words = ["lycoris-bench", "caption", str(root)]
+        if self.words and not (root / "concepts.toml").exists():
+            words += ["--words", str(self.words)]
+        strategy = next((s for s, e in EXTENSIONS.items() if e == self.extension), "none")
+        if strategy != "adjusted":
+            words += ["--strategy", strategy]
+        if EXTENSIONS[strategy] != self.extension:
+            words += ["--extension", self.extension]
+        return shlex.join(words)
 
-    def _read(self, path: Path) -> None:
-        name = self._name(path)
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (UnicodeDecodeError, OSError) as error:
-            self.problems.append(f"{name} cannot be read as UTF-8 text ({error})")
+    def _read_metadata(self, place: Path) -> None:
+        path = place / METADATA
+        if place in self._read or path not in self.folders.files(place):
             return
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-                image, text = path.parent / entry["file_name"], entry.get(self.key)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                needed = f'{{"file_name": "1.png", "{self.key}": "..."}}'
-                self.problems.append(f"{name}, line {number}: needed is {needed}")
-                continue
-            if isinstance(text, str):
-                self.listed[image] = text
-            elif text is not None:
-                self.problems.append(f"{name}, line {number}: '{self.key}' is not text")
-
-    def _beside(self, path: Path) -> str | None:
-        name = self._name(path)
+        self._read.add(place)
         try:
-            text = " ".join(path.read_text(encoding="utf-8-sig").split())
-        except FileNotFoundError:
-            self.problems.append(f"caption {name} is missing")
-        except UnicodeDecodeError:
-            self.problems.append(f"caption {name} is not UTF-8 text")
-        except OSError as error:
-            self.problems.append(f"caption {name} cannot be read ({error.strerror})")
-        else:
-            if text:
-                return text
-            self.problems.append(f"caption {name} is empty")
+            lines = disk.read_lines(path)
+        except disk.FileError as error:
+            self._complain_of(error)
+            return
+        here: dict[str, str] = {}
+        for number, line in enumerate(lines, 1):
+            if line and (problem := self._take(line, place, here)):
+                self.problems.append(f"{self.folders.name(path)}, line {number}: {problem}")
+        self.listed = here | self.listed  # a folder below goes before one above
+
+    def _take(self, line: str, place: Path, here: dict[str, str]) -> str | None:
+        """Puts a line's caption into `here`; the problem with it, if there is one."""
+        try:
+            entry = json.loads(line)
+            image, text = composed(str(place / entry["file_name"])), entry.get(self.key)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return f'needed is {{"file_name": "1.png", "{self.key}": "..."}}'
+        if text is None:
+            return None
+        if not isinstance(text, str) or not _plain(text):
+            return f"'{self.key}' is not text"
+        if image in here:
+            return f"{entry['file_name']} is named twice"
+        here[image] = text
         return None
+
+    def _beside(self, image: Path) -> str | None:
+        path = self._file(image)
+        if path is None:
+            self.missing.append(self.folders.name(image.with_suffix(self.extension)))
+            return None
+        try:
+            text = " ".join(disk.read_text(path).split())
+        except disk.FileError as error:
+            self._complain_of(error)
+            return None
+        if not text:
+            self.problems.append(f"caption {self.folders.name(path)} is empty")
+        return text or None
+
+    def _file(self, image: Path) -> Path | None:
+        """The caption's file, its extension in any case and its name in either Unicode form."""
+        exact = image.with_suffix(self.extension)
+        if exact.exists() or disk.kind_of(exact):
+            return exact
+        if image.parent not in self._spelled:
+            files = self.folders.files(image.parent)
+            self._spelled[image.parent] = {_spelled(p.stem, p.suffix): p for p in files}
+        return self._spelled[image.parent].get(_spelled(image.stem, self.extension))
+
+    def _complain_of(self, error: disk.FileError) -> None:
+        self.problems.append("caption " + str(error).replace(f"{self.folders.root}/", "", 1))
+
+
+def _spelled(stem: str, suffix: str) -> str:
+    return composed(stem) + suffix.casefold()
+
+
+def _plain(text: str) -> bool:
+    """Without NUL and lone halves of a character, which no tokenizer and no table takes."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,20 +1,19 @@
 """The training images of a study: a tree <category>/<class>[/<sub-class>] of pictures, each with
 a caption. A folder may be called `20_name`, as kohya's trainer has it: it repeats 20 times."""
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from lycoris_bench import disk
 from lycoris_bench.diffusion.caption_files import TEXT, CaptionFiles
-from lycoris_bench.diffusion.images import SUFFIXES, DataError, check
+from lycoris_bench.diffusion.folders import Folders
+from lycoris_bench.diffusion.images import DataError
+from lycoris_bench.diffusion.places import OTHERS, Place, places
+from lycoris_bench.diffusion.seen import Seen, identity
 from lycoris_bench.vocabulary import Concept, uid
-
-OTHERS = "others"  # the sub-class of a class's leftovers: trained on, but no prompt asks for it
-FLAT = "concepts"  # the category of a folder that holds nothing but `20_name` folders of images
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,14 @@ class Dataset:
             tuple(replace(e, repeats=given.get(e.concept, e.repeats)) for e in self.examples)
         )
 
-    def recaptioned(self, folder: str | Path, extension: str) -> "Dataset":
+    def recaptioned(
+        self, folder: str | Path, extension: str, words: Path | None = None
+    ) -> "Dataset":
         """The same images of `folder` with their other captions: `0001.tags` for `.tags`."""
         problems: list[str] = []
-        captions = CaptionFiles(Path(folder), extension, problems)
+        captions = CaptionFiles(Folders(Path(folder), problems), extension, words)
         found = [(example, captions.of(example.path)) for example in self.examples]
+        captions.complain(len(found), rest=False)
         if problems:
             raise DataError(f"dataset {folder}", problems)
         return Dataset(tuple(replace(example, caption=text or "") for example, text in found))
@@ -94,123 +96,48 @@ def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
     )
 
 
-def natural(path: Path) -> tuple[object, ...]:
-    """Sort key of a name: digits compare as numbers, letters without their case; names that are
-    equal but for case or leading zeros come in the order of their characters.
+def scan(folder: str | Path, *, captions: bool = True, words: Path | None = None) -> Dataset:
+    """Reads the tree; `captions=False` for held-out images, which need none. `words` is the prompt
+    tree of the study, for the sentence about missing captions.
 
-    >>> sorted(["dog10", "dog2", "Dog", "dog", "cat"], key=lambda name: natural(Path(name)))
-    ['cat', 'Dog', 'dog', 'dog2', 'dog10']
-    """
-    # Odd places of the split hold the digits, so numbers never meet text in a comparison. A number
-    # is its length and its digits: int() refuses very long ones.
-    parts = re.split(r"([0-9]+)", path.name)
-    numbers = [(len(digits := part.lstrip("0")), digits) for part in parts[1::2]]
-    words = [part.casefold() for part in parts[::2]]
-    mixed = [value for pair in zip(words, [*numbers, ()], strict=True) for value in pair]
-    return tuple(mixed[:-1]), path.name
-
-
-def scan(folder: str | Path, *, captions: bool = True) -> Dataset:
-    """Reads the tree; `captions=False` for held-out images, which need none.
-
-    Raises one `DataError` with everything that is wrong, so that it can be mended in one go."""
+    Every image is decoded once. Raises one `DataError` with everything that is wrong, so that it
+    can be mended in one go."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"dataset {folder}", ["there is no such folder"])
     problems: list[str] = []
-    try:
-        files = CaptionFiles(folder, TEXT, problems) if captions else None
-        examples = _walk(folder, files, problems)
-        if files:
-            files.complain_of_the_rest()
-    except OSError as error:
-        problems.append(f"{error.filename} cannot be read ({error.strerror})")
+    folders, seen = Folders(folder, problems), Seen()
+    files = CaptionFiles(folders, TEXT, words) if captions else None
+    images = [
+        (image, place)
+        for place in places(folders, captions=captions)
+        for image in folders.images(place.path)
+    ]
+    found = [_example(image, place, folders, files, seen) for image, place in images]
+    if files:
+        files.complain(len(images), rest=True)
+    if not images and not problems:
+        problems.append("it is empty; images are expected in category/class[/sub-class]")
     if problems:
         raise DataError(f"dataset {folder}", problems)
-    return Dataset(tuple(examples))
+    return Dataset(tuple(example for example in found if example))
 
 
-def _walk(folder: Path, captions: CaptionFiles | None, problems: list[str]) -> list[Example]:
-    examples: list[Example] = []
-    for category in _folders(folder):
-        if _kohya(category.name)[0] and _images(category) and not _folders(category):
-            concept = Concept(FLAT, _kohya(category.name)[1])
-            examples += _examples(category, concept, folder, captions, problems)
-            continue
-        _no_images(category, folder, "an image must lie in a class's folder", problems)
-        classes = _folders(category)
-        if not classes:
-            problems.append(f"category '{category.name}' has no class; a class is a folder in it")
-        for concept, place in _concepts(category.name, classes, problems):
-            found = list(_examples(place, concept, folder, captions, problems))
-            if not found and not _images(place):
-                problems.append(f"'{concept}' has no images ({', '.join(SUFFIXES)})")
-            examples += found
-    _no_images(folder, folder, "an image must lie in category/class", problems)
-    if not examples and not problems:
-        problems.append("it is empty; images are expected in category/class[/sub-class]")
-    return examples
-
-
-def _concepts(
-    category: str, classes: list[Path], problems: list[str]
-) -> Iterator[tuple[Concept, Path]]:
-    for place in classes:
-        subclasses = _folders(place)
-        if not subclasses:
-            yield Concept(category, _kohya(place.name)[1]), place
-            continue
-        why = f"an image must lie in a sub-class's folder, as the class has some (or '{OTHERS}')"
-        _no_images(place, place.parent.parent, why, problems)
-        for subclass in subclasses:
-            concept = Concept(category, place.name, _kohya(subclass.name)[1])
-            if deeper := _folders(subclass):
-                problems.append(f"'{concept}/{deeper[0].name}' is a folder in a sub-class")
-            yield concept, subclass
-
-
-def _examples(
-    place: Path, concept: Concept, root: Path, captions: CaptionFiles | None, problems: list[str]
-) -> Iterator[Example]:
-    images, repeats = _images(place), _kohya(place.name)[0]
-    stems = {image.stem for image in images}
-    for text in _entries(place) if captions else []:
-        if text.suffix == TEXT and text.stem not in stems:
-            problems.append(f"{text.relative_to(root)} is a caption without an image beside it")
-    for image in images:
-        name = image.relative_to(root)
-        try:
-            data = image.read_bytes()
-        except OSError as error:
-            problems.append(f"{name} cannot be read ({error.strerror})")
-            continue
-        size = check(data)
-        caption = captions.of(image) if captions else ""
-        if isinstance(size, str):
-            problems.append(f"{name}: {size}")
-        elif caption is not None:
-            content = hashlib.sha256(data).hexdigest()
-            yield Example(image, caption, concept, size, content, repeats)
-
-
-def _kohya(name: str) -> tuple[int | None, str]:
-    """Repeats and name of a folder `20_name`; None and the name of any other."""
-    found = re.fullmatch(r"([1-9][0-9]*)_(.+)", name)
-    return (int(found[1]), found[2]) if found else (None, name)
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, without hidden files such as .DS_Store or ._image.png."""
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
-
-
-def _images(folder: Path) -> list[Path]:
-    return [p for p in _entries(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
-
-
-def _no_images(folder: Path, root: Path, why: str, problems: list[str]) -> None:
-    problems += [f"{image.relative_to(root)}: {why}" for image in _images(folder)]
+def _example(
+    image: Path, place: Place, folders: Folders, captions: CaptionFiles | None, seen: Seen
+) -> Example | None:
+    """An image with its caption; None, and a problem for what is wrong with either."""
+    caption = captions.of(image) if captions else ""
+    try:
+        data = disk.read_bytes(image)
+    except disk.FileError as error:
+        folders.problems.append(str(error).replace(str(image), folders.name(image)))
+        return None
+    content = identity(data)
+    size = seen.size(data, content)
+    if isinstance(size, str):
+        folders.problems.append(f"{folders.name(image)}: {size}")
+        return None
+    if caption is None:
+        return None
+    return Example(image, caption, place.concept, size, content, place.repeats)

@@ -94,9 +94,10 @@ def test_every_mistake_is_reported_at_once(tree):
         scan(folder)
     assert sorted(caught.value.problems) == sorted(
         [
-            "caption toys/good/2.txt is missing",
+            f"1 of 6 captions are missing: toys/good/2.txt; to have them written, type: "
+            f"lycoris-bench caption {folder}",
             "caption toys/good/3.txt is empty",
-            "caption toys/good/4.txt is not UTF-8 text",
+            "caption toys/good/4.txt is not UTF-16-LE text (byte 2); save it as UTF-8",
             "toys/good/5.png: the file is not an image, or its header is corrupt",
             "toys/good/6.gif.txt is a caption without an image beside it",
             "toys/loose.png: an image must lie in a class's folder",

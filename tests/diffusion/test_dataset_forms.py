@@ -96,7 +96,8 @@ def test_every_mistake_of_metadata_is_named(tree):
             f"toys/a/metadata.jsonl, line 3: {needed}",
             "toys/a/metadata.jsonl, line 4: 'text' is not text",
             f"toys/a/metadata.jsonl, line 5: {needed}",
-            "caption toys/a/2.txt is missing",
+            "1 of 3 captions are missing: toys/a/2.txt; to have them written, type: "
+            f"lycoris-bench caption {folder}",
             "metadata.jsonl names toys/a/../../elsewhere.png, which is no image of the dataset",
         ]
     )
@@ -112,7 +113,7 @@ def test_other_captions_of_the_same_images(tree):
     assert [e.caption for e in other.examples] == ["olis toy", "olis"]
     assert [e.path for e in other.examples] == [e.path for e in data.examples]
     assert other.fingerprint != data.fingerprint
-    with pytest.raises(DataError, match=r"1\.all-tags is missing; caption toys/bunny/2\.all-tags"):
+    with pytest.raises(DataError, match=r"2 of 2 captions .*caption .*--strategy all$"):
         data.recaptioned(folder, ".all-tags")
 
 

@@ -4,7 +4,8 @@ import functools
 import itertools
 from pathlib import Path
 
-from lycoris_bench.diffusion.dataset import natural, scan
+from lycoris_bench.diffusion.dataset import scan
+from lycoris_bench.diffusion.folders import natural
 
 NAMES = [
     "dog", "dog2", "dog10", "dog02", "Dog", "DOG2", "2dog", "2", "02", "10", "1.png", "1", "",
