@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,25 @@ def read_json(path: str | Path) -> Any:
         raise FileError(f"{path} cannot be read as JSON: {error}") from None
     except RecursionError:
         raise FileError(f"{path} cannot be read as JSON: it is nested too deeply") from None
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's form C: file systems and editors differ in how they spell an é.
+
+    >>> composed("e\\u0301") == "\\xe9"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def named(folder: Path, name: str) -> Path:
+    """The entry of that name in a folder, spelled in whichever Unicode form."""
+    exact = folder / name
+    if name.isascii() or exact.exists():
+        return exact
+    with contextlib.suppress(OSError):
+        return next((p for p in folder.iterdir() if composed(p.name) == composed(name)), exact)
+    return exact
 
 
 def cache_folder() -> Path:

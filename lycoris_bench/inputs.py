@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench import encoders, prompts, registry
+from lycoris_bench import disk, encoders, prompts, registry
 from lycoris_bench.adapters import files
 from lycoris_bench.diffusion import backbone, board, dataset, optimizer
 from lycoris_bench.diffusion.images import DataError
@@ -47,7 +47,7 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
         if extension
     }
     return {
-        extension: Captioned(images, _prompt_sets(study, images))
+        extension: Captioned(images, _prompt_sets(study, images, extension))
         for extension, images in found.items()
     }
 
@@ -83,7 +83,7 @@ def _declared(tree: Path) -> dict[Concept, int]:
         return {}
 
 
-def _prompt_sets(study: Study, data: dataset.Dataset) -> tuple[PromptSet, ...]:
+def _prompt_sets(study: Study, data: dataset.Dataset, extension: str) -> tuple[PromptSet, ...]:
     """The prompts of each concept and type; every mistake is one `StudyError`."""
     settings = study.settings
     tree = Path(settings.prompts)
@@ -95,7 +95,7 @@ def _prompt_sets(study: Study, data: dataset.Dataset) -> tuple[PromptSet, ...]:
         captions = [example.caption for example in data.of(concept)]
         for kind in settings.sampling.prompt_types:
             try:
-                found = prompts.prompt_set(tree, concept, kind, words[concept], captions)
+                found = prompts.prompt_set(tree, concept, kind, words[concept], captions, extension)
             except prompts.PromptError as error:
                 problems.append(str(error))
                 continue
@@ -123,7 +123,7 @@ def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
     """The examples whose concept matches a pattern such as `toys/*`; each must match something."""
     names = {str(concept): concept for concept in data.concepts}
     chosen: set[Concept] = set()
-    for pattern in patterns:
+    for pattern in map(disk.composed, patterns):
         matched = {
             concept
             for name, concept in names.items()

@@ -2,19 +2,20 @@
 that CLIP compares an image with."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import registry
+from lycoris_bench import disk, registry
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept, PromptSet
 
 CONCEPTS = "concepts.toml"
 WORDS = ("trigger", "class_word", "description", "subclass_words")
-COUNTS = ("images", "repeats")  # of the dataset: to plan without it, and not to balance
+MOST = {"images": 100_000, "repeats": 10_000}
+"""The counts of a dataset in the table, to plan without it and not to balance, and the highest."""
+TEXT = ".txt"  # of a file of prompts
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,15 @@ def concept_table(*folders: Path) -> tuple[Path, dict[str, Any]]:
     """`concepts.toml` of the first folder that has one, and what it says: one table a concept."""
     path = next((f / CONCEPTS for f in folders if (f / CONCEPTS).exists()), folders[0] / CONCEPTS)
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        table = disk.read_toml(path)
+    except disk.NoSuchFile:
         raise PromptError(
             f"{path} is missing; it names each concept, like "
             '["toys/bunny"] trigger = "olis", class_word = "toy", description = "bunny toy"'
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise PromptError(f"{path} cannot be read as TOML: {error}") from None
+    except disk.FileError as error:
+        raise PromptError(str(error)) from None
+    return path, {disk.composed(name): entry for name, entry in table.items()}
 
 
 def read_words(
@@ -109,25 +111,44 @@ def read_words(
     """How each concept is named: from the table at the dataset's root, or else in the prompt
     tree; all mistakes at once."""
     path, table = concept_table(dataset, *([prompts] if prompts else []))
-    problems, words = [], {}
+    problems: list[str] = []
+    words = {}
     for concept in concepts:
         entry = table.get(str(concept))
-        if entry is None:
-            problems.append(f"no table for {registry.unknown('concept', str(concept), table)}")
+        if not isinstance(entry, dict):
+            problems.append(_no_table(concept, table))
             continue
-        problems += [
-            f"{concept}: " + registry.unknown("key", k, [*WORDS, *COUNTS])
-            for k in entry
-            if k not in (*WORDS, *COUNTS)
-        ]
-        missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
-        if missing:
-            problems.append(f"{concept}: {', '.join(missing)} must be given as text")
-        elif not set(entry) - {*WORDS, *COUNTS}:
+        wrong = [f"{concept}: {mistake}" for mistake in _mistakes(entry)]
+        problems += wrong
+        if not wrong:
             words[concept] = Words(**{key: entry[key] for key in WORDS if key in entry})
     if problems:
         raise PromptError(f"{path}: " + "; ".join(problems))
     return words
+
+
+def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
+    name = str(concept)
+    if name in table:
+        return f"{name} is {table[name]!r}; a table is needed"
+    nested = table.get(concept.category)
+    if isinstance(nested, dict) and concept.class_name in nested:
+        return f'[{concept.category}.{concept.class_name}] is not ["{name}"], which is needed'
+    return f"no table for {registry.unknown('concept', name, table)}"
+
+
+def _mistakes(entry: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a concept's table."""
+    known = [*WORDS, *MOST]
+    found = [registry.unknown("key", key, known) for key in entry if key not in known]
+    missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
+    if missing:
+        found.append(f"{', '.join(missing)} must be given as text")
+    elif not (entry["trigger"].strip() or entry["class_word"].strip()):
+        found.append("trigger and class_word are both empty; one of them must be given")
+    if not isinstance(entry.get("subclass_words", ""), str):
+        found.append("subclass_words must be text")
+    return found
 
 
 def numbers(table: Mapping[str, Any], key: str) -> dict[Concept, int]:
@@ -137,11 +158,13 @@ def numbers(table: Mapping[str, Any], key: str) -> dict[Concept, int]:
         value = entry.get(key) if isinstance(entry, Mapping) else None
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise PromptError(f"{name}: {key} is {value!r}; a number from 1 is allowed")
-        if "/" not in name:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST[key]:
+            allowed = f"a number from 1 to {MOST[key]} is allowed"
+            raise PromptError(f"{name}: {key} is {value!r}; {allowed}")
+        parts = name.split("/", 2)
+        if len(parts) < 2 or not all(parts):
             raise PromptError(f"'{name}' names no concept; category/class[/sub-class] is needed")
-        found[Concept(*name.split("/", 2))] = value
+        found[Concept(*parts)] = value
     return found
 
 
@@ -164,14 +187,23 @@ def assignment(images: int, prompts: int) -> list[int]:
 
 
 def prompt_set(
-    folder: Path, concept: Concept, kind: str, words: Words, captions: Sequence[str]
+    folder: Path,
+    concept: Concept,
+    kind: str,
+    words: Words,
+    captions: Sequence[str],
+    extension: str = "",
 ) -> PromptSet | None:
     """The prompts of a concept and type: the nearest `<type>.txt` from the sub-class's folder up
-    to the root, else the row's template or the captions. None where the type does not apply."""
+    to the root, else the row's template or the captions. None where the type does not apply.
+
+    `captions` are those that a configuration is trained with. Where they have an `extension` of
+    their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs."""
     row = TYPES[kind]
     if concept.category in row.not_for:
         return None
-    lines = _nearest(folder, concept, f"{kind}.txt")
+    own = extension if row.template is None and not row.file_required else ""
+    lines = _nearest(folder, concept, f"{kind}{own}{TEXT}")
     if lines is None:
         if row.file_required:
             raise PromptError(
@@ -184,20 +216,20 @@ def prompt_set(
 
 
 def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
-    parts = [part for part in (concept.category, concept.class_name, concept.subclass) if part]
-    for depth in range(len(parts), -1, -1):
-        path = folder.joinpath(*parts[:depth], name)
+    places = [folder]
+    for part in (concept.category, concept.class_name, concept.subclass):
+        places += [disk.named(places[-1], part)] if part else []
+    for place in reversed(places):
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
+            lines = disk.read_lines(place / name)
+        except disk.NoSuchFile:
             continue
-        except (UnicodeDecodeError, OSError) as error:
-            raise PromptError(f"{path} cannot be read as UTF-8 text: {error}") from None
-        lines = [line.strip() for line in text.splitlines()]
+        except disk.FileError as error:
+            raise PromptError(str(error)) from None
         lines = [line for line in lines if line and not line.startswith("#")]
         if not lines:
             raise PromptError(
-                f"{path} holds no prompt; write one a line, with {{}} for the concept"
+                f"{place / name} holds no prompt; write one a line, with {{}} for the concept"
             )
         return lines
     return None

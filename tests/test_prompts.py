@@ -64,7 +64,7 @@ def test_a_missing_or_empty_prompt_file_is_one_sentence(
 
 def test_an_unreadable_prompt_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "alter.txt").write_bytes(b"\xff\xfe{}\xff")
-    with pytest.raises(PromptError, match="cannot be read as UTF-8"):
+    with pytest.raises(PromptError, match="alter.txt is not UTF-16-LE text"):
         prompts.prompt_set(tmp_path, TOY, "alter", BUNNY, [])
 
 
@@ -83,5 +83,5 @@ def test_the_concept_table_reports_every_mistake_at_once(tmp_path: Path) -> None
 def test_a_missing_or_broken_concept_table(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "concepts.toml").write_bytes(content)
-    with pytest.raises(PromptError, match=r"concepts\.toml (is missing|cannot be read)"):
+    with pytest.raises(PromptError, match=r"concepts\.toml (is missing|cannot be|is not UTF-8)"):
         prompts.read_words(tmp_path, [TOY])

@@ -1,7 +1,6 @@
 """SmilingWolf's taggers of Danbooru tags: an image classifier with thousands of yes-or-no
 outputs, by timm from safetensors, or by onnxruntime where a repository has nothing else."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lycoris_bench import disk
 from lycoris_bench.captioning.tags import TAGGER, labels
-from lycoris_bench.errors import BenchError
+from lycoris_bench.errors import BenchError, explained
 
 TAGS, CONFIG, WEIGHTS, ONNX = "selected_tags.csv", "config.json", "model.safetensors", "model.onnx"
 
@@ -96,7 +96,7 @@ def _timm(folder: Path, device: str) -> Loaded:
     from safetensors.torch import load_file
 
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = disk.read_json(folder / CONFIG)
         shown = config["pretrained_cfg"]
         network = timm.create_model(
             config["architecture"], num_classes=config["num_classes"],
@@ -106,7 +106,7 @@ def _timm(folder: Path, device: str) -> Loaded:
         mean, std = (torch.tensor(shown[key]).view(3, 1, 1) for key in ("mean", "std"))
         size = int(shown["input_size"][-1])
     except Exception as error:  # a damaged file raises whatever its reader raises
-        reason = " ".join(str(error).split())[:200]
+        reason = explained(error)[:300]
         raise TaggerError(f"tagger '{folder}' cannot be loaded: {reason}") from error
     network.to(device).eval()
 

@@ -3,10 +3,10 @@
 import csv
 import fnmatch
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lycoris_bench import disk
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
 
@@ -24,12 +24,13 @@ def labels(path: Path) -> list[str | None]:
 
     `selected_tags.csv` has a line an output, with its `name` and `category`."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(disk.read_text(path).splitlines()))
         found = [spelled(row["name"]) if row["category"] == GENERAL else None for row in rows]
-    except FileNotFoundError:
+    except disk.NoSuchFile:
         raise TagError(f"{path} is missing; it names the tagger's outputs") from None
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, csv.Error):
+    except disk.FileError as error:
+        raise TagError(str(error)) from None
+    except (KeyError, TypeError, AttributeError, csv.Error):
         found = []
     if not found:
         raise TagError(f"{path} is no list of tags; the columns 'name' and 'category' are needed")
@@ -53,14 +54,14 @@ def removed(path: Path) -> dict[str, list[str]]:
     "toys/bunny" = ["pink"]
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        table = disk.read_toml(path)
+    except disk.NoSuchFile:
         raise TagError(
             f"{path} is missing; it lists the tags that belong to a concept, like "
             '"people/*" = ["solo", "* hair"]; with --strategy all none are left out'
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise TagError(f"{path} cannot be read as TOML: {error}") from None
+    except disk.FileError as error:
+        raise TagError(str(error)) from None
     for pattern, tags in table.items():
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise TagError(f"{path}: '{pattern}' must be a list of tags")
@@ -77,8 +78,8 @@ def left_out(concept: Concept, table: Mapping[str, Iterable[str]]) -> re.Pattern
     name = str(concept)
     patterns = [
         re.escape(tag).replace(r"\*", ".*")
-        for pattern, tags in table.items()
-        if fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}/")
+        for pattern, tags in ((disk.composed(p), tags) for p, tags in table.items())
+        if name == pattern or fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}/")
         for tag in tags
     ]
     return re.compile("|".join(patterns) or "(?!)")

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from lycoris_bench import disk
-from lycoris_bench.diffusion.folders import Folders, composed
+from lycoris_bench.diffusion.folders import Folders
 
 TEXT = ".txt"  # the extension of the main captions; other captions have one of their own
 EXTENSIONS = {"adjusted": TEXT, "all": ".all-tags", "none": ".no-tags"}
@@ -26,19 +26,16 @@ class CaptionFiles:
         self.folders, self.extension, self.words = folders, extension, words
         self.problems = folders.problems
         self.key = "text" if extension == TEXT else extension.removeprefix(".")
-        self.listed: dict[str, str] = {}
         self.missing: list[str] = []
-        self._read: set[Path] = set()
+        self._listed: dict[Path, dict[str, str]] = {}
         self._spelled: dict[Path, dict[str, Path]] = {}
 
     def of(self, image: Path) -> str | None:
         """The caption on one line; None, and a problem or `missing`, where there is none."""
-        root = self.folders.root
-        for place in image.parents:
-            self._read_metadata(place)
-            if place == root:
-                break
-        listed = self.listed.pop(composed(str(image)), None)
+        root, name = self.folders.root, disk.composed(str(image))
+        above = [place for place in image.parents if place == root or root in place.parents]
+        found = [self._metadata(place).pop(name, None) for place in above]
+        listed = next((text for text in found if text is not None), None)
         if listed is None:
             return self._beside(image)
         text = " ".join(listed.split())
@@ -57,8 +54,9 @@ class CaptionFiles:
                 + (f" and {more} more" if more > 0 else "")
                 + f"; to have them written, type: {self._command()}"
             )
-        for name in self.listed if rest else ():
-            name = name.removeprefix(f"{composed(str(self.folders.root))}/")
+        listed = dict.fromkeys(name for names in self._listed.values() for name in names)
+        for name in listed if rest else ():
+            name = name.removeprefix(f"{disk.composed(str(self.folders.root))}/")
             self.problems.append(f"{METADATA} names {name}, which is no image of the dataset")
 
     def _command(self) -> str:
@@ -73,27 +71,26 @@ class CaptionFiles:
             words += ["--extension", self.extension]
         return shlex.join(words)
 
-    def _read_metadata(self, place: Path) -> None:
-        path = place / METADATA
-        if place in self._read or path not in self.folders.files(place):
-            return
-        self._read.add(place)
+    def _metadata(self, place: Path) -> dict[str, str]:
+        """Image -> caption, of a folder's own list."""
+        if place in self._listed:
+            return self._listed[place]
+        here = self._listed[place] = {}
+        path, lines = place / METADATA, []
         try:
-            lines = disk.read_lines(path)
+            lines = disk.read_lines(path) if path in self.folders.files(place) else []
         except disk.FileError as error:
             self._complain_of(error)
-            return
-        here: dict[str, str] = {}
         for number, line in enumerate(lines, 1):
             if line and (problem := self._take(line, place, here)):
                 self.problems.append(f"{self.folders.name(path)}, line {number}: {problem}")
-        self.listed = here | self.listed  # a folder below goes before one above
+        return here
 
     def _take(self, line: str, place: Path, here: dict[str, str]) -> str | None:
         """Puts a line's caption into `here`; the problem with it, if there is one."""
         try:
             entry = json.loads(line)
-            image, text = composed(str(place / entry["file_name"])), entry.get(self.key)
+            image, text = disk.composed(str(place / entry["file_name"])), entry.get(self.key)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return f'needed is {{"file_name": "1.png", "{self.key}": "..."}}'
         if text is None:
@@ -134,7 +131,7 @@ class CaptionFiles:
 
 
 def _spelled(stem: str, suffix: str) -> str:
-    return composed(stem) + suffix.casefold()
+    return disk.composed(stem) + suffix.casefold()
 
 
 def _plain(text: str) -> bool:

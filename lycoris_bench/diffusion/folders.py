@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 
 from lycoris_bench import disk
@@ -23,15 +22,6 @@ def natural(path: Path) -> tuple[object, ...]:
     words = [part.casefold() for part in parts[::2]]
     mixed = [value for pair in zip(words, [*numbers, ()], strict=True) for value in pair]
     return tuple(mixed[:-1]), path.name
-
-
-def composed(name: str) -> str:
-    """A name in Unicode's form C: file systems and editors differ in how they spell an é.
-
-    >>> composed("e\\u0301") == "\\xe9"
-    True
-    """
-    return unicodedata.normalize("NFC", name)
 
 
 class Folders:
@@ -98,17 +88,19 @@ class Folders:
     def _twins(self, folders: list[Path]) -> None:
         seen: dict[str, Path] = {}
         for path in folders:
-            if composed(path.name) in seen:
+            if disk.composed(path.name) in seen:
                 self.problems.append(
                     f"{self.name(path)} is there twice, spelled in two Unicode forms; rename one"
                 )
-            seen[composed(path.name)] = path
+            seen[disk.composed(path.name)] = path
 
 
 def _unusable(entry: Path, kind: str | None) -> str | None:
     """Why an entry is of no use, as the rest of a sentence."""
     if kind not in (None, "a folder"):
         return f"is {kind}; remove it"
+    if kind and entry.suffix.lower() in (*SUFFIXES, ".txt", ".jsonl"):
+        return "is a folder in the place of a file; rename it"
     if kind is None and not os.path.exists(entry):  # noqa: PTH110  (Path's raises in a loop)
         return "is a link to nothing; remove it" if entry.is_symlink() else "cannot be read"
     try:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lycoris_bench import disk, prompts
 from lycoris_bench.diffusion.caption_files import TEXT
-from lycoris_bench.diffusion.folders import Folders, composed
+from lycoris_bench.diffusion.folders import Folders
 from lycoris_bench.diffusion.images import SUFFIXES
 from lycoris_bench.vocabulary import Concept
 
 OTHERS = "others"  # the sub-class of a class's leftovers: trained on, but no prompt asks for it
 FLAT = "concepts"  # the category of a folder that holds nothing but `20_name` folders of images
-MOST = 10_000  # repeats: more is a date or a number in a name
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ def places(folders: Folders, *, captions: bool) -> Iterator[Place]:
                 problems.append(
                     f"category '{category.name}' has no class; a class is a folder in it"
                 )
-            found = _classes(folders, composed(category.name), deeper)
+            found = _classes(folders, disk.composed(category.name), deeper)
         for place in found:
-            if place.repeats and place.repeats > MOST:
+            if place.repeats and place.repeats > prompts.MOST["repeats"]:
                 problems.append(
-                    f"{folders.name(place.path)}: {place.repeats} repeats; {MOST} are allowed "
+                    f"{folders.name(place.path)}: {place.repeats} repeats; "
+                    f"{prompts.MOST['repeats']} are allowed "
                     "(a number and '_' before a name say how often it repeats; rename the folder)"
                 )
             elif not folders.images(place.path):
@@ -63,7 +64,7 @@ def _classes(folders: Folders, category: str, classes: list[Path]) -> Iterator[P
         why = f"an image must lie in a sub-class's folder, as the class has some (or '{OTHERS}')"
         _no_images(folders, path, why)
         for subclass in subclasses:
-            concept = Concept(category, composed(path.name), _kohya(subclass.name)[1])
+            concept = Concept(category, disk.composed(path.name), _kohya(subclass.name)[1])
             if deeper := folders.folders(subclass):
                 folders.problems.append(f"'{concept}/{deeper[0].name}' is a folder in a sub-class")
             yield _place(concept, subclass)
@@ -75,8 +76,8 @@ def _place(concept: Concept, path: Path) -> Place:
 
 def _kohya(name: str) -> tuple[int | None, str]:
     """Repeats and name of a folder `20_name`; None and the name of any other."""
-    found = re.fullmatch(r"([1-9][0-9]*)_(.+)", composed(name), re.DOTALL)
-    return (int(found[1]), found[2]) if found else (None, composed(name))
+    found = re.fullmatch(r"([1-9][0-9]*)_(.+)", disk.composed(name), re.DOTALL)
+    return (int(found[1]), found[2]) if found else (None, disk.composed(name))
 
 
 def _no_images(folders: Folders, place: Path, why: str) -> None:
@@ -84,9 +85,9 @@ def _no_images(folders: Folders, place: Path, why: str) -> None:
 
 
 def _lonely_captions(folders: Folders, place: Path) -> None:
-    stems = {composed(image.stem) for image in folders.images(place)}
+    stems = {disk.composed(image.stem) for image in folders.images(place)}
     folders.problems += [
         f"{folders.name(text)} is a caption without an image beside it"
         for text in folders.files(place)
-        if text.suffix.lower() == TEXT and composed(text.stem) not in stems
+        if text.suffix.lower() == TEXT and disk.composed(text.stem) not in stems
     ]
