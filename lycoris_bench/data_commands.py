@@ -96,14 +96,17 @@ def register(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The whole table.")] = Path(
             "relevance.csv"
         ),
+        force: Annotated[
+            bool, typer.Option("--force", help="Replace FILE even if it is another's.")
+        ] = False,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
         """How much a class matters in what each encoder sees: diversity of a class / of all."""
+        from lycoris_bench import disk, runtime
         from lycoris_bench import relevance as study
-        from lycoris_bench import runtime
-        from lycoris_bench.store import Store
 
+        study.refuse_foreign(out, force)
         table = study.relevance(
             folder,
             encoders or study.ENCODERS,
@@ -112,5 +115,5 @@ def register(app: typer.Typer) -> None:
             runtime.device(device),
             batch_size,
         )
-        Store(out.parent).write(out, table.to_csv(index=False))
-        typer.echo(f"{study.summary(table)}\n\nall {len(table)} numbers: {out}")
+        disk.write(out, study.as_csv(table))
+        typer.echo(f"{study.summary(table, sizes or ())}\n\nall {len(table)} numbers: {out}")

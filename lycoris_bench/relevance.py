@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lycoris_bench import disk
 from lycoris_bench.diffusion.folders import images_below
+from lycoris_bench.diffusion.seen import whole
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.errors import BenchError
@@ -21,10 +23,12 @@ from lycoris_bench.features import encoder, look, threads_for
 from lycoris_bench.metrics.dissimilarity import dissimilarity
 from lycoris_bench.metrics.variance import variance
 from lycoris_bench.metrics.vendi import vendi
+from lycoris_bench.printable import spreadsheet
 
 MEASURES = {"vendi": vendi, "dissimilarity": dissimilarity, "variance": variance}
 ENCODERS = ("dinov2-l", "convnextv2-l", "clip-l-datacomp")
 WHOLE = "."
+SAME = 1e-5  # relative: two runs of a network on one image agree to this
 VIEW = ["encoder", "resize", "measure"]
 COLUMNS = ["folder", "n", *VIEW, "value", "ratio"]
 
@@ -48,7 +52,11 @@ def relevance(
     the same sample for every encoder, drawn with `seed` and the folder's name. -> COLUMNS."""
     if wrong := [size for size in sizes if size < 2]:
         raise RelevanceError(f"a sample of {wrong[0]} has no diversity; sizes are 2 or more")
+    for name, value, least in (("seed", seed, 0), ("batch-size", batch_size, 1)):
+        if value < least:
+            raise RelevanceError(f"--{name} is {value}; {least} or more is allowed")
     folders = classes(root)
+    whole(root, folders[WHOLE])
     seers = [encoder(spec, device) for spec in specs]
     views = [Vectors(seer, folders[WHOLE], batch_size) for seer in seers]
     items = [(str(path), path) for path in folders[WHOLE]]
@@ -57,22 +65,42 @@ def relevance(
     made = []
     for view in views:
         vectors = np.concatenate(view.parts)
+        _directed(vectors, folders[WHOLE], view.seer.record.name)
         about = {"encoder": view.seer.record.name, "resize": view.seer.record.resize}
         for folder, paths in folders.items():
             rows = np.array([row[path] for path in paths])
             for sample in samples(rows, folder, sizes, seed):
-                for name, measure in MEASURES.items():
-                    value = measure(vectors[sample], np.zeros(len(sample), int))
-                    made.append(
-                        {"folder": folder, "n": len(sample), **about, "measure": name,
-                         "value": value}
-                    )  # fmt: skip
+                made += [
+                    {"folder": folder, "n": len(sample), **about, "measure": name, "value": value}
+                    for name, value in diversity(vectors[sample]).items()
+                ]
     return ratios(pd.DataFrame(made))
+
+
+def diversity(vectors: np.ndarray[Any, Any]) -> dict[str, float]:
+    """The measures of n vectors [n, d]; of n times the same one they are what they are by
+    definition, without the rounding of the pixels' and the network's arithmetic."""
+    if np.abs(vectors - vectors[0]).max() <= SAME * np.abs(vectors).max():
+        return {"vendi": 1.0, "dissimilarity": 0.0, "variance": 0.0}
+    groups = np.zeros(len(vectors), int)
+    return {name: float(measure(vectors, groups)) for name, measure in MEASURES.items()}
+
+
+def _directed(vectors: np.ndarray[Any, Any], paths: Sequence[Path], encoder: str) -> None:
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    wrong = np.flatnonzero((norms == 0) | ~np.isfinite(norms))
+    if wrong.size:
+        raise RelevanceError(
+            f"{paths[wrong[0]]} is nothing to {encoder}: its features have the norm "
+            f"{norms[wrong[0]]:g}; leave the image out"
+            + (f" (and {wrong.size - 1} more)" if wrong.size > 1 else "")
+        )
 
 
 def ratios(table: pd.DataFrame) -> pd.DataFrame:
     """folder, n, encoder, resize, measure, value -> the same + `ratio`: the value over that of
-    the whole set at the same n where that was taken, else over that of its largest n.
+    the whole set at the same n where that was taken, else over that of its largest n. Where all
+    images are the same to an encoder there is none (NaN, in the file an empty cell).
 
     A ratio at equal n is the fairer one: a Vendi score grows with the number of images."""
     whole = table[table["folder"] == WHOLE].sort_values("n")
@@ -81,7 +109,27 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
     against = same.reindex(pd.MultiIndex.from_frame(table[[*VIEW, "n"]])).to_numpy()
     fallback = largest.reindex(pd.MultiIndex.from_frame(table[VIEW])).to_numpy()
     against = np.where(np.isnan(against), fallback, against)
-    return table.assign(ratio=table["value"] / against)
+    return table.assign(ratio=table["value"] / np.where(against == 0, np.nan, against))
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The whole table; names of folders as no spreadsheet takes them for a formula."""
+    return table.assign(folder=table["folder"].map(spreadsheet)).to_csv(index=False)
+
+
+def refuse_foreign(out: Path, force: bool) -> None:
+    """RelevanceError where the file to write is there and no table of this command; with `force`
+    only what is no plain file is refused."""
+    disk.refuse_special(out)
+    if force or not out.exists():
+        return
+    with out.open("rb") as handle:
+        first = handle.readline(1000).decode(errors="replace").strip()
+    if first.split(",") != COLUMNS:
+        raise RelevanceError(
+            f"{out} is there and was not written by this command; "
+            "give another --out, or --force to replace it"
+        )
 
 
 def classes(root: Path) -> dict[str, list[Path]]:
@@ -149,16 +197,33 @@ class Vectors:
         self._batch = []
 
 
-def summary(table: pd.DataFrame) -> str:
-    """The mean ratio over the class folders, an encoder a line, most relevant first."""
+def summary(table: pd.DataFrame, sizes: Sequence[int] = ()) -> str:
+    """The mean ratio over the class folders, an encoder a line, most relevant first: at each of
+    the sizes, against as many of all images; without sizes of all images of each class."""
     own = table[table["folder"] != WHOLE]
     parents = {Path(folder).parent.as_posix() for folder in own["folder"]}
     leaves = own[~own["folder"].isin(parents)]
-    full = leaves.sort_values("n").drop_duplicates(["folder", *VIEW], keep="last")
-    lines = [f"mean diversity ratio of {full['folder'].nunique()} classes (smaller: more relevant)"]
-    lines.append(f"{'encoder':<34}" + "".join(f"{name:>16}" for name in MEASURES))
-    wide = full.pivot_table(index=["encoder", "resize"], columns="measure", values="ratio")
-    for (name, resize), means in wide.sort_values("dissimilarity").iterrows():  # type: ignore[misc]
-        cells = "".join(f"{means[measure]:>16.3f}" for measure in MEASURES)
-        lines.append(f"{f'{name}:{resize}':<34}{cells}")
-    return "\n".join(lines)
+    if not sizes:
+        every = leaves.sort_values("n").drop_duplicates(["folder", *VIEW], keep="last")
+        return "\n".join(_means(every, "all their images (--sizes compares equal numbers)"))
+    blocks = [_means(leaves[leaves["n"] == n], f"{n} images each") for n in sorted(set(sizes))]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _means(leaves: pd.DataFrame, of: str) -> list[str]:
+    """The mean ratio of each encoder and measure, and what has none."""
+    if leaves.empty:
+        return [f"no class has samples of {of}"]
+    lines = [
+        f"mean diversity ratio of {leaves['folder'].nunique()} classes, of {of} "
+        "(smaller: more relevant)",
+        f"{'encoder':<34}" + "".join(f"{name:>16}" for name in MEASURES),
+    ]
+    means = leaves.groupby(["encoder", "resize", "measure"])["ratio"].mean().unstack("measure")
+    for (name, resize), row in means.sort_values("dissimilarity").iterrows():  # type: ignore[misc]
+        view = f"{name}:{resize}"
+        cells = [f"{row[m]:>16.3f}" if np.isfinite(row[m]) else f"{'-':>16}" for m in MEASURES]
+        lines.append(f"{view:<34}" + "".join(cells))
+        if not np.isfinite(row["dissimilarity"]):
+            lines.append(f"  all images are the same to {view}: - is a ratio that there is not")
+    return lines

@@ -10,8 +10,18 @@ import pytest
 from PIL import Image
 
 from lycoris_bench import cli, encoders
-from lycoris_bench.diffusion.images import read_image
-from lycoris_bench.relevance import MEASURES, classes, ratios, relevance, samples
+from lycoris_bench.diffusion.images import DataError, read_image
+from lycoris_bench.relevance import (
+    MEASURES,
+    RelevanceError,
+    Vectors,
+    as_csv,
+    classes,
+    ratios,
+    relevance,
+    samples,
+    summary,
+)
 
 GIVEN = os.environ.get("LYCORIS_BENCH_PUBLISHED", "")
 SPECS = ["miniature-image", "miniature-image-text:stretch", "miniature-gram"]
@@ -90,12 +100,86 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     table = pd.read_csv(out)
     assert len(table) == 3 * 12 and set(table["n"]) == {3, 6, 12, 18}
     said = capsys.readouterr().out
-    leaves = table[table["folder"].str.contains("/") & (table["n"] == 6)]
-    mean = leaves[leaves["measure"] == "vendi"]["ratio"].mean()
-    assert "of 3 classes" in said and f"{mean:.3f}" in said
+    for measure in MEASURES:  # at equal n: by hand, against as many of all images
+        own = table[(table["measure"] == measure) & (table["n"] == 3)].set_index("folder")["value"]
+        mean = np.mean([own[name] / own["."] for name in ("warm/red", "warm/rose", "cold/blue")])
+        assert f"{mean:.3f}" in said
+    assert "of 3 classes, of 3 images each" in said and "all their images" not in said
     before = out.read_bytes()
     assert cli.call(cli.app, [*arguments, str(out)]) == 0
     assert out.read_bytes() == before
+
+
+def test_the_summary_is_of_the_sizes_that_are_asked_for() -> None:
+    rows = [(".", 90, 0.9), (".", 10, 0.5), ("a", 30, 0.3), ("a", 10, 0.4), ("b", 10, 0.2)]
+    table = pd.DataFrame(rows, columns=["folder", "n", "value"]).assign(encoder="e", resize="r")
+    table = ratios(pd.concat([table.assign(measure=name) for name in MEASURES]))
+    at_ten, at_fifty = summary(table, [50, 10]).split("\n\n")
+    assert "2 classes, of 10 images each" in at_ten and f"{(0.4 + 0.2) / 2 / 0.5:.3f}" in at_ten
+    assert at_fifty == "no class has samples of 50 images each"
+    assert f"{(0.3 / 0.9 + 0.2 / 0.5) / 2:.3f}" in summary(table)
+
+
+def test_images_that_are_the_same_have_no_ratio(tmp_path: Path) -> None:
+    """Their diversity is what it is by definition, and 0/0 is nothing: no noise of rounding."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), dtype=np.uint8)
+    for name, picture in (("one", 0), ("two", 0), ("other", 1)):
+        (tmp_path / name).mkdir()
+        for k in range(5):  # more than a batch of 4: networks round otherwise in another batch
+            Image.fromarray(noise[picture]).save(tmp_path / name / f"{k}.png")
+    table = relevance(tmp_path, SPECS, batch_size=4).set_index(["folder", "encoder", "measure"])
+    for (folder, seer, measure), row in table.iterrows():
+        if folder != ".":
+            assert row["value"] == (1 if measure == "vendi" else 0)
+            assert row["ratio"] == row["value"] / table["value"][".", seer, measure]
+    for k in range(5):
+        Image.fromarray(noise[0]).save(tmp_path / "other" / f"{k}.png")
+    table = relevance(tmp_path, SPECS, batch_size=4)
+    assert table[table["measure"] == "vendi"]["ratio"].eq(1).all()
+    rest = table[table["measure"] != "vendi"]
+    assert rest["value"].eq(0).all() and rest["ratio"].isna().all()
+    assert "nan" not in summary(table) and "all images are the same to min" in summary(table)
+
+
+def test_broken_images_are_named_before_anything_is_encoded(folder: Path) -> None:
+    for name in ("warm/red/0.png", "cold/blue/3.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:80])
+    with pytest.raises(DataError) as caught:
+        relevance(folder, SPECS)
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        str(folder / "cold/blue/3.png"), str(folder / "warm/red/0.png"),
+    ]  # fmt: skip
+
+
+def test_an_image_that_is_nothing_to_an_encoder_is_named(folder: Path, monkeypatch) -> None:
+    def blind(self: Vectors) -> None:
+        self.parts, self._batch = [np.zeros((len(self.paths), 4))], []
+
+    monkeypatch.setattr(Vectors, "done", blind)
+    with pytest.raises(RelevanceError, match=r"cold/blue/0\.png is nothing to .*\(and 17 more\)"):
+        relevance(folder, SPECS[:1], batch_size=100)
+
+
+def test_a_file_of_the_user_is_not_replaced(folder: Path, tmp_path: Path, capsys) -> None:
+    mine, given = tmp_path / "mine.csv", ["relevance", str(folder), "--encoders", SPECS[0], "--out"]
+    mine.write_text("a,b\n1,2\n")
+    assert cli.call(cli.app, [*given, str(mine)]) == 2
+    assert "was not written by this command" in capsys.readouterr().err
+    assert mine.read_text() == "a,b\n1,2\n"
+    assert cli.call(cli.app, [*given, str(mine), "--force"]) == 0
+    assert cli.call(cli.app, [*given, str(mine)]) == 0  # now it is this command's
+    (tmp_path / "place").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("place", "pipe", "/dev/null"):
+        assert cli.call(cli.app, [*given, str(tmp_path / name), "--force"]) == 2
+        assert "which is not replaced" in capsys.readouterr().err
+
+
+def test_names_of_folders_are_no_formulas(folder: Path) -> None:
+    (folder / "warm").rename(folder / "=1+1")
+    assert {line.split(",")[0] for line in as_csv(relevance(folder, SPECS[:1])).splitlines()} == {
+        "folder", ".", "'=1+1", "'=1+1/red", "'=1+1/rose", "cold", "cold/blue",
+    }  # fmt: skip
 
 
 def test_what_cannot_be_compared_is_a_sentence(
@@ -106,6 +190,8 @@ def test_what_cannot_be_compared_is_a_sentence(
         ([str(tmp_path / "none")], "there is no folder"),
         ([str(tmp_path / "one")], "has 0 folders of two images or more"),
         ([str(folder), "--sizes", "1"], "sizes are 2 or more"),
+        ([str(folder), "--seed", "-1"], "--seed is -1; 0 or more is allowed"),
+        ([str(folder), "--batch-size", "0"], "--batch-size is 0; 1 or more is allowed"),
         ([str(folder), "--encoders", "dino"], "unknown encoder 'dino'"),
     ):
         assert cli.call(cli.app, ["relevance", *arguments]) == 2

@@ -2,10 +2,11 @@
 
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from lycoris_bench import disk
-from lycoris_bench.diffusion.images import check
+from lycoris_bench.diffusion.images import DataError, check
 from lycoris_bench.vocabulary import uid
 
 READING = 2  # rises whenever `images` shows a picture in another size, or refuses another
@@ -46,6 +47,21 @@ class Seen:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as handle:
                 handle.write(line.encode())
+
+
+def whole(root: Path, images: Iterable[Path]) -> None:
+    """Decodes each picture that was not seen before; one `DataError` names all that are broken."""
+    seen, problems = Seen(), []
+    for image in images:
+        try:
+            data = disk.read_bytes(image)
+        except disk.FileError as error:
+            problems.append(str(error))
+            continue
+        size = seen.size(data, identity(data))
+        problems += [f"{image}: {size}"] if isinstance(size, str) else []
+    if problems:
+        raise DataError(f"folder {root}", problems)
 
 
 def _seal(sha256: str, width: int, height: int) -> str:
