@@ -1,23 +1,23 @@
 """Writes a caption beside each image of a dataset (paper D.1): what the concept is called, then
 what a tagger sees, less what belongs to the concept."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import prompts, registry
-from lycoris_bench.captioning import tags
+from lycoris_bench import disk, prompts, registry
+from lycoris_bench.captioning import tags, targets
 from lycoris_bench.captioning.tagger import Tagger
+from lycoris_bench.diffusion.caption_files import EXTENSIONS
 from lycoris_bench.diffusion.dataset import scan
 from lycoris_bench.diffusion.folders import images_below
 from lycoris_bench.diffusion.images import SUFFIXES, DataError, read_image
 from lycoris_bench.diffusion.places import FLAT
+from lycoris_bench.diffusion.seen import whole
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
 
-EXTENSIONS = {"adjusted": ".txt", "all": ".all-tags", "none": ".no-tags"}
 BATCH = 8
 
 
@@ -41,29 +41,35 @@ class How:
 
 
 def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
-    """Writes the captions that are not there; with `force` all of them. Each is a whole file.
+    """Writes the captions that are not there; with `force` all of them. Each is a whole file, and
+    a run that was killed goes on where it stopped.
 
-    Raises an error of one sentence before anything is written."""
+    Raises an error that names everything in the way before anything is written."""
     if how.strategy not in EXTENSIONS:
         raise BenchError(registry.unknown("strategy", how.strategy, EXTENSIONS))
     if not 0 < how.threshold < 1:
         raise BenchError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
-    extension = how.extension or EXTENSIONS[how.strategy]
-    if not extension.startswith("."):
-        raise BenchError(f"--extension is '{extension}'; it begins with a dot, like '.txt'")
+    if not how.template.strip():
+        raise BenchError("--template is empty; '{}' stands for what an image shows")
+    extension = targets.extension(how.extension or EXTENSIONS[how.strategy])
     pictures = _pictures(folder, how)
+    places = targets.places(
+        folder, [p.path for p in pictures], extension, tagged=how.strategy != "none"
+    )
     table = {}
     if how.strategy == "adjusted":
         table = tags.removed(how.removed or _table(folder, how.words))
-    lacking = [p for p in pictures if how.force or not p.path.with_suffix(extension).exists()]
+    lacking = [p for p in pictures if how.force or not places[p.path].exists()]
     tagger = Tagger.load(how.tagger, device) if lacking and how.strategy != "none" else None
+    if tagger:
+        whole(folder, [p.path for p in lacking])
     for picture, seen in _seen(lacking, tagger, how.threshold):
         if tagger is None:
             text = how.template.replace("{}", picture.descriptor)
         else:
             left_out = tags.left_out(picture.concept, table)
             text = tags.caption(picture.descriptor, seen, left_out)
-        _whole(picture.path.with_suffix(extension), text + "\n")
+        disk.write(places[picture.path], text + "\n")
     kept = len(pictures) - len(lacking)
     text = f"{len(lacking)} captions written as *{extension} in {folder}"
     if kept:
@@ -87,7 +93,7 @@ class _Picture:
 def _pictures(folder: Path, how: How) -> list[_Picture]:
     """The images of a dataset with what their concepts are called; or, with a descriptor that is
     given for all, the images anywhere in a folder."""
-    if how.descriptor:
+    if how.descriptor.strip():
         concept = Concept(FLAT, folder.resolve().name)
         paths = images_below(folder)
         if not paths:
@@ -108,14 +114,3 @@ def _seen(
         else:
             images = [read_image(picture.path) for picture in batch]
             yield from zip(batch, tagger.tags(images, threshold), strict=True)
-
-
-def _whole(path: Path, text: str) -> None:
-    """The whole file or none of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BenchError(f"{path} cannot be written ({error.strerror})") from None

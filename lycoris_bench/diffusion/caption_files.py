@@ -103,7 +103,7 @@ class CaptionFiles:
         return None
 
     def _beside(self, image: Path) -> str | None:
-        path = self._file(image)
+        path = self.file(image)
         if path is None:
             self.missing.append(self.folders.name(image.with_suffix(self.extension)))
             return None
@@ -116,7 +116,7 @@ class CaptionFiles:
             self.problems.append(f"caption {self.folders.name(path)} is empty")
         return text or None
 
-    def _file(self, image: Path) -> Path | None:
+    def file(self, image: Path) -> Path | None:
         """The caption's file, its extension in any case and its name in either Unicode form."""
         exact = image.with_suffix(self.extension)
         if exact.exists() or disk.kind_of(exact):
