@@ -71,12 +71,15 @@ def register(app: typer.Typer) -> None:
         out: Annotated[
             Path, typer.Option("--out", metavar="OUT", help="Where prompts and runs are written.")
         ] = Path("runs/published"),
+        force: Annotated[
+            bool, typer.Option("--force", help="Replace files of OUT that an import did not write.")
+        ] = False,
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
         """The paper's published prompts as a prompt tree, its metric tables as runs."""
         from lycoris_bench.published.run import import_published
 
-        typer.echo(import_published(folder, out)["text"])
+        typer.echo(import_published(folder, out, force)["text"])
 
     @app.command()
     def relevance(

@@ -1,12 +1,15 @@
 """config_mapping.csv: which experiment of the authors is which configuration of a study."""
 
-import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lycoris_bench.published.names import CAPTIONS, PublishedError, translated
+from lycoris_bench.published.table_file import titled_rows
 from lycoris_bench.study import Study
 from lycoris_bench.vocabulary import Configuration, Option
 
+Number = TypeVar("Number", int, float)
 COLUMNS = ("Config", "Algo", "Preset", "Lr", "Dim", "Alpha", "Factor", "Caption")
 WHOLE = 10000  # their LoKr dimension: no block is decomposed, and dim and alpha have no part
 
@@ -15,17 +18,14 @@ def experiments(mapping: Path, study: Study) -> dict[str, Configuration]:
     """Experiment -> the study's configuration with the same algorithm, layers, rate, options and
     captions. An experiment that the study does not ask for is left out."""
     known = {c.uid: c for c in study.configurations}
-    with mapping.open(encoding="utf-8", newline="") as handle:
-        reader = csv.DictReader(handle)
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise PublishedError(f"{mapping} lacks the columns: {', '.join(missing)}")
-        rows = list(reader)
+    titles, rows = titled_rows(mapping, COLUMNS)
     found = {}
-    for row in rows:
+    for line, cells in rows:
+        row = dict(zip(titles, cells, strict=True))
         try:
             made = configuration(row)
-        except ValueError as error:
-            raise PublishedError(f"{mapping}, {row['Config']}: {error}") from None
+        except PublishedError as error:
+            raise PublishedError(f"{mapping}, line {line}: {error}") from None
         if match := known.get(made.uid):
             found[row["Config"]] = match
     return found
@@ -35,10 +35,18 @@ def configuration(row: dict[str, str]) -> Configuration:
     """A row of the mapping in our terms, under the authors' name."""
     options: dict[str, Option] = {}
     if row["Algo"] == "lokr":
-        options["factor"] = int(row["Factor"])
-    if row["Algo"] != "full" and not (row["Algo"] == "lokr" and int(row["Dim"]) >= WHOLE):
-        options |= {"dim": int(row["Dim"]), "alpha": int(row["Alpha"])}
+        options["factor"] = _number(row, "Factor", int)
+    if row["Algo"] != "full" and not (row["Algo"] == "lokr" and _number(row, "Dim", int) >= WHOLE):
+        options |= {"dim": _number(row, "Dim", int), "alpha": _number(row, "Alpha", int)}
     return Configuration(
-        row["Config"], row["Algo"], row["Preset"], float(row["Lr"]), tuple(sorted(options.items())),
+        row["Config"], row["Algo"], row["Preset"], _number(row, "Lr", float),
+        tuple(sorted(options.items())),
         captions=translated(CAPTIONS, row["Caption"], "kind of captions"),
     )  # fmt: skip
+
+
+def _number(row: dict[str, str], title: str, kind: Callable[[str], Number]) -> Number:
+    try:
+        return kind(row[title])
+    except ValueError:
+        raise PublishedError(f"column '{title}': '{row[title]}' is no number") from None

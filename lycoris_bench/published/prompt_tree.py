@@ -1,22 +1,25 @@
 """The authors' prompts as a prompt tree of ours: `{}` for the concept, and the table of words."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from lycoris_bench import disk
 from lycoris_bench.prompts import CONCEPTS, Words
 from lycoris_bench.published.clone import PROMPTS, Clone
 from lycoris_bench.published.names import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
-from lycoris_bench.store import Store, concept_path
+from lycoris_bench.published.table_file import table_rows
+from lycoris_bench.store import concept_path
 from lycoris_bench.vocabulary import Concept
 
 
-def write_prompts(clone: Clone, store: Store) -> dict[Concept, Words]:
-    """`<type>.txt` per (sub)class under `store.root`, and `concepts.toml`; -> what it names."""
+def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[Path, str]]:
+    """(what the tree names, its files under `root`): `<type>.txt` per (sub)class, and
+    `concepts.toml`."""
     made: dict[Concept, Words] = {}
     table: dict[str, dict[str, Any]] = {}
+    files: dict[Path, str] = {}
     for concept, folder in concepts(clone.needed(PROMPTS, "their prompts lie there")).items():
         words = made[concept] = named(clone, concept, folder)
         for kind, name in PROMPT_FILES.items():
@@ -25,9 +28,9 @@ def write_prompts(clone: Clone, store: Store) -> dict[Concept, Words]:
                 table[str(concept)] = {"images": len(lines), **_entry(words)}
             if lines:
                 text = "\n".join(line.replace(words.descriptor, "{}") for line in lines)
-                store.write(store.root / concept_path(concept) / f"{kind}.txt", text + "\n")
-    store.write(store.root / CONCEPTS, tomli_w.dumps(table))
-    return made
+                files[root / concept_path(concept) / f"{kind}.txt"] = text + "\n"
+    files[root / CONCEPTS] = tomli_w.dumps(table)
+    return made, files
 
 
 def concepts(root: Path) -> dict[Concept, Path]:
@@ -52,7 +55,10 @@ def named(clone: Clone, concept: Concept, folder: Path) -> Words:
     plain = pairs(clone.needed("token_mapping_eval.csv", "it says what replaces a trigger"))
     if concept.class_name not in of_class:
         raise PublishedError(f"token_mapping.csv does not say what {concept.class_name} is called")
-    descriptor = prompts(folder / PROMPT_FILES["trigger"])[0]
+    trigger_file = folder / PROMPT_FILES["trigger"]
+    descriptor = next(iter(prompts(trigger_file)), "")
+    if not descriptor:
+        raise PublishedError(f"{trigger_file} is empty; its first line is how the class is named")
     head = of_class[concept.class_name].partition(",")[0]
     if not descriptor.startswith(head):
         raise PublishedError(f"'{descriptor}' of {concept} does not begin with '{head}'")
@@ -69,15 +75,15 @@ def named(clone: Clone, concept: Concept, folder: Path) -> Words:
 
 def prompts(path: Path) -> list[str]:
     """The prompts of a file, one a line; none where it is missing."""
-    if not path.exists():
+    try:
+        return [line for line in disk.read_lines(path) if line]
+    except disk.NoSuchFile:
         return []
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def pairs(path: Path) -> dict[str, str]:
     """A table of theirs that says what a word is called, or replaced by."""
-    rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-    return {row[0]: row[1] for row in rows if len(row) == 2}
+    return {row[0]: row[1] for _, row in table_rows(path) if len(row) == 2}
 
 
 def _entry(words: Words) -> dict[str, str]:

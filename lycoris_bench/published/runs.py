@@ -66,24 +66,42 @@ RUNS = (
 
 @dataclass(frozen=True)
 class Imported:
-    """What a run has become: its rows, checkpoints, and experiments that were left out."""
+    """What a run becomes: its folder, its rows, the study that describes them, what it is made of,
+    and the experiments that were left out."""
 
     store: Store
     what: str
-    rows: int
-    checkpoints: int
+    table: pd.DataFrame
+    study: studies.Study
+    sources: dict[str, str]
     left_out: tuple[str, ...]
 
+    @property
+    def checkpoints(self) -> int:
+        """How many trained checkpoints its rows are of."""
+        return _checkpoints(self.table)
 
-def write_runs(clone: Clone, out: Path) -> list[Imported]:
-    """Each run whose tables are there, as a folder of `out` that `analyze` takes."""
+    def write(self) -> None:
+        """The run's folder, as `analyze` takes it."""
+        with self.store.lock():
+            self.store.put_frame(self.store.table("metrics"), self.table)
+            csv = self.store.table("metrics").with_suffix(".csv")
+            self.store.write(csv, self.table.to_csv(index=False))
+            about = {"what": self.what, "sources": self.sources}
+            published = {**about, "experiments_left_out": list(self.left_out)}
+            provenance = {**runtime.provenance(), "published": published}
+            self.store.describe(self.study.toml(), provenance)
+
+
+def read_runs(clone: Clone, out: Path) -> list[Imported]:
+    """Each run whose tables are there, to be a folder of `out`; nothing is written yet."""
     mapping = clone.needed("config_mapping.csv", "it says which experiment is which configuration")
     return [
-        made for run in RUNS if (made := _write(run, clone, mapping, Store(out / run.name), out))
+        made for run in RUNS if (made := _read(run, clone, mapping, Store(out / run.name), out))
     ]
 
 
-def _write(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imported | None:
+def _read(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imported | None:
     if not clone.tables(run.tables[0]):
         return None
     sources = [path for pattern in run.tables for path in clone.tables(pattern)]
@@ -100,13 +118,8 @@ def _write(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Im
     read = [rows(path, study, known, run.takes) for path in sources]
     table = arranged([part for part, _ in read], study)
     left_out = tuple(sorted(set().union(*(other for _, other in read))))
-    with store.lock():
-        store.put_frame(store.table("metrics"), table)
-        store.write(store.table("metrics").with_suffix(".csv"), table.to_csv(index=False))
-        used = {str(path.relative_to(clone.root)): sha256(path) for path in [*sources, mapping]}
-        about = {"what": run.what, "sources": used, "experiments_left_out": list(left_out)}
-        store.describe(study.toml(), {**runtime.provenance(), "published": about})
-    return Imported(store, run.what, len(table), _checkpoints(table), left_out)
+    used = {str(path.relative_to(clone.root)): sha256(path) for path in [*sources, mapping]}
+    return Imported(store, run.what, table, study, used, left_out)
 
 
 def _checkpoints(table: pd.DataFrame) -> int:

@@ -1,6 +1,7 @@
 """A wide table of the authors becomes rows of the metric table."""
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from lycoris_bench.published.column_title import View, column_title
 from lycoris_bench.published.folder_key import FolderKey, folder_key
 from lycoris_bench.published.names import IMAGES, METRICS, PROMPT_TYPES, PublishedError
+from lycoris_bench.published.table_file import number, titled_rows
 from lycoris_bench.study import Study
 from lycoris_bench.vocabulary import BASE, Configuration, MetricRow, uid
 
@@ -23,16 +25,14 @@ def rows(
     """(MetricRows of a table, experiments that were left out as the study does not ask for them).
 
     An empty cell gives no row: absent is absent."""
-    wide = read(path)
-    keys = [folder_key(name) for name in wide[FOLDER]]
+    wide, keys, views = read(path)
     other = {key.experiment for key in keys if key.experiment and key.experiment not in known}
     wanted = [keep(key) and key.experiment not in other for key in keys]
-    wide = wide[wanted].reset_index(drop=True)
+    wide = wide.loc[wanted].reset_index(drop=True)
     keys = [key for key, there in zip(keys, wanted, strict=True) if there]
     about = _about(keys, study, known)
     parts = []
-    for title in wide.columns.drop(FOLDER):
-        view = column_title(title)
+    for title, view in views.items():
         part = about.assign(**asdict(view), value=wide[title], better=view.better)
         part["fingerprint"] = _fingerprints(part, view)
         parts.append(part[part["value"].notna()])
@@ -40,20 +40,37 @@ def rows(
     return made.reindex(columns=MetricRow.columns()), {name for name in other if name}
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The table with numbers in all columns but the first, or a sentence."""
-    try:
-        wide = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise PublishedError(f"{path} cannot be read as CSV: {error}") from None
-    if not len(wide.columns) or wide.columns[0] != FOLDER:
+def read(path: Path) -> tuple[pd.DataFrame, list[FolderKey], dict[str, View]]:
+    """(numbers in columns by their titles, the key of each row, the view of each column).
+
+    PublishedError names the file, the line and the column of what is damaged."""
+    titles, rows = titled_rows(path)
+    if not titles or titles[0] != FOLDER:
         raise PublishedError(f"{path} has no first column '{FOLDER}': it is no table of metrics")
-    if twice := sorted(set(wide[FOLDER][wide[FOLDER].duplicated()])):
-        raise PublishedError(f"{path} has two rows of {twice[0]}")
-    for title in wide.columns.drop(FOLDER):
-        if not pd.api.types.is_numeric_dtype(wide[title]):
-            raise PublishedError(f"{path}, column '{title}' holds something that is no number")
-    return wide
+    views, keys, seen = {}, [], set()
+    for title in titles[1:]:
+        with _where(f"{path}, column '{title}'"):
+            views[title] = column_title(title)
+    for line, row in rows:
+        with _where(f"{path}, line {line}"):
+            keys.append(folder_key(row[0]))
+        if row[0] in seen:
+            raise PublishedError(f"{path}, line {line}: it has two rows of {row[0]}")
+        seen.add(row[0])
+    columns = {
+        title: pd.Series([number(path, line, title, row[k]) for line, row in rows], dtype=float)
+        for k, title in enumerate(titles[1:], 1)
+    }
+    return pd.DataFrame(columns, index=range(len(rows))), keys, views
+
+
+@contextlib.contextmanager
+def _where(place: str) -> Iterator[None]:
+    """Says where what is wrong stands."""
+    try:
+        yield
+    except PublishedError as error:
+        raise PublishedError(f"{place}: {error}") from None
 
 
 def arranged(parts: Iterable[pd.DataFrame], study: Study) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lycoris_bench.prompts import assignment, prompt_set, read_words
+from lycoris_bench.published import outputs
 from lycoris_bench.published.clone import Clone
 from lycoris_bench.published.names import PROMPT_FILES, PublishedError
-from lycoris_bench.published.prompt_tree import concepts, write_prompts
-from lycoris_bench.store import Store
+from lycoris_bench.published.prompt_tree import concepts, prompt_files
 from lycoris_bench.vocabulary import Concept
 
 HERO = Concept("anime characters", "hero", "wux outfit")
@@ -19,7 +19,7 @@ FROG = Concept("stuffed toys", "plushie_frog")
 
 def test_a_tree_by_hand(clone: Path, tmp_path: Path) -> None:
     tree = tmp_path / "prompts"
-    write_prompts(Clone(clone), Store(tree))
+    outputs.write(prompt_files(Clone(clone), tree)[1])
     words = read_words(tmp_path / "no dataset", [HERO, FROG], tree)
     assert words[FROG].descriptor == "zzq stuffed toy, red hat"
     found = prompt_set(tree, FROG, "alter", words[FROG], [])
@@ -46,7 +46,7 @@ def test_a_tree_by_hand(clone: Path, tmp_path: Path) -> None:
 def test_missing_words_are_a_sentence(clone: Path, tmp_path: Path, damage, said: str) -> None:
     damage(clone)
     with pytest.raises(PublishedError, match=said):
-        write_prompts(Clone(clone), Store(tmp_path / "prompts"))
+        prompt_files(Clone(clone), tmp_path / "prompts")
 
 
 # ---- the authors' own: where our rule and their texts differ, and why

@@ -1,0 +1,48 @@
+"""A CSV file of theirs, read strictly: what is damaged is named with its line and column."""
+
+import csv
+import math
+from pathlib import Path
+
+from lycoris_bench import disk
+from lycoris_bench.published.names import PublishedError
+
+Row = tuple[int, list[str]]
+
+
+def table_rows(path: Path) -> list[Row]:
+    """(line, cells) of each row that is not empty."""
+    reader = csv.reader(disk.read_text(path).split("\n"), strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise PublishedError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def titled_rows(path: Path, needed: tuple[str, ...] = ()) -> tuple[list[str], list[Row]]:
+    """(titles, rows) of a table whose rows all have as many cells as there are titles."""
+    (_, titles), *rows = table_rows(path) or [(1, [])]
+    if lacking := [name for name in needed if name not in titles]:
+        raise PublishedError(f"{path} lacks the columns: {', '.join(lacking)}")
+    if twice := next((title for title in titles if titles.count(title) > 1), None):
+        raise PublishedError(f"{path} has two columns '{twice}'")
+    for line, row in rows:
+        if len(row) != len(titles):
+            raise PublishedError(
+                f"{path}, line {line}: it has {len(row)} cells and the table {len(titles)} "
+                "columns; the file is damaged"
+            )
+    return titles, rows
+
+
+def number(path: Path, line: int, title: str, cell: str) -> float | None:
+    """The finite number in a cell, None if it is empty."""
+    if not cell.strip():
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in cell:
+        raise PublishedError(f"{path}, line {line}, column '{title}': '{cell}' is no number")
+    return value

@@ -1,0 +1,146 @@
+"""A damaged clone is answered with file, line and column; nothing of the user's is replaced."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from lycoris_bench import cli
+from lycoris_bench.prompts import prompt_set, read_words
+from lycoris_bench.published.run import import_published
+from lycoris_bench.vocabulary import Concept
+
+from .conftest import DRAWN, LORA, MAPPING, write_table
+
+TITLES = ["Text Similarity (in)", "Image Similarity (dinov2-l-fb-crop) (in)"]
+ROWS = {f"{DRAWN}-{LORA}-{seed}/style/dots": [0.25, 0.5] for seed in "abc"}
+
+
+@pytest.fixture
+def whole(clone: Path) -> Path:
+    """A clone with prompts, mapping and one table of three rows."""
+    write_table(clone / "ddim_sd15_metrics.csv", ROWS, TITLES)
+    return clone
+
+
+def imported(clone: Path, out: Path, *more: str) -> int:
+    return cli.call(cli.app, ["import-published", str(clone), "--out", str(out), *more])
+
+
+def edited(name: str, old: str, new: str, times: int = 1):
+    def damage(clone: Path) -> None:
+        path = next(clone.rglob(name))
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, times))
+
+    return damage
+
+
+def replaced(name: str, data: bytes):
+    return lambda clone: next(clone.rglob(name)).write_bytes(data)
+
+
+TABLE, CONFIG = "ddim_sd15_metrics.csv", "config_mapping.csv"
+LAST = MAPPING.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (edited(TABLE, "0.25", "O.25"), f"{TABLE}, line 2, column '{TITLES[0]}': 'O.25' is no num"),
+        (edited(TABLE, "0.25,0.5", "0.25,inf", 2), f"line 2, column '{TITLES[1]}': 'inf' is no nu"),
+        (edited(TABLE, "0.25,0.5", "0.25,1_0"), "'1_0' is no number"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b/style/dots,0.25,0.5", f"{DRAWN}-{LORA}-b/st"),
+         f"{TABLE}, line 3: it has 1 cells and the table 3 columns"),
+        (edited(TABLE, "-b/style", "-a/style"), f"{TABLE}, line 3: it has two rows of"),
+        (edited(TABLE, f"{LORA}-b/", f"{LORA}-z/"), f"{TABLE}, line 3: folder '"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b/style/dots", ""), f"{TABLE}, line 3: folder '' cannot"),
+        (edited(TABLE, TITLES[0], "Beauty (in)"), "column 'Beauty (in)': unknown metric 'Beauty'"),
+        (edited(TABLE, TITLES[0], TITLES[1]), f"has two columns '{TITLES[1]}'"),
+        (edited(TABLE, "Folder", "Place"), "has no first column 'Folder'"),
+        (edited(TABLE, "Folder", '"Folder'), f"{TABLE}, line"),
+        (replaced(TABLE, b""), "has no first column 'Folder'"),
+        (replaced(TABLE, b"\x89PNG\r\n\x1a\n\xff"), "is not UTF-8 text (byte 0)"),
+        (edited(CONFIG, LAST, LAST[:20]), f"{CONFIG}, line 8: it has 1 cells and the table 8"),
+        (edited(CONFIG, ",0.0005,", ",fast,"), f"{CONFIG}, line 2: column 'Lr': 'fast' is no n"),
+        (edited(CONFIG, ",8,4,", ",8.5,4,"), f"{CONFIG}, line 2: column 'Dim': '8.5' is no numb"),
+        (edited(CONFIG, "N/A,.txt", "N/A,.doc"), f"{CONFIG}, line 2: unknown kind of captions"),
+        (edited(CONFIG, "Config,", "Configuration,"), "lacks the columns: Config"),
+        (replaced(CONFIG, b""), "lacks the columns: Config, Algo"),
+        (replaced(CONFIG, b"a\0b"), "holds NUL characters"),
+        (replaced("token_mapping.csv", b"\xff\xfe\xff"), "token_mapping.csv is not UTF-16"),
+        (replaced("triggeronly.txt", b"\n"), "triggeronly.txt is empty; its first line is"),
+        (replaced("out_dist_prompts.txt", b"\xc3("), "out_dist_prompts.txt is not UTF-8 text"),
+    ],
+)  # fmt: skip
+def test_damage_is_named_and_nothing_is_written(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage, said: str
+) -> None:
+    damage(whole)
+    assert imported(whole, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and error.startswith(f"error: {whole}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_or_folder_in_the_place_of_a_table(whole: Path, tmp_path: Path, capsys) -> None:
+    for make, kind in ((os.mkfifo, "a pipe"), (os.mkdir, "a folder")):
+        path = next(whole.rglob(TABLE))
+        path.unlink()
+        make(path)
+        assert imported(whole, tmp_path / "out") == 2
+        assert f"{TABLE} is {kind}" in capsys.readouterr().err
+        path.rmdir() if kind == "a folder" else path.unlink()
+        write_table(path, ROWS, TITLES)
+
+
+def test_a_clone_as_other_editors_save_it(whole: Path, tmp_path: Path) -> None:
+    """Marks and ends of lines of Windows: the same rows and the same prompts."""
+    import_published(whole, tmp_path / "plain")
+    for path in [*whole.rglob("*.csv"), *whole.rglob("*.txt")]:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    import_published(whole, tmp_path / "marked")
+    for name in ("main/metrics.csv", "prompts/concepts.toml", "prompts/styles/dots/alter.txt"):
+        assert (tmp_path / "marked" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_what_an_import_did_not_write_is_kept(whole: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert imported(whole, out) == 0 and imported(whole, out) == 0  # its own it replaces
+    mine = out / "prompts/styles/dots/alter.txt"
+    mine.write_text(mine.read_text() + "a prompt of mine\n")
+    notes = out / "main/notes.txt"
+    notes.write_text("kept")
+    (out / "main/provenance.json").write_text("{}")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert imported(whole, out) == 2
+    error = capsys.readouterr().err
+    assert f"{mine}, {out}/main/metrics.parquet, {out}/main/metrics.csv and 2 more: there" in error
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert imported(whole, out, "--force") == 0
+    assert "of mine" not in mine.read_text() and notes.read_text() == "kept"
+    mine.unlink()
+    os.mkfifo(mine)
+    assert imported(whole, out, "--force") == 2
+    assert "alter.txt is a pipe, which is not replaced" in capsys.readouterr().err
+
+
+def test_the_mark_is_no_prompt(whole: Path, tmp_path: Path) -> None:
+    import_published(whole, tmp_path)
+    dots = Concept("styles", "dots")
+    words = read_words(tmp_path, [dots], tmp_path / "prompts")[dots]
+    found = prompt_set(tmp_path / "prompts", dots, "alter", words, [])
+    assert found and found.prompts == ("vvo style under a bridge", "A fox beside the vvo style")
+
+
+def test_cells_with_commas_are_one_cell(whole: Path, tmp_path: Path) -> None:
+    """As the csv module of the language writes them."""
+    name = f"{DRAWN}-{LORA}-a/people/Saw_Gerrera/bald, 3d"
+    write_table(whole / TABLE, {name: [0.25, 0.5]}, TITLES)
+    import_published(whole, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "main/metrics.csv").read_text().splitlines()))
+    assert {row["subclass"] for row in rows} == {"bald, 3d"}
+    assert sorted(float(row["value"]) for row in rows) == [0.25, 0.5]
