@@ -1,8 +1,12 @@
 """Real pictures (RGBA stamps, WebP photographs, drawings; 17 classes) and a real ImageNet network:
 what people bring, through the scan, captions, relevance and scoring.
 
-    pytest -m slow tests/test_photographs.py      (fetches 340 MB, see photographs.py)
-"""
+    pytest -m slow tests/test_photographs.py      (fetches 355 MB, see photographs.py)
+
+Measured on 344 pictures: the nearest other picture is of the same class for 0.878 of them to the real
+network and for 0.547 to the miniature encoder; the mean ratio of dissimilarity at 8 pictures is 0.73
+and 0.83; half of a class is most like its other half for 17 and for 13 of 17 classes. Four minutes
+on two busy cores, without fetching."""
 
 from pathlib import Path
 
@@ -91,9 +95,8 @@ def test_nearest_neighbours(pictures: Path, vectors: dict[str, np.ndarray]) -> N
         cosines = units @ units.T
         np.fill_diagonal(cosines, -1)
         accuracy[name] = float((labels[cosines.argmax(axis=1)] == labels).mean())
-    print(len(labels), accuracy)
-    assert accuracy["efficientnet-lite0"] > 0.85
-    assert accuracy[MINIATURE] < 0.6
+    assert accuracy["efficientnet-lite0"] == pytest.approx(0.878, abs=0.03)
+    assert accuracy[MINIATURE] == pytest.approx(0.547, abs=0.05)
 
 
 def test_relevance(pictures: Path, real: Lite0, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +107,6 @@ def test_relevance(pictures: Path, real: Lite0, monkeypatch: pytest.MonkeyPatch)
     table = relevance.relevance(pictures, ["real", MINIATURE], sizes=[8])
     leaves = table[table["folder"].str.contains("/") & (table["n"] == 8)]
     means = leaves.groupby(["encoder", "measure"])["ratio"].mean()
-    print(means)
     for measure in ("vendi", "dissimilarity"):
         assert means["efficientnet-lite0", measure] < means[MINIATURE, measure] - 0.05
 
@@ -120,5 +122,4 @@ def test_image_similarity(pictures: Path, vectors: dict[str, np.ndarray]) -> Non
             for c, (first, _) in halves.items()
         }
         right[name] = sum(c == found for c, found in best.items())
-    print(right)
     assert right["efficientnet-lite0"] >= 16 > right[MINIATURE]

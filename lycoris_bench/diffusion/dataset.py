@@ -10,6 +10,7 @@ from pathlib import Path
 from lycoris_bench import disk
 from lycoris_bench.diffusion.caption_files import TEXT, CaptionFiles
 from lycoris_bench.diffusion.folders import Folders
+from lycoris_bench.diffusion.folders import natural as natural  # the order of a dataset
 from lycoris_bench.diffusion.images import DataError
 from lycoris_bench.diffusion.places import OTHERS, Place, places
 from lycoris_bench.diffusion.seen import Seen, identity
