@@ -3,10 +3,10 @@ what people bring, through the scan, captions, relevance and scoring.
 
     pytest -m slow tests/test_photographs.py      (fetches 355 MB, see photographs.py)
 
-Measured on 344 pictures: the nearest other picture is of the same class for 0.878 of them to the real
-network and for 0.547 to the miniature encoder; the mean ratio of dissimilarity at 8 pictures is 0.73
-and 0.83; half of a class is most like its other half for 17 and for 13 of 17 classes. Four minutes
-on two busy cores, without fetching."""
+Measured on 344 pictures: the nearest other picture is of the same class for 0.878 of them to the
+real network and for 0.547 to the miniature encoder; the mean ratio of dissimilarity at 8 pictures
+is 0.73 and 0.83; half of a class is most like its other half for 17 and for 13 of 17 classes. Four
+minutes on two busy cores, without fetching."""
 
 from pathlib import Path
 
