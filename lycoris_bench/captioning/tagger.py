@@ -126,10 +126,16 @@ def _onnx(folder: Path, name: str) -> Loaded:
             f"tagger '{name}' is an ONNX file, which needs onnxruntime; type: pip install "
             f"onnxruntime, or use --tagger {TAGGER}"
         ) from None
-    session = onnxruntime.InferenceSession(folder / ONNX)
-    asked, given = session.get_inputs()[0], session.get_outputs()[0]
+    try:
+        session = onnxruntime.InferenceSession(folder / ONNX)
+        asked, given = session.get_inputs()[0], session.get_outputs()[0]
+        size, outputs = int(asked.shape[1]), int(given.shape[-1])
+    except Exception as error:  # as above
+        raise TaggerError(
+            f"tagger '{folder}' cannot be loaded: {explained(error)[:300]}"
+        ) from error
 
     def probabilities(pixels: np.ndarray) -> np.ndarray:
         return session.run([given.name], {asked.name: np.ascontiguousarray(pixels)})[0]
 
-    return asked.shape[1], probabilities, given.shape[-1]
+    return size, probabilities, outputs

@@ -115,3 +115,20 @@ def test_an_onnx_tagger_sees_bgr_in_bytes(tmp_path: Path) -> None:
     red, dim = Image.new("RGB", (4, 4), (255, 0, 3)), Image.new("RGB", (8, 8), (1, 200, 199))
     assert loaded.tags([red, dim], 199.5) == [["red"], ["green"]]
     assert loaded.tags([red], 2.5) == [["blue", "red"]]
+
+
+def test_a_damaged_onnx_tagger_is_one_sentence(
+    tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the library raises, here in its place: a module of that name."""
+    shutil.copy(tagger / "selected_tags.csv", tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"damaged")
+
+    class Library:
+        @staticmethod
+        def InferenceSession(path: Path) -> None:
+            raise RuntimeError(f"INVALID_PROTOBUF {path.name}")
+
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", Library)
+    with pytest.raises(TaggerError, match=r"cannot be loaded: RuntimeError: INVALID_PROTOBUF mod"):
+        Tagger.load(str(tmp_path))
