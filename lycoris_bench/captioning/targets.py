@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lycoris_bench import disk
-from lycoris_bench.diffusion.caption_files import CaptionFiles
+from lycoris_bench.diffusion.caption_files import METADATA, CaptionFiles
 from lycoris_bench.diffusion.folders import Folders
 from lycoris_bench.diffusion.images import NOT_READ, SUFFIXES, DataError
 from lycoris_bench.errors import BenchError
@@ -31,15 +31,22 @@ def extension(given: str) -> str:
 
 
 def places(
-    folder: Path, images: Sequence[Path], extension: str, *, tagged: bool
+    folder: Path, images: Sequence[Path], extension: str, *, tagged: bool, force: bool
 ) -> dict[Path, Path]:
-    """Image -> its caption's file, which may be there. What a killed run left half is removed.
+    """Image -> its caption's file, which may be there; none for an image whose caption is in a
+    list (`metadata.jsonl`). What a killed run left half is removed.
 
     `tagged`: two images of one stem would have different captions in one file. Raises one
     `DataError` with everything that is in the way."""
     problems: list[str] = []
-    files = CaptionFiles(Folders(folder, []), extension)
+    files = CaptionFiles(Folders(folder, problems), extension)
     found = {image: files.file(image) or image.with_suffix(extension) for image in images}
+    listed = {i: None for i in images if files.listed(i) is not None}
+    if listed and force:
+        problems.append(
+            f"{METADATA} has the captions of {len(listed)} images, {next(iter(listed))} for one, and goes "
+            "before files; take them out of it"
+        )
     root = folder.resolve()
     owner: dict[Path, Path] = {}
     for image, path in found.items():
@@ -58,7 +65,7 @@ def places(
     if problems:
         raise DataError(f"captions of {folder}", list(dict.fromkeys(problems)))
     _sweep(owner)
-    return found
+    return {image: path for image, path in found.items() if image not in listed}
 
 
 def _binary(path: Path) -> bool:

@@ -54,12 +54,14 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
     extension = targets.extension(how.extension or EXTENSIONS[how.strategy])
     pictures = _pictures(folder, how)
     places = targets.places(
-        folder, [p.path for p in pictures], extension, tagged=how.strategy != "none"
-    )
+        folder, [p.path for p in pictures], extension,
+        tagged=how.strategy != "none", force=how.force,
+    )  # fmt: skip
     table = {}
     if how.strategy == "adjusted":
         table = tags.removed(how.removed or _table(folder, how.words))
-    lacking = [p for p in pictures if how.force or not places[p.path].exists()]
+    asked = [p for p in pictures if p.path in places]
+    lacking = [p for p in asked if how.force or not places[p.path].exists()]
     tagger = Tagger.load(how.tagger, device) if lacking and how.strategy != "none" else None
     if tagger:
         whole(folder, [p.path for p in lacking])

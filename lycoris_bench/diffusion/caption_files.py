@@ -32,16 +32,20 @@ class CaptionFiles:
 
     def of(self, image: Path) -> str | None:
         """The caption on one line; None, and a problem or `missing`, where there is none."""
-        root, name = self.folders.root, disk.composed(str(image))
-        above = [place for place in image.parents if place == root or root in place.parents]
-        found = [self._metadata(place).pop(name, None) for place in above]
-        listed = next((text for text in found if text is not None), None)
+        listed = self.listed(image)
         if listed is None:
             return self._beside(image)
         text = " ".join(listed.split())
         if not text:
             self.problems.append(f"{METADATA} has no caption for {self.folders.name(image)}")
         return text or None
+
+    def listed(self, image: Path) -> str | None:
+        """What the nearest list says of an image, which it is asked once."""
+        root, name = self.folders.root, disk.composed(str(image))
+        above = [place for place in image.parents if place == root or root in place.parents]
+        found = [self._metadata(place).pop(name, None) for place in above]
+        return next((text for text in found if text is not None), None)
 
     def complain(self, images: int, rest: bool) -> None:
         """Adds the missing captions of so many images as one problem that says what to type; and

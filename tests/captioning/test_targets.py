@@ -153,3 +153,15 @@ def test_a_killed_run_leaves_no_half_file_and_goes_on(tmp_path: Path, monkeypatc
 def test_a_template_that_says_nothing(dataset: Path, capsys) -> None:  # noqa: F811
     assert caption(dataset, "--strategy", "none", "--template", " ") == 2
     assert "--template is empty" in capsys.readouterr().err
+
+
+def test_captions_in_a_list_are_there(tmp_path: Path, capsys) -> None:
+    """A list goes before files: what was written beside an image of it would never be read."""
+    folder = pictures(tmp_path, "deep/1.png", "deep/2.png")
+    (folder / "deep/metadata.jsonl").write_text('{"file_name": "1.png", "text": "mine"}\n')
+    given = (*TOY, "--extension", ".txt")
+    assert caption(folder, *given) == 0
+    assert "1 captions written" in capsys.readouterr().out
+    assert written(folder, ".txt") == {"deep/2.txt": "a toy\n"}
+    assert caption(folder, *given, "--force") == 2
+    assert "metadata.jsonl has the captions of 1 images" in capsys.readouterr().err
