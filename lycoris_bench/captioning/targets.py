@@ -44,8 +44,8 @@ def places(
     listed = {i: None for i in images if files.listed(i) is not None}
     if listed and force:
         problems.append(
-            f"{METADATA} has the captions of {len(listed)} images, {next(iter(listed))} for one, and goes "
-            "before files; take them out of it"
+            f"{METADATA} has the captions of {len(listed)} images, {next(iter(listed))} for one, "
+            "and goes before files; take them out of it"
         )
     root = folder.resolve()
     owner: dict[Path, Path] = {}
