@@ -21,6 +21,7 @@ def analyze(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outco
     return reporting.write_analysis(
         store, table, reporting.factors(plan.study.configurations), gallery(plan, store),
         pd.DataFrame(_costs(plan, store)), _failures(plan, store, table),
+        heldout=plan.heldout is not None,
     )  # fmt: skip
 
 

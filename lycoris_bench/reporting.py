@@ -37,7 +37,10 @@ def analyze_folder(store: Store) -> runtime.Outcome:
         )
     known = factors(study.configurations)
     there = known["configuration"].isin(names)
-    return write_analysis(store, table, known[there].reset_index(drop=True))
+    return write_analysis(
+        store, table, known[there].reset_index(drop=True),
+        heldout=study.settings.heldout is not None,
+    )  # fmt: skip
 
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
@@ -75,10 +78,13 @@ def write_analysis(
     shown: Sequence[Mapping[str, Any]] = (),
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
+    heldout: bool | None = None,
 ) -> runtime.Outcome:
-    """Analyzes a table and stores what comes of it."""
+    """Analyzes a table and stores what comes of it.
+
+    heldout: whether the table's real images were held out from training."""
     provenance = store.read_json(store.provenance) or {}
-    result = analyze_tables(table, known, shown, provenance, costs, failures)
+    result = analyze_tables(table, known, shown, provenance, costs, failures, heldout)
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})

@@ -10,6 +10,7 @@ from typing import Any
 from lycoris_bench import inputs, runtime
 from lycoris_bench import study as studies
 from lycoris_bench.errors import BenchError
+from lycoris_bench.analysis.numbers import percent
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.printable import printable
 from lycoris_bench.progress import shown
@@ -79,14 +80,26 @@ def complain(name: str, outcome: runtime.Outcome) -> None:
 def summary(opened: Opened, name: str, outcome: runtime.Outcome) -> dict[str, Any]:
     """What a stage did, and where the result is."""
     complain(name, outcome)
-    place = opened.store.report if name == "analyze" else opened.store.root
     text = f"{name}: {outcome.done} done, {outcome.skipped} already there"
     if outcome.failed:
         text += f", {len(outcome.failed)} failed"
+    place: Path | None = opened.store.root
+    where = f"Result: {place}"
+    if name == "analyze":
+        place, where = _report(opened.store.report, bool(outcome.done))
     return {
         "stage": name, "done": outcome.done, "already_there": outcome.skipped,
-        "failed": outcome.failed, "result": str(place), "text": f"{text}. Result: {place}",
+        "failed": outcome.failed, "result": str(place) if place else None,
+        "text": f"{text}. {where}",
     }  # fmt: skip
+
+
+def _report(place: Path, written: bool) -> tuple[Path | None, str]:
+    """The report, if the analysis has written one, and what to say of it."""
+    if written:
+        return place, f"Result: {place}"
+    older = f"; {place} is of an earlier analysis" if place.exists() else ""
+    return None, f"No report was written{older}"
 
 
 def findings(opened: Opened) -> dict[str, Any]:
@@ -101,11 +114,11 @@ def _learned(found: dict[str, Any]) -> list[str]:
     overall: dict[str, Any] = next(iter(found.get("categories", {}).values()), {})
     fidelity = overall.get("fidelity", {})
     shares = fidelity.get("distance_closed", {})
-    said = ", ".join(f"{name} {share['share']:.0%}" for name, share in shares.items())
+    said = ", ".join(f"{name} {percent(share['share'])}" for name, share in shares.items())
     if not said:
         return []
-    kind = fidelity["prompt_type"]
-    return [f"Of the way from the base model to held-out real images ({kind} prompts): {said}."]
+    kind, ceiling = fidelity["prompt_type"], found["ceiling"]["name"]
+    return [f"Of the way from the base model to {ceiling} ({kind} prompts): {said}."]
 
 
 def validated(opened: Opened) -> dict[str, Any]:

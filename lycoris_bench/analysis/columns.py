@@ -42,6 +42,14 @@ CRITERIA = (
     ),
 )
 
+# What real images are, by whether they were held out (None: unknown): the name of the ceiling, and
+# what lies above it is closer to the training images than ... are.
+CEILING = {
+    True: ("held-out real images", "held-out real images are"),
+    False: ("the training images among themselves", "half of them are to the other half"),
+    None: ("real images", "other real images are"),
+}
+
 # What the authors explain (paper 5.3), in their order.
 EXPLAINED = (
     ("image_similarity", "alter"),

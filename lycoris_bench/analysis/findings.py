@@ -8,83 +8,120 @@ import pandas as pd
 from lycoris_bench.analysis import sentences
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.columns import (
+    CEILING,
     CRITERIA,
     GROUP,
     OVERALL,
     Criterion,
     main_views,
     ordered,
-    trained,
 )
-from lycoris_bench.analysis.noise import resolved
-from lycoris_bench.analysis.ranks import positions, rank_scores
+from lycoris_bench.analysis.noise import resolved, shared
+from lycoris_bench.analysis.numbers import number
+from lycoris_bench.analysis.ranks import positions, scored
 from lycoris_bench.vocabulary import BASE, REAL
 
 CELL = ["seed", "unit"]
 Finding = dict[str, Any]
 
 
-def findings(metrics: pd.DataFrame) -> Finding:
-    """A plain dict: `epoch`, then per category (OVERALL first) and criterion the ranking of the
-    configurations at the last epoch, the best, whether it is a tie, floor and ceiling; and
-    `sentences`. What is absent has no key."""
+def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
+    """A plain dict: `epoch`, `ceiling`, then per category (OVERALL first) and criterion what
+    `judged` says of the configurations at the last epoch; and `sentences`. What is absent has no
+    key.
+
+    heldout: whether the real images were held out, or are half of the training images."""
     seen = main_views(metrics)
-    cells = units(rank_scores(seen))
-    last = int(cells["epoch"].max()) if len(cells) else 0
-    beside = units(positions(seen))
-    closed = units(_paired(seen, last))
-    categories: dict[str, Finding] = {}
-    for category in [OVERALL, *ordered(filter(None, trained(seen)["category"]))]:
-        found: Finding = {}
-        for criterion in CRITERIA:
-            part = _of(cells[cells["epoch"] == last], category, criterion)
-            if len(part):
-                found[criterion.key] = judged(
-                    criterion,
-                    part,
-                    _of(beside, category, criterion),
-                    _of(closed, category, criterion),
-                )
-        categories[category] = found
-    result: Finding = {"epoch": last, "categories": categories}
-    for found in categories.values():
-        found["sentences"] = sentences.of_category(found)
+    rows = scored(seen)
+    result: Finding = {}
+    if len(rows) and (last := int(rows["epoch"].max())):
+        result["epoch"] = last
+    if (metrics["configuration"] == REAL).any():
+        name, like = CEILING[heldout]
+        result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
+    at_last = rows[rows["epoch"] == rows["epoch"].max()]
+    floored = _beside(at_last, seen, BASE)
+    views = [units(at_last), units(positions(seen)), units(floored)]
+    views.append(units(_beside(floored, seen, REAL)))
+    result["categories"] = {
+        category: {
+            criterion.key: judged(criterion, *parts)
+            for criterion in CRITERIA
+            if len((parts := [_of(view, category, criterion) for view in views])[0])
+        }
+        for category in [OVERALL, *ordered(filter(None, rows["category"]))]
+    }
+    for found in result["categories"].values():
+        found["sentences"] = sentences.of_category(found, result.get("ceiling"))
     result["sentences"] = sentences.overall(result)
     return result
 
 
 def judged(
-    criterion: Criterion, cells: pd.DataFrame, beside: pd.DataFrame, closed: pd.DataFrame
+    criterion: Criterion,
+    cells: pd.DataFrame,
+    beside: pd.DataFrame,
+    floored: pd.DataFrame,
+    closed: pd.DataFrame,
 ) -> Finding:
-    """One criterion in one category: the ranking, the best and what cannot be told from it."""
-    scores = {name: part.set_index(CELL)["score"] for name, part in _configurations(cells)}
-    values = {name: part["value"].mean() for name, part in _configurations(cells)}
-    order = sorted(scores, key=lambda name: (-scores[name].mean(), name))
-    best = order[0]
-    verdicts = {name: resolved(scores[best], scores[name]) for name in order[1:]}
-    tied = [name for name in order[1:] if not verdicts[name]]
+    """One criterion in one category: the ranking, and where there is more than one configuration
+    the best and what cannot be told from it."""
+    scores = {name: part.set_index(CELL)["score"].dropna() for name, part in _by_name(cells)}
+    values = {name: float(part["value"].mean()) for name, part in _by_name(cells)}
+    order = sorted(scores, key=lambda name: (-_mean(scores[name]), name))
     result: Finding = {
         "metric": criterion.metric,
         "prompt_type": criterion.prompt_type,
         "better": cells["better"].iloc[0],
         "encoder": cells["encoder"].iloc[0],
         "resize": cells["resize"].iloc[0],
-        "best": best,
-        "tie": bool(order[1:] and not verdicts[order[1]]),
-        "tied_with": tied,
         "ranking": [
-            {"configuration": name, **_number("score", scores[name]), "value": float(values[name])}
+            {
+                "configuration": name,
+                "value": values[name],
+                **(_number("score", scores[name]) if len(scores[name]) else {}),
+            }
             for name in order
         ],
     }
-    if any(verdict is None for verdict in verdicts.values()):
-        result["cells"] = len(scores[best])  # too few to tell anything apart
+    ranked = [name for name in order if len(scores[name])]
+    if len(ranked) > 1:
+        result |= _told_apart({name: scores[name] for name in ranked})
     for name in (BASE, REAL):
         rows = beside[beside["configuration"] == name]
         if len(rows):
-            result[name] = {key: float(rows[key].mean()) for key in ("value", "position")}
+            result[name] = {
+                key: float(rows[key].mean())
+                for key in ("value", "position")
+                if rows[key].notna().any()
+            }
     if criterion.key == "fidelity":
+        result["against_base"] = against_base(floored)
         result["distance_closed"] = distance_closed(closed)
+    return result
+
+
+def _told_apart(scores: dict[str, pd.Series]) -> Finding:
+    """best, tie, tied_with, from scores in the order of their means. `cells`: nothing is told
+    apart, as the configurations share no more pairs of seed and class than that."""
+    best, *others = scores
+    verdicts = {name: resolved(scores[best], scores[name]) for name in others}
+    tied = [name for name in others if not verdicts[name]]
+    found: Finding = {"best": best, "tie": bool(tied), "tied_with": tied}
+    if all(verdict is None for verdict in verdicts.values()):
+        found["cells"] = max(len(shared(scores[best], scores[name])) for name in others)
+    return found
+
+
+def against_base(cells: pd.DataFrame) -> dict[str, Finding]:
+    """value and base per configuration, over the cells that have both; `worse`: further from the
+    training images than the base model is, as far as three digits show."""
+    result = {}
+    for name, part in _by_name(cells):
+        value, base = float(part["value"].mean()), float(part[BASE].mean())
+        sign = 1 if part["better"].iloc[0] == "higher" else -1
+        worse = sign * (value - base) < 0 and number(value) != number(base)
+        result[name] = {"value": value, "base": base, "worse": worse}
     return result
 
 
@@ -94,7 +131,7 @@ def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
     cells: value, base and real of each cell that has all three. The share is a ratio of means,
     its standard error that of the values. Absent where the ceiling is not above the floor."""
     result = {}
-    for name, part in _configurations(cells):
+    for name, part in _by_name(cells):
         floor, height = part[BASE].mean(), (part[REAL] - part[BASE]).mean()
         sign = 1 if part["better"].iloc[0] == "higher" else -1
         if sign * height > 0:
@@ -102,20 +139,21 @@ def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
     return result
 
 
-def _paired(metrics: pd.DataFrame, epoch: int) -> pd.DataFrame:
-    """The rows at an epoch whose concept has base and real images too: + `base` and `real`."""
-    rows = trained(metrics)
-    rows = rows[rows["epoch"] == epoch]
-    for name in (BASE, REAL):
-        side = metrics[metrics["configuration"] == name]
-        rows = rows.merge(side[[*GROUP, "value"]].rename(columns={"value": name}), on=GROUP)
-    return rows
+def _beside(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows whose concept has an image set of `name` (base or real) too: + a column of it."""
+    side = metrics[metrics["configuration"] == name]
+    return rows.merge(side[[*GROUP, "value"]].rename(columns={"value": name}), on=GROUP)
 
 
 def _number(name: str, cells: pd.Series) -> Finding:
     """Mean, n and, where it exists, standard error."""
-    number = {name: float(cells.mean()), "n": len(cells)}
-    return {**number, "stderr": float(cells.sem())} if len(cells) > 1 else number
+    found = {name: float(cells.mean()), "n": len(cells)}
+    return {**found, "stderr": float(cells.sem())} if len(cells) > 1 else found
+
+
+def _mean(scores: pd.Series) -> float:
+    """Unranked configurations come last."""
+    return float(scores.mean()) if len(scores) else -1.0
 
 
 def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:
@@ -126,5 +164,5 @@ def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFram
     ]
 
 
-def _configurations(cells: pd.DataFrame) -> Any:
+def _by_name(cells: pd.DataFrame) -> Any:
     return cells.groupby("configuration", sort=False)

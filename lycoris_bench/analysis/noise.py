@@ -18,11 +18,17 @@ def resolved(first: pd.Series, second: pd.Series) -> bool | None:
     >>> resolved(a, a - 0.1), resolved(a, a.to_numpy()[::-1] + 0 * a), resolved(a[:2], a[:2] - 1)
     (True, False, None)
     """
-    difference = (first - second).dropna().to_numpy()
-    if not len(difference) and first.index.nlevels > 1:  # one of them was trained with no seed
-        first, second = (side.groupby(level="unit").mean() for side in (first, second))
-        difference = (first - second).dropna().to_numpy()
+    difference = shared(first, second)
     if len(difference) < MIN_CELLS:
         return None
     drawn = np.random.default_rng(SEED).integers(len(difference), size=(DRAWS, len(difference)))
     return bool(np.quantile(difference[drawn].mean(axis=1), 0.025) > 0)
+
+
+def shared(first: pd.Series, second: pd.Series) -> np.ndarray:
+    """first - second in the cells that both have; class by class, where they share no seed."""
+    difference = (first - second).dropna().to_numpy()
+    if not len(difference) and first.index.nlevels > 1:  # one of them was trained with no seed
+        first, second = (side.groupby(level="unit").mean() for side in (first, second))
+        difference = (first - second).dropna().to_numpy()
+    return difference

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
+from lycoris_bench.analysis.numbers import fixed
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
@@ -74,7 +75,7 @@ def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
             continue
         part = part[part["encoder"] == part["encoder"].iloc[0]]
         reach = part["shap"].abs().groupby(part["feature"]).mean().sort_values(ascending=False)
-        sizes = ", ".join(f"{name} {size:.2f}" for name, size in reach.items())
+        sizes = ", ".join(f"{name} {fixed(size)}" for name, size in reach.items())
         alt = f"SHAP values of {words(metric)} on {kind} prompts; mean absolute effects: {sizes}"
         yield Picture(beeswarm(part, factors), alt)
 

@@ -14,6 +14,12 @@ def rank_scores(metrics: pd.DataFrame) -> pd.DataFrame:
     better = "lower" the smallest is best. Missing values are left out, and so is a group of one,
     which has no rank. Base and real images are not ranked. -> the ranked rows + `score`.
     ValueError: a group holds unlike fingerprints, or a checkpoint twice."""
+    rows = scored(metrics)
+    return rows[rows["score"].notna()].reset_index(drop=True)
+
+
+def scored(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The same with a row for every checkpoint: where it has no rank, its score is absent."""
     metrics = check(metrics)
     refuse_unlike(metrics)
     rows = trained(metrics).astype({"seed": "int64", "epoch": "int64"})
@@ -21,7 +27,7 @@ def rank_scores(metrics: pd.DataFrame) -> pd.DataFrame:
     values = rows.groupby(GROUP, sort=False)["value"]
     n, rank = values.transform("size"), values.rank(method="average")
     rank = rank.where(rows["better"] == "higher", n + 1 - rank)
-    return rows.assign(score=(rank - 1) / (n - 1).clip(lower=1))[n > 1].reset_index(drop=True)
+    return rows.assign(score=(rank - 1) / (n - 1))  # 0 / 0 in a group of one
 
 
 def positions(metrics: pd.DataFrame) -> pd.DataFrame:

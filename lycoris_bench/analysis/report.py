@@ -11,6 +11,7 @@ import pandas as pd
 from lycoris_bench.analysis import pictures, tables
 from lycoris_bench.analysis.claims.shown import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.numbers import fixed, number
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.errors import BenchError
 
@@ -33,6 +34,7 @@ class Context:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
+    left_out: str = ""
     configurations: Mapping[str, str] = field(default_factory=dict)  # of series, their names
 
 
@@ -61,6 +63,7 @@ def render(context: Context) -> str:
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
         agreement=agreement,
         gallery=tables.gallery(context.gallery),
+        left_out=context.left_out,
         failures=context.failures,
         provenance=tables.flat(context.provenance),
         fingerprints=tables.fingerprints(context.metrics),
@@ -77,7 +80,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
-    made.filters["number"] = tables.number
+    made.filters["number"], made.filters["fixed"] = number, fixed
     return made
 
 

@@ -44,13 +44,17 @@ def analyze_tables(
     provenance: Mapping[str, Any] | None = None,
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
+    heldout: bool | None = None,
+    left_out: str = "",
 ) -> Analysis:
     """Every table of the analysis and the report.
 
     metrics: MetricRows; factors: one row per configuration (configuration, algorithm, preset,
     lr, lr_level, capacity, importance, and what else the report should show); gallery: what the
     images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
-    and peak_memory (bytes); failures: name -> sentence.
+    and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
+    out, or are half of the training images against the other half; left_out: what the gallery
+    does not show.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
@@ -67,7 +71,7 @@ def analyze_tables(
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
             "findings": {
-                **findings(metrics),
+                **findings(metrics, heldout),
                 "claims": judge(columns.main_views(scores), factors),
             },
         }
@@ -81,6 +85,7 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
+                left_out=left_out,
                 configurations=names,
                 **made,
             )

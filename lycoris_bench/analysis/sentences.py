@@ -1,96 +1,193 @@
-"""The findings in plain English. Every sentence says only what the dict beside it holds."""
+"""The findings in plain English. Every sentence says only what the dict beside it holds, and no
+more than can be told apart: one configuration leads nothing, and neither does one of two equals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion
+from lycoris_bench.analysis.numbers import fixed, number
 
-Finding = dict[str, Any]
+Finding = Mapping[str, Any]
+Judged = list[tuple[Criterion, Finding]]
+SINGLE, UNRANKED, SAME, FEW, LEVEL, LEADS, BEST = (
+    "single", "unranked", "same", "few", "level", "leads", "best",
+)  # fmt: skip
 
 
 def overall(findings: Finding) -> list[str]:
-    """Over all categories: a sentence a criterion, then what conflicts and what looks copied."""
-    found = findings["categories"][OVERALL]
-    judged = [(c, found[c.key]) for c in CRITERIA if c.key in found]
-    if not judged:
-        return ["No criterion has two checkpoints to compare: nothing can be ranked."]
-    lines = [_best(criterion, one) for criterion, one in judged]
-    return [*lines, *_conflict(found), *_copies(found), *_noise(found)]
+    """Over all categories: what is worse than the base model, a sentence a criterion, then what
+    conflicts and what looks copied."""
+    found, ceiling = findings["categories"][OVERALL], findings.get("ceiling")
+    judged = _judged(found)
+    lines = [
+        f"{_verdict(criterion, one)}{_detail(criterion, one, ceiling)}."
+        for criterion, one in judged
+        if kind(one) != FEW
+    ]
+    if below := _below(found):
+        lines = [*below, *lines]
+    if not any("score" in row for _, one in judged for row in one["ranking"]):
+        lines.append("No criterion has two checkpoints to compare: nothing can be ranked.")
+    return [*lines, *_conflict(found), *_copies(found, ceiling), *_too_few(judged)]
 
 
-def of_category(found: Finding) -> list[str]:
-    """A category in a sentence or two: the best of each criterion, ties said."""
-    parts = []
-    for criterion in CRITERIA:
-        if criterion.key in found:
-            one = found[criterion.key]
-            tied = f" (tied with {_some(one['tied_with'])})" if _tied(one) else ""
-            parts.append(f"{one['best']}{tied} {_verdict(criterion, one)}")
-    lines = ["; ".join(parts) + "."] if parts else []
-    return [*lines, *_copies(found), *_noise(found)]
+def of_category(found: Finding, ceiling: Finding | None) -> list[str]:
+    """A category in a line: what is told apart by each criterion."""
+    judged = _judged(found)
+    parts = [
+        f"{_verdict(criterion, one)}{_tie(one)}."
+        for criterion, one in judged
+        if kind(one) not in (SINGLE, FEW)
+    ]
+    lines = [" ".join(parts)] if parts else []
+    return [*_below(found), *lines, *_copies(found, ceiling), *_too_few(judged)]
 
 
-def _best(criterion: Criterion, one: Finding) -> str:
-    top = one["ranking"][0]
-    spread = f" ± {top['stderr']:.2f}" if "stderr" in top else ""
-    line = (
-        f"{one['best']} {_verdict(criterion, one)} "
-        f"({criterion.what}: score {top['score']:.2f}{spread} of 1)"
-    )
-    if share := one.get("distance_closed", {}).get(one["best"]):
-        line += f", {share['share']:.2f} of the way from the base model to held-out real images"
-    if _tied(one):
-        line += f"; the difference to {_some(one['tied_with'])} is inside the noise"
-    return line + "."
+def kind(one: Finding) -> str:
+    """How far the configurations can be told apart: each has words of its own."""
+    if len(one["ranking"]) == 1:
+        return SINGLE
+    if "best" not in one:
+        return UNRANKED
+    scores = [row["score"] for row in one["ranking"] if "score" in row]
+    if max(scores) == min(scores):
+        return SAME
+    if "cells" in one:
+        return FEW
+    if len(one["tied_with"]) == len(scores) - 1:
+        return LEVEL
+    return LEADS if one["tie"] else BEST
+
+
+def _judged(found: Finding) -> Judged:
+    return [(criterion, found[criterion.key]) for criterion in CRITERIA if criterion.key in found]
+
+
+def _names(one: Finding) -> list[str]:
+    return [row["configuration"] for row in one["ranking"]]
 
 
 def _verdict(criterion: Criterion, one: Finding) -> str:
-    """Superlatives are for what is told apart from the next."""
-    return f"leads in {criterion.heading.lower()}" if one["tie"] else criterion.verdict
+    """Superlatives are for what is told apart from all others."""
+    field, names = criterion.heading.lower(), _names(one)
+    if (found := kind(one)) == SINGLE:
+        return f"{criterion.heading} of {names[0]}, the only configuration scored"
+    if found == UNRANKED:
+        return f"No two configurations share a concept, so none is ranked in {field}"
+    if found == SAME:
+        return f"{_some(names)} have the same score in {field}"
+    if found == LEVEL:
+        who = _some(names) if len(names) == 2 else f"The {len(names)} configurations"
+        return f"{who} cannot be told apart in {field}"
+    return (
+        f"{one['best']} leads in {field}"
+        if found == LEADS
+        else f"{one['best']} {criterion.verdict}"
+    )
 
 
-def _tied(one: Finding) -> bool:
-    """A tie worth naming names for: not one of which too few cells are the cause."""
-    return one["tie"] and "cells" not in one
+def _detail(criterion: Criterion, one: Finding, ceiling: Finding | None) -> str:
+    """The numbers behind a verdict."""
+    found, top = kind(one), one["ranking"][0]
+    scores = [row["score"] for row in one["ranking"] if "score" in row]
+    if found == SINGLE:
+        return f": {number(top['value'])} ({criterion.what}){_way(one, ceiling)}"
+    if found == UNRANKED:
+        return f" ({criterion.what})"
+    if found == SAME:
+        return f" ({criterion.what}: {fixed(scores[0])} of 1)"
+    if found == LEVEL:
+        low, high = fixed(min(scores)), fixed(max(scores))
+        return f" ({criterion.what}: scores from {low} to {high} of 1)"
+    spread = f" ± {fixed(top['stderr'])}" if "stderr" in top else ""
+    line = f" ({criterion.what}: score {fixed(top['score'])}{spread} of 1){_way(one, ceiling)}"
+    if found == LEADS:
+        line += f"; the difference to {_some(one['tied_with'])} is inside the noise"
+    return line
+
+
+def _way(one: Finding, ceiling: Finding | None) -> str:
+    """How far the first configuration has come from the base model to the ceiling."""
+    share = one.get("distance_closed", {}).get(_names(one)[0])
+    if share is None or ceiling is None:
+        return ""
+    part = fixed(share["share"])
+    if part.startswith("-"):
+        return (
+            f", further from the training images than the base model by {part[1:]} of the way to "
+            f"{ceiling['name']}"
+        )
+    return f", {part} of the way from the base model to {ceiling['name']}"
+
+
+def _tie(one: Finding) -> str:
+    return f" (but cannot be told from {_some(one['tied_with'])})" if kind(one) == LEADS else ""
+
+
+def _below(found: Finding) -> list[str]:
+    """What training has taken further from the training images than the base model was."""
+    against = found.get("fidelity", {}).get("against_base", {})
+    worse = {name: row for name, row in against.items() if row["worse"]}
+    if not worse:
+        return []
+    if len(worse) < len(against):
+        verb = "is" if len(worse) == 1 else "are"
+        return [
+            f"{_some(list(worse))} {verb} further from the training images than the base model is."
+        ]
+    nearest = next(name for name in _names(found["fidelity"]) if name in worse)
+    who, best = (nearest, "") if len(worse) == 1 else ("Every configuration", " at best")
+    value, base = number(worse[nearest]["value"]), number(worse[nearest]["base"])
+    return [
+        f"{who} is further from the training images than the base model is "
+        f"({CRITERIA[0].what}: {value}{best}, {base} for the base model)."
+    ]
 
 
 def _conflict(found: Finding) -> list[str]:
     """Whether the most faithful is also among the least controllable."""
-    if "fidelity" not in found or "control" not in found:
+    sides = [found[key] for key in ("fidelity", "control") if key in found]
+    if len(sides) < 2 or any(kind(side) not in (LEADS, BEST) for side in sides):
         return []
-    best = found["fidelity"]["best"]
-    order = [row["configuration"] for row in found["control"]["ranking"]]
+    best, order = sides[0]["best"], _names(sides[1])
     if best not in order or len(order) < 3:
         return []
     place = order.index(best) + 1
     if place == 1:
-        return [f"{best} is both: no trade-off between fidelity and control shows here."]
-    if place > len(order) / 2:
-        return [
-            f"The two conflict: {best}, the most faithful, is {_ordinal(place)} of {len(order)} "
-            "in control."
-        ]
-    return [f"{best}, the most faithful, is {_ordinal(place)} of {len(order)} in control."]
+        return [f"{best} is first in both: no trade-off between fidelity and control shows here."]
+    who = "the most faithful" if kind(sides[0]) == BEST else "which leads in fidelity"
+    line = f"{best}, {who}, is {_ordinal(place)} of {len(order)} in control."
+    return [f"The two conflict: {line}" if place > (len(order) + 1) / 2 else line]
 
 
-def _copies(found: Finding) -> list[str]:
-    """More like the training images than held-out real images are: a sign of copying."""
+def _copies(found: Finding, ceiling: Finding | None) -> list[str]:
+    """More like the training images than real images are: a sign of copying."""
     shares = found.get("fidelity", {}).get("distance_closed", {})
     above = [name for name, share in shares.items() if share["share"] > 1]
-    if not above:
+    if not above or ceiling is None:
         return []
     verb = "lies" if len(above) == 1 else "lie"
     return [
-        f"{_some(above)} {verb} above the ceiling: closer to the training images than held-out "
-        "real images are, which is a sign of copying."
+        f"{_some(above)} {verb} above the ceiling: closer to the training images than "
+        f"{ceiling['like']}, which is a sign of copying."
     ]
 
 
-def _noise(found: Finding) -> list[str]:
-    cells = [one["cells"] for one in found.values() if isinstance(one, dict) and "cells" in one]
-    if not cells:
-        return []
-    count = f"{min(cells)} pair{'s' if min(cells) > 1 else ''} of seed and class"
-    return [f"With only {count} to compare, no difference can be told from noise."]
+def _too_few(judged: Judged) -> list[str]:
+    """Where nothing can be told apart for want of data: how much there is, and for what."""
+    fields: dict[int, list[str]] = {}
+    for criterion, one in judged:
+        if kind(one) == FEW:
+            fields.setdefault(one["cells"], []).append(criterion.heading.lower())
+    return [
+        f"With {_pairs(n)} of seed and class to compare, "
+        f"no difference can be told from noise in {_some(names)}."
+        for n, names in sorted(fields.items())
+    ]
+
+
+def _pairs(n: int) -> str:
+    return f"only {n} pair{'s' * (n > 1)}" if n else "no pair"
 
 
 def _some(names: list[str]) -> str:

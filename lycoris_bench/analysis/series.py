@@ -12,6 +12,7 @@ from lycoris_bench.analysis.columns import beside, trained
 from lycoris_bench.vocabulary import exact
 
 NO_SEED = -1  # of what was not trained here: its rows are those of no seed
+NO_EPOCH = 0  # and of no epoch, where nothing was trained at all
 
 
 def apart(
@@ -20,7 +21,7 @@ def apart(
     """(metrics, factors, series -> configuration) with a configuration for each strength."""
     rows = trained(metrics)
     last = rows["epoch"].max()
-    rows["epoch"] = rows["epoch"].fillna(0 if pd.isna(last) else last)
+    rows["epoch"] = rows["epoch"].fillna(NO_EPOCH if pd.isna(last) else last)
     rows["seed"] = rows["seed"].fillna(NO_SEED)
     pairs = rows[["configuration", "strength"]].drop_duplicates()
     names = {(c, s): name(c, s) for c, s in pairs.itertuples(index=False)}
@@ -52,8 +53,9 @@ def together(frame: pd.DataFrame, configurations: Mapping[str, str]) -> pd.DataF
     made = frame.copy()
     if "configuration" in made:
         made["configuration"] = made["configuration"].map(lambda c: configurations.get(c, c))
-    if "seed" in made:
-        made["seed"] = made["seed"].astype("Int64").replace(NO_SEED, pd.NA)
+    for column, none in (("seed", NO_SEED), ("epoch", NO_EPOCH)):
+        if column in made:
+            made[column] = made[column].astype("Int64").replace(none, pd.NA)
     return made
 
 

@@ -1,14 +1,15 @@
 """The tables of the report, as plain lists of what stands in their cells."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
+from lycoris_bench.analysis.numbers import number
 from lycoris_bench.analysis.plots.canvas import markers
-from lycoris_bench.analysis.series import NO_SEED
+from lycoris_bench.analysis.sentences import BEST, LEADS, kind
+from lycoris_bench.analysis.series import NO_EPOCH, NO_SEED
 
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
 HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")
@@ -84,10 +85,11 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
 def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
     if row is None:
         return None
+    told = kind(one)
     return {
         **row,
-        "best": name == one["best"],
-        "tied": name in one["tied_with"] and "cells" not in one,
+        "best": name == one.get("best") and told in (LEADS, BEST),
+        "tied": name in one.get("tied_with", ()) and told == LEADS,
     }
 
 
@@ -99,13 +101,13 @@ def counts(metrics: pd.DataFrame, configurations: Mapping[str, str]) -> list[tup
     facts = [
         (rows["configuration"].replace(dict(configurations)).nunique(), "configuration"),
         (rows.loc[rows["seed"] != NO_SEED, "seed"].nunique(), "seed"),
-        (rows["epoch"].nunique(), "epoch"),
+        (rows.loc[rows["epoch"] != NO_EPOCH, "epoch"].nunique(), "epoch"),
         (len(made), "checkpoint"),
         (len(concepts), "concept"),
         (rows["prompt_type"].nunique(), "prompt type"),
         (len(rows), "score"),
     ]
-    return [(number(n), word if n == 1 else f"{word}s") for n, word in facts]
+    return [(number(n), word if n == 1 else f"{word}s") for n, word in facts if n]
 
 
 def gallery(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -148,32 +150,3 @@ def signs(factors: pd.DataFrame) -> list[tuple[str, str]]:
     """The mark of each preset in the scatter plots, as a character."""
     presets = markers(ordered(factors["preset"].fillna("").astype(str)))
     return [(SIGNS[mark], name) for name, mark in presets.items() if name]
-
-
-def number(value: Any, unit: str = "") -> str:
-    """A value as a person writes it; what is absent is a dash.
-
-    >>> number(0.71), number(1234567, "parameters"), number(12_000), number(0.0005, "lr")
-    ('0.710', '1.23 M', '12,000', '0.0005')
-    >>> number(200.0, "seconds"), number(9.2 * 2**20, "size"), number(None)
-    ('3 min 20 s', '9.2 MiB', '–')
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
-        return "–"
-    if isinstance(value, str | bool):
-        return str(value)
-    if unit == "seconds":
-        minutes, seconds = divmod(round(float(value)), 60)
-        hours, minutes = divmod(minutes, 60)
-        if hours:
-            return f"{hours} h {minutes:02d} min"
-        return f"{minutes} min {seconds:02d} s" if minutes else f"{float(value):.3g} s"
-    if unit in ("size", "peak_memory"):
-        power = next((p for p in (30, 20, 10) if value >= 2**p), 0)
-        return f"{value / 2**power:.3g} { {30: 'GiB', 20: 'MiB', 10: 'KiB', 0: 'B'}[power] }"
-    if unit == "parameters" and value >= 1e4:
-        scale, letter = next(s for s in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= s[0])
-        return f"{value / scale:.3g} {letter}"
-    if float(value).is_integer() or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if unit == "lr" or abs(value) < 1e-4 else f"{value:#.3g}"

@@ -9,6 +9,7 @@ import pytest
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.findings import findings
 from lycoris_bench.analysis.noise import resolved
+from lycoris_bench.analysis.ranks import rank_scores, scored
 
 from .conftest import Rows, row
 
@@ -127,7 +128,27 @@ def test_a_whole_study_is_plain_data_and_has_no_total(study: pd.DataFrame) -> No
     assert any(f"{best}, the most faithful, is" in line for line in made["sentences"])
 
 
-def test_nothing_to_rank_is_a_sentence(table: Rows) -> None:
-    assert findings(table([row(1.0, "a")]))["sentences"] == [
+def test_one_checkpoint_has_a_value_and_no_rank(table: Rows) -> None:
+    made = findings(table([row(1.0, "a"), row(0.2, "base")]))
+    found = made["categories"]["toys"]["fidelity"]
+    assert found["ranking"] == [{"configuration": "a", "value": 1.0}] and "best" not in found
+    assert found["against_base"] == {"a": {"value": 1.0, "base": 0.2, "worse": False}}
+    assert made["sentences"][-1] == (
         "No criterion has two checkpoints to compare: nothing can be ranked."
-    ]
+    )
+
+
+def test_a_tie_with_any_is_a_tie(table: Rows) -> None:
+    """The third has too few cells in common with the first to be told from it."""
+    metrics = two(table, [0.9] * 6, [0.5] * 6)
+    few = metrics[(metrics["configuration"] != "c") | metrics["class"].isin(CLASSES[:3])]
+    found = findings(few)["categories"]["toys"]["fidelity"]
+    assert (found["best"], found["tie"], found["tied_with"]) == ("a", True, ["c"])
+    assert "cells" not in found
+
+
+def test_scores_are_the_ranked_ones(study: pd.DataFrame) -> None:
+    """What findings rank is what ranks.py ranks; a group of one has a row without score."""
+    pd.testing.assert_frame_equal(scored(study).dropna(subset="score"), rank_scores(study))
+    alone = study[study["configuration"] == "lora"].drop_duplicates(["metric", "class"])
+    assert scored(alone)["score"].isna().all() and len(scored(alone)) > 3

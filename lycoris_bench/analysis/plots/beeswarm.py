@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from lycoris_bench.analysis.columns import ordered, words
+from lycoris_bench.analysis.numbers import fixed
 from lycoris_bench.analysis.plots.canvas import (
     FAINT,
     INK,
@@ -45,8 +46,8 @@ def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
         fits = shap.iloc[0]
         heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
         axes.set_xlabel(
-            f"effect on the score  better →\nR² {fits['r2']:.2f}, "
-            f"for configurations not seen {fits['r2_cv']:.2f}"
+            f"effect on the score  better →\nR² {fixed(fits['r2'])}, "
+            f"for configurations not seen {fixed(fits['r2_cv'])}"
         )
         return to_svg(made)
 

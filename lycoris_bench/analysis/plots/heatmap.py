@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
+from lycoris_bench.analysis.numbers import fixed
 from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, literal, to_svg
 
 DIVERGING = ("#e08a4a", "#f5cfae", "#ffffff", "#b4d2eb", "#4a8cc4")  # against, none, with
@@ -23,7 +24,7 @@ def heatmap(matrix: pd.DataFrame, title: str) -> bytes:
         for i, j in zip(*np.nonzero(~np.isnan(values)), strict=True):
             if i != j:
                 axes.text(
-                    j, i, f"{values[i, j]:.2f}".replace("-", "−").replace("0.", "."), size=6.5,
+                    j, i, fixed(values[i, j]).replace("-", "−").replace("0.", "."), size=6.5,
                     ha="center", va="center", color=INK,
                 )  # fmt: skip
         labels = [literal(str(name)) for name in matrix.index]

@@ -1,0 +1,218 @@
+"""The findings word for word, one situation a test: readers believe the sentence."""
+
+import pandas as pd
+import pytest
+
+from lycoris_bench.analysis.findings import findings
+
+from .conftest import Rows, row
+
+CLASSES = ("bunny", "panda", "lobster", "tortoise", "bear", "duck")
+CONTROL = {"metric": "text_similarity", "prompt_type": "alter"}
+FAITHFUL = "image similarity on trigger prompts"
+HELD = "held-out real images"
+
+
+def of(name: str, *values: float, **about: object) -> list[dict[str, object]]:
+    """A configuration on as many classes as it has values."""
+    return [row(v, name, class_name=c, **about) for c, v in zip(CLASSES, values, strict=False)]
+
+
+def outside(base: float | None, real: float | None, classes: int = 6) -> list[dict[str, object]]:
+    """The base model's rows and those of real images, alike in all classes."""
+    beside = (("base", base), ("real", real))
+    return [one for name, v in beside if v is not None for one in of(name, *[v] * classes)]
+
+
+def said(metrics: pd.DataFrame, heldout: bool | None = True) -> list[str]:
+    made: list[str] = findings(metrics, heldout)["sentences"]
+    return made
+
+
+def test_a_clear_winner(table: Rows) -> None:
+    rows = [*of("a", *[0.6] * 6), *of("b", *[0.5] * 6), *outside(0.2, 0.7)]
+    assert said(table(rows)) == [
+        f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1), 0.80 of the way from the "
+        f"base model to {HELD}."
+    ]
+
+
+def test_half_of_the_training_images_are_not_called_held_out(table: Rows) -> None:
+    rows = [*of("a", *[0.8] * 6), *of("b", *[0.5] * 6), *outside(0.2, 0.7)]
+    assert said(table(rows), heldout=False) == [
+        f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1), 1.20 of the way from the "
+        "base model to the training images among themselves.",
+        "a lies above the ceiling: closer to the training images than half of them are to the "
+        "other half, which is a sign of copying.",
+    ]
+    assert said(table(rows), heldout=None)[1] == (
+        "a lies above the ceiling: closer to the training images than other real images are, "
+        "which is a sign of copying."
+    )
+
+
+def test_all_worse_than_the_base_model_is_said_first(table: Rows) -> None:
+    rows = [*of("lora", *[0.41] * 6), *of("loha", *[0.3] * 6), *outside(0.5, 1.5)]
+    assert said(table(rows)) == [
+        "Every configuration is further from the training images than the base model is "
+        f"({FAITHFUL}: 0.410 at best, 0.500 for the base model).",
+        f"lora is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1), further from the "
+        f"training images than the base model by 0.09 of the way to {HELD}.",
+    ]
+    alone = said(table([*of("lora", *[0.41] * 6), *outside(0.5, 1.5)]))
+    assert alone == [
+        "lora is further from the training images than the base model is "
+        f"({FAITHFUL}: 0.410, 0.500 for the base model).",
+        f"Fidelity of lora, the only configuration scored: 0.410 ({FAITHFUL}), further from the "
+        f"training images than the base model by 0.09 of the way to {HELD}.",
+        "No criterion has two checkpoints to compare: nothing can be ranked.",
+    ]
+
+
+def test_worse_than_the_base_model_without_a_ceiling(table: Rows) -> None:
+    rows = [*of("lora", *[0.4] * 6), *of("loha", *[0.3] * 6), *outside(0.5, None)]
+    assert said(table(rows)) == [
+        "Every configuration is further from the training images than the base model is "
+        f"({FAITHFUL}: 0.400 at best, 0.500 for the base model).",
+        f"lora is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1).",
+    ]
+
+
+def test_some_worse_than_the_base_model(table: Rows) -> None:
+    rows = [*of("a", *[0.6] * 6), *of("b", *[0.4] * 6), *of("c", *[0.3] * 6)]
+    assert said(table([*rows, *outside(0.5, None)])) == [
+        "b and c are further from the training images than the base model is.",
+        f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1).",
+    ]
+
+
+def test_no_minus_before_a_zero(table: Rows) -> None:
+    rows = [*of("a", *[0.49999] * 6), *of("b", *[0.49998] * 6), *outside(0.5, 0.7)]
+    assert said(table(rows)) == [
+        f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1), 0.00 of the way from the "
+        f"base model to {HELD}."
+    ]
+
+
+def test_one_configuration_is_the_best_of_nothing(table: Rows) -> None:
+    two_epochs = [*of("a", *[0.3] * 6), *of("a", *[0.45] * 6, epoch=50)]
+    assert said(table([*two_epochs, *outside(0.2, 0.7)])) == [
+        f"Fidelity of a, the only configuration scored: 0.450 ({FAITHFUL}), 0.50 of the way from "
+        f"the base model to {HELD}."
+    ]
+
+
+def test_two_equal_configurations(table: Rows) -> None:
+    rows = [*of("a", *[0.6] * 6), *of("b", *[0.6] * 6)]
+    assert said(table(rows)) == [
+        f"a and b have the same score in fidelity ({FAITHFUL}: 0.50 of 1)."
+    ]
+    one_class = [*of("a", 0.6), *of("b", 0.6)]  # equal, however few there are
+    assert said(table(one_class))[0].startswith("a and b have the same score in fidelity")
+
+
+def test_two_that_cannot_be_told_apart(table: Rows) -> None:
+    a, b = [0.9] * 4 + [0.5] * 2, [0.5] * 4 + [0.9] * 2
+    rows = [*of("a", *a), *of("b", *b)]
+    assert said(table(rows)) == [
+        f"a and b cannot be told apart in fidelity ({FAITHFUL}: scores from 0.33 to 0.67 of 1)."
+    ]
+    c = [0.7, 0.4, 1.0, 0.95, 0.45, 0.6]
+    found = findings(table([*rows, *of("c", *c)]))
+    assert found["sentences"] == [
+        "The 3 configurations cannot be told apart in fidelity "
+        f"({FAITHFUL}: scores from 0.42 to 0.58 of 1)."
+    ]
+    assert found["categories"]["toys"]["sentences"] == [
+        "The 3 configurations cannot be told apart in fidelity."
+    ]
+
+
+def test_a_lead_inside_the_noise(table: Rows) -> None:
+    rows = [
+        *of("a", *[0.9] * 4, *[0.5] * 2),
+        *of("b", *[0.5] * 4, *[0.9] * 2),
+        *of("c", *[0.1] * 6),
+    ]
+    found = findings(table(rows))
+    assert found["sentences"] == [
+        f"a leads in fidelity ({FAITHFUL}: score 0.83 ± 0.11 of 1); the difference to b is inside "
+        "the noise."
+    ]
+    assert found["categories"]["toys"]["sentences"] == [
+        "a leads in fidelity (but cannot be told from b)."
+    ]
+
+
+def test_too_few_pairs_are_said_of_the_criteria_they_are_too_few_for(table: Rows) -> None:
+    rows = [*of("a", 0.9, 0.8, 0.7), *of("b", 0.5, 0.5, 0.5)]
+    rows += [*of("a", *[0.2] * 6, **CONTROL), *of("b", *[0.4] * 6, **CONTROL)]
+    assert said(table(rows)) == [
+        "b is the most controllable (text similarity on alter prompts: score 1.00 ± 0.00 of 1).",
+        "With only 3 pairs of seed and class to compare, no difference can be told from noise in "
+        "fidelity.",
+    ]
+    few = [one for one in rows if one["class"] == "bunny"]
+    assert said(table(few)) == [
+        "With only 1 pair of seed and class to compare, no difference can be told from noise in "
+        "fidelity and control."
+    ]
+    apart = [*of("a", 0.9, 0.8), *of("b", 0.5, 0.9), *of("c", 0.1, 0.2)]
+    for one in apart:  # b was trained on other classes, beside another checkpoint of its own
+        one["class"] = f"{one['class']}-{one['configuration']}"
+    assert said(table([*apart, *({**one, "epoch": 5, "value": 0.3} for one in apart)])) == [
+        "With no pair of seed and class to compare, no difference can be told from noise in "
+        "fidelity."
+    ]
+
+
+def test_configurations_of_different_concepts_are_not_ranked(table: Rows) -> None:
+    rows = [row(0.9, "a", class_name="bunny"), row(0.1, "b", class_name="panda")]
+    assert said(table(rows)) == [
+        f"No two configurations share a concept, so none is ranked in fidelity ({FAITHFUL}).",
+        "No criterion has two checkpoints to compare: nothing can be ranked.",
+    ]
+
+
+@pytest.mark.parametrize(("control", "sentence"), [
+    ((0.9, 0.5, 0.1), "a is first in both: no trade-off between fidelity and control shows here."),
+    ((0.5, 0.9, 0.1), "a, the most faithful, is 2nd of 3 in control."),
+    ((0.1, 0.9, 0.5), "The two conflict: a, the most faithful, is 3rd of 3 in control."),
+    ((0.5, 0.5, 0.5), None),
+])  # fmt: skip
+def test_what_conflicts(table: Rows, control: tuple[float, ...], sentence: str | None) -> None:
+    rows = [
+        one for name, v in zip("abc", (0.9, 0.5, 0.1), strict=True) for one in of(name, *[v] * 6)
+    ]
+    rows += [one for name, v in zip("abc", control, strict=True)
+             for one in of(name, *[v] * 6, **CONTROL)]  # fmt: skip
+    made = said(table(rows))
+    assert made[2:] == ([sentence] if sentence else [])
+
+
+def test_two_categories_are_judged_each(table: Rows) -> None:
+    rows = [one for name, v in (("a", 0.6), ("b", 0.4)) for one in of(name, *[v] * 6)]
+    rows += [one for name, v in (("a", 0.3), ("b", 0.5))
+             for one in of(name, *[v] * 6, category="scenes")]  # fmt: skip
+    rows += of("base", *[0.45] * 6)
+    found = findings(table(rows))["categories"]
+    assert found["toys"]["sentences"] == [
+        "b is further from the training images than the base model is.",
+        "a is the most faithful.",
+    ]
+    assert found["scenes"]["sentences"] == ["b is the most faithful."]
+
+
+def test_adapters_made_elsewhere_have_no_epoch(table: Rows) -> None:
+    """Of a study that only combines, seeds and epochs are those of nothing: see series.py."""
+    rows = [*of("a", *[0.6] * 6, seed=-1, epoch=0), *of("b", *[0.5] * 6, seed=-1, epoch=0)]
+    found = findings(table(rows))
+    assert "epoch" not in found
+    assert found["sentences"] == [f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1)."]
+
+
+def test_strength_zero_is_the_base_model(table: Rows) -> None:
+    rows = [*of("lora", *[0.6] * 6), *of("lora ×0", *[0.2] * 6), *outside(0.2, 0.7)]
+    found = findings(table(rows), True)["categories"]["toys"]["fidelity"]
+    assert found["distance_closed"]["lora ×0"]["share"] == pytest.approx(0)
+    assert not found["against_base"]["lora ×0"]["worse"]
