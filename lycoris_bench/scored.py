@@ -59,7 +59,11 @@ def inputs(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> str:
         [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
         [record.hash for record in records(plan, store)],
-        [(metric.__name__, metric.version) for metric in metrics(plan)],
+        [
+            (metric.__name__, metric.version)
+            for metric in metrics(plan)
+            if checkpoint or not metric.equal_n
+        ],
     )  # fmt: skip
 
 

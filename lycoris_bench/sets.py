@@ -32,7 +32,11 @@ class Sets:
         self.asked = [(p.concept, p.prompt_type) for p in plan.prompt_sets]
 
     def keys(self, metric: Any) -> list[Key]:
-        """(concept, prompt type) of the sets that a metric has all its inputs for."""
+        """(concept, prompt type) of the sets that a metric has all its inputs for.
+
+        Real images are never as many as are generated: they have no number that needs it."""
+        if self.checkpoint is None and metric.equal_n:
+            return []
         kinds = dict.fromkeys(kind for _, kind in self.asked)
         sets = [(WHOLE, kind) for kind in kinds] if metric.whole else self.asked
         return [

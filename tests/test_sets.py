@@ -4,10 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from world import TABLE, tiny
 
 from lycoris_bench.diffusion.dataset import Dataset, Example
-from lycoris_bench.registry import get
+from lycoris_bench.plan import plan
+from lycoris_bench.registry import entries, get
 from lycoris_bench.sets import WHOLE, Sets
+from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, Concept
 
 
@@ -50,3 +54,17 @@ def test_one_image_has_no_distribution() -> None:
     assert made({("a", ""): 2}, one, 2).keys(metric) == [(WHOLE, "train")]
     assert made({("a", ""): 1}, one, 2).keys(metric) == []
     assert made({("a", ""): 2}, one, 1).keys(metric) == []
+
+
+@pytest.mark.parametrize("heldout", [True, False])
+def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bool) -> None:
+    """What a perfect generator would not score is no ceiling: tests/metrics/test_ceiling.py."""
+    asked = plan(
+        tiny(concepts=["toys/bunny", "styles/*"], heldout=TABLE["heldout"] if heldout else None)
+    )
+    real = Sets(asked, Store("nowhere"), None)
+    found = {name for name, metric in entries("metrics").items() if real.keys(metric)}
+    assert found == {"image_similarity", "style_loss_to_dataset"}
+    reference = [content for content, _ in real.reference(asked.data.concepts[0], "trigger")]
+    generated = [content for content, _ in real.generated(asked.data.concepts[0], "trigger")]
+    assert not set(reference) & set(generated)

@@ -12,7 +12,8 @@ Inputs, in terms of one image set of n images:
 - `weights`: how much each image of `generated` [n] and of `reference` [m] counts, a pair.
 
 A metric of the whole checkpoint (`whole`) gets the images of all concepts at once. One of pooled
-Gram matrices (`pooled`) gets a `GramSet` for `generated` and for `reference` (gram_sets.py).
+Gram matrices (`pooled`) gets a `GramSet` for `generated` and for `reference` (gram_sets.py). One
+that needs sets of equal n (`equal_n`) has no ceiling: there are never as many real images.
 
 It returns one number for the set, or one number per image (a float64 array [n]) whose mean is
 the metric's value. Arithmetic is float64. Bad input is a ValueError of one sentence.
@@ -47,6 +48,7 @@ class Metric(Protocol):
     categories: tuple[str, ...]  # likewise
     whole: bool  # one number for all concepts of a checkpoint together
     pooled: bool  # what it needs of Gram matrices is their mean and spread
+    equal_n: bool  # what it gives on average depends on n: only sets of equal n compare
 
     def __call__(self, *args: Any, **kwargs: Any) -> float | Array: ...
 
@@ -61,6 +63,7 @@ def metric(
     categories: tuple[str, ...] = (),
     whole: bool = False,
     pooled: bool = False,
+    equal_n: bool = False,
 ) -> Callable[[Callable[..., float | Array]], Metric]:
     """Decorate a function with its facts; the function itself stays as it is."""
     if better not in get_args(Better):
@@ -80,7 +83,7 @@ def metric(
         decorated.better, decorated.encoder = better, encoder
         decorated.version, decorated.inputs = version, inputs
         decorated.prompt_types, decorated.categories = prompt_types, categories
-        decorated.whole, decorated.pooled = whole, pooled
+        decorated.whole, decorated.pooled, decorated.equal_n = whole, pooled, equal_n
         return decorated
 
     return decorate

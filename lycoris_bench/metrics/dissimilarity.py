@@ -9,7 +9,7 @@ from lycoris_bench.metrics.features import unit
 from lycoris_bench.metrics.groups import over_groups
 
 
-@metric(better="higher", encoder="image")
+@metric(better="higher", encoder="image", equal_n=True)
 def dissimilarity(generated: Any, groups: Any) -> float:
     """1 - mean cosine of all pairs of a group, averaged over the groups (paper, appendix H.1).
 

@@ -9,7 +9,7 @@ from lycoris_bench.metrics.base import Array, metric
 from lycoris_bench.metrics.features import as_float64, unit
 
 
-@metric(better="lower", encoder="image", whole=True, prompt_types=("train",))
+@metric(better="lower", encoder="image", whole=True, equal_n=True, prompt_types=("train",))
 def frechet_distance(generated: Any, reference: Any, weights: tuple[Any, Any]) -> float:
     """Frechet distance of the Gaussians fitted to both sets (in the study's tables, appendix D.4).
 

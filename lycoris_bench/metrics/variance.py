@@ -9,7 +9,7 @@ from lycoris_bench.metrics.features import as_float64, unit
 from lycoris_bench.metrics.groups import over_groups
 
 
-@metric(better="higher", encoder="image")
+@metric(better="higher", encoder="image", equal_n=True)
 def variance(generated: Any, groups: Any) -> float:
     """Mean squared distance to the mean of a group, averaged over the groups (paper, H.1).
 

@@ -9,7 +9,7 @@ from lycoris_bench.metrics.features import unit
 from lycoris_bench.metrics.groups import over_groups
 
 
-@metric(better="higher", encoder="image")
+@metric(better="higher", encoder="image", equal_n=True)
 def vendi(generated: Any, groups: Any) -> float:
     """Vendi score of each group, averaged over the groups (paper, appendix D.4).
 
