@@ -1,14 +1,14 @@
 """A metric table, and what is known of its configurations, become the files of a run's analysis.
 Of a study or of a mere run folder: nothing here reads datasets, images or weights."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from lycoris_bench import runtime, scored
 from lycoris_bench import study as studies
+from lycoris_bench.analysis.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.run import analyze_tables
 from lycoris_bench.store import Store, StoreError
 from lycoris_bench.vocabulary import COMBINED, Configuration
@@ -75,7 +75,7 @@ def write_analysis(
     store: Store,
     table: pd.DataFrame,
     known: pd.DataFrame,
-    shown: Sequence[Mapping[str, Any]] = (),
+    shown: Gallery = EMPTY,
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,

@@ -11,6 +11,7 @@ import pandas as pd
 from lycoris_bench.analysis import pictures, tables
 from lycoris_bench.analysis.claims.shown import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.numbers import fixed, number
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.errors import BenchError
@@ -30,11 +31,10 @@ class Context:
     findings: Mapping[str, Any]
     explained: Callable[[], pd.DataFrame]  # SHAP values, which may still be in the making
     refused: Callable[[], Sequence[Mapping[str, str]]]
-    gallery: Sequence[Mapping[str, Any]] = ()
+    gallery: Gallery = EMPTY
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
-    left_out: str = ""
     configurations: Mapping[str, str] = field(default_factory=dict)  # of series, their names
 
 
@@ -62,8 +62,8 @@ def render(context: Context) -> str:
         beside=set(context.references["configuration"]),
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
         agreement=agreement,
-        gallery=tables.gallery(context.gallery),
-        left_out=context.left_out,
+        gallery=by_concept(context.gallery.entries),
+        left_out=context.gallery.left_out,
         failures=context.failures,
         provenance=tables.flat(context.provenance),
         fingerprints=tables.fingerprints(context.metrics),

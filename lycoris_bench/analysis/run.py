@@ -1,6 +1,6 @@
 """The whole analysis: tables in, tables and a page out. Nothing is read or written here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from lycoris_bench.analysis import (
 )
 from lycoris_bench.analysis.claims.judge import judge
 from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.gallery import EMPTY, Gallery
 from lycoris_bench.errors import BenchError
 
 
@@ -40,12 +41,11 @@ class Analysis:
 def analyze_tables(
     metrics: pd.DataFrame,
     factors: pd.DataFrame,
-    gallery: Sequence[Mapping[str, Any]] = (),
+    gallery: Gallery = EMPTY,
     provenance: Mapping[str, Any] | None = None,
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
-    left_out: str = "",
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -53,8 +53,7 @@ def analyze_tables(
     lr, lr_level, capacity, importance, and what else the report should show); gallery: what the
     images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
     and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
-    out, or are half of the training images against the other half; left_out: what the gallery
-    does not show.
+    out, or are half of the training images against the other half.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
@@ -85,7 +84,6 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
-                left_out=left_out,
                 configurations=names,
                 **made,
             )

@@ -1,6 +1,6 @@
 """The tables of the report, as plain lists of what stands in their cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -108,19 +108,6 @@ def counts(metrics: pd.DataFrame, configurations: Mapping[str, str]) -> list[tup
         (len(rows), "score"),
     ]
     return [(number(n), word if n == 1 else f"{word}s") for n, word in facts if n]
-
-
-def gallery(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Per concept a table of images: rows are checkpoints, columns prompt types."""
-    made = []
-    for concept in ordered(str(entry["concept"]) for entry in entries):
-        columns = [entry for entry in entries if str(entry["concept"]) == concept]
-        labels = ordered(row["label"] for entry in columns for row in entry["rows"])
-        labels.sort(key=lambda label: label != "base")
-        cells = [{row["label"]: list(row["images"]) for row in entry["rows"]} for entry in columns]
-        rows = [{"label": label, "cells": [c.get(label, []) for c in cells]} for label in labels]
-        made.append({"concept": concept, "columns": columns, "rows": rows})
-    return made
 
 
 def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:

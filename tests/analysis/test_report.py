@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.analysis import report, tables
+from lycoris_bench.analysis.gallery import Gallery
 from lycoris_bench.analysis.run import Analysis, analyze_tables
 
 HOSTILE = "<script>alert(\"1\")</script>&'naïve ☃'"
@@ -66,7 +67,7 @@ def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
     return analyze_tables(
         few,
         factors,
-        gallery,
+        Gallery(gallery, "Shown is one of 39 concepts."),
         {"git": "abc", "packages": {"torch": "2"}},
         costs,
         {HOSTILE: "NaN loss"},
