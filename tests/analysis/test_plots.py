@@ -1,6 +1,8 @@
 """What can be said of a picture without looking at it."""
 
+import re
 import xml.etree.ElementTree as ET
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,11 @@ from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, 
 from lycoris_bench.analysis.columns import main_views
 from lycoris_bench.analysis.pictures import agreement, over, scatters
 from lycoris_bench.analysis.plots.beeswarm import beeswarm, swarm
-from lycoris_bench.analysis.plots.labels import spread
-from lycoris_bench.analysis.plots.scatter import front, some
+from lycoris_bench.analysis.plots.canvas import figure, label, lean
+from lycoris_bench.analysis.plots.curves import curves
+from lycoris_bench.analysis.plots.heatmap import heatmap
+from lycoris_bench.analysis.plots.labels import place, spread
+from lycoris_bench.analysis.plots.scatter import PAIRS, front, scatter, some
 from lycoris_bench.analysis.ranks import positions, rank_scores
 
 
@@ -67,18 +72,85 @@ def test_pictures_are_svg_and_the_same_each_time(
     assert next(scatters(toys[0], toys[2], factors)).svg == made[0].svg
 
 
-def test_a_name_with_a_dollar_is_no_formula(factors: pd.DataFrame) -> None:
+LONG = "a" * 40 + "b" * 40
+OUTLINED = (
+    "$x$",
+    "a_b^c",
+    "<script>alert(1)</script>",
+    "=1+1",
+    '\\frac{1}{2} & \' x="1.2345"',
+    LONG,
+)
+SET = ("العربية", "עברית $x$", "雪 <b>", "🙂")  # by the reader's fonts
+
+
+def drawn(names: tuple[str, ...]) -> list[bytes]:
+    """Each kind of plot with these names in it: of configurations, algorithms, presets, views."""
+    count = len(names)
+    views = [("text_similarity", "alter"), ("image_similarity", "alter")]
     rows = [
-        {"feature": f, "feature_value": v, "shap": s, "metric": "vendi", "prompt_type": "trigger"}
-        for f, v, s in (
-            ("algorithm", "lo$ra$", 0.1),
-            ("algorithm", "$\\x", -0.1),
-            ("epoch", "10", 0.0),
-        )
+        {
+            "configuration": name, "algorithm": name, "epoch": epoch, "strength": 1.0, "seed": 23,
+            "metric": metric, "prompt_type": kind, "better": "higher", "score_stderr": 0.01,
+            "score": (k + 0.5) / count if metric[0] == "t" else 1 - (k + 0.5) / count,
+            "value": k + epoch / 100,
+        }
+        for k, name in enumerate(names) for epoch in (10, 20) for metric, kind in views
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    factors = pd.DataFrame({"configuration": names, "algorithm": names, "preset": names})
+    none = pd.DataFrame(columns=["metric", "prompt_type", "configuration", "position", "value"])
+    shap = pd.DataFrame(
+        [("preset", name, 0.1 * k - 0.2) for k, name in enumerate(names)],
+        columns=["feature", "feature_value", "shap"],
+    ).assign(metric="vendi", prompt_type="trigger", r2=0.5, r2_cv=-0.001, base_value=0.5)
+    made = [
+        scatter(table, none, factors, PAIRS[0]),
+        curves(table, none, factors, views[1]),
+        beeswarm(shap, factors),
+        heatmap(pd.DataFrame(np.eye(count), index=names, columns=names), "Names"),
     ]
-    names = factors.assign(algorithm=["lo$ra$", "$\\x"] * 5 + ["lo$ra$"])
-    shap = pd.DataFrame(rows).assign(r2=0.5, r2_cv=0.1, base_value=0.5)
-    assert ET.fromstring(beeswarm(shap, names)).tag.endswith("svg")
+    return [svg for svg in made if svg is not None]
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    for svg in drawn(OUTLINED):
+        text = svg.decode()
+        ET.fromstring(text)
+        assert "Oblique" not in text and "<text" not in text, "outlines, and no formula's"
+        for character in "".join(map(label, OUTLINED)).replace(" ", ""):
+            assert re.search(f'"#DejaVuSans-(Bold-)?{ord(character):x}"', text)
+    assert [label(name) == name for name in OUTLINED] == [True] * 5 + [False]
+
+
+def test_names_that_the_font_lacks_are_text_for_the_browser() -> None:
+    for svg in drawn(SET):
+        nodes = ET.fromstring(svg.decode()).iter()
+        texts = [node.text for node in nodes if node.tag.endswith("text")]
+        assert set(SET) <= set(texts)
+
+
+def test_what_hides_in_a_name_is_shown() -> None:
+    for svg in drawn(("a\u202eb\x1b[0m\n", "plain"))[:1]:
+        ET.fromstring(svg.decode())
+    assert label("a\u202eb\n") == "a\\u202eb\\n"
+
+
+def test_numbers_of_an_attribute_are_cut_and_of_a_name_are_not() -> None:
+    svg = '<text x="1.23456">a x="1.23456" d="M 9.8765"</text>'
+    assert lean(f"<svg>{svg}") == '<svg><text x="1.23">a x="1.23456" d="M 9.8765"</text>'
+
+
+def test_base_has_a_place_of_its_own_among_the_names() -> None:
+    """Names are moved away from the cross and from its name."""
+    with figure() as (_, axes):
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        written = axes.annotate("real images", (0.6, 0.5))
+        names = [("base", (0.5, 0.5), "k"), ("lora", (0.5, 0.5), "k"), ("loha", (0.51, 0.5), "k")]
+        assert place(axes, names, [(0.5, 0.5), (0.51, 0.5)], [written]) == ["base", "lora", "loha"]
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) == 4
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
 def test_agreement_needs_two_views(study: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ from lycoris_bench.analysis.plots.canvas import (
     colours,
     figure,
     heading,
-    literal,
+    label,
     to_svg,
 )
 
@@ -79,15 +79,13 @@ def _colours(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[str
     return {v: to_hex(ramp(k / max(len(numbers) - 1, 1))) for k, v in enumerate(numbers)}
 
 
-def _name(axes: Axes, height: float, label: str, ink: dict[str, str]) -> None:
+def _name(axes: Axes, height: float, what: str, ink: dict[str, str]) -> None:
     """The factor's name at the left, and under it its values in their colours."""
     transform = axes.get_yaxis_transform()
-    axes.text(
-        -0.04, height + 0.13, literal(label), transform=transform, ha="right", color=INK, size=9
-    )
+    axes.text(-0.04, height + 0.13, label(what), transform=transform, ha="right", color=INK, size=9)
     text = axes.annotate(" ", (-0.04, height - 0.23), xycoords=transform, ha="right", size=7)
     for value, colour in reversed(ink.items()):
         text = axes.annotate(
-            literal(value), xy=(0, 0), xycoords=text, xytext=(-3, 0), textcoords="offset points",
+            label(value), xy=(0, 0), xycoords=text, xytext=(-3, 0), textcoords="offset points",
             ha="right", va="bottom", color=colour, size=7, weight="bold",
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 import io
 import re
+import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -11,12 +13,18 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+from matplotlib.text import Text
+
+from lycoris_bench.printable import printable
 
 INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"
 # Told apart by eyes with any colour vision, of like weight on white (after Okabe and Ito).
 PALETTE = ("#1f6fb2", "#d1600a", "#128a68", "#a8508e", "#b8890b", "#4f5b93", "#8a4b2d", "#5f6b73")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+LONGEST = 28  # characters of a name: what fits beside a plot
+RTL = ("R", "AL", "AN")  # set from right to left
 RAMP = ("#8fb6dc", "#4585c0", "#123f6b")  # few to many
 
 _STYLE: Any = {
@@ -36,6 +44,7 @@ _STYLE: Any = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name does not begin a formula
     "svg.hashsalt": "lycoris-bench",
 }
 
@@ -43,17 +52,23 @@ _STYLE: Any = {
 @contextmanager
 def figure(width: float = 4.0, height: float = 3.5) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one axes. It is known to nobody else, so nothing has to be closed."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Its size is guessed then; `to_svg` leaves the drawing to the reader's own fonts.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         made = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(made)
         yield made, made.add_subplot()
 
 
 def to_svg(made: Figure) -> bytes:
-    """The same figure gives the same bytes: no date, no random ids. Its ground is the page's."""
+    """The same figure gives the same bytes: no date, no random ids. Its ground is the page's.
+
+    Words are outlines, alike everywhere; where matplotlib's font lacks a character, or cannot set
+    it from right to left, the words of that figure are text, which a browser sets."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context(_STYLE):
+    outlines = all(drawable(text.get_text()) for text in made.findobj(Text))
+    with matplotlib.rc_context({**_STYLE, "svg.fonttype": "path" if outlines else "none"}):
         made.savefig(buffer, format="svg", transparent=True, dpi=200, metadata=nothing)
     return lean(buffer.getvalue()).encode()
 
@@ -70,7 +85,8 @@ def lean(svg: str) -> str:
         text = re.sub(r"(\d\.\d\d)\d+", r"\1", match.group())
         return re.sub(r"\s*([A-Za-z])\s+(?=[-\d])", r"\1", text) if match[1] == "d" else text
 
-    body = re.sub(r'(?<= )(d|x|y)="[^"]*"', shorter, body)
+    attribute = re.compile(r'(?<= )(d|x|y)="[^"]*"')
+    body = re.sub(r"<\w[^<>]*>", lambda tag: attribute.sub(shorter, tag.group()), body)
     return re.sub(r"\n\s*", " ", body)
 
 
@@ -84,20 +100,39 @@ def markers(names: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, cycle(MARKERS), strict=False))
 
 
-def literal(text: str) -> str:
-    """Text as it is: a dollar sign in a name does not begin a formula."""
-    return text.replace("$", r"\$")
+def drawable(text: str) -> bool:
+    """Whether matplotlib's own font has every character, and sets it in order.
+
+    >>> drawable("naïve ×2"), drawable("العربية"), drawable("雪")
+    (True, False, False)
+    """
+    font = get_font(findfont("DejaVu Sans"))
+    return all(
+        character.isspace()
+        or (font.get_char_index(ord(character)) and unicodedata.bidirectional(character) not in RTL)
+        for character in text
+    )
+
+
+def label(name: object) -> str:
+    """A name as it is, on one line; of a long one the two ends.
+
+    >>> label("$x$ a_b^c"), label("a" * 30 + "b" * 30)
+    ('$x$ a_b^c', 'aaaaaaaaaaaaaaa…bbbbbbbbbbbb')
+    """
+    text = printable(name, longest=1000)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 13]}…{text[-12:]}"
 
 
 def heading(made: Figure, text: str) -> None:
     """The title, at the figure's left edge, where the longest ones have room."""
-    made.suptitle(literal(text), x=0.008, ha="left", size=10, weight="bold", color=INK)
+    made.suptitle(text, x=0.008, ha="left", size=10, weight="bold", color=INK)
 
 
 def key(axes: Axes, names: dict[str, str]) -> None:
     """The legend: names written in their colours, above the axes."""
     words: list[Any] = [
-        TextArea(literal(name), textprops={"color": colour, "size": 8.5, "weight": "bold"})
+        TextArea(label(name), textprops={"color": colour, "size": 8.5, "weight": "bold"})
         for name, colour in names.items()
     ]
     box = AnchoredOffsetbox(

@@ -13,7 +13,7 @@ from lycoris_bench.analysis.plots.canvas import (
     figure,
     heading,
     key,
-    literal,
+    label,
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import spread
@@ -90,7 +90,7 @@ def _names(
     heights = spread([y for y, _, _ in wanted], (high - low) * 0.052)
     for (_, name, colour), y in zip(wanted, heights, strict=True):
         axes.annotate(
-            literal(name), (1, y), (4, 0), xycoords=axes.get_yaxis_transform(),
+            label(name), (1, y), (4, 0), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", color=colour, size=7.5, va="center",
         )  # fmt: skip
     axes.set_xlim(right=right)

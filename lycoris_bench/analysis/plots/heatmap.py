@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
 from lycoris_bench.analysis.numbers import fixed
-from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, literal, to_svg
+from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, label, to_svg
 
 DIVERGING = ("#e08a4a", "#f5cfae", "#ffffff", "#b4d2eb", "#4a8cc4")  # against, none, with
 
@@ -27,7 +27,7 @@ def heatmap(matrix: pd.DataFrame, title: str) -> bytes:
                     j, i, fixed(values[i, j]).replace("-", "−").replace("0.", "."), size=6.5,
                     ha="center", va="center", color=INK,
                 )  # fmt: skip
-        labels = [literal(str(name)) for name in matrix.index]
+        labels = [label(name) for name in matrix.index]
         axes.set_xticks(range(size), labels, rotation=90, size=7, color=SOFT)
         axes.set_yticks(range(size), labels, size=7, color=SOFT)
         axes.tick_params(length=0)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from lycoris_bench.analysis.plots.canvas import ground, literal
+from lycoris_bench.analysis.plots.canvas import ground, label
 
 PLACES = (  # offset in points, horizontal and vertical alignment
     (7, 0, "left", "center"),
@@ -21,17 +22,22 @@ Point = tuple[float, float]
 
 
 def place(
-    axes: Axes, wanted: Iterable[tuple[str, Point, str]], taken: Sequence[Point], size: float = 7.5
+    axes: Axes,
+    wanted: Iterable[tuple[str, Point, str]],
+    taken: Sequence[Point],
+    texts: Sequence[Text] = (),
+    size: float = 7.5,
 ) -> list[str]:
     """Writes (name, point, colour) beside each point, unless it would cover a name or a point.
 
-    `taken` are the points to keep clear of, in data units. -> the names that were written."""
+    `taken` are the points to keep clear of, in data units, `texts` what is written already.
+    -> the names that were written."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # settles limits and layout, on which pixels depend
     frame = axes.get_window_extent()
     radius = 3.5 * figure.dpi / 72
-    blocked = []
+    blocked = [text.get_window_extent() for text in texts]
     for x, y in taken:
         px, py = axes.transData.transform((x, y))
         blocked.append(Bbox.from_extents(px - radius, py - radius, px + radius, py + radius))
@@ -39,7 +45,7 @@ def place(
     for name, point, colour in wanted:
         for dx, dy, across, along in PLACES:
             text = axes.annotate(
-                literal(name), point, (dx, dy), textcoords="offset points", ha=across, va=along,
+                label(name), point, (dx, dy), textcoords="offset points", ha=across, va=along,
                 color=colour, size=size, annotation_clip=False, zorder=6,
                 bbox=ground(),
             )  # fmt: skip

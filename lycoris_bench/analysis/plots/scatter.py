@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from lycoris_bench.analysis.columns import words
 from lycoris_bench.analysis.plots.canvas import (
@@ -10,13 +11,12 @@ from lycoris_bench.analysis.plots.canvas import (
     SOFT,
     colours,
     figure,
-    ground,
     heading,
     key,
     markers,
     to_svg,
 )
-from lycoris_bench.analysis.plots.labels import place
+from lycoris_bench.analysis.plots.labels import Point, place
 from lycoris_bench.vocabulary import BASE, REAL
 
 Axis = tuple[str, str]  # metric, prompt type
@@ -65,14 +65,14 @@ def scatter(
             )
         heading(made, f"{title(pair[1][0])} against {title(pair[0][0], first=False)}")
         _frame(axes, pair)
-        cross = _references(axes, references, pair)
+        cross, texts = _references(axes, references, pair)
         key(axes, {name: c for name, c in ink.items() if name in set(points["algorithm"])})
         named = last if len(last) <= NAMED else some(front(last))
-        place(
-            axes,
-            [(r.configuration, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()],
-            [*zip(points["x"], points["y"], strict=True), *cross],
-        )
+        wanted = [("base", point, INK) for point in cross]
+        wanted += [
+            (r.configuration, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()
+        ]
+        place(axes, wanted, [*zip(points["x"], points["y"], strict=True), *cross], texts)
         return to_svg(made)
 
 
@@ -120,7 +120,10 @@ def title(metric: str, first: bool = True) -> str:
     return text[0].upper() + text[1:] if first else text
 
 
-def _references(axes: Axes, references: pd.DataFrame, pair: tuple[Axis, Axis]) -> list[tuple]:
+def _references(
+    axes: Axes, references: pd.DataFrame, pair: tuple[Axis, Axis]
+) -> tuple[list[Point], list[Text]]:
+    """Draws real images' lines and the base model's cross: (where it is, what was written)."""
     at: dict[tuple[str, str], float] = {}
     for side, (metric, kind) in zip("xy", pair, strict=True):
         rows = references[(references["metric"] == metric) & (references["prompt_type"] == kind)]
@@ -129,21 +132,17 @@ def _references(axes: Axes, references: pd.DataFrame, pair: tuple[Axis, Axis]) -
     for side, line in (("x", axes.axvline), ("y", axes.axhline)):
         if (REAL, side) in at:
             line(at[REAL, side], color=SOFT, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    texts: list[Text] = []
     if (REAL, "y") in at:
-        axes.annotate(
+        texts.append(axes.annotate(
             "real images", (1.04, at[REAL, "y"]), (0, 2), textcoords="offset points",
             size=7, color=SOFT, ha="right", annotation_clip=False,
-        )  # fmt: skip
+        ))  # fmt: skip
     if (BASE, "x") not in at or (BASE, "y") not in at:
-        return []
+        return [], texts
     cross = (at[BASE, "x"], at[BASE, "y"])
     axes.scatter(*cross, marker="x", s=45, color=INK, lw=1.6, zorder=6, clip_on=False)
-    axes.annotate(
-        "base", cross, (-6, 5) if cross[0] > 0.5 else (6, 5), textcoords="offset points",
-        size=7.5, color=INK, ha="right" if cross[0] > 0.5 else "left", zorder=6,
-        bbox=ground(),
-    )  # fmt: skip
-    return [cross]
+    return [cross], texts
 
 
 def _absent(error: float) -> float | None:
