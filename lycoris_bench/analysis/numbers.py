@@ -16,7 +16,7 @@ def number(value: Any, unit: str = "") -> str:
     >>> number(1234567, "parameters"), number(0.0005, "lr"), number(1e-6, "lr")
     ('1.23 M', '0.0005', '1e-06')
     >>> number(200.0, "seconds"), number(9.2 * 2**20, "size"), number(1000 * 2**20, "peak_memory")
-    ('3 min 20 s', '9.2 MiB', '0.977 GiB')
+    ('3 min 20 s', '9.2 MiB', '1,000 MiB')
     """
     if isinstance(value, str | bool):
         return str(value)
@@ -82,16 +82,20 @@ def duration(seconds: float) -> str:
 
 
 def scaled(value: float, step: int, units: Sequence[str]) -> str:
-    """In the first unit of which there are less than a thousand.
+    """In the first unit of which there are fewer than a step to the next.
 
-    >>> scaled(0, 1024, BYTES), scaled(1023 * 2**20, 1024, BYTES), scaled(999_600, 1000, PARAMETERS)
-    ('0 B', '0.999 GiB', '1 M')
+    >>> scaled(0, 1024, BYTES), scaled(1005 * 2**20, 1024, BYTES), scaled(999_600, 1000, PARAMETERS)
+    ('0 B', '1,005 MiB', '1 M')
     """
-    for unit in units[:-1]:
-        if value < 999.5:
-            return f"{significant(value, short=True)} {unit}".rstrip()
+    *others, last = units
+    for unit in others:
+        if value < step - 0.5:
+            break
         value /= step
-    return f"{significant(value, short=True)} {units[-1]}"
+    else:
+        unit = last
+    text = f"{value:,.0f}" if value >= 999.5 else significant(value, short=True)
+    return f"{text} {unit}".rstrip()
 
 
 def absent(value: Any) -> bool:

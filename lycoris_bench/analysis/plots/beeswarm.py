@@ -17,10 +17,13 @@ from lycoris_bench.analysis.plots.canvas import (
     figure,
     heading,
     label,
+    lines,
     to_svg,
 )
 
 LABELS = {"lr_level": "learning rate"}
+SHORT, VALUES = 18, 28  # characters of a value, and of a line of them
+LINE = 0.12  # inches of such a line
 
 
 def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
@@ -29,16 +32,19 @@ def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
     Colour is the factor's value; the values are written under its name in their colours."""
     reach = shap["shap"].abs().groupby(shap["feature"]).mean().sort_values()
     metric, kind = shap["metric"].iloc[0], shap["prompt_type"].iloc[0]
-    with figure(4.0, 0.95 + 0.52 * len(reach)) as (made, axes):
+    parts = {str(feature): shap[shap["feature"] == feature] for feature in reach.index}
+    inks = {f: _colours(part["feature_value"], f, factors) for f, part in parts.items()}
+    most = max(len(lines([label(v, SHORT) for v in ink], VALUES)) for ink in inks.values())
+    row = 0.52 + LINE * (most - 1)  # inches
+    with figure(4.0, 0.95 + row * len(reach)) as (made, axes):
         axes.axvline(0, color=SOFT, lw=0.8, zorder=1)
-        for height, feature in enumerate(reach.index):
-            part = shap[shap["feature"] == feature]
-            ink = _colours(part["feature_value"], str(feature), factors)
+        for height, (feature, part) in enumerate(parts.items()):
+            ink = inks[feature]
             axes.scatter(
                 part["shap"], height + swarm(part["shap"].to_numpy()), s=6, lw=0, alpha=0.85,
                 c=[ink[value] for value in part["feature_value"]], rasterized=True, zorder=3,
             )  # fmt: skip
-            _name(axes, height, LABELS.get(str(feature), str(feature)), ink)
+            _name(axes, height, LABELS.get(feature, feature), ink, row)
         axes.set_ylim(-0.55, len(reach) - 0.4)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -47,7 +53,8 @@ def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
         heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
         axes.set_xlabel(
             f"effect on the score  better →\nR² {fixed(fits['r2'])}, "
-            f"for configurations not seen {fixed(fits['r2_cv'])}"
+            f"for configurations not seen {fixed(fits['r2_cv'])}",
+            loc="right",
         )
         return to_svg(made)
 
@@ -79,13 +86,18 @@ def _colours(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[str
     return {v: to_hex(ramp(k / max(len(numbers) - 1, 1))) for k, v in enumerate(numbers)}
 
 
-def _name(axes: Axes, height: float, what: str, ink: dict[str, str]) -> None:
-    """The factor's name at the left, and under it its values in their colours."""
+def _name(axes: Axes, height: float, what: str, ink: dict[str, str], row: float) -> None:
+    """The factor's name at the left, and under it its values in their colours; `row`: inches of
+    a factor."""
     transform = axes.get_yaxis_transform()
-    axes.text(-0.04, height + 0.13, label(what), transform=transform, ha="right", color=INK, size=9)
-    text = axes.annotate(" ", (-0.04, height - 0.23), xycoords=transform, ha="right", size=7)
-    for value, colour in reversed(ink.items()):
-        text = axes.annotate(
-            label(value), xy=(0, 0), xycoords=text, xytext=(-3, 0), textcoords="offset points",
-            ha="right", va="bottom", color=colour, size=7, weight="bold",
-        )  # fmt: skip
+    top = height + 0.07 / row
+    axes.text(-0.04, top, label(what), transform=transform, ha="right", color=INK, size=9)
+    colours = {label(value, SHORT): colour for value, colour in ink.items()}
+    for k, line in enumerate(lines(list(colours), VALUES), start=1):
+        place = (-0.04, top - (0.06 + LINE * k) / row)
+        text = axes.annotate(" ", place, xycoords=transform, ha="right", size=7)
+        for value in reversed(line):
+            text = axes.annotate(
+                value, xy=(0, 0), xycoords=text, xytext=(-3, 0), textcoords="offset points",
+                ha="right", va="bottom", color=colours[value], size=7, weight="bold",
+            )  # fmt: skip

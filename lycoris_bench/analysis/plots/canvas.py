@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
-from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
 from matplotlib.text import Text
 
 from lycoris_bench.printable import printable
@@ -24,6 +24,7 @@ INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"
 PALETTE = ("#1f6fb2", "#d1600a", "#128a68", "#a8508e", "#b8890b", "#4f5b93", "#8a4b2d", "#5f6b73")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 LONGEST = 28  # characters of a name: what fits beside a plot
+WIDTH = 40  # of a line of names above one
 RTL = ("R", "AL", "AN")  # set from right to left
 RAMP = ("#8fb6dc", "#4585c0", "#123f6b")  # few to many
 
@@ -114,14 +115,29 @@ def drawable(text: str) -> bool:
     )
 
 
-def label(name: object) -> str:
+def label(name: object, longest: int = LONGEST) -> str:
     """A name as it is, on one line; of a long one the two ends.
 
     >>> label("$x$ a_b^c"), label("a" * 30 + "b" * 30)
     ('$x$ a_b^c', 'aaaaaaaaaaaaaaa…bbbbbbbbbbbb')
     """
     text = printable(name, longest=1000)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 13]}…{text[-12:]}"
+    end = (longest - 1) * 4 // 9
+    return text if len(text) <= longest else f"{text[: longest - 1 - end]}…{text[-end:]}"
+
+
+def lines(names: Sequence[str], width: int) -> list[list[str]]:
+    """The names in lines of at most so many characters, at least one in each.
+
+    >>> lines(["lora", "loha", "lokr"], 10)
+    [['lora', 'loha'], ['lokr']]
+    """
+    made: list[list[str]] = [[]]
+    for name in names:
+        if made[-1] and sum(len(one) + 1 for one in made[-1]) + len(name) > width:
+            made.append([])
+        made[-1].append(name)
+    return made
 
 
 def heading(made: Figure, text: str) -> None:
@@ -131,12 +147,19 @@ def heading(made: Figure, text: str) -> None:
 
 def key(axes: Axes, names: dict[str, str]) -> None:
     """The legend: names written in their colours, above the axes."""
-    words: list[Any] = [
-        TextArea(label(name), textprops={"color": colour, "size": 8.5, "weight": "bold"})
-        for name, colour in names.items()
-    ]
+    ink = {label(name): colour for name, colour in names.items()}
+    rows: list[Any] = [
+        HPacker(
+            children=[
+                TextArea(name, textprops={"color": ink[name], "size": 8.5, "weight": "bold"})
+                for name in line
+            ],
+            pad=0, sep=8,
+        )
+        for line in lines(list(ink), WIDTH)
+    ]  # fmt: skip
     box = AnchoredOffsetbox(
-        "lower left", child=HPacker(children=words, pad=0, sep=8), pad=0, borderpad=0,
+        "lower left", child=VPacker(children=rows, pad=0, sep=2), pad=0, borderpad=0,
         frameon=False, bbox_to_anchor=(0, 1.03), bbox_transform=axes.transAxes,
     )  # fmt: skip
     axes.add_artist(box)
