@@ -87,15 +87,11 @@ def scaled(value: float, step: int, units: Sequence[str]) -> str:
     >>> scaled(0, 1024, BYTES), scaled(1005 * 2**20, 1024, BYTES), scaled(999_600, 1000, PARAMETERS)
     ('0 B', '1,005 MiB', '1 M')
     """
-    *others, last = units
-    for unit in others:
-        if value < step - 0.5:
-            break
-        value /= step
-    else:
-        unit = last
+    power = 0
+    while value >= step - 0.5 and power < len(units) - 1:
+        value, power = value / step, power + 1
     text = f"{value:,.0f}" if value >= 999.5 else significant(value, short=True)
-    return f"{text} {unit}".rstrip()
+    return f"{text} {units[power]}".rstrip()
 
 
 def absent(value: Any) -> bool:
