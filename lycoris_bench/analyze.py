@@ -32,7 +32,9 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
         cards = [card for c in run if (card := store.card(c)) and card["status"] == "done"]
         if cards:
             about = {"configuration": run[0].configuration.name, "seed": run[0].seed}
-            rows.append({**about, **cards[-1]["cost"], "size": cards[-1]["bytes"]})
+            cost = cards[-1].get("cost")
+            known = cost if isinstance(cost, dict) else {}
+            rows.append({**known, **about, "size": cards[-1].get("bytes")})
     return rows
 
 

@@ -1,6 +1,7 @@
 """Names that come from files, as a terminal or a spreadsheet may show them. No third party."""
 
 import unicodedata
+from typing import Any
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, direction marks, line separators
 LONGEST = 300
@@ -41,3 +42,10 @@ def spreadsheet(text: str) -> str:
     ("'=1+1", 'lora', "'-")
     """
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def csv(table: Any) -> str:
+    """A pandas data frame as CSV text, in which no name is a formula."""
+    names = table.select_dtypes(exclude="number").columns
+    shown = {n: [spreadsheet(v) if isinstance(v, str) else v for v in table[n]] for n in names}
+    return str(table.assign(**shown).to_csv(index=False))

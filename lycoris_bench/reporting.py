@@ -8,6 +8,7 @@ import pandas as pd
 
 from lycoris_bench import runtime, scored
 from lycoris_bench import study as studies
+from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.run import analyze_tables
 from lycoris_bench.store import Store, StoreError
@@ -29,6 +30,7 @@ def analyze_folder(store: Store) -> runtime.Outcome:
         raise StoreError(f"{described} is missing; it says what each configuration is")
     study = studies.load(described)
     table, made_under = found
+    columns.check(table, str(store.table("metrics")))
     names = list(dict.fromkeys(table["configuration"]))
     if others := scored.of_other_settings(study, names, made_under):
         raise StoreError(
@@ -83,7 +85,8 @@ def write_analysis(
     """Analyzes a table and stores what comes of it.
 
     heldout: whether the table's real images were held out from training."""
-    provenance = store.read_json(store.provenance) or {}
+    found = store.read_json(store.provenance)
+    provenance = found if isinstance(found, dict) else {}
     result = analyze_tables(table, known, shown, provenance, costs, failures, heldout)
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))

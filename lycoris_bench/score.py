@@ -12,7 +12,7 @@ from lycoris_bench.encoders.base import Record
 from lycoris_bench.errors import BenchError
 from lycoris_bench.features import UnreadableImages, encoder
 from lycoris_bench.plan import Plan
-from lycoris_bench.printable import spreadsheet
+from lycoris_bench.printable import csv
 from lycoris_bench.sets import WHOLE, Array, Key, Sets
 from lycoris_bench.sight import sights
 from lycoris_bench.store import Store
@@ -56,9 +56,7 @@ def assemble(plan: Plan, store: Store) -> None:
     table = scored.table(plan, store)
     if table is not None:
         store.put_frame(store.table("metrics"), table, scored.identities(plan.study))
-        named = table.select_dtypes(exclude="number").columns
-        shown = table.assign(**{name: table[name].map(spreadsheet) for name in named})
-        store.write(store.table("metrics").with_suffix(".csv"), shown.to_csv(index=False))
+        store.write(store.table("metrics").with_suffix(".csv"), csv(table))
 
 
 def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> None:

@@ -104,9 +104,12 @@ def _report(place: Path, written: bool) -> tuple[Path | None, str]:
 
 def findings(opened: Opened) -> dict[str, Any]:
     """What the analysis found, in a few sentences, and where the report is."""
-    found = opened.store.read_json(opened.store.findings) or {}
-    lines = [*found.get("sentences", []), *_learned(found), "", f"Report: {opened.store.report}"]
-    return {**found, "report": str(opened.store.report), "text": "\n".join(lines)}
+    place = opened.store.report
+    found = opened.store.read_json(opened.store.findings) if place.exists() else None
+    if not isinstance(found, dict):
+        return {"report": None, "text": "No report was written."}
+    lines = [*found.get("sentences", []), *_learned(found), "", f"Report: {place}"]
+    return {**found, "report": str(place), "text": "\n".join(lines)}
 
 
 def _learned(found: dict[str, Any]) -> list[str]:

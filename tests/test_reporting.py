@@ -8,6 +8,8 @@ import pytest
 
 from lycoris_bench import cli, reporting
 from lycoris_bench import study as studies
+from lycoris_bench.analysis import pictures
+from lycoris_bench.errors import BenchError
 from lycoris_bench.store import Store, StoreError
 from lycoris_bench.vocabulary import MetricRow
 
@@ -120,3 +122,53 @@ def test_a_folder_takes_no_options_of_a_study(
 ) -> None:
     assert cli.call(cli.app, ["analyze", str(run.root), "--set", "name=other"]) == 2
     assert "go with a study file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda t: t.drop(columns=["value", "seed"]), "lacks the columns: seed, value$"),
+    (lambda t: t[["n"]], "lacks the columns: study, configuration"),
+    (lambda t: t.assign(value="high"), "column 'value' has values of another kind .string.; num"),
+    (lambda t: t.assign(epoch="last"), "column 'epoch' has values of another kind"),
+    (lambda t: t.assign(seed=23.5), "column 'seed' has fractions; whole numbers are needed"),
+    (lambda t: t.assign(strength=True), "column 'strength' has values of another kind .boolean."),
+    (lambda t: t.assign(category=7), "column 'category' has values of another kind .integer."),
+    (lambda t: t.assign(configuration=None), "column 'configuration' has empty cells; texts"),
+    (lambda t: t.assign(fingerprint=[None, *t["fingerprint"][1:]]), "'fingerprint' has empty"),
+    (lambda t: t.assign(better="bigger"), "better is bigger; allowed: higher, lower$"),
+    (lambda t: t.assign(value=float("inf")), "has 6 infinite values"),
+])  # fmt: skip
+def test_a_table_that_is_none_is_named(run: Store, damage, said: str) -> None:
+    """Parquet that parses is no metric table yet: the sentence begins with the file."""
+    place = run.table("metrics")
+    run.put_frame(place, damage(pd.read_parquet(place)))
+    with pytest.raises(BenchError, match=f"^{place}:? .*{said}"):
+        reporting.analyze_folder(run)
+    assert not run.report.exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '"text"', "{", "null"])
+def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None:
+    run.write(run.provenance, content)
+    assert reporting.analyze_folder(run).done == 1
+
+
+def test_the_words_follow_what_real_images_are(run: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """study.toml says whether any were held out."""
+    for kind in ("scatters", "over", "agreement"):
+        monkeypatch.setattr(pictures, kind, lambda *_: [])
+    table = pd.read_parquet(run.table("metrics"))
+    beside = [
+        scored(name, one, value, algorithm=name, seed=None, epoch=None)
+        for name, value in (("base", 0.1), ("real", 0.9)) for one in CLASSES
+    ]  # fmt: skip
+    run.put_frame(run.table("metrics"), pd.concat([table, pd.DataFrame(beside)]))
+    reporting.analyze_folder(run)
+    page = run.report.read_text()
+    assert "held-out" not in page
+    assert "No images were held out from training" in page
+    assert "the training images among themselves are the ceiling of fidelity" in page
+    run.write(run.root / "study.toml", STUDY.replace("epochs", 'heldout = "there"\nepochs'))
+    reporting.analyze_folder(run)
+    page = run.report.read_text()
+    assert "held-out real images are the ceiling of fidelity" in page
+    assert "half" not in page

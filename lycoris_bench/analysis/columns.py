@@ -14,6 +14,8 @@ CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
 VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
 CONCEPT = ["category", "class", "subclass"]
 GROUP = [*VIEW, *CONCEPT]  # what is ranked together
+NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
+WHOLE = ("seed", "epoch", "n")
 T = TypeVar("T")
 OVERALL = "all categories"  # stands in the column "category" for the mean over all of them
 
@@ -76,20 +78,37 @@ def words(name: str) -> str:
     return {"vendi": "Vendi score"}.get(name, name.replace("_", " "))
 
 
-def check(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The table with its columns complete and its missing values left out, or a ValueError."""
+def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFrame:
+    """The table with its columns complete and its missing values left out.
+
+    BenchError, beginning with `source`: a column is missing or holds what it cannot."""
     if missing := [name for name in MetricRow.columns() if name not in metrics]:
-        raise BenchError(f"the metric table lacks the columns: {', '.join(missing)}")
+        raise BenchError(f"{source} lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
     rows["subclass"] = rows["subclass"].fillna("")
+    for name in MetricRow.columns():
+        _refuse_other_kinds(rows[name], source)
     rows["value"] = rows["value"].astype("float64")
     if infinite := int(np.isinf(rows["value"]).sum()):
-        raise BenchError(
-            f"the metric table has {infinite} infinite values: they cannot be compared"
-        )
+        raise BenchError(f"{source} has {infinite} infinite values: they cannot be compared")
     if odd := set(rows["better"]) - {"higher", "lower"}:
-        raise BenchError(f"better is {sorted(map(str, odd))}; allowed are: higher, lower")
+        raise BenchError(f"{source}: better is {', '.join(sorted(odd))}; allowed: higher, lower")
     return rows
+
+
+def _refuse_other_kinds(column: pd.Series, source: str) -> None:
+    """Names are texts and complete; numbers are numbers, seeds and epochs whole or absent."""
+    name, kind = column.name, pd.api.types.infer_dtype(column.astype("object"), skipna=True)
+    if name not in NUMBERS:
+        if kind not in ("string", "empty") or column.isna().any():
+            found = "empty cells" if column.isna().any() else f"values of another kind ({kind})"
+            raise BenchError(f"{source}: column '{name}' has {found}; texts are needed")
+    elif kind not in ("integer", "floating", "mixed-integer-float", "empty"):
+        raise BenchError(
+            f"{source}: column '{name}' has values of another kind ({kind}); numbers are needed"
+        )
+    elif name in WHOLE and (column.dropna().astype("float64") % 1 != 0).any():
+        raise BenchError(f"{source}: column '{name}' has fractions; whole numbers are needed")
 
 
 def trained(metrics: pd.DataFrame) -> pd.DataFrame:

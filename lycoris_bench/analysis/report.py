@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from lycoris_bench.analysis import pictures, tables
 from lycoris_bench.analysis.claims.shown import shown as shown_claims
@@ -15,6 +16,7 @@ from lycoris_bench.analysis.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.numbers import fixed, number
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.errors import BenchError
+from lycoris_bench.printable import lines
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ def render(context: Context) -> str:
 
 
 def environment() -> jinja2.Environment:
-    """Undefined names are errors, and what comes from a study is never taken for markup."""
+    """Undefined names are errors; what comes from a study is never taken for markup, and what would
+    hide in it or turn the line round is written as an escape."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("lycoris_bench.analysis"),
         autoescape=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,6 +86,10 @@ def environment() -> jinja2.Environment:
     made.filters["data_uri"] = data_uri
     made.filters["number"], made.filters["fixed"] = number, fixed
     return made
+
+
+def _visible(value: Any) -> Any:
+    return lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def shown_categories(findings: Mapping[str, Any]) -> list[str]:
@@ -117,10 +125,10 @@ def main_views_of(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
     return frame.merge(first, on=["metric", "encoder", "resize"])
 
 
-def data_uri(data: bytes) -> str:
+def data_uri(data: bytes) -> Markup:
     """Bytes of an SVG, PNG, JPEG or WebP image as an address that holds the image itself."""
     kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"<svg": "svg+xml"}
     kind = next((kind for start, kind in kinds.items() if data.startswith(start)), None)
     if kind is None:
         raise BenchError(f"an image begins with {data[:8]!r}: PNG, JPEG, WebP or SVG is needed")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

@@ -47,7 +47,8 @@ def _spent(costs: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
     if costs is None or costs.empty:
         return {}
     known = [name for name in COSTS if name in costs]
-    runs = costs.groupby(["configuration", "seed"], dropna=False)[known].max()
+    numbers = costs.assign(**{name: pd.to_numeric(costs[name], "coerce") for name in known})
+    runs = numbers.groupby(["configuration", "seed"], dropna=False)[known].max()
     return runs.groupby("configuration").mean().to_dict("index")
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lycoris_bench import runtime
 from lycoris_bench import study as studies
+from lycoris_bench.printable import csv
 from lycoris_bench.published.clone import PROMPTS, Clone, sha256
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey
@@ -85,8 +86,7 @@ class Imported:
         """The run's folder, as `analyze` takes it."""
         with self.store.lock():
             self.store.put_frame(self.store.table("metrics"), self.table)
-            csv = self.store.table("metrics").with_suffix(".csv")
-            self.store.write(csv, self.table.to_csv(index=False))
+            self.store.write(self.store.table("metrics").with_suffix(".csv"), csv(self.table))
             about = {"what": self.what, "sources": self.sources}
             published = {**about, "experiments_left_out": list(self.left_out)}
             provenance = {**runtime.provenance(), "published": published}

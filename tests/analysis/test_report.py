@@ -109,6 +109,19 @@ def test_a_hostile_name_is_text(page: Page) -> None:
     assert any(HOSTILE in (alt or "") for alt in alts)
 
 
+def test_what_hides_in_a_name_is_shown(study: pd.DataFrame, factors: pd.DataFrame) -> None:
+    """A direction mark would turn the rest of its line round; NUL ends some readers' files."""
+    names = {"lora": "$x$ a_b^c =1+1 \u202eevil\x1b[31m\x00", "loha": "العربية " + "x" * 80}
+    few = study[(study["class"] == "bunny") & study["metric"].isin(["vendi", "text_similarity"])]
+    few = few[few["configuration"].isin(["base", *names]) & (few["seed"].fillna(23) == 23)]
+    few, known = (t.replace({"configuration": names}) for t in (few, factors))
+    made = analyze_tables(few, known, failures={names["lora"]: "first line\nsecond"})
+    assert not set("\u202e\x1b\x00") & set(made.html)
+    text = " ".join(Page(made.html).texts)
+    assert "$x$ a_b^c =1+1 \\u202eevil\\x1b[31m\\x00" in text and names["loha"] in text
+    assert "first line\nsecond" in text
+
+
 def test_every_picture_has_words_and_is_an_image(page: Page) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) > 10
