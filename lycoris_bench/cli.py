@@ -12,6 +12,7 @@ import lycoris_bench
 from lycoris_bench import adapter_commands, data_commands
 from lycoris_bench.errors import BenchError
 from lycoris_bench.exits import call
+from lycoris_bench.printable import lines
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -216,7 +217,7 @@ def _root(
 def _say(result: dict[str, Any], as_json: bool) -> None:
     """Data goes to stdout: as JSON, or as the text that the session made of it."""
     text = result.pop("text")
-    typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text)
+    typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else lines(text))
 
 
 def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:

@@ -108,8 +108,8 @@ def findings(opened: Opened) -> dict[str, Any]:
     found = opened.store.read_json(opened.store.findings) if place.exists() else None
     if not isinstance(found, dict):
         return {"report": None, "text": "No report was written."}
-    lines = [*found.get("sentences", []), *_learned(found), "", f"Report: {place}"]
-    return {**found, "report": str(place), "text": "\n".join(lines)}
+    said = [*found.get("sentences", []), *_learned(found), "", f"Report: {place}"]
+    return {**found, "report": str(place), "text": "\n".join(said)}
 
 
 def _learned(found: dict[str, Any]) -> list[str]:

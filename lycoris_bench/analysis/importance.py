@@ -75,7 +75,8 @@ def refusal(rows: pd.DataFrame, features: list[str]) -> str | None:
     """Why nothing can be attributed, as a sentence; None where it can."""
     if len(rows) < MIN_ROWS:
         return (
-            f"There are {len(rows)} checkpoints, too few to say what moves this score: "
+            f"There {'is' if len(rows) == 1 else 'are'} {len(rows)} checkpoint"
+            f"{'s' * (len(rows) != 1)}, too few to say what moves this score: "
             f"at least {MIN_ROWS} are needed."
         )
     if len(features) < 2:

@@ -1,0 +1,75 @@
+"""What a command says when it is done: no result is named that was not written."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lycoris_bench import cli, runtime, session
+from lycoris_bench.store import Store
+
+FAILED = runtime.Outcome(failed={"lora/seed-23/epoch-010": "is not scored"})
+FOUND = {
+    "sentences": ["lora is the most faithful."],
+    "ceiling": {"name": "held-out real images"},
+    "categories": {
+        "all categories": {
+            "fidelity": {
+                "prompt_type": "trigger",
+                "distance_closed": {"lora": {"share": 0.426}, "loha": {"share": -0.001}},
+            }
+        }
+    },
+}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Any:
+    return SimpleNamespace(store=Store(tmp_path))
+
+
+def test_a_failed_analysis_names_no_report(opened: Any) -> None:
+    made = session.summary(opened, "analyze", FAILED)
+    assert made["text"] == "analyze: 0 done, 0 already there, 1 failed. No report was written"
+    assert made["result"] is None
+
+
+def test_an_older_report_is_called_so(opened: Any) -> None:
+    report = opened.store.write(opened.store.report, "<html>")
+    made = session.summary(opened, "analyze", FAILED)
+    assert made["text"].endswith(f"No report was written; {report} is of an earlier analysis")
+    assert made["result"] is None
+
+
+def test_a_report_with_failures_is_one(opened: Any) -> None:
+    report = opened.store.write(opened.store.report, "<html>")
+    made = session.summary(opened, "analyze", runtime.Outcome(1, failed=FAILED.failed))
+    assert made["text"] == f"analyze: 1 done, 0 already there, 1 failed. Result: {report}"
+    assert session.summary(opened, "score", FAILED)["result"] == str(opened.store.root)
+
+
+def test_what_was_learned_is_said_of_the_right_images(opened: Any) -> None:
+    opened.store.write(opened.store.report, "<html>")
+    opened.store.write_json(opened.store.findings, FOUND)
+    assert session.findings(opened)["text"] == (
+        "lora is the most faithful.\n"
+        "Of the way from the base model to held-out real images (trigger prompts): lora 43%, "
+        f"loha 0%.\n\nReport: {opened.store.report}"
+    )
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{", "null"])
+def test_no_findings_are_a_sentence(opened: Any, content: str | None) -> None:
+    if content:
+        opened.store.write(opened.store.report, "<html>")
+        opened.store.write(opened.store.findings, content)
+    assert session.findings(opened) == {"report": None, "text": "No report was written."}
+
+
+def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._say({"text": "a\x1b[31m leads\n\u202eb"}, as_json=False)
+    session.complain("train", runtime.Outcome(failed={"\x07lora": "line\nline"}))
+    out, err = capsys.readouterr()
+    assert out == "a\\x1b[31m leads\n\\u202eb\n"
+    assert err == "train: \\x07lora: line\\nline\n"
