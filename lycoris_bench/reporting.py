@@ -30,7 +30,10 @@ def analyze_folder(store: Store) -> runtime.Outcome:
         raise StoreError(f"{described} is missing; it says what each configuration is")
     study = studies.load(described)
     table, made_under = found
-    columns.check(table, str(store.table("metrics")))
+    if columns.trained(columns.check(table, str(store.table("metrics")))).empty:
+        raise StoreError(
+            f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
+        )
     names = list(dict.fromkeys(table["configuration"]))
     if others := scored.of_other_settings(study, names, made_under):
         raise StoreError(

@@ -136,6 +136,9 @@ def test_a_folder_takes_no_options_of_a_study(
     (lambda t: t.assign(fingerprint=[None, *t["fingerprint"][1:]]), "'fingerprint' has empty"),
     (lambda t: t.assign(better="bigger"), "better is bigger; allowed: higher, lower$"),
     (lambda t: t.assign(value=float("inf")), "has 6 infinite values"),
+    (lambda t: t[:0], "holds no scores of a checkpoint; run 'lycoris-bench score'$"),
+    (lambda t: t.assign(configuration="base"), "holds no scores of a checkpoint"),
+    (lambda t: t.assign(value=float("nan")), "holds no scores of a checkpoint"),
 ])  # fmt: skip
 def test_a_table_that_is_none_is_named(run: Store, damage, said: str) -> None:
     """Parquet that parses is no metric table yet: the sentence begins with the file."""

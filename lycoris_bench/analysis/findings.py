@@ -53,7 +53,7 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
     }
     for found in result["categories"].values():
         found["sentences"] = sentences.of_category(found, result.get("ceiling"))
-    result["sentences"] = sentences.overall(result)
+    result["sentences"] = sentences.overall(result, checkpoints=len(rows) > 0)
     return result
 
 

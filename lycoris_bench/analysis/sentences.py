@@ -14,9 +14,9 @@ SINGLE, UNRANKED, SAME, FEW, LEVEL, LEADS, BEST = (
 )  # fmt: skip
 
 
-def overall(findings: Finding) -> list[str]:
+def overall(findings: Finding, checkpoints: bool = True) -> list[str]:
     """Over all categories: what is worse than the base model, a sentence a criterion, then what
-    conflicts and what looks copied."""
+    conflicts and what looks copied. `checkpoints`: whether any has a score at all."""
     found, ceiling = findings["categories"][OVERALL], findings.get("ceiling")
     judged = _judged(found)
     lines = [
@@ -26,6 +26,10 @@ def overall(findings: Finding) -> list[str]:
     ]
     if below := _below(found):
         lines = [*below, *lines]
+    if not checkpoints:
+        return ["No checkpoint was scored: nothing can be ranked."]
+    if not judged:
+        return [f"None of the criteria was scored: {_some([c.what for c in CRITERIA])}."]
     if not any("score" in row for _, one in judged for row in one["ranking"]):
         lines.append("No criterion has two checkpoints to compare: nothing can be ranked.")
     return [*lines, *_conflict(found), *_copies(found, ceiling), *_too_few(judged)]

@@ -24,7 +24,8 @@ def apart(
     rows["epoch"] = rows["epoch"].fillna(NO_EPOCH if pd.isna(last) else last)
     rows["seed"] = rows["seed"].fillna(NO_SEED)
     pairs = rows[["configuration", "strength"]].drop_duplicates()
-    names = {(c, s): name(c, s) for c, s in pairs.itertuples(index=False)}
+    alone = pairs["configuration"].nunique() == 1 < len(pairs)
+    names = {(c, s): name(c, s, alone) for c, s in pairs.itertuples(index=False)}
     keys = zip(rows["configuration"], rows["strength"], strict=True)
     rows["configuration"] = [names[key] for key in keys]
     order = {configuration: k for k, configuration in enumerate(factors["configuration"])}
@@ -59,9 +60,10 @@ def together(frame: pd.DataFrame, configurations: Mapping[str, str]) -> pd.DataF
     return made
 
 
-def name(configuration: str, strength: float) -> str:
+def name(configuration: str, strength: float, alone: bool = False) -> str:
+    """Strength 1 goes without saying, but where strengths are all that is compared (`alone`).
+
+    >>> name("lora", 1.0), name("lora", 0.5), name("lora", 1.0, alone=True)
+    ('lora', 'lora ×0.5', 'lora ×1')
     """
-    >>> name("lora", 1.0), name("lora", 0.5)
-    ('lora', 'lora ×0.5')
-    """
-    return configuration if strength == 1 else f"{configuration} ×{exact(strength)}"
+    return configuration if strength == 1 and not alone else f"{configuration} ×{exact(strength)}"

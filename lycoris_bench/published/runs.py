@@ -12,6 +12,7 @@ import pandas as pd
 
 from lycoris_bench import runtime
 from lycoris_bench import study as studies
+from lycoris_bench.printable import csv
 from lycoris_bench.published.clone import PROMPTS, Clone, sha256
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.series import apart
 
 from .conftest import Rows, row
 
@@ -209,6 +210,23 @@ def test_adapters_made_elsewhere_have_no_epoch(table: Rows) -> None:
     found = findings(table(rows))
     assert "epoch" not in found
     assert found["sentences"] == [f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1)."]
+
+
+def test_one_configuration_at_several_strengths_is_named_with_them(table: Rows) -> None:
+    rows = [one for s in (0.5, 1.0) for one in of("lora", *[s / 2] * 6, strength=s)]
+    known = {"configuration": ["lora"], "algorithm": ["lora"], "preset": ["full"], "lr": [1e-3]}
+    metrics, _, names = apart(table(rows), pd.DataFrame(known))
+    assert names == {"lora ×0.5": "lora", "lora ×1": "lora"}
+    assert said(metrics) == [f"lora ×1 is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1)."]
+
+
+def test_what_was_not_scored_is_said(table: Rows) -> None:
+    other = {"metric": "centroid_distance", "better": "lower"}
+    assert said(table([*of("a", 0.5, **other), *of("b", 0.4, **other)])) == [
+        "None of the criteria was scored: image similarity on trigger prompts, text similarity on "
+        "alter prompts, Vendi score on trigger prompts and style loss on style prompts."
+    ]
+    assert said(table([row(0.2, "base")])) == ["No checkpoint was scored: nothing can be ranked."]
 
 
 def test_strength_zero_is_the_base_model(table: Rows) -> None:
