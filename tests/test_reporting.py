@@ -175,3 +175,17 @@ def test_the_words_follow_what_real_images_are(run: Store, monkeypatch: pytest.M
     page = run.report.read_text()
     assert "held-out real images are the ceiling of fidelity" in page
     assert "half" not in page
+
+
+def test_ceilings_that_are_none_are_taken_out_of_older_tables() -> None:
+    names = ["image_similarity", "centroid_distance", "vendi", "style_loss"]
+    rows = [
+        scored(who, "bunny", 0.4, metric=metric, algorithm=who)
+        for who in ("lora", "base", "real") for metric in names
+    ]  # fmt: skip
+    left = reporting.without_false_ceilings(pd.DataFrame(rows))
+    assert len(left) == 3 * 4 - 2
+    assert set(left[left["configuration"] == "real"]["metric"]) == {
+        "image_similarity",
+        "style_loss",
+    }
