@@ -54,6 +54,14 @@ class Adapter(nn.Module, ABC):
         """ΔW in fp32 and in W's shape; `ValueError` where the tensors do not fit W."""
 
     @staticmethod
+    @abstractmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        """W's shape as far as the tensors tell it, None where only W does; factors that are
+        matrices by design (LoHa's, LoKr's) give that of the unrolled weight.
+
+        `BenchError` where one is missing or they do not fit each other (`fitting`)."""
+
+    @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:
         """The change of the bias, None where there is none. Any algorithm's file may have one."""
         return tensors.get(BIAS)

@@ -16,6 +16,7 @@ from lycoris_bench.adapters.cayley import (
     rescale,
     turn,
 )
+from lycoris_bench.adapters.fitting import said, sizes
 from lycoris_bench.errors import BenchError
 
 
@@ -78,6 +79,13 @@ class BOFT(Adapter):
             _butterfly, angles, rows, use_reentrant=False, preserve_rng_state=False
         )
         return rescale(change.reshape(weight.shape), tensors, weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        stages, count, size, other = sizes(tensors, BLOCKS, 4)
+        if size != other or size % 2 or count % 2 ** (stages - 1):
+            raise BenchError(f"{said(tensors, BLOCKS)} are no stages of square blocks of even size")
+        return None  # the number of inputs is not known
 
 
 def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:

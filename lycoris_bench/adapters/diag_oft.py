@@ -15,10 +15,11 @@ from lycoris_bench.adapters.cayley import (
     rescale,
     turn,
 )
+from lycoris_bench.adapters.fitting import said, sizes
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.errors import BenchError
 
-DIRECT, ON_INPUT = "oft_diag", "oft_in.weight"
+DIRECT, ON_INPUT, ONE_TRAINER = "oft_diag", "oft_in.weight", "oft_in.one_trainer"
 
 
 class DiagOFT(Adapter):
@@ -30,10 +31,11 @@ class DiagOFT(Adapter):
 
     Files may instead hold R itself: `oft_diag` (n, b, b) of old LyCORIS; `oft_in.weight` for
     PEFT's OFT, which rotates inputs: y = layer(x·R), or W' = W·Rᵀ for each block of input
-    channels, or of unrolled inputs i·k² as PEFT has for kernels."""
+    channels, or of unrolled inputs i·k² as PEFT has for kernels. With `oft_in.one_trainer` it is
+    OneTrainer's, which has W' = W·R for convolutions, and may share one block among all."""
 
     marks = (BLOCKS, DIRECT, ON_INPUT)
-    names = frozenset((*marks, RESCALE, "alpha"))
+    names = frozenset((*marks, ONE_TRAINER, RESCALE, "alpha"))
     allowed = ROTATION
     alpha: Tensor
 
@@ -72,18 +74,32 @@ class DiagOFT(Adapter):
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        present = [name for name in DiagOFT.marks if name in tensors]
-        if len(present) != 1:
-            raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
-        blocks = tensors[present[0]]
-        if blocks.dim() != 3 or blocks.shape[1] != blocks.shape[2]:
-            raise _misfit(blocks, weight, present[0])
-        if present[0] == BLOCKS:
+        name = _present(tensors)
+        blocks = tensors[name]
+        if name == BLOCKS:
             angle = turn(blocks, tensors.get("alpha"), len(weight))
         else:
             angle = blocks - torch.eye(blocks.shape[-1], device=blocks.device)
-        change = (_inputs if present[0] == ON_INPUT else _outputs)(angle, weight, present[0])
+        if ONE_TRAINER in tensors:
+            angle = _one_trainers(angle, weight)
+        change = (_inputs if name == ON_INPUT else _outputs)(angle, weight, name)
         return rescale(change, tensors, weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        _present(tensors)
+        return None  # of what is turned one size is known
+
+
+def _present(tensors: Tensors) -> str:
+    """The name of the blocks (n, b, b), of which there is one kind."""
+    present = [name for name in DiagOFT.marks if name in tensors]
+    if len(present) != 1:
+        raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
+    shape = sizes(tensors, present[0], 3)
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise BenchError(f"{said(tensors, present[0])} is no row of square blocks (n, b, b)")
+    return present[0]
 
 
 def _outputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
@@ -98,10 +114,17 @@ def _outputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
 def _inputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
     """W·(R - I)ᵀ of each block of input channels, or of unrolled inputs."""
     count, size = angle.shape[:2]
-    if count * size not in (weight.shape[1], weight[0].numel()):
+    if weight.dim() < 2 or count * size not in (weight.shape[1], weight[0].numel()):
         raise _misfit(angle, weight, name)
     columns = weight.float().reshape(len(weight), count, size, -1)
     return torch.einsum("onck,ndc->ondk", columns, angle).reshape(weight.shape)
+
+
+def _one_trainers(angle: Tensor, weight: Tensor) -> Tensor:
+    """A single block is that of all inputs; convolutions are turned the other way."""
+    shared = len(angle) == 1 and weight[0].numel() % angle.shape[-1] == 0
+    angle = angle.expand(weight[0].numel() // angle.shape[-1], -1, -1) if shared else angle
+    return angle if weight.dim() == 2 else angle.mT
 
 
 def _unsplit(outputs: int, dim: int) -> str:
@@ -111,6 +134,6 @@ def _unsplit(outputs: int, dim: int) -> str:
     return f"diag-oft with dim {dim} splits {outputs} outputs into blocks of 1; {advice}"
 
 
-def _misfit(angle: Tensor, weight: Tensor, name: str) -> ValueError:
+def _misfit(angle: Tensor, weight: Tensor, name: str) -> BenchError:
     shape, wanted = tuple(angle.shape), tuple(weight.shape)
-    return ValueError(f"{name} of shape {shape} does not fit a weight of shape {wanted}")
+    return BenchError(f"{name} of shape {shape} does not fit a weight of shape {wanted}")

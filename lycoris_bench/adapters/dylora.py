@@ -68,6 +68,10 @@ class DyLoRA(Adapter):
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         return LoRA.delta_from(tensors, weight)
 
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        return LoRA.shape_from(tensors)
+
     def shrink(self, ratio: float) -> None:
         self.up.mul_(ratio)
 

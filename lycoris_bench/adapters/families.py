@@ -10,7 +10,10 @@ VERSIONS = {"Stable Diffusion 2": "sd_v2", "Stable Diffusion XL": "sdxl_base_v1-
             "Stable Diffusion 3": "sd3", "Flux": "flux1"}  # fmt: skip
 CROSS = re.compile(r".*attn2[._]to_[kv]")  # reads the text, whose width is the family's own
 FLUX = re.compile(r".*(single_transformer_blocks|single_blocks|double_blocks)[._]\d")
-SD3 = re.compile(r".*(joint_blocks[._]\d|attn[._]add_[qkv]_proj)")
+# of SD 3 and Flux, told by their width: a U-Net's transformer blocks have attn1 and attn2
+ADDED = re.compile(r".*transformer_blocks[._]\d+[._]attn[._](to_[qkv]|add_[qkv]_proj)")
+JOINT = {1536: "Stable Diffusion 3", 2432: "Stable Diffusion 3", 3072: "Flux"}
+SD3 = re.compile(r".*(joint_blocks[._]\d|pos_embed[._]proj)")
 SECOND = re.compile(r"(lora|lycoris)_te2_|(.*\.)?text_encoder_2[._]")  # SD3, told before, or SDXL
 DEEP = re.compile(r".*transformer_blocks[._][1-9]")  # more than one in a row: SDXL
 
@@ -20,7 +23,10 @@ def family_of(layers: Mapping[str, int | None]) -> str:
     "Stable Diffusion 3", "Stable Diffusion XL", "2" or "1"; "" where it cannot be told."""
     if any(FLUX.match(name) for name in layers):
         return "Flux"
-    if any(SD3.match(name) for name in layers):
+    added = {inputs for name, inputs in layers.items() if ADDED.match(name)}
+    if told := [JOINT[width] for width in added if width in JOINT]:
+        return told[0]
+    if added and any(SD3.match(name) for name in layers):
         return "Stable Diffusion 3"
     widths = {inputs for name, inputs in layers.items() if CROSS.match(name)}
     known = [CONTEXT[width] for width in widths if width in CONTEXT]
@@ -54,6 +60,6 @@ def foreign(adapter: str, model: str, names: Iterable[str]) -> str | None:
     if not adapter or not model or adapter == model:
         return None
     names = list(names)
-    marks = (FLUX, SD3, CROSS, DEEP, SECOND)
+    marks = (FLUX, SD3, ADDED, CROSS, DEEP, SECOND)
     telling = [name for name in names if any(mark.match(name) for mark in marks)]
     return f"the adapter is for {adapter} and the model is {model}: it has {(telling or names)[0]}"

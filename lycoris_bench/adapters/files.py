@@ -12,13 +12,16 @@ from torch import Tensor
 
 from lycoris_bench import registry
 from lycoris_bench.adapters import layouts, peft_folder
-from lycoris_bench.adapters.base import Adapter
+from lycoris_bench.adapters.checked import check, refuse_doubles
 from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.kinds import recognise
 from lycoris_bench.adapters.layouts import canonical
-from lycoris_bench.adapters.norms import NormShift
+from lycoris_bench.adapters.names import natural
 from lycoris_bench.adapters.safetensors_file import open_file
 from lycoris_bench.adapters.ss_metadata import metadata
+from lycoris_bench.disk import kind_of
+from lycoris_bench.printable import printable
 
 __all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
            "to_bytes"]  # fmt: skip
@@ -26,36 +29,39 @@ __all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "re
 EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".oft_in.weight")
 
 
-def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:
-    """(algorithm, class) of one layer's tensors, by names and shapes; None if none knows them."""
-    for algorithm, kind in {**registry.entries("adapters"), "norm": NormShift}.items():
-        if kind.recognises(tensors):
-            return algorithm, kind
-    return None
-
-
 def by_layer(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Tensor]]:
-    """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`)."""
+    """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`); the
+    layers in the natural order of their names."""
     layers: dict[str, dict[str, Tensor]] = {}
     for key, value in canonical(tensors, metadata).items():
         layer, _, name = key.partition(".")
         layers.setdefault(layer, {})[name] = value
-    return layers
+    return {layer: layers[layer] for layer in sorted(layers, key=natural)}
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of an adapter: a safetensors file or a PEFT folder, in any layout.
 
     The tensors are named as `layouts.canonical` says. They are views of the mapped file, so that
-    it is never in memory twice. Raises `AdapterFileError`, which says why it is no adapter."""
+    it is never in memory twice. Raises `AdapterFileError`, which says why it is no adapter or
+    which tensor is damaged: what is read has factors that fit each other and finite numbers."""
     raw, about = _raw(Path(path))
-    tensors = canonical(raw, about)
-    if not any(recognise(found) for found in by_layer(tensors).values()):
-        known = ", ".join(registry.entries("adapters"))
-        first = f"its first tensor is '{min(raw)}'" if raw else "it has no tensors"
-        raise AdapterFileError(f"{path} holds no adapter of {known}: {first}")
+    try:
+        tensors = canonical(raw, about)
+        layers = by_layer(tensors)
+        kinds = {name: recognise(found) for name, found in layers.items()}
+        for name, found in layers.items():
+            if (known := kinds[name]) is not None:
+                check(name, known[1], found)
+        refuse_doubles(layers)
+    except AdapterFileError as error:
+        raise AdapterFileError(f"{path}: {error}") from None
+    if not any(kinds.values()):
+        known_names = ", ".join(registry.entries("adapters"))
+        first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
+        raise AdapterFileError(f"{path} holds no adapter of {known_names}: {first}")
     return tensors, about
 
 
@@ -68,7 +74,7 @@ def layout_of(source: str | Path | Mapping[str, Tensor]) -> str:
 
 def _raw(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The file's own names, in order, and its metadata; those of a folder's files together."""
-    if path.is_dir():
+    if kind_of(path) == "a folder":
         return peft_folder.read(path)
     return open_file(path)
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.base import BIAS, Adapter, Tensors, fit
+from lycoris_bench.adapters.fitting import sizes
 
 
 class Full(Adapter):
@@ -42,6 +43,10 @@ class Full(Adapter):
         if "diff" not in tensors:  # a file may change the bias alone
             return torch.zeros_like(weight, dtype=torch.float32)
         return fit(tensors["diff"], weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        return sizes(tensors, "diff" if "diff" in tensors else BIAS, 1)
 
     def shrink(self, ratio: float) -> None:
         self.weight.lerp_(self.original.float(), 1 - ratio)

@@ -1,9 +1,12 @@
 """GLoRA: ΔW = alpha/dim · (W·a1·a2 + b1·b2), a change made of W's own columns and a free one."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, fit, kaiming, rank_of, scale, zeros
+from lycoris_bench.adapters.fitting import product, said, sizes
 from lycoris_bench.adapters.ranges import FACTORED
 from lycoris_bench.errors import BenchError
 
@@ -62,9 +65,21 @@ class GLoRA(Adapter):
         own = torch.einsum("oik,ir,rj->ojk", columns, a1, a2)
         return scale(tensors, rank=len(a2)) * (fit(own.flatten(1), weight) + fit(b1 @ b2, weight))
 
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        one = [product(tensors, a, b) for a, b in ((A1, A2), (B1, B2)) if _fits(tensors, a, b)]
+        old = [product(tensors, b, a) for a, b in ((A1, A2), (B1, B2)) if _fits(tensors, b, a)]
+        if len(one) < 2 and len(old) < 2:
+            raise BenchError(f"{said(tensors, *GLoRA.marks)} have no rank in common")
+        return None  # a1·a2 acts on W
+
     def shrink(self, ratio: float) -> None:
         self.a2.mul_(ratio)
         self.b2.mul_(ratio)
+
+
+def _fits(tensors: Tensors, left: str, right: str) -> bool:
+    return math.prod(sizes(tensors, left)[1:]) == sizes(tensors, right)[0]
 
 
 def _present(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

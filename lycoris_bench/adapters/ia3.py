@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, zeros
+from lycoris_bench.adapters.fitting import said, sizes
 from lycoris_bench.adapters.ranges import Switch
 from lycoris_bench.errors import BenchError
 
@@ -50,6 +51,13 @@ class IA3(Adapter):
                 f"{'inputs' if axis else 'outputs'} of a weight of shape {tuple(weight.shape)}"
             )
         return tensors["weight"].reshape(sizes) * weight.float()
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        sizes(tensors, "weight", 1)
+        if tensors["on_input"].numel() != 1:
+            raise BenchError(f"{said(tensors, 'on_input')} is not one number, 0 or 1")
+        return None  # of what is scaled one size is known
 
     def shrink(self, ratio: float) -> None:
         self.weight.mul_(ratio)

@@ -7,22 +7,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from lycoris_bench import registry
 from lycoris_bench.adapters.base import BIAS
-from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.fused import unfused
 from lycoris_bench.adapters.lora import DOWN, UP
 from lycoris_bench.adapters.norms import NormShift
-from lycoris_bench.adapters.peft_config import configurations, of_layer, ratio, rotations
+from lycoris_bench.adapters.peft_config import configurations
+from lycoris_bench.adapters.settling import OUTPUTS, PACKED, SCALED, UP_BIAS, settled
 
 SIDES = {"A": DOWN, "B": UP, "down": DOWN, "up": UP}
 NAMED = r"(?:\.[^.]+)?"  # PEFT may put an adapter's name before the last part
-PACKED, OUTPUTS = "oft_R.weight", "lora_magnitude_vector"
 Split = tuple[str, str]  # layer, tensor
 
 
@@ -39,12 +37,13 @@ def _processor(key: re.Match[str]) -> Split:
 
 SPELLINGS = [
     (rf"(.+)\.lora_([AB]){NAMED}\.weight", lambda key: (key[1], SIDES[key[2]])),
-    (rf"(.+)\.lora_B{NAMED}\.bias", lambda key: (key[1], "lora_up.bias")),
+    (rf"(.+)\.lora_B{NAMED}\.bias", lambda key: (key[1], UP_BIAS)),
     (r"(.+?)(?:\.processor)?\.(to_\w+?|add_[qkv]_proj)_lora\.(up|down)\.weight", _processor),
     (r"(.+)\.(?:lora|lora_linear_layer)\.(up|down)\.weight", lambda key: (key[1], SIDES[key[2]])),
     (rf"(.+)\.lora_magnitude_vector{NAMED}(?:\.weight)?", lambda key: (key[1], OUTPUTS)),
     (rf"(.+)\.((?:hada|lokr)_\w+){NAMED}", lambda key: (key[1], key[2])),
     (rf"(.+)\.oft_R{NAMED}\.weight", lambda key: (key[1], PACKED)),
+    (r"(.+)\.oft_R\.scaled_oft", lambda key: (key[1], SCALED)),
 ]
 REFUSED = {
     "lora_embedding_": "a LoRA of embeddings, which is not read; train it without the embeddings",
@@ -66,9 +65,10 @@ def canonical(
         if name in layers[layer]:
             raise AdapterFileError(f"'{key}' is there twice: {layer} has {name} already")
         layers[layer][name] = tensors[key]
+    done = {layer: settled(layer, own, configs) for layer, own in layers.items()}
     found: dict[str, Tensor] = {}
-    for layer, own in layers.items():
-        for name, value in _settled(layer, own, configs).items():
+    for layer, own in unfused(done).items():
+        for name, value in own.items():
             key = f"{layer.replace('.', '_')}.{name}"
             if key in found:
                 raise AdapterFileError(f"'{key}' is there twice, once of them as {layer}")
@@ -126,11 +126,13 @@ def _split(key: str) -> Split | None:
 
 
 def _stranger(key: str, layers: set[str]) -> Split:
+    """With a layer of the file; else all but the last part is taken for the layer's name."""
     parts = key.split(".")
     for end in range(len(parts) - 1, 0, -1):
         if (layer := ".".join(parts[:end])) in layers:
             return layer, ".".join(parts[end:])
-    return parts[0], ".".join(parts[1:])
+    layer, _, name = key.rpartition(".")
+    return (layer, name) if layer else (name, "")
 
 
 @cache
@@ -140,34 +142,3 @@ def _names() -> str:
     kinds = [*registry.entries("adapters").values(), NormShift]
     names = {name for kind in kinds for name in kind.names} - {"weight"} | {BIAS, "alpha"}
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-
-
-def _settled(
-    layer: str, tensors: Mapping[str, Tensor], configs: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Tensor]:
-    """One layer's tensors with the ratio and the shapes that LyCORIS's names stand for."""
-    path, config = of_layer(layer, configs)
-    found = dict(tensors)
-    if config is not None and "alpha" not in found:
-        found |= _ratio(path, found, config)
-    if PACKED in found:
-        found["oft_in.weight"] = rotations(layer, found.pop(PACKED), config or {})
-    if "lora_up.bias" in found and UP in found:
-        rank = found[UP].shape[1]
-        alpha = found.get("alpha", torch.tensor(float(rank)))
-        found[BIAS] = found.pop("lora_up.bias").float() * (float(alpha) / rank)
-    if OUTPUTS in found:  # (o,), or (1, o, 1, 1), which elsewhere is a magnitude of inputs
-        ones = [1 for _ in found[DOWN].shape[1:]] if DOWN in found else [1]
-        found[MAGNITUDE] = found.pop(OUTPUTS).reshape(-1, *ones)
-    return found
-
-
-def _ratio(path: str, found: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    known = ratio(path, config)
-    if known is None:
-        return {}
-    alpha, rank = known
-    if "lokr_w1" in found and "lokr_w2" in found:  # others take such a pair at a ratio of 1
-        folded = found["lokr_w1"].float() * (alpha / rank)
-        return {"lokr_w1": folded, "alpha": torch.tensor(float(rank))}
-    return {"alpha": torch.tensor(alpha)}

@@ -18,6 +18,7 @@ from lycoris_bench.adapters.base import (
     zeros,
 )
 from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.fitting import product, same, tucker
 from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, Switch
 from lycoris_bench.adapters.tucker import mixed
 
@@ -85,6 +86,11 @@ class LoHa(Adapter):
         change: Tensor = Hadamard.apply(ratio * w1a, w1b, w2a, w2b)
         return decompose(fit(change, weight), tensors, weight)
 
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        one, two = (_shape(tensors, k) for k in (1, 2))
+        return same(tensors, one, two, *LoHa.marks)
+
     def shrink(self, ratio: float) -> None:
         self.w1a.mul_(ratio)
 
@@ -106,6 +112,14 @@ class Hadamard(torch.autograd.Function):
         found = (first @ w1b.mT, w1a.mT @ first)
         second = grad * (w1a @ w1b)
         return *found, second @ w2b.mT, w2a.mT @ second
+
+
+def _shape(tensors: Tensors, k: int) -> torch.Size:
+    """Of one half, a matrix but in Tucker form."""
+    factors = f"hada_w{k}_a", f"hada_w{k}_b"
+    if f"hada_t{k}" in tensors:
+        return tucker(tensors, f"hada_t{k}", *factors)
+    return torch.Size(product(tensors, *factors))
 
 
 def _half(tensors: Tensors, k: int) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from lycoris_bench.adapters.base import (
     zeros,
 )
 from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.fitting import product, sizes, tucker
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, LARGEST, Range, Switch
 from lycoris_bench.adapters.tucker import mixed
@@ -115,17 +116,38 @@ class LoKr(Adapter):
         ratio = scale(tensors, ranks[0]) if ranks else 1.0
         return decompose(fit(torch.kron(ratio * w1, w2), weight), tensors, weight)
 
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        (u, ui, *_), (v, vi, *kernel) = (_shape(tensors, k) for k in (1, 2))
+        return torch.Size((u * v, ui * vi, *kernel))
+
     def shrink(self, ratio: float) -> None:
         self.factors[self._first].mul_(ratio)
 
 
-def _block(tensors: Tensors, k: int) -> Tensor:
-    """A block as a matrix, whole or from its factors."""
+def _names(tensors: Tensors, k: int) -> tuple[str, tuple[str, str, str]]:
+    """A block's name, and those of its factors; a block is either whole or a product."""
     name = f"lokr_w{k}"
     factors = (f"{name}_a", f"{name}_b", f"lokr_t{k}")
+    if name in tensors and (beside := [factor for factor in factors if factor in tensors]):
+        raise BenchError(f"{name} and {beside[0]} of one layer contradict each other")
+    return name, factors
+
+
+def _shape(tensors: Tensors, k: int) -> torch.Size:
+    """Sizes of a block, whole or from its factors."""
+    name, (a, b, core) = _names(tensors, k)
+    if name in tensors or not {a, b, core} & tensors.keys():
+        return sizes(tensors, name)
+    if core in tensors:
+        return tucker(tensors, core, a, b)
+    return torch.Size(product(tensors, a, b))
+
+
+def _block(tensors: Tensors, k: int) -> Tensor:
+    """A block as a matrix, whole or from its factors."""
+    name, (first, second, _) = _names(tensors, k)
     if name in tensors:
-        if beside := [factor for factor in factors if factor in tensors]:
-            raise BenchError(f"{name} and {beside[0]} of one layer contradict each other")
         return tensors[name].flatten(1)
-    a, b = (tensors[factor].flatten(1) for factor in factors[:2])
+    a, b = tensors[first].flatten(1), tensors[second].flatten(1)
     return a.mT @ mixed(tensors[f"lokr_t{k}"], b) if f"lokr_t{k}" in tensors else a @ b

@@ -1,5 +1,6 @@
 """LoRA (LoCon on convolutions): ΔW = alpha/dim · up·down."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -16,7 +17,9 @@ from lycoris_bench.adapters.base import (
     zeros,
 )
 from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.fitting import product, said, sizes
 from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, Switch
+from lycoris_bench.errors import BenchError
 
 UP, MID, DOWN = "lora_up.weight", "lora_mid.weight", "lora_down.weight"
 
@@ -74,6 +77,16 @@ class LoRA(Adapter):
             change = torch.einsum("or,rsk,si->oik", up, tensors[MID].flatten(2), down)
             return decompose(fit(change.flatten(1), weight), tensors, weight)
         return decompose(fit(up @ down, weight), tensors, weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        if MID not in tensors:
+            outputs, _ = product(tensors, UP, DOWN)
+            return torch.Size((outputs, *tensors[DOWN].shape[1:]))
+        up, mid, down = (sizes(tensors, name) for name in (UP, MID, DOWN))
+        if tuple(mid[:2]) != (math.prod(up[1:]), down[0]):
+            raise BenchError(f"{said(tensors, UP, MID, DOWN)} have no rank in common")
+        return torch.Size((up[0], math.prod(down[1:]), *mid[2:]))
 
     def shrink(self, ratio: float) -> None:
         self.up.mul_(ratio)

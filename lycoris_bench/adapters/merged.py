@@ -42,10 +42,9 @@ def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
         with full_precision(weight):
             return kind.delta_from(found, weight), kind.bias_from(found)
     except (KeyError, RuntimeError, IndexError) as error:
-        missing = isinstance(error, KeyError)
-        reason = f"'{error.args[0]}' is missing" if missing else str(error).split("\n")[0]
+        missing = f": '{error.args[0]}' is missing" if isinstance(error, KeyError) else ""
         raise BenchError(
-            f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}: {reason}"
+            f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}{missing}"
         ) from None
 
 

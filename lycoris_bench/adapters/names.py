@@ -2,6 +2,7 @@
 
 Works on paths alone, so that a model on the disk needs no modules."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -36,6 +37,27 @@ for _clip, _models in CLIPS.items():
         BEGINNINGS[f"{_clip}_{_level}"] = BEGINNINGS[f"text_encoders_{_clip}_{_level}"] = _models
 LEVEL = "text_model."  # of CLIP; transformers 5.6 dropped it, and every reader expects it
 CLIP_PARTS = ("encoder.layers.", "embeddings.", "final_layer_norm")
+
+
+def claims(name: str) -> Iterator[tuple[str, str]]:
+    """(model, spelling without its beginning) of all that a file's name of a layer may mean."""
+    plain = name.replace(".", "_")
+    for start, models in BEGINNINGS.items():
+        if plain.startswith(start):
+            rest = plain[len(start) :]
+            for model in models:
+                yield model, rest.removeprefix("text_model_") if model in TEXTS else rest
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """Sort key: numbers in a name compare as numbers.
+
+    >>> sorted(["blocks_10", "blocks_2", "blocks_2_a"], key=natural)
+    ['blocks_2', 'blocks_2_a', 'blocks_10']
+    """
+    # odd places of the split hold the digits, so that numbers never meet text
+    parts = re.split(r"([0-9]+)", name)
+    return (*(int(part) if k % 2 else part for k, part in enumerate(parts)), name)
 
 
 class Directory:

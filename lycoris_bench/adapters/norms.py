@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.base import Adapter, Tensors, fit
+from lycoris_bench.adapters.fitting import same, sizes
 
 
 class NormShift(Adapter):
@@ -30,6 +31,15 @@ class NormShift(Adapter):
         if "w_norm" not in tensors:
             return torch.zeros_like(weight, dtype=torch.float32)
         return fit(tensors["w_norm"], weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        one, two = (
+            sizes(tensors, name, 1) if name in tensors else None for name in NormShift.marks
+        )
+        if one is None or two is None:
+            return two if one is None else one
+        return same(tensors, one, two, *NormShift.marks)
 
     @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:

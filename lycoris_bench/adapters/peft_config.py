@@ -9,30 +9,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters import peft_options
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.names import DENOISERS, TEXTS
+from lycoris_bench.printable import printable
 
 FOLDER = "adapter_config"  # of a folder: our name for its configuration among the metadata
 DIFFUSERS = "lora_adapter_metadata"  # of a file: diffusers' name for the same
 WRAPPED = "base_model.model."
+DEFAULT = 8  # of rank and alpha, where a configuration leaves them out
+LARGEST, MOST_TERMS = 3e38, 100
 
 
 def configurations(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Model kind ("" where none is named) -> its PEFT configuration.
 
-    Raises `AdapterFileError` for a configuration that is no JSON object."""
+    Raises `AdapterFileError` for a configuration that is no JSON object, and for options with
+    which the tensors alone do not say the change (`peft_options`)."""
     found: dict[str, dict[str, Any]] = {}
     for source in (FOLDER, DIFFUSERS):
-        if source not in metadata:
-            continue
-        try:
-            flat = dict(json.loads(metadata[source]))
-        except (TypeError, ValueError):
-            raise AdapterFileError(f"the metadata '{source}' is not a JSON object") from None
-        for key, value in flat.items():
+        own: dict[str, dict[str, Any]] = {}
+        for key, value in _object(metadata.get(source, "{}"), source).items():
             model, dot, rest = key.partition(".")
             known = bool(dot) and model in (*DENOISERS, *TEXTS)
-            found.setdefault(model if known else "", {})[rest if known else key] = value
+            own.setdefault(model if known else "", {})[rest if known else key] = value
+        for model, config in own.items():
+            peft_options.check(config, f"'{source}'{f' of {model}' if model else ''}")
+            found.setdefault(model, {}).update(config)
+    return found
+
+
+def _object(text: str, source: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise AdapterFileError(f"the metadata '{source}' is not a JSON object")
     return found
 
 
@@ -46,23 +59,48 @@ def of_layer(
     return rest.removeprefix(WRAPPED), configs.get(model, configs.get(""))
 
 
-def ratio(path: str, config: Mapping[str, Any]) -> tuple[float, int] | None:
-    """(alpha, rank) of a layer; the alpha is the one that a reader divides by the rank."""
-    alpha = _pattern(
-        config.get("alpha_pattern"), path, config.get("lora_alpha", config.get("alpha"))
-    )
-    rank = _pattern(config.get("rank_pattern"), path, config.get("r"))
-    if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1:
-        return None
-    return (alpha * math.sqrt(rank) if config.get("use_rslora") else float(alpha)), rank
+def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float, int]:
+    """(alpha, rank) of a layer whose tensors have this rank, None if they show none; the alpha
+    is the one that a reader divides by the rank. What is not said is as PEFT has it: 8.
+
+    Raises `AdapterFileError` for values that are no numbers, and a rank other than the tensors'."""
+    name = "lora_alpha" if "lora_alpha" in config else "alpha"
+    alpha = _number(path, name, _pattern(config, "alpha_pattern", path, name))
+    if alpha == 0:
+        raise AdapterFileError(f"{path}: {name} is 0, so that the adapter changes nothing; "
+                               "another number is needed")  # fmt: skip
+    said = _number(path, "r", _pattern(config, "rank_pattern", path, "r"))
+    if said < 1 or said != int(said):
+        raise AdapterFileError(f"{path}: r is {said:g}; a whole number of 1 or more is allowed")
+    if rank is not None and "r" in config and int(said) != rank:
+        raise AdapterFileError(f"{path}: its configuration says r = {said:g}, and its tensors "
+                               f"have the rank {rank}")  # fmt: skip
+    rank = int(said) if rank is None else rank
+    return (alpha * math.sqrt(rank) if config.get("use_rslora") else alpha), rank
 
 
-def _pattern(table: Any, path: str, otherwise: Any) -> Any:
+def _number(path: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise AdapterFileError(f"{path}: {name} is {printable(repr(value), 60)}; a number is "
+                               "allowed")  # fmt: skip
+    return float(value)
+
+
+def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -> Any:
     """The first pattern's value that matches the end of the path, as PEFT looks it up."""
-    for pattern, value in (table or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", path):
+    patterns = config.get(table) or {}
+    if not isinstance(patterns, dict):
+        raise AdapterFileError(f"{table} is {printable(repr(patterns), 60)}; an object of names "
+                               "and numbers is allowed")  # fmt: skip
+    for pattern, value in patterns.items():
+        try:
+            matches = re.match(rf"(.*\.)?({pattern})$", path)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise AdapterFileError(f"{table} has '{printable(pattern, 60)}', which is no regular "
+                                   f"expression ({error})") from None  # fmt: skip
+        if matches:
             return value
-    return otherwise
+    return config.get(otherwise, DEFAULT)
 
 
 def rotations(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
@@ -70,30 +108,45 @@ def rotations(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
 
     R = (I - Q)(I + Q)⁻¹ with Q skew, or the first terms of the series of (I + Q)(I - Q)⁻¹, which
     is PEFT's default; so R is not quite a rotation, and only R itself says what was trained."""
-    if packed.dim() != 2:
-        raise AdapterFileError(f"{layer}: 'oft_R.weight' has the shape {tuple(packed.shape)}; "
-                               "two sizes are allowed: blocks, numbers of a block")  # fmt: skip
-    blocks, numbers = packed.shape
-    size = (1 + math.isqrt(1 + 8 * numbers)) // 2
-    if size * (size - 1) // 2 != numbers:
-        raise AdapterFileError(f"{layer}: {numbers} numbers are no block of PEFT's OFT")
+    size = _block(layer, packed)
     if config.get("block_share"):
         raise AdapterFileError(f"{layer}: an OFT whose blocks are shared is not read; "
                                "merge it with PEFT")  # fmt: skip
-    skew = packed.new_zeros(blocks, size, size, dtype=torch.float32)
+    skew = packed.new_zeros(len(packed), size, size, dtype=torch.float32)
     rows, columns = torch.triu_indices(size, size, 1)
     skew[:, rows, columns] = packed.float()
     skew = skew - skew.mT
     if config.get("coft"):
-        skew = _bounded(skew, config.get("eps", 6e-5) / math.sqrt(blocks))
-    one = torch.eye(size).expand_as(skew)
+        bound = _number(layer, "eps", config.get("eps", 6e-5))
+        skew = _bounded(skew, bound / math.sqrt(len(packed)))
     if not config.get("use_cayley_neumann", True):
+        one = torch.eye(size)
         return torch.linalg.solve(one + skew, one - skew, left=False)
-    total, power = one.clone(), one
-    terms = config.get("num_cayley_neumann_terms", 5)
+    terms = _number(layer, "num_cayley_neumann_terms", config.get("num_cayley_neumann_terms", 5))
+    if terms not in range(1, MOST_TERMS + 1):
+        raise AdapterFileError(f"{layer}: num_cayley_neumann_terms is {terms:g}; a whole number "
+                               f"from 1 to {MOST_TERMS} is allowed")  # fmt: skip
+    return _series(skew, int(terms))
+
+
+def _block(layer: str, packed: Tensor) -> int:
+    """b of upper triangles (n, b(b-1)/2)."""
+    if packed.dim() != 2 or not packed.numel():
+        raise AdapterFileError(f"{layer}: 'oft_R.weight' has the shape {tuple(packed.shape)}; "
+                               "two sizes are allowed: blocks, numbers of a block")  # fmt: skip
+    numbers = packed.shape[1]
+    size = (1 + math.isqrt(1 + 8 * numbers)) // 2
+    if size * (size - 1) // 2 != numbers:
+        raise AdapterFileError(f"{layer}: {numbers} numbers are no block of PEFT's OFT")
+    return size
+
+
+def _series(skew: Tensor, terms: int) -> Tensor:
+    """I + 2Q + 2Q² + ...; PEFT counts the last term once where there are more than two."""
+    power = torch.eye(skew.shape[-1]).expand_as(skew)
+    total = power.clone()
     for term in range(1, terms):
         power = power @ skew
-        # PEFT's series counts its last term once where it has more than two
         total += power * (1 if term == terms - 1 > 1 else 2)
     return total
 

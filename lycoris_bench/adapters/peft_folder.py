@@ -9,6 +9,7 @@ from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.names import DENOISERS, TEXTS
 from lycoris_bench.adapters.peft_config import FOLDER
 from lycoris_bench.adapters.safetensors_file import open_file
+from lycoris_bench.disk import FileError, read_json
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
@@ -19,10 +20,10 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises `AdapterFileError` for a folder that is neither."""
     kinds = (*DENOISERS, *TEXTS)
-    if (folder / CONFIG).is_file():
+    if (folder / CONFIG).exists():
         named = {folder.name if folder.name in kinds else "": folder}
     else:
-        named = {kind: folder / kind for kind in kinds if (folder / kind / CONFIG).is_file()}
+        named = {kind: folder / kind for kind in kinds if (folder / kind / CONFIG).exists()}
     if not named:
         raise AdapterFileError(f"{folder} is a folder without {CONFIG}: give a PEFT folder or a "
                                ".safetensors file")  # fmt: skip
@@ -47,6 +48,9 @@ def _part(place: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _config(path: Path) -> dict[str, object]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise AdapterFileError(f"{path} is not a JSON object") from None
+        found = read_json(path)
+    except FileError as error:
+        raise AdapterFileError(str(error)) from None
+    if not isinstance(found, dict):
+        raise AdapterFileError(f"{path} is not a JSON object")
+    return found

@@ -194,6 +194,7 @@ print(private() - before, sum(float(v.sum()) for v in tensors.values()))
 def test_a_file_is_mapped_and_not_copied(tmp_path: Path) -> None:
     """96 MB of tensors, a few of memory."""
     big = {f"lora_unet_{k}.lora_up.weight": torch.ones(2**18, 4) for k in range(24)}
+    big |= {f"lora_unet_{k}.lora_down.weight": torch.zeros(4, 1) for k in range(24)}
     save_file(big, tmp_path / "a.safetensors")
     printed = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path / "a.safetensors")],

@@ -129,8 +129,8 @@ def test_oft_of_a_kernel_is_that_of_the_merged_weight(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "options", "reason"), [
-    ("BOFTConfig", {"boft_block_size": 4}, "boft_R.*is of PEFT's BOFT, which scales biases"),
-    ("IA3Config", {"feedforward_modules": []}, r"ia3_l.*is of PEFT's \(IA\)³"),
+    ("BOFTConfig", {"boft_block_size": 4}, "is of PEFT's BOFT, which scales biases"),
+    ("IA3Config", {"feedforward_modules": []}, r"is of PEFT's \(IA\)³"),
     ("OFTConfig", {"r": 2, "oft_block_size": 0, "block_share": True}, "blocks are shared"),
 ])  # fmt: skip
 def test_what_is_not_read_is_refused_by_name(

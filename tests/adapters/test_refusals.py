@@ -85,7 +85,7 @@ def test_the_layer_is_named() -> None:
 @pytest.mark.parametrize(("tensors", "sentence"), [
     ({"oft_blocks": (5, 4, 4), "oft_diag": (5, 4, 4)}, "oft_blocks and oft_diag .* contradict"),
     ({"lokr_w1": (2, 2), "lokr_w2": (10, 6), "lokr_w2_a": (10, 3)}, "lokr_w2 and lokr_w2_a"),
-    ({"oft_in.weight": (3, 1, 4)}, r"oft_in.weight of shape \(3, 1, 4\) does not fit"),
+    ({"oft_in.weight": (3, 1, 4)}, r"oft_in.weight \(3, 1, 4\) is no row of square blocks"),
     ({"oft_blocks": (3, 4, 4)}, r"oft_blocks of shape \(3, 4, 4\) does not fit"),
     ({"oft_blocks": (3, 2, 10, 10)}, r"oft_blocks of shape \(3, 2, 10, 10\) does not fit"),
     ({"oft_blocks": (5, 4, 4), "rescale": (12, 1)}, "rescale of shape .* the 20 outputs"),

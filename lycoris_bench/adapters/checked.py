@@ -1,0 +1,62 @@
+"""A layer's tensors before anything is made of them: shapes, dtypes and numbers."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.base import BIAS, Adapter
+from lycoris_bench.adapters.diag_oft import ONE_TRAINER
+from lycoris_bench.adapters.dora import fits
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.lokr import WHOLE
+from lycoris_bench.adapters.names import claims
+from lycoris_bench.errors import BenchError
+
+FLAGS = ("on_input", ONE_TRAINER)  # whole numbers by design
+
+
+def check(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> None:
+    """Raises `AdapterFileError`, which names the layer and the tensor, for one that is missing,
+    holds no number or one that is not finite, is of another dtype, or does not fit the others."""
+    for name, value in tensors.items():
+        # of a LoKr with two whole blocks it is not used, and in half precision it may be infinite
+        ignored = name == "alpha" and tensors.keys() >= set(WHOLE)
+        if reason := None if ignored else _fault(name, value):
+            raise AdapterFileError(f"'{layer}.{name}' {reason}")
+    try:
+        shape = kind.shape_from(tensors)
+        if shape is not None:
+            fits(tensors, shape)
+            _bias_fits(tensors, shape)
+    except BenchError as error:
+        raise AdapterFileError(f"{layer}: {error}") from None
+
+
+def _fault(name: str, value: Tensor) -> str | None:
+    if not value.numel():
+        return f"has the shape {tuple(value.shape)}, which holds no number"
+    if not value.is_floating_point() and name not in FLAGS:
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"is of {dtype}; floating-point numbers are allowed"
+    if not bool(torch.isfinite(value if value.element_size() > 1 else value.float()).all()):
+        return "holds NaN or an infinity"
+    return None
+
+
+def _bias_fits(tensors: Mapping[str, Tensor], shape: torch.Size) -> None:
+    if BIAS in tensors and tensors[BIAS].shape != shape[:1]:
+        raise BenchError(f"{BIAS} of shape {tuple(tensors[BIAS].shape)} does not fit "
+                         f"{shape[0]} outputs")  # fmt: skip
+
+
+def refuse_doubles(layers: Iterable[str]) -> None:
+    """Raises `AdapterFileError` for a layer under two spellings, of which both would be applied."""
+    claimed: dict[tuple[str, str], str] = defaultdict(str)
+    for layer in layers:
+        for place in claims(layer):
+            if other := claimed[place]:
+                raise AdapterFileError(f"one layer is there under two names, '{other}' and "
+                                       f"'{layer}'")  # fmt: skip
+            claimed[place] = layer
