@@ -16,7 +16,7 @@ from lycoris_bench.adapters.checked import check, refuse_doubles
 from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.kinds import recognise
-from lycoris_bench.adapters.layouts import canonical
+from lycoris_bench.adapters.layouts import canonical, known_names
 from lycoris_bench.adapters.names import natural
 from lycoris_bench.adapters.safetensors_file import open_file
 from lycoris_bench.adapters.ss_metadata import metadata
@@ -55,13 +55,16 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         for name, found in layers.items():
             if (known := kinds[name]) is not None:
                 check(name, known[1], found)
+            elif found.keys() <= known_names():
+                raise AdapterFileError(f"{name} has {', '.join(found)} and no more, which is of "
+                                       "no algorithm: one is missing, or one too many")  # fmt: skip
         refuse_doubles(layers)
     except AdapterFileError as error:
         raise AdapterFileError(f"{path}: {error}") from None
     if not any(kinds.values()):
-        known_names = ", ".join(registry.entries("adapters"))
+        algorithms = ", ".join(registry.entries("adapters"))
         first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
-        raise AdapterFileError(f"{path} holds no adapter of {known_names}: {first}")
+        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
     return tensors, about
 
 

@@ -4,6 +4,7 @@ A key is `<layer>.<tensor>`. Layers keep their own spelling, dots turned into un
 `names.Directory.find` understands; tensors get one name each, shape and ratio."""
 
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -18,7 +19,9 @@ from lycoris_bench.adapters.lora import DOWN, UP
 from lycoris_bench.adapters.norms import NormShift
 from lycoris_bench.adapters.peft_config import configurations
 from lycoris_bench.adapters.settling import OUTPUTS, PACKED, SCALED, UP_BIAS, settled
+from lycoris_bench.printable import printable
 
+EMBEDDINGS = "bundle_emb."
 SIDES = {"A": DOWN, "B": UP, "down": DOWN, "up": UP}
 NAMED = r"(?:\.[^.]+)?"  # PEFT may put an adapter's name before the last part
 Split = tuple[str, str]  # layer, tensor
@@ -58,8 +61,11 @@ def canonical(
     """`<layer>.<tensor>` -> tensor with LyCORIS's names, shapes and ratios; nothing is copied
     that needs no arithmetic, and what is canonical stays as it is.
 
-    Raises `AdapterFileError` for what cannot be read and for a tensor under two names."""
+    Textual embeddings that lie in the file (`bundle_emb`) change no weight: they are left out,
+    with a warning. Raises `AdapterFileError` for what cannot be read and for a tensor under two
+    names."""
     configs = configurations(metadata or {})
+    tensors = _without_embeddings(tensors)
     layers: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, (layer, name) in _splits(tensors).items():
         if name in layers[layer]:
@@ -74,6 +80,17 @@ def canonical(
                 raise AdapterFileError(f"'{key}' is there twice, once of them as {layer}")
             found[key] = value
     return found
+
+
+def _without_embeddings(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    names = {key.split(".")[1]: None for key in tensors if key.startswith(EMBEDDINGS)}
+    if not names:
+        return tensors
+    warnings.warn(
+        f"textual embeddings are left out, as they change no weight: {printable(', '.join(names))}",
+        stacklevel=3,
+    )
+    return {key: value for key, value in tensors.items() if not key.startswith(EMBEDDINGS)}
 
 
 def layout_of(keys: Iterable[str]) -> str:
@@ -120,7 +137,7 @@ def _split(key: str) -> Split | None:
     for form, meaning in SPELLINGS:
         if match := re.fullmatch(form, key):
             return meaning(match)
-    if match := re.fullmatch(rf"(.+?)\.({_names()})", key):
+    if match := re.fullmatch(rf"(.+?)\.({_expression()})", key):
         return match[1], match[2]
     return None
 
@@ -136,9 +153,13 @@ def _stranger(key: str, layers: set[str]) -> Split:
 
 
 @cache
-def _names() -> str:
-    """Every tensor name of every algorithm, as an expression; but for (IA)³'s "weight", which
-    ends other names too: it goes with the layer of its `on_input`."""
+def known_names() -> frozenset[str]:
+    """Every tensor name of every algorithm; but for (IA)³'s "weight", which ends other names
+    too: it goes with the layer of its `on_input`."""
     kinds = [*registry.entries("adapters").values(), NormShift]
-    names = {name for kind in kinds for name in kind.names} - {"weight"} | {BIAS, "alpha"}
-    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return frozenset(name for kind in kinds for name in kind.names) - {"weight"} | {BIAS, "alpha"}
+
+
+@cache
+def _expression() -> str:
+    return "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))

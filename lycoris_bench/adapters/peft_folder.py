@@ -32,10 +32,10 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     configs: dict[str, object] = {}
     for kind, place in named.items():
         start = f"{kind}." if kind else ""
+        configs |= {start + key: value for key, value in _config(place / CONFIG).items()}
         found, about = _part(place)
         tensors |= {start + name: value for name, value in found.items()}
         metadata |= about
-        configs |= {start + key: value for key, value in _config(place / CONFIG).items()}
     return tensors, {**metadata, FOLDER: json.dumps(configs, sort_keys=True)}
 
 

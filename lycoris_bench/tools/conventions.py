@@ -37,6 +37,10 @@ def convention(tensors: Tensors, network_dim: int | None = None) -> Convention |
         return Convention("1 (two whole blocks have no rank)", 1.0, others)
     applied = float(scale(tensors, by))
     rule = f"alpha/rank = {given:g}/{by}" if given else "1 (no alpha)"
+    if given == 0:
+        rule = "1 (alpha 0 means the rank)"
+    if applied == 0:  # an alpha too small for fp32
+        return Convention(rule, applied, {})
     ratio = (given or by) / math.sqrt(by)
     others = {"no alpha": 1 / applied, "alpha/sqrt(rank)": ratio / applied}
     return Convention(rule, applied, others)
@@ -59,8 +63,10 @@ def dora_other(tensors: Tensors, weight: Tensor) -> float:
     plain = {name: value for name, value in tensors.items() if name != "dora_scale"}
     moved = weight.float() + changes(plain, weight)[0]
     others = [dim for dim in range(weight.dim()) if dim != 1]
-    norm = torch.linalg.vector_norm(moved, dim=others, keepdim=True)
+    smallest = torch.finfo(torch.float32).tiny
+    norm = torch.linalg.vector_norm(moved, dim=others, keepdim=True).clamp_min(smallest)
     wanted = tensors["dora_scale"].float().reshape(-1, *(1 for _ in weight.shape[1:]))
     right = changes(tensors, weight)[0]
     wrong = moved * wanted / norm - weight.float()
-    return float(torch.linalg.vector_norm(wrong - right) / torch.linalg.vector_norm(right))
+    missed, size = (float(torch.linalg.vector_norm(x)) for x in (wrong - right, right))
+    return missed / size if size else float("inf" if missed else 0)

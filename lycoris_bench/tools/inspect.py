@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lycoris_bench.adapters import files
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.families import family_of, inputs_of
+from lycoris_bench.printable import printable
 from lycoris_bench.tools.conventions import convention, dora_axis, dora_other
 from lycoris_bench.tools.errors import norm
 from lycoris_bench.tools.layer import algorithm, alpha, change_alone, needs_weight, rank
@@ -20,6 +23,8 @@ from lycoris_bench.tools.stream import CHUNK
 from lycoris_bench.tools.tables import number, table
 from lycoris_bench.tools.tables import size as in_words
 
+DEEPEST = 20  # levels of JSON in metadata that are shown as such
+
 
 def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[str, Any]:
     """Layout, algorithms, ranks, scales, layers and norms per block, dtypes, hash, metadata.
@@ -27,13 +32,15 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
     Norms of changes that depend on W are given with `model` only. Raises `AdapterFileError`."""
     tensors, metadata = files.read(path)
     base = None if model is None else open_model(model)
-    rows = [_layer(name, found, metadata) for name, found in files.by_layer(tensors).items()]
+    layers_of = files.by_layer(tensors)
+    rows = [_layer(name, found, metadata) for name, found in layers_of.items()]
     if base is None:
-        _norms_alone(rows, files.by_layer(tensors))
+        _norms_alone(rows, path, layers_of)
     else:
         _norms(rows, path, base)
     result = {
         "file": str(path), **_file(path, tensors), "layout": files.layout_of(path),
+        "family": family_of({name: inputs_of(found) for name, found in layers_of.items()}) or None,
         "algorithms": dict(Counter(row["algorithm"] for row in rows)),
         "ranks": _counts(rows, "rank"), "alphas": _counts(rows, "alpha"),
         "conventions": _conventions(rows), "blocks": _blocks(rows), "metadata": _metadata(metadata),
@@ -45,7 +52,7 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
 
 def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
     dim = metadata.get("ss_network_dim", "")
-    found = convention(tensors, int(dim) if dim.isdigit() else None)
+    found = convention(tensors, int(dim) if dim.isdecimal() and len(dim) < 10 else None)
     return {
         "layer": name, "block": block_of(name), "algorithm": algorithm(tensors),
         "rank": rank(tensors), "alpha": alpha(tensors),
@@ -55,11 +62,15 @@ def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -
     }  # fmt: skip
 
 
-def _norms_alone(rows: list[dict[str, Any]], layers: Mapping[str, dict[str, Tensor]]) -> None:
+def _norms_alone(
+    rows: list[dict[str, Any]], path: Path, layers: Mapping[str, dict[str, Tensor]]
+) -> None:
     for row in rows:
         tensors = layers[row["layer"]]
         if row["algorithm"] != "unknown" and not needs_weight(tensors):
             row["norm"] = norm(change_alone(row["layer"], tensors)[0])
+            if not math.isfinite(row["norm"]):
+                raise AdapterFileError(f"{path}: {row['layer']}: its change is not finite")
 
 
 def _norms(rows: list[dict[str, Any]], path: Path, base: ModelFiles) -> None:
@@ -78,7 +89,8 @@ def _norms(rows: list[dict[str, Any]], path: Path, base: ModelFiles) -> None:
 def _file(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """Size and hash of the file, or of all in a PEFT folder, in the order of their names."""
     whole = hashlib.sha256()
-    parts = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    inside = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    parts = [part for part in inside if part.is_file()]
     for part in parts:
         with part.open("rb") as handle:
             while piece := handle.read(CHUNK):
@@ -88,11 +100,6 @@ def _file(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "bytes": sum(part.stat().st_size for part in parts),
         "sha256": whole.hexdigest(), "tensors": len(tensors),
         "parameters": sum(value.numel() for value in tensors.values()), "dtypes": dict(kinds),
-        "finite": all(
-            bool(torch.isfinite(value.float()).all())
-            for key, value in tensors.items()
-            if not key.endswith(".alpha")  # of a LoKr of full dimension it may be infinite
-        ),
     }  # fmt: skip
 
 
@@ -132,13 +139,7 @@ def _blocks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """As the file has it; JSON texts parsed, and tags counted."""
-    found: dict[str, Any] = {}
-    for key, text in sorted(metadata.items()):
-        try:
-            value = json.loads(text) if text[:1] in ("{", "[") else text
-        except ValueError:
-            value = text
-        found[key] = value
+    found = {key: _parsed(text) for key, text in sorted(metadata.items())}
     tags = found.get("ss_tag_frequency")
     if isinstance(tags, dict):
         names = {tag for folder in tags.values() if isinstance(folder, dict) for tag in folder}
@@ -146,15 +147,36 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def _parsed(text: str) -> Any:
+    """The value of a JSON text; the text itself where it is none, or cannot be shown as one."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character of UTF-16 has no bytes
+    except (ValueError, RecursionError):
+        return text
+    return value if _shallow(value, DEEPEST) else text
+
+
+def _shallow(value: Any, levels: int) -> bool:
+    inside = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(inside, list):
+        return True
+    return levels > 0 and all(_shallow(one, levels - 1) for one in inside)
+
+
 def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     def listed(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{name} ({n})" for name, n in counts.items())
 
     lines = [
-        f"file        {result['file']}, {in_words(result['bytes'])}, layout {result['layout']}",
+        f"file        {printable(result['file'])}, {in_words(result['bytes'])}, "
+        f"layout {result['layout']}",
+        f"for         {result['family'] or 'a family that its names do not tell'}",
         f"sha256      {result['sha256']}",
         f"tensors     {result['tensors']}: {listed(result['dtypes'])}, "
-        f"{result['parameters']:,} numbers{'' if result['finite'] else ', not all of them finite'}",
+        f"{result['parameters']:,} numbers",
         f"algorithms  {listed(result['algorithms'])} layers",
         f"ranks       {listed(result['ranks'])}",
         f"alphas      {listed(result['alphas'])}",
@@ -168,12 +190,18 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
             span = number(low) if abs(high - low) < 1e-6 * abs(high) else (
                 f"{number(low)} to {number(high)}")  # fmt: skip
             lines.append(f"            {name}: x {span}")
-    blocks = [(name, one["layers"], one["norm"]) for name, one in result["blocks"].items()]
+    blocks = [
+        (printable(name), one["layers"], one["norm"]) for name, one in result["blocks"].items()
+    ]
     lines += ["", table(("block", "layers", "norm of change"), blocks)]
     if any(one["norm"] is None for one in result["blocks"].values()):
         lines.append("norms marked - depend on the base model's weights: give --model")
     if layers:
-        rows = [(r["layer"], r["algorithm"], r["rank"], r["alpha"], r["norm"]) for r in layers]
+        rows = [
+            (printable(r["layer"]), r["algorithm"], r["rank"], r["alpha"], r["norm"])
+            for r in layers
+        ]
         lines += ["", table(("layer", "algorithm", "rank", "alpha", "norm"), rows)]
-    lines += ["", *(f"{key}: {value}" for key, value in result["metadata"].items())]
+    lines.append("")
+    lines += [f"{printable(key)}: {printable(value)}" for key, value in result["metadata"].items()]
     return "\n".join(lines).rstrip()

@@ -9,7 +9,7 @@ from torch import Tensor
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.exports import OF_WEIGHT
 from lycoris_bench.adapters.files import recognise
-from lycoris_bench.adapters.lora import DOWN, MID, UP
+from lycoris_bench.adapters.lora import DOWN
 from lycoris_bench.adapters.merged import changes
 from lycoris_bench.errors import BenchError
 
@@ -34,46 +34,18 @@ def needs_weight(tensors: Tensors) -> bool:
 
 def shape_of(tensors: Tensors) -> torch.Size:
     """W's shape as far as the tensors tell: factors that are matrices by design (LoHa's, LoKr's)
-    give that of the unrolled weight. `AdapterFileError` for factors that are missing."""
+    give that of the unrolled weight. `NeedsModel` where only W has it, `AdapterFileError` for
+    factors that are missing or do not fit each other."""
+    known = recognise(tensors)
+    if known is None:
+        raise AdapterFileError(f"no algorithm has the tensors {', '.join(tensors)}")
     try:
-        return _shape_of(tensors)
-    except (KeyError, IndexError, TypeError) as error:
-        sizes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
-        raise AdapterFileError(
-            f"{algorithm(tensors)} lacks a tensor or a dimension: it has {sizes}"
-        ) from error
-
-
-def _shape_of(tensors: Tensors) -> torch.Size:
-    match algorithm(tensors):
-        case "lora":
-            up, down = tensors[UP], tensors[DOWN]
-            core = tensors.get(MID, down)
-            return torch.Size((up.shape[0], down.shape[1], *core.shape[2:]))
-        case "loha":
-            one, two = tensors["hada_w1_a"], tensors["hada_w1_b"]
-            if "hada_t1" in tensors:
-                sizes = (one.shape[1], two.shape[1], *tensors["hada_t1"].shape[2:])
-                return torch.Size(sizes)
-            return torch.Size((one.shape[0], two.shape[1]))
-        case "lokr":
-            (u, ui, *_), (v, vi, *kernel) = (_block(tensors, f"lokr_{k}") for k in ("w1", "w2"))
-            return torch.Size((u * v, ui * vi, *kernel))
-        case "full":
-            return tensors["diff" if "diff" in tensors else "diff_b"].shape
-        case "norm":
-            return tensors["w_norm" if "w_norm" in tensors else "b_norm"].shape
-    raise NeedsModel(f"a change by {algorithm(tensors)} needs the base model: give --model")
-
-
-def _block(tensors: Tensors, name: str) -> tuple[int, ...]:
-    """Sizes of one of LoKr's blocks, whole or from its factors."""
-    if name in tensors:
-        return tuple(tensors[name].shape)
-    one, two = tensors[f"{name}_a"], tensors[f"{name}_b"]
-    if "lokr_t2" in tensors and name == "lokr_w2":
-        return (one.shape[1], two.shape[1], *tensors["lokr_t2"].shape[2:])
-    return (one.shape[0], two.shape[1])
+        shape = known[1].shape_from(tensors)
+    except BenchError as error:
+        raise AdapterFileError(str(error)) from None
+    if shape is None:
+        raise NeedsModel(f"a change by {known[0]} needs the base model: give --model")
+    return shape
 
 
 def is_unrolled(name: str, tensors: Tensors) -> bool:

@@ -5,18 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from lycoris_bench.adapters.base import add
 from lycoris_bench.adapters.files import read
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.names import natural
 from lycoris_bench.diffusion.backbone import Backbone, BackboneError
 from lycoris_bench.diffusion.sample import sample
+from lycoris_bench.errors import BenchError
+from lycoris_bench.printable import printable
 from lycoris_bench.runtime import device as chosen_device
 from lycoris_bench.tools.errors import norm
-from lycoris_bench.tools.matching import Match, block_of, change, match, some
-from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.matching import Match, Matched, block_of, change, match, some
+from lycoris_bench.tools.model_files import Layer, ModelFiles, open_model
 from lycoris_bench.tools.tables import table
 
 STEPS, GUIDANCE = 8, 4.0
+LONGEST = 2000  # characters of a problem
 
 
 def verify(
@@ -26,8 +33,11 @@ def verify(
     """What of the file is in the model, |strength · ΔW| / |W| per block, and how many grey levels
     (of 255) a picture of the same seed moves.
 
-    Status 1 if nothing or not all matches, if a layer has another shape, if the picture does not
-    change, or if it is wanted and cannot be drawn."""
+    Status 1 if nothing or not all matches, if a layer has another shape, if a number leaves the
+    range of the model's dtype, if the picture does not change, or if it is wanted and cannot be
+    drawn. `BenchError` for a strength that is not finite."""
+    if not abs(strength) <= torch.finfo(torch.float32).max:
+        raise BenchError(f"--strength is {strength:g}; give a number such as 0.8")
     base = open_model(model)
     tensors, _ = read(path)
     found = match(tensors, base, path)
@@ -41,7 +51,8 @@ def verify(
     result = {
         "model": str(base.root), "file": str(path), "strength": strength, **counts,
         "names": {"not_in_model": found.missing, "unknown_kind": found.unknown},
-        "blocks": blocks, "picture": drawn, "problems": problems, "status": int(bool(problems)),
+        "blocks": blocks, "picture": drawn,
+        "problems": [printable(one, LONGEST) for one in problems], "status": int(bool(problems)),
     }  # fmt: skip
     return {**result, "text": _text(result, found)}
 
@@ -61,17 +72,36 @@ def _blocks(
             continue
         weight = base.read(*layer)
         try:
-            moved, _ = change(found.layers[layer], weight)
+            moved = _moved(base, layer, found.layers[layer], weight, strength)
         except AdapterMismatch as error:
             problems.append(str(error))
             continue
         row["matched"] += 1
-        row["_moved"] += norm(strength * moved) ** 2
+        row["_moved"] += norm(moved) ** 2
         row["_base"] += norm(weight) ** 2
     for row in rows.values():
         moved, whole = row.pop("_moved"), row.pop("_base")
         row["change"] = (moved / whole) ** 0.5 if whole else None
-    return list(rows.values())
+    return [rows[block] for block in sorted(rows, key=natural)]
+
+
+def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strength: float) -> Tensor:
+    """strength · ΔW; `AdapterMismatch` where the layer cannot take it."""
+    moved, shift = change(one, weight)
+    parts = {"weight": (weight, moved)}
+    if shift is not None:
+        if not base.has(*layer, "bias"):
+            raise AdapterMismatch(f"{one.name} changes a bias that the layer does not have")
+        parts["bias"] = base.read(*layer, "bias"), shift
+    for kind, (value, difference) in parts.items():
+        if value.shape != difference.shape:
+            raise AdapterMismatch(f"{one.name}: a change of shape {tuple(difference.shape)} does "
+                                  f"not fit a {kind} of shape {tuple(value.shape)}")  # fmt: skip
+        if not bool(torch.isfinite(add(value, (difference, strength))).all()):
+            dtype = str(value.dtype).removeprefix("torch.")
+            raise AdapterMismatch(f"{one.name}: at strength {strength:g} its {kind} leaves the "
+                                  f"range of the model's {dtype}")  # fmt: skip
+    return strength * moved
 
 
 def _draw(
@@ -105,12 +135,16 @@ def _draw(
             "mean": float(moved.mean()), "largest": int(moved.max())}  # fmt: skip
 
 
+def _some(names: list[str]) -> str:
+    return printable(some(names, 3))
+
+
 def _text(result: dict[str, Any], found: Match) -> str:
     rows = [(r["block"], r["matched"], r["untouched"], r["change"]) for r in result["blocks"]]
     lines = [
         f"matched            {result['matched']}",
-        f"not in the model   {result['not_in_model']}  {some(found.missing, 3)}".rstrip(),
-        f"of unknown kind    {result['unknown_kind']}  {some(found.unknown, 3)}".rstrip(),
+        f"not in the model   {result['not_in_model']}  {_some(found.missing)}".rstrip(),
+        f"of unknown kind    {result['unknown_kind']}  {_some(found.unknown)}".rstrip(),
         f"untouched layers   {result['untouched']}",
         "",
         table(("block", "matched", "untouched", "change"), rows),
@@ -118,7 +152,7 @@ def _text(result: dict[str, Any], found: Match) -> str:
     ]
     if drawn := result["picture"]:
         lines.append(
-            f"picture  seed {drawn['seed']}, '{drawn['prompt']}': differs by "
+            f"picture  seed {drawn['seed']}, '{printable(drawn['prompt'])}': differs by "
             f"{drawn['mean']:.3g} grey levels on average, {drawn['largest']} at most"
         )
     lines.append(

@@ -136,9 +136,9 @@ def test_options_are_checked(tmp_path: Path, given: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lora_up.weight": torch.full((4, 2), torch.nan)}, "it holds NaN or an infinity"),
-        ({"lora_up.weight": torch.ones(4, 3)}, r"lora_up.weight \(4, 3\) and .* no rank"),
-        ({"lora_down.weight": None}, "lora lacks a tensor"),
+        ({"lora_up.weight": torch.full((4, 2), torch.nan)}, r"\.lora_up.weight' holds NaN or"),
+        ({"lora_up.weight": torch.ones(4, 3)}, r": lora_up.weight \(4, 3\) and .* no rank"),
+        ({"lora_down.weight": None}, ": 'lora_down.weight' is missing"),
     ],
 )
 def test_damaged_tensors_are_a_sentence_that_names_the_layer(
@@ -148,6 +148,6 @@ def test_damaged_tensors_are_a_sentence_that_names_the_layer(
     tensors = good | tiny.lora(4, 4, 2, 2, "lora_unet_x")
     tensors |= {f"lora_unet_x.{key}": value for key, value in changes.items()}
     save_file({k: v for k, v in tensors.items() if v is not None}, tmp_path / "a")
-    with pytest.raises(files.AdapterFileError, match=f"lora_unet_x: {said}"):
+    with pytest.raises(files.AdapterFileError, match=f"lora_unet_x{said}"):
         resize(tmp_path / "a", tmp_path / "out", rank=1)
     assert not (tmp_path / "out").exists()
