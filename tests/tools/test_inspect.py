@@ -52,6 +52,66 @@ def test_a_blocks_norm_is_that_of_its_layers_together(tmp_path: Path) -> None:
     assert block["layers"] == 2 and block["norm"] == pytest.approx((500 + 500 / 4) ** 0.5)
 
 
+def test_layers_in_natural_order_and_names_that_a_terminal_would_obey(tmp_path: Path) -> None:
+    numbers = (0, 1, 2, 10, 11, 100)
+    tensors = {f"lora_unet_x_{k}.diff": torch.ones(2, 2) for k in numbers[::-1]}
+    tensors["lora_unet_\x1b[31mred.diff"] = torch.ones(2, 2)
+    about = {"note\x07": "a\u202eb\nc", "thumbnail": "x" * 200_000}
+    found = inspect(tiny.write(tmp_path / "a\x1bb", tensors, **about), layers=True)
+    names = [row["layer"] for row in found["layers"]]
+    assert names == ["lora_unet_\x1b[31mred", *(f"lora_unet_x_{k}" for k in numbers)]
+    assert found["metadata"]["thumbnail"] == "x" * 200_000  # --json has all
+    text = found["text"]
+    assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
+    assert "note\\x07: a\\u202eb\\nc" in text and "lora_unet_\\x1b[31mred" in text
+    assert "(199700 more characters)" in text and len(text) < 3000
+
+
+DEEP, ODD = "[" * 500 + "]" * 500, '{"a": "\\ud800"}'
+
+
+@pytest.mark.parametrize("text", [DEEP, "[" * 100_000, ODD, "[1,", '{"a": ' + "9" * 5000 + "}"])
+def test_metadata_that_is_no_json_of_a_sane_depth_stays_a_text(tmp_path: Path, text: str) -> None:
+    file = tiny.write(tmp_path / "a", HAND, odd=text, ss_network_dim="²", ss_tag_frequency=text)
+    found = inspect(file)
+    assert found["metadata"]["odd"] == found["metadata"]["ss_tag_frequency"] == text
+    assert json.loads(json.dumps(found))["metadata"]["odd"] == text and found["text"].encode()
+
+
+@pytest.mark.parametrize(("name", "width", "family"), [
+    ("lora_unet_double_blocks_0_img_attn_qkv", 3072, "Flux"),
+    ("diffusion_model.joint_blocks.0.x_block.attn.qkv", 1536, "Stable Diffusion 3"),
+    ("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k", 2048,
+     "Stable Diffusion XL"),
+    ("lora_unet_mid_block_x", 4, None),
+])  # fmt: skip
+def test_the_family_is_told(tmp_path: Path, name: str, width: int, family: str | None) -> None:
+    tensors = {f"{name}.lora_up.weight": torch.ones(3 * width, 1),
+               f"{name}.lora_down.weight": torch.ones(1, width)}  # fmt: skip
+    found = inspect(tiny.write(tmp_path / "a", tensors))
+    assert found["family"] == family
+    assert f"for         {family or 'a family that its names do not tell'}" in found["text"]
+    whole = sum(block["norm"] ** 2 for block in found["blocks"].values()) ** 0.5
+    assert whole == pytest.approx((3 * width * width) ** 0.5, rel=1e-5)  # q, k and v together
+
+
+@pytest.mark.parametrize(("alpha", "norm"), [(1e30, 5e29), (3e38, None), (1e-45, 0.0)])
+def test_changes_at_the_ends_of_fp32(tmp_path: Path, alpha: float, norm: float | None) -> None:
+    one = torch.ones(1, 1)
+    tensors = {"lora_unet_x.lora_up.weight": torch.full((1, 2), 2.0),
+               "lora_unet_x.lora_down.weight": torch.full((2, 1), 1e3 if norm is None else 0.25),
+               "lora_unet_x.alpha": one[0, 0] * alpha}  # fmt: skip
+    file = tmp_path / "a"
+    from safetensors.torch import save_file
+
+    save_file(tensors, file)
+    if norm is None:
+        with pytest.raises(files.AdapterFileError, match="a: lora_unet_x: its change is not fin"):
+            inspect(file)
+    else:
+        assert inspect(file)["blocks"]["unet.other"]["norm"] == pytest.approx(norm, rel=1e-6)
+
+
 def applied(tensors: dict[str, Tensor], alpha: float | None, weight: Tensor) -> float:
     """|ΔW| with another alpha."""
     others = {key: value for key, value in tensors.items() if key != "alpha"}

@@ -9,6 +9,7 @@ import torch
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.diffusion.backbone import Backbone
+from lycoris_bench.errors import BenchError
 from lycoris_bench.study import locate
 from lycoris_bench.tools.verify import GUIDANCE, STEPS, verify
 from tools import tiny
@@ -106,3 +107,50 @@ def test_without_a_picture_a_single_file_will_do(tmp_path: Path) -> None:
     assert found["status"] == 0 and found["picture"] is None and found["untouched"] > 0
     drawn = verify(str(tiny.folder(tmp_path / "folder", pair)), file)
     assert drawn["status"] == 1 and "--no-picture compares weights alone" in drawn["problems"][0]
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf"), -float("inf"), 1e39, -1e39])
+def test_a_strength_that_is_no_fp32_number_is_refused(file: Path, strength: float) -> None:
+    with pytest.raises(BenchError, match=r"--strength is .*; give a number such as 0\.8"):
+        verify(str(BASE), file, strength, picture=False)
+
+
+def test_what_leaves_the_range_of_the_models_dtype_is_not_proven(tmp_path: Path) -> None:
+    """|ΔW| is 3 everywhere: at 21 800 the sum is within fp16's 65 504, at 21 900 it is not."""
+    from safetensors.torch import save_file
+
+    unet, text = tiny.models()
+    tiny.folder(tmp_path / "half", (unet.half(), text.half()))
+    tiny.folder(tmp_path / "single", (unet.float(), text.float()))
+    name = "lora_unet_time_embedding_linear_1"
+    shape = unet.state_dict()["time_embedding.linear_1.weight"].shape
+    tensors = {f"{name}.diff": torch.full(shape, 3.0), f"{name}.diff_b": torch.ones(shape[0])}
+    save_file(tensors, tmp_path / "a.safetensors")
+
+    def status(model: str, strength: float, adapter: str = "a.safetensors") -> tuple[int, list]:
+        found = verify(str(tmp_path / model), tmp_path / adapter, strength, picture=False)
+        assert (found["text"].splitlines()[-1] == "applied") == (found["status"] == 0)
+        return found["status"], found["problems"]
+
+    assert status("half", 21_800) == (0, []) == status("single", 21_900)
+    bad, (problem,) = status("half", 21_900)
+    assert bad == 1 and problem == (
+        f"{name}: at strength 21900 its weight leaves the range of the model's float16"
+    )
+    save_file({f"{name}.diff_b": torch.ones(shape[0])}, tmp_path / "bias.safetensors")
+    assert status("half", 60_000, "bias.safetensors") == (0, [])
+    bad, (problem,) = status("half", 70_000, "bias.safetensors")
+    assert bad == 1 and "its bias leaves the range of the model's float16" in problem
+    save_file({"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff_b":
+               torch.ones(32)}, tmp_path / "none.safetensors")  # fmt: skip
+    bad, (problem,) = status("single", 1, "none.safetensors")
+    assert bad == 1 and "changes a bias that the layer does not have" in problem
+
+
+def test_names_from_files_are_shown_as_escapes(tmp_path: Path, file: Path) -> None:
+    strange = {f"lora_unet_\x1b[2Jx_{k}.diff": torch.ones(2, 2) for k in range(12)}
+    found = verify(str(BASE), tiny.write(tmp_path / "a", files.read(file)[0] | strange))
+    said = [found["text"], *found["problems"]]
+    assert found["status"] == 1 and all("\x1b" not in text for text in said)
+    assert "lora_unet_\\x1b[2Jx_0, lora_unet_\\x1b[2Jx_1" in found["text"]
+    assert found["names"]["not_in_model"][2:4] == [f"lora_unet_\x1b[2Jx_{k}" for k in (2, 3)]
