@@ -4,7 +4,7 @@ One layer there may be several here: qkv is q, k and v, and Flux's linear1 q, k,
 below the other in the outputs. Each gets the rows of its own, of the very factors."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -89,15 +89,27 @@ def unfused(layers: Mapping[str, Layer]) -> dict[str, Layer]:
     all others as they are.
 
     Raises `AdapterFileError` for a layer whose factors cannot be divided exactly."""
-    if not any(BLOCK.fullmatch(_plain(name)) for name in layers):
-        return dict(layers)
+    renamed = names(layers)
     found: dict[str, Layer] = {}
     for name, tensors in layers.items():
-        for path, own in _parts(name, tensors).items():
+        parts = _parts(name, renamed[name], tensors) if name in renamed else {name: tensors}
+        for path, own in parts.items():
             if path in found:
                 raise AdapterFileError(f"'{path}' is there twice, once of them in {name}")
             found[path] = own
     return found
+
+
+def names(layers: Iterable[str]) -> dict[str, list[str]]:
+    """Layer -> what it is called here, of those that Black Forest Labs or Stability named."""
+    layers = list(layers)
+    if not any(BLOCK.fullmatch(_plain(name)) for name in layers):
+        return {}
+    return {
+        name: [f"lora_transformer_{_plain(path.removesuffix(SWAPPED))}" for path in paths]
+        for name in layers
+        if (paths := _paths(name))
+    }
 
 
 def _plain(name: str) -> str:
@@ -114,11 +126,8 @@ def _paths(name: str) -> list[str]:
     return [ENDS[end[1]]] if end else []
 
 
-def _parts(name: str, tensors: Layer) -> dict[str, Layer]:
+def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer]:
     paths = _paths(name)
-    if not paths:
-        return {name: tensors}
-    spelled = [f"lora_transformer_{_plain(path.removesuffix(SWAPPED))}" for path in paths]
     swapped, last = paths[0].endswith(SWAPPED), paths[0].endswith("norm1_context.linear")
     if (len(paths) == 1 and not (swapped or last)) or tensors.keys() <= set(KEPT):
         return dict.fromkeys(spelled, tensors)

@@ -34,7 +34,7 @@ def compare(layer: str, wanted: Tensor, made: Tensor, rank: int | None = None) -
 
 def norm(values: Tensor) -> float:
     """The root of the sum of squares."""
-    return float(torch.linalg.vector_norm(values, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(values.double()))
 
 
 def total(rows: Iterable[Row]) -> float:
