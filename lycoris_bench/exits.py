@@ -1,6 +1,7 @@
 """How the program ends: exit statuses, and errors as sentences in place of tracebacks."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,9 @@ def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int
     """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
     except KeyboardInterrupt:
         result = INTERRUPTED
     except Exception as error:
@@ -28,6 +31,11 @@ def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int
         again = " ".join(["lycoris-bench", *arguments])
         print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
     return result if isinstance(result, int) else 0
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as a line, without the place in the code that it comes from."""
+    print(f"warning: {_line(str(message))}", file=sys.stderr)
 
 
 def _explain(error: Exception, debug: bool) -> int:

@@ -85,7 +85,7 @@ def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[s
 def _expression(key: str, name: str) -> str | None:
     try:
         re.compile(name)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         return (f"{key}: '{name}' is no regular expression ({error}); "
                 "use_fnmatch = true takes patterns with *")  # fmt: skip
     return None

@@ -4,6 +4,7 @@ nothing is written; where the meaning is clear it is read, with the right value.
 import json
 import os
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lycoris_bench import exits
 from lycoris_bench.adapters import files
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.tools.combine import combine
@@ -202,3 +204,13 @@ def test_what_is_no_plain_file_is_said_at_once(tmp_path: Path) -> None:
                         (tmp_path / "pipe" / "below", "cannot be read")):  # fmt: skip
         with pytest.raises(AdapterFileError, match=said):
             files.read(place)
+
+
+def test_a_warning_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*_: Any, **__: Any) -> int:
+        warnings.simplefilter("always")
+        warnings.warn("left\x1b out", stacklevel=1)
+        return 1
+
+    assert exits.call(command, []) == 1
+    assert capsys.readouterr().err == "warning: left\\x1b out\n"
