@@ -87,7 +87,7 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
     same tensors and metadata make the same bytes.
 
     Raises `AdapterFileError` for a number that half precision cannot hold."""
-    halves = {key: _half(key, tensors[key]) for key in sorted(tensors)}
+    halves = _apart({key: _half(key, tensors[key]) for key in sorted(tensors)})
     digest = hashlib.sha256()
     for value in halves.values():
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -104,6 +104,17 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
     """A safetensors file's JSON header, and where its numbers begin."""
     start = 8 + int.from_bytes(content[:8], "little")
     return json.loads(content[8:start]), start
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, as the format asks: layers that are one elsewhere (`fused`)
+    share their factors."""
+    seen: set[int] = set()
+    for key, value in tensors.items():
+        place = value.untyped_storage().data_ptr()
+        tensors[key] = value.clone() if place in seen else value
+        seen.add(place)
+    return tensors
 
 
 def _half(key: str, value: Tensor) -> Tensor:

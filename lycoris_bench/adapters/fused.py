@@ -163,6 +163,8 @@ def _size(name: str, tensors: Layer) -> tuple[int, int]:
 
 def _rows(name: str, tensors: Layer, spans: Sequence[Span]) -> Layer:
     """The tensors of some outputs, one span below the other."""
+    if _crosses(tensors, spans) and tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
+        tensors = _as_lora(tensors)
     return {key: _taken(name, key, value, tensors, spans) for key, value in tensors.items()}
 
 
@@ -178,9 +180,26 @@ def _taken(name: str, key: str, value: Tensor, tensors: Layer, spans: Sequence[S
         raise _undivided(name, "a DoRA of inputs")
     elif key not in (*FIRST, MAGNITUDE):
         raise _undivided(name, key)
-    if any(edge % step for span in spans for edge in span):
+    if step > 1 and _crosses(tensors, spans):
         raise _undivided(name, f"a LoKr whose blocks of {step} outputs cross from one to the next")
     return torch.cat([value.narrow(axis, a // step, (b - a) // step) for a, b in spans], dim=axis)
+
+
+def _crosses(tensors: Layer, spans: Sequence[Span]) -> bool:
+    """Whether a block of LoKr's belongs to two layers."""
+    lokr = "lokr_w1" in tensors or "lokr_w1_a" in tensors
+    return lokr and any(edge % _second(tensors) for span in spans for edge in span)
+
+
+def _as_lora(tensors: Layer) -> Layer:
+    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
+    t = {key: value.float() for key, value in tensors.items()}
+    w1 = t["lokr_w1"] if "lokr_w1" in t else t["lokr_w1_a"] @ t["lokr_w1_b"]
+    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
+            DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
+    if "alpha" in t:  # divided by the rank, which is larger by w1's columns
+        made["alpha"] = t["alpha"] * w1.shape[1]
+    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
 
 
 def _second(tensors: Layer) -> int:

@@ -35,9 +35,8 @@ def verify(
 
     Status 1 if nothing or not all matches, if a layer has another shape, if a number leaves the
     range of the model's dtype, if the picture does not change, or if it is wanted and cannot be
-    drawn. `BenchError` for a strength that is not finite."""
-    if not abs(strength) <= torch.finfo(torch.float32).max:
-        raise BenchError(f"--strength is {strength:g}; give a number such as 0.8")
+    drawn. `BenchError` for a strength that is not finite, a seed out of range, and no text."""
+    _check(strength, prompt, seed)
     base = open_model(model)
     tensors, _ = read(path)
     found = match(tensors, base, path)
@@ -55,6 +54,16 @@ def verify(
         "problems": [printable(one, LONGEST) for one in problems], "status": int(bool(problems)),
     }  # fmt: skip
     return {**result, "text": _text(result, found)}
+
+
+def _check(strength: float, prompt: str, seed: int) -> None:
+    if not abs(strength) <= torch.finfo(torch.float32).max:
+        raise BenchError(f"--strength is {strength:g}; give a number such as 0.8")
+    if not 0 <= seed < 2**63:
+        raise BenchError(f"--seed is {printable(seed, 40)}; a whole number from 0 to 2^63 - 1 is "
+                         "allowed")  # fmt: skip
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise BenchError(f"--prompt is no UTF-8 text: '{printable(prompt)}'")
 
 
 def _blocks(

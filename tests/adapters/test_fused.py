@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.families import family_of, inputs_of
-from lycoris_bench.adapters.files import by_layer
+from lycoris_bench.adapters.files import by_layer, to_bytes
 from lycoris_bench.adapters.layouts import canonical
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
 
@@ -79,6 +80,9 @@ def made(kind: str, weight: Tensor, seed: int) -> dict[str, Tensor]:
         case "lokr":
             return {"lokr_w1": torch.randn(o // 4, 2), "lokr_w2_a": torch.randn(4, r),
                     "lokr_w2_b": torch.randn(r, i // 2)}  # fmt: skip
+        case "lokr across":
+            return {"lokr_w1": torch.randn(2, 2), "lokr_w2_a": torch.randn(o // 2, r),
+                    "lokr_w2_b": torch.randn(r, i // 2), "alpha": torch.tensor(1.0)}  # fmt: skip
         case "glora":
             return {"a1.weight": torch.randn(i, r), "a2.weight": torch.randn(r, i),
                     "b1.weight": torch.randn(o, r), "b2.weight": torch.randn(r, i)}  # fmt: skip
@@ -87,7 +91,7 @@ def made(kind: str, weight: Tensor, seed: int) -> dict[str, Tensor]:
     return {"diff": torch.randn(weight.shape)}
 
 
-KINDS = ("lora", "dora", "loha", "lokr", "glora", "oft_in", "full")
+KINDS = ("lora", "dora", "loha", "lokr", "lokr across", "glora", "oft_in", "full")
 STARTS = ("lora_unet_", "diffusion_model.", "transformer.", "")
 
 
@@ -115,8 +119,11 @@ def test_every_layer_moves_by_its_rows(make: type, names: dict, kind: str, start
     for path, expected in wanted.items():
         moved = model.get_submodule(path).weight.detach().double() - before[f"{path}.weight"]
         torch.testing.assert_close(moved, expected, rtol=1e-4, atol=2e-5 * expected.abs().max())
-    again = canonical(canonical(tensors))
-    assert again.keys() == canonical(tensors).keys()
+    found = canonical(tensors)
+    assert canonical(found).keys() == found.keys()
+    halves = {key: v.half() if v.is_floating_point() else v for key, v in found.items()}
+    written = load(to_bytes(halves, {}))  # though q, k and v share a factor
+    assert all(torch.equal(written[key], value) for key, value in halves.items())
 
 
 def test_diffusers_divides_plain_lora_in_the_same_way() -> None:

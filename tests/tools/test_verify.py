@@ -115,6 +115,14 @@ def test_a_strength_that_is_no_fp32_number_is_refused(file: Path, strength: floa
         verify(str(BASE), file, strength, picture=False)
 
 
+def test_a_seed_that_is_too_large_and_a_prompt_that_is_no_text(file: Path) -> None:
+    for seed in (-1, 2**63, 2**70, 10**400):
+        with pytest.raises(BenchError, match="--seed is .*; a whole number from 0 to"):
+            verify(str(BASE), file, seed=seed)
+    with pytest.raises(BenchError, match=r"--prompt is no UTF-8 text: 'a\\udcffb'"):
+        verify(str(BASE), file, prompt="a\udcffb")
+
+
 def test_what_leaves_the_range_of_the_models_dtype_is_not_proven(tmp_path: Path) -> None:
     """|ΔW| is 3 everywhere: at 21 800 the sum is within fp16's 65 504, at 21 900 it is not."""
     from safetensors.torch import save_file
