@@ -25,18 +25,27 @@ def check(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> Non
         ignored = name == "alpha" and tensors.keys() >= set(WHOLE)
         if reason := None if ignored else _fault(name, value):
             raise AdapterFileError(f"'{layer}.{name}' {reason}")
+    shape(layer, kind, tensors)
+
+
+def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> torch.Size | None:
+    """W's shape as far as the tensors tell (`Adapter.shape_from`), the magnitude and the bias
+    held against it. Raises `AdapterFileError` as above, and reads no number."""
+    for name, value in tensors.items():
+        if not value.numel():
+            raise AdapterFileError(f"'{layer}.{name}' has the shape {tuple(value.shape)}, which "
+                                   "holds no number")  # fmt: skip
     try:
-        shape = kind.shape_from(tensors)
-        if shape is not None:
-            fits(tensors, shape)
-            _bias_fits(tensors, shape)
+        found = kind.shape_from(tensors)
+        if found is not None:
+            fits(tensors, found)
+            _bias_fits(tensors, found)
     except BenchError as error:
         raise AdapterFileError(f"{layer}: {error}") from None
+    return found
 
 
 def _fault(name: str, value: Tensor) -> str | None:
-    if not value.numel():
-        return f"has the shape {tuple(value.shape)}, which holds no number"
     if not value.is_floating_point() and name not in FLAGS:
         dtype = str(value.dtype).removeprefix("torch.")
         return f"is of {dtype}; floating-point numbers are allowed"

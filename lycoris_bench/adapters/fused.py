@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.base import BIAS
+from lycoris_bench.adapters.checked import shape
 from lycoris_bench.adapters.diag_oft import ON_INPUT, ONE_TRAINER
 from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
@@ -18,7 +19,6 @@ from lycoris_bench.adapters.glora import A1, A2, B1, B2
 from lycoris_bench.adapters.kinds import recognise
 from lycoris_bench.adapters.lora import DOWN, MID, UP
 from lycoris_bench.adapters.names import BEGINNINGS
-from lycoris_bench.errors import BenchError
 
 Span = tuple[int, int]  # outputs from, to
 Layer = dict[str, Tensor]
@@ -151,14 +151,11 @@ def _size(name: str, tensors: Layer) -> tuple[int, int]:
     known = recognise(tensors)
     if known is None:
         raise AdapterFileError(f"{name} is of no known algorithm: {', '.join(tensors)}")
-    try:
-        shape = known[1].shape_from(tensors)
-    except BenchError as error:
-        raise AdapterFileError(f"{name}: {error}") from None
-    if shape is None and known[0] != "glora":
+    found = shape(name, known[1], tensors)
+    if found is None and known[0] != "glora":
         raise _undivided(name, known[0])
-    shape = torch.Size((len(tensors[B1]), len(tensors[A1]))) if shape is None else shape
-    return shape[0], shape[1] if len(shape) > 1 else 0
+    found = torch.Size((len(tensors[B1]), len(tensors[A1]))) if found is None else found
+    return found[0], found[1] if len(found) > 1 else 0
 
 
 def _rows(name: str, tensors: Layer, spans: Sequence[Span]) -> Layer:
