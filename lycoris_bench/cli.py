@@ -45,7 +45,10 @@ Limit = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes (default: one a core on the CPU, else 1).")
+    int | None,
+    typer.Option(
+        min=1, help="Processes (default on the CPU: one a core, if the memory is enough)."
+    ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
 Rate = Annotated[

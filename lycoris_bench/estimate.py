@@ -104,14 +104,14 @@ def disk_bytes(plan: Plan) -> tuple[int, int | None]:
     the base model is neither there nor known by name."""
     sampling = plan.study.settings.sampling
     images = sum(plan.image_count(checkpoint) for checkpoint in plan.checkpoints)
-    parameters = _parameters(plan)
+    counted = parameters(plan)
     weights = None
-    if parameters is not None:
-        weights = sum(2 * parameters[c.configuration.name] for c in plan.trained)
+    if counted is not None:
+        weights = sum(2 * counted[c.configuration.name] for c in plan.trained)
     return int(images * sampling.width * sampling.height * PNG), weights
 
 
-def _parameters(plan: Plan) -> dict[str, int] | None:
+def parameters(plan: Plan) -> dict[str, int] | None:
     """Trained parameters of each configuration, counted on a base model without memory."""
     name = plan.study.settings.base_model
     known = outline(name)

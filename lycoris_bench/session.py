@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import inputs, runtime
+from lycoris_bench import inputs, memory, runtime
 from lycoris_bench import study as studies
 from lycoris_bench.analysis.numbers import percent
 from lycoris_bench.errors import BenchError
@@ -62,9 +62,8 @@ def stage(
     device = runtime.device(device)
     opened.store.describe(opened.plan.study.toml(), runtime.provenance())
     with shown() as progress:
-        options = runtime.Options(
-            device, workers or runtime.default_workers(device), progress, debug
-        )
+        workers = workers or memory.workers(opened.plan, name, device)
+        options = runtime.Options(device, workers, progress, debug)
         function = getattr(import_module(f"lycoris_bench.{name}"), name)
         return function(opened.plan, opened.store, options)
 

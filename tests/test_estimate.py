@@ -156,7 +156,7 @@ def test_parameters_are_counted_on_shapes_and_are_those_of_the_loaded_model() ->
     network = attach(backbone.unet, backbone.text_encoders, "attn-mlp", "lora", {"dim": 4}, 0)
     shapes = outline.outline(asked.base_model)
     assert shapes is not None and shapes.unet.device.type == "meta"
-    found = estimate._parameters(asked)
+    found = estimate.parameters(asked)
     assert found is not None and found["lora"] == network.parameter_count
     names = {name: tuple(p.shape) for name, p in shapes.unet.named_parameters()}
     network.detach()

@@ -12,7 +12,7 @@ LAYERS = [
     {"cli"},
     {"session", "adapter_commands", "data_commands", "exits"},
     {"progress"},
-    {"overview"},
+    {"memory", "overview"},
     {"captioning", "tools", "train", "generate", "score", "analyze", "estimate", "published"}
     | {"relevance"},
     {"gallery", "reporting"},

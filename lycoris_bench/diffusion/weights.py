@@ -78,6 +78,13 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
     return total.hexdigest()[:16]
 
 
+def weight_files(path: str | Path) -> list[Path]:
+    """The files of a base model that hold its weights."""
+    place = locate(path)
+    found = [place] if place.is_file() else _read_by_loading(place, _parts(place))
+    return [file for file in found if file.suffix in (".safetensors", *PICKLED)]
+
+
 def beside(file: Path) -> Path:
     """The .yaml of the same name that may say what a single file predicts."""
     return file.with_suffix(".yaml")
