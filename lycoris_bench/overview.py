@@ -6,6 +6,7 @@ from typing import Any
 from lycoris_bench import estimate, runtime, scored
 from lycoris_bench.downloads import downloads
 from lycoris_bench.inputs import PLACEHOLDER
+from lycoris_bench.numbers import significant
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import Checkpoint
@@ -76,9 +77,10 @@ def _left(speed: estimate.Rate | None, time: dict[str, float] | None) -> str:
     if speed is None or time is None:
         return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
     parts = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
+    steps, images = (significant(rate, short=True) for rate in (speed.steps, speed.images))
     return (
-        f"about {duration(sum(time.values()))} ({parts}), one process, at {speed.steps:.3g} "
-        f"training steps and {speed.images:.3g} images a second, {speed.source}"
+        f"about {duration(sum(time.values()))} ({parts}), one process, at {steps} training steps "
+        f"and {images} images a second, {speed.source}"
     )
 
 

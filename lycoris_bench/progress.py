@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lycoris_bench import runtime
+from lycoris_bench.numbers import significant
 from lycoris_bench.overview import duration
 
 EVERY = 30.0  # seconds between two lines
@@ -84,7 +85,7 @@ def _rate(value: float) -> str:
     for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
         if value * seconds >= 1 or unit == "hour":
             break
-    return f"{value * seconds:,.3g} {'an' if unit == 'hour' else 'a'} {unit}"
+    return f"{significant(value * seconds, short=True)} {'an' if unit == 'hour' else 'a'} {unit}"
 
 
 @contextlib.contextmanager

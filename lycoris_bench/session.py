@@ -9,8 +9,8 @@ from typing import Any
 
 from lycoris_bench import inputs, memory, runtime
 from lycoris_bench import study as studies
-from lycoris_bench.analysis.numbers import percent
 from lycoris_bench.errors import BenchError
+from lycoris_bench.numbers import percent
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.printable import printable
 from lycoris_bench.progress import shown

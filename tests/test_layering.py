@@ -25,7 +25,7 @@ LAYERS = [
     {"mistakes", "naming", "overrides"},
     {"grid", "prompts", "settings", "store"},
     {"registry", "runtime"},
-    {"vocabulary", "disk", "printable", "sealed"},
+    {"vocabulary", "disk", "printable", "numbers", "sealed"},
     {"errors"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
@@ -103,7 +103,7 @@ def test_fences() -> None:
 
 def test_the_lowest_layers_are_standard_library_only() -> None:
     allowed = sys.stdlib_module_names
-    for low in ("vocabulary", "disk", "printable", "sealed", "errors"):
+    for low in ("vocabulary", "disk", "printable", "numbers", "sealed", "errors"):
         found = {name.split(".")[0] for name in imports(ROOT / f"{low}.py")} - {"lycoris_bench"}
         assert found <= allowed
 

@@ -17,8 +17,8 @@ from lycoris_bench.analysis.columns import (
     ordered,
 )
 from lycoris_bench.analysis.noise import resolved, shared
-from lycoris_bench.analysis.numbers import number
 from lycoris_bench.analysis.ranks import positions, scored
+from lycoris_bench.numbers import number
 from lycoris_bench.vocabulary import BASE, REAL
 
 CELL = ["seed", "unit"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
-from lycoris_bench.analysis.numbers import fixed
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
 from lycoris_bench.analysis.series import together
+from lycoris_bench.numbers import fixed
 
 # Not in the square of metrics: the first two ask what Vendi asks, and a number of a whole
 # checkpoint shares no sample with those of concepts. The table of correlations has them all.

@@ -13,9 +13,9 @@ from lycoris_bench.analysis import pictures, tables
 from lycoris_bench.analysis.claims.shown import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
 from lycoris_bench.analysis.gallery import EMPTY, Gallery, by_concept
-from lycoris_bench.analysis.numbers import fixed, number
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.errors import BenchError
+from lycoris_bench.numbers import fixed, number
 from lycoris_bench.printable import lines
 
 

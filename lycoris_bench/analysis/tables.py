@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
-from lycoris_bench.analysis.numbers import number
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.sentences import BEST, LEADS, kind
 from lycoris_bench.analysis.series import NO_EPOCH, NO_SEED
+from lycoris_bench.numbers import number
 
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
 HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")

@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from lycoris_bench.analysis.columns import ordered, words
-from lycoris_bench.analysis.numbers import fixed
 from lycoris_bench.analysis.plots.canvas import (
     FAINT,
     INK,
@@ -20,6 +19,7 @@ from lycoris_bench.analysis.plots.canvas import (
     lines,
     to_svg,
 )
+from lycoris_bench.numbers import fixed
 
 LABELS = {"lr_level": "learning rate"}
 SHORT, VALUES = 18, 28  # characters of a value, and of a line of them

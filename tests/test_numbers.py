@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lycoris_bench.analysis.numbers import BYTES, PARAMETERS, fixed, number, percent
+from lycoris_bench.numbers import BYTES, PARAMETERS, fixed, number, percent
 
 MAGNITUDES = [m * 10.0**p for p in range(-3, 13) for m in (1, 1.0049, 2.5, 9.994, 9.9951, 9.99999)]
 MAGNITUDES += [2.0**p * m for p in range(45) for m in (0.9766, 0.9995, 0.99999, 1, 1.001)]
