@@ -74,7 +74,9 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     costs = [card["cost"] for card in cards if card and card["status"] == "done"]
     alike = (settings.base_model, side, side) == (plan.base_model, width, height)
     budget = BUDGET if costs or alike else BUDGET / 2
-    drawn = _pace(plan.base_model, device, sampling.precision, width, height, budget)
+    drawn = _pace(
+        plan.base_model, device, sampling.precision, width, height, sampling.batch_size, budget
+    )
     passes = 2 if sampling.guidance > 1 else 1
     image = passes * sampling.steps * drawn.forward + drawn.decode
     if costs:
@@ -82,20 +84,25 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     else:
         tuned = drawn
         if not alike:
-            tuned = _pace(settings.base_model, device, sampling.precision, side, side, budget)
-        batch = training.batch_size * training.gradient_accumulation
-        step = (1 + BACKWARD) * tuned.forward * batch
+            tuned = _pace(
+                settings.base_model, device, sampling.precision, side, side, training.batch_size,
+                budget,
+            )  # fmt: skip
+        images = training.batch_size * training.gradient_accumulation
+        step = (1 + BACKWARD) * tuned.forward * images
     return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
 
 
-def _pace(name: str, device: str, precision: str, width: int, height: int, budget: float) -> Pace:
-    return pace(Backbone.load(name, device, DTYPES[precision]), width, height, budget)
+def _pace(
+    name: str, device: str, precision: str, width: int, height: int, batch: int, budget: float
+) -> Pace:
+    return pace(Backbone.load(name, device, DTYPES[precision]), width, height, batch, budget)
 
 
 def _source(drawn: Pace, precision: str, trained: bool) -> str:
     return (
-        f"measured here by U-Net passes of one image of {drawn.width} x {drawn.height} in "
-        f"{precision}" + (" and by the checkpoints that are trained" if trained else "")
+        f"measured here by U-Net passes of {drawn.rows} x {drawn.width} x {drawn.height} pixels "
+        f"in {precision}" + (" and by the checkpoints that are trained" if trained else "")
     )
 
 

@@ -75,9 +75,9 @@ def test_a_slow_first_pass_does_not_count_where_there_is_time() -> None:
     assert timings(lambda w, h: next(times), [(64, 64)], 6.0) == {(64, 64): 1.0}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_is_timed_is_one_image_in_the_precision_of_sampling(
-    precision: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("precision", "budget", "rows"), [("fp32", 0.0, 1), ("bf16", 1e9, 3)])
+def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
+    precision: str, budget: float, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[torch.Size, torch.dtype]] = []
     predict = Backbone.predict
@@ -88,13 +88,14 @@ def test_what_is_timed_is_one_image_in_the_precision_of_sampling(
         return result
 
     monkeypatch.setattr(Backbone, "predict", watched)
-    sampling = {"precision": precision, "width": 128, "height": 64, "batch_size": 512}
-    asked = plan(tiny(sampling=sampling, training={"resolution": 48}))
+    monkeypatch.setattr(estimate, "BUDGET", budget)
+    sampling = {"precision": precision, "width": 128, "height": 64, "batch_size": 3}
+    asked = plan(tiny(sampling=sampling, training={"resolution": 48, "batch_size": 3}))
     rate = estimate.measured(asked, Store("nowhere"), "cpu")
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    assert {(shape[0], dtype) for shape, dtype in seen} == {(1, kind)}
+    assert {(shape[0], dtype) for shape, dtype in seen} == {(1, kind), (rows, kind)}
     assert {tuple(shape[2:]) for shape, _ in seen} == {(16, 32), (12, 12)}
-    assert f"of 128 x 64 in {precision}" in rate.source
+    assert f"of {rows} x 128 x 64 pixels in {precision}" in rate.source
 
 
 def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +103,7 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     asked_of: list[tuple[object, ...]] = []
 
     def known(
-        name: str, device: str, precision: str, width: int, height: int, budget: float
+        name: str, device: str, precision: str, width: int, height: int, batch: int, budget: float
     ) -> Pace:
         asked_of.append((name, precision, width, height, budget))
         return Pace(0.5 if width == 64 else 0.25, 2.0, width, height)

@@ -16,23 +16,27 @@ SMALLEST = 64  # pixels a side from which a pass is timed: below, overheads are 
 
 
 class Pace(NamedTuple):
-    """Seconds of one U-Net pass and of one decoding, of one image at full size, and the size at
-    which the pass was timed."""
+    """Seconds that one image of full size has of a U-Net pass and of a decoding, and the size and
+    number of the images in the pass that was timed."""
 
     forward: float
     decode: float
     width: int
     height: int
+    rows: int = 1
 
 
 @torch.inference_mode()
-def pace(backbone: Backbone, width: int, height: int, budget: float = BUDGET) -> Pace:
-    """Timed on this backbone, in its precision: one image a pass, noise and an empty prompt."""
-    text = backbone.condition([""])
+def pace(
+    backbone: Backbone, width: int, height: int, batch: int = 1, budget: float = BUDGET
+) -> Pace:
+    """Timed on this backbone, in its precision: one image a pass, of noise and an empty prompt,
+    and a whole batch where the budget has room for it."""
 
-    def forward(w: int, h: int) -> float:
-        noise = _noise(backbone, w, h)
-        framed = backbone.framed(text, [frame((w, h), (w, h))])
+    def forward(w: int, h: int, rows: int = 1) -> float:
+        noise = _noise(backbone, w, h).expand(rows, -1, -1, -1)
+        text = backbone.condition([""] * rows)
+        framed = backbone.framed(text, [frame((w, h), (w, h))] * rows)
         t = torch.tensor(0, device=backbone.device)
         return _seconds(lambda: backbone.predict(noise, t, framed).sum().item())
 
@@ -43,7 +47,11 @@ def pace(backbone: Backbone, width: int, height: int, budget: float = BUDGET) ->
     decoded = timings(decode, [next(sizes(width, height))], budget / 4)
     passes = timings(forward, sizes(width, height), budget)
     area = width * height
-    return Pace(grown(passes, area), grown(decoded, area), *list(passes)[-1])
+    one, last = grown(passes, area), list(passes)[-1]
+    if batch > 1 and last == (width, height) and 2 * batch * one <= budget:
+        several = min(forward(width, height, batch) for _ in range(2)) / batch
+        return Pace(several, grown(decoded, area), *last, batch)
+    return Pace(one, grown(decoded, area), *last)
 
 
 def sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
