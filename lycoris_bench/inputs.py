@@ -77,10 +77,11 @@ def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Data
 
 
 def _declared(tree: Path) -> dict[Concept, int]:
-    try:
-        return prompts.numbers(prompts.concept_table(tree)[1], "images")
-    except prompts.PromptError:
+    """What the prompt tree says of a dataset's images; nothing where it has no table of concepts.
+    A mistake in the table is a `PromptError`."""
+    if not (tree / prompts.CONCEPTS).exists():
         return {}
+    return prompts.numbers(prompts.concept_table(tree)[1], "images")
 
 
 def _prompt_sets(study: Study, data: dataset.Dataset, extension: str) -> tuple[PromptSet, ...]:
