@@ -9,6 +9,7 @@ from lycoris_bench.errors import BenchError, explained
 from lycoris_bench.printable import printable
 
 INTERRUPTED = 130
+MOST = 40  # mistakes that are printed
 LONGEST = 2000  # characters of one mistake that are printed
 REPORT = (
     "This is a fault of lycoris-bench. Please report it to the project with what "
@@ -48,7 +49,8 @@ def _explain(error: Exception, debug: bool) -> int:
     problems = getattr(error, "problems", None)
     if problems and len(problems) > 1:
         head = f"{len(problems)} mistakes in {printable(str(error).split(': ')[0])}:"
-        print("\n  - ".join([head, *map(_line, problems)]), file=sys.stderr)
+        rest = [f"and {len(problems) - MOST:,} more"] if len(problems) > MOST else []
+        print("\n  - ".join([head, *map(_line, problems[:MOST]), *rest]), file=sys.stderr)
         return 2
     print(f"error: {_line(explained(error))}", file=sys.stderr)
     if isinstance(error, BenchError | OSError):

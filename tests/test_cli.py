@@ -81,6 +81,15 @@ def test_usage_errors_are_one_sentence_and_status_2(
     assert not output.out and "Traceback" not in output.err
 
 
+def test_thousands_of_mistakes_are_counted(study: Path, capsys: Captured) -> None:
+    vary = [{"dim": -k} for k in range(1, 3001)]
+    write(study, algorithms={"lora": {"lr": 1e-3, "vary": vary}})
+    assert call("validate", study) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "3000 mistakes in tiny.toml:" and len(lines) == 42
+    assert "dim is -40;" in lines[40] and lines[41] == "  - and 2,960 more"
+
+
 def test_debug_gives_the_traceback(study: Path) -> None:
     with pytest.raises(ValueError, match="no such study file"):
         call("plan", "none.toml", "--debug")
