@@ -10,6 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from lycoris_bench.errors import doing
+from lycoris_bench.printable import lines, printable
+
+LONGEST = 2000  # characters of a problem that are printed
 MOST = 8  # problems that are printed
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +35,7 @@ class Layout(StrEnum):
     """What a file is converted to."""
 
     kohya = "kohya"
+    lycoris = "lycoris"
     diffusers = "diffusers"
     peft = "peft"
     comfyui = "comfyui"
@@ -74,7 +79,9 @@ def inspect(
     """Algorithm, ranks, scales, layers, norms and metadata of a file."""
     from lycoris_bench.tools import inspect as tool
 
-    _finish(tool.inspect(file, model, layers), as_json)
+    with doing(f"inspecting {file}"):
+        found = tool.inspect(file, model, layers)
+    _finish(found, as_json)
 
 
 @app.command()
@@ -95,7 +102,9 @@ def verify(
     1 if nothing or only a part matches, or if the picture stays."""
     from lycoris_bench.tools import verify as tool
 
-    _finish(tool.verify(model, file, strength, prompt, seed, picture, device), as_json)
+    with doing(f"verifying {file}"):
+        found = tool.verify(model, file, strength, prompt, seed, picture, device)
+    _finish(found, as_json)
 
 
 @app.command()
@@ -113,7 +122,9 @@ def merge(
     """Write a base model with adapters merged, in the model's own layout and dtype."""
     from lycoris_bench.tools import merge as tool
 
-    _finish(tool.merge(model, files, output, strength, force), as_json)
+    with doing(f"merging {_names(files)} into {model}"):
+        found = tool.merge(model, files, output, strength, force)
+    _finish(found, as_json)
 
 
 @app.command()
@@ -133,7 +144,8 @@ def extract(
     """Make an adapter of the difference of two models, and say what is lost."""
     from lycoris_bench.tools import extract as tool
 
-    found = tool.extract(base, tuned, output, kind.value, rank, energy, factor, force, layers)
+    with doing(f"extracting the difference of {base} and {tuned}"):
+        found = tool.extract(base, tuned, output, kind.value, rank, energy, factor, force, layers)
     _finish(found, as_json)
 
 
@@ -155,7 +167,9 @@ def resize(
     """Make a smaller LoRA of an adapter, and say what is lost."""
     from lycoris_bench.tools import resize as tool
 
-    _finish(tool.resize(file, output, rank, energy, size, model, force, layers), as_json)
+    with doing(f"resizing {file}"):
+        found = tool.resize(file, output, rank, energy, size, model, force, layers)
+    _finish(found, as_json)
 
 
 @app.command()
@@ -173,7 +187,9 @@ def combine(
     """Write one file that means the weighted sum of several."""
     from lycoris_bench.tools import combine as tool
 
-    _finish(tool.combine(files, output, weight, rank, model, force, layers), as_json)
+    with doing(f"combining {_names(files)}"):
+        found = tool.combine(files, output, weight, rank, model, force, layers)
+    _finish(found, as_json)
 
 
 @app.command()
@@ -193,7 +209,9 @@ def convert(
     """Write an adapter as other programs read it."""
     from lycoris_bench.tools import convert as tool
 
-    _finish(tool.convert(file, output, to.value, model, rank, force, layers), as_json)
+    with doing(f"converting {file} to {to.value}"):
+        found = tool.convert(file, output, to.value, model, rank, force, layers)
+    _finish(found, as_json)
 
 
 def _finish(result: dict[str, Any], as_json: bool) -> None:
@@ -201,13 +219,17 @@ def _finish(result: dict[str, Any], as_json: bool) -> None:
     text, status = result.pop("text"), result.pop("status", 0)
     complaints = [*result.get("warnings", []), *result.get("problems", [])]
     for line in complaints[:MOST]:
-        print(line, file=sys.stderr)
+        print(printable(line, LONGEST), file=sys.stderr)
     if len(complaints) > MOST:
         print(f"and {len(complaints) - MOST} more; --json has all", file=sys.stderr)
     said = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
-    typer.echo(said if as_json else text)
+    typer.echo(said if as_json else lines(text))
     if status:
         raise typer.Exit(status)
+
+
+def _names(files: list[Path]) -> str:
+    return ", ".join(map(str, files))
 
 
 def _plain(value: Any) -> Any:

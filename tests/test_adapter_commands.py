@@ -78,9 +78,9 @@ def test_json_of_a_match_is_the_table(place: Path, capsys: Captured) -> None:
         ("merge nowhere a -o out2", 2, "base model 'nowhere' does not exist"),
         ("merge a a -o out2", 2, "a is no Stable Diffusion checkpoint"),
         ("merge base a -o base/unet", 2, "lies in, the input"),
-        ("merge base a -o dora", 2, "dora is there already; --force replaces it"),
+        ("merge base a -o dora", 2, "dora is a file, and the result is a folder"),
         ("merge base a dora part -o x --strength 1 --strength 2", 2, "3 adapters and 2 strengths"),
-        ("merge base a -o x --strength nan", 2, "a strength is not finite"),
+        ("merge base a -o x --strength nan", 2, "--strength is nan; a number from -65504"),
         ("merge old.ckpt a -o x", 2, "old.ckpt is a pickle"),
         ("inspect old.ckpt", 2, "old.ckpt is a pickle, which may run code when opened"),
         ("inspect cut", 2, "cut is cut off or no safetensors file"),
@@ -116,3 +116,42 @@ def test_help_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source
     )
     assert printed.stdout.strip() == "False"
+
+
+def test_names_from_files_are_shown_and_not_obeyed(place: Path, capsys: Captured) -> None:
+    """Terminal codes and direction marks in names of layers and tensors are written as escapes."""
+    name = "lora_unet_\x1b[31mred\u202e"
+    save_file(tiny.lora(8, 8, 2, 1, name), place / "x")
+    save_file(
+        {**tiny.lora(8, 8, 2, 1, "lora_unet_y"), f"{name}.strange": torch.ones(1)}, place / "z"
+    )
+    for line in ("resize x --rank 1 -o o --layers", "combine x x -o o --force --layers",
+                 "convert x --to portable -o o --force --layers", "resize z --rank 1 -o p",
+                 "convert x --to kohya -o o --force", "merge base x -o m"):  # fmt: skip
+        call(line)
+        said = "".join(capsys.readouterr())
+        assert "\x1b" not in said and "\u202e" not in said, line
+        assert "\\x1b[31m" in said or "--to kohya" in line
+
+
+def test_a_fault_says_what_was_done_to_which_file(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No exception's bare text is the message: a KeyError's is its key."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("dissimilarity")
+
+    for module in ("merge", "extract", "resize", "combine", "convert", "inspect", "verify"):
+        monkeypatch.setattr(f"lycoris_bench.tools.{module}.{module}", broken)
+    for line, doing in (
+        ("inspect a", "inspecting a"), ("verify base a", "verifying a"),
+        ("merge base a dora -o o", "merging a, dora into base"),
+        ("extract base tuned -o o", "extracting the difference of base and tuned"),
+        ("resize a --rank 1 -o o", "resizing a"), ("combine a dora -o o", "combining a, dora"),
+        ("convert a --to full -o o", "converting a to full"),
+    ):  # fmt: skip
+        assert call(line) == 1
+        said = capsys.readouterr().err
+        assert f"error: while {doing}: KeyError: 'dissimilarity'" in said
+        assert "report it to the project" in said

@@ -146,7 +146,8 @@ def scale(tensors: Tensors, rank: int) -> Tensor | float:
     """alpha/dim, the merge ratio; 1 where alpha is missing or 0."""
     if "alpha" not in tensors:
         return 1.0
-    alpha = tensors["alpha"].float().reshape(())
+    alpha = tensors["alpha"].reshape(())
+    alpha = alpha if alpha.dtype == torch.float64 else alpha.float()
     return torch.where(alpha == 0, 1.0, alpha / rank)
 
 

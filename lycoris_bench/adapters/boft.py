@@ -73,7 +73,7 @@ class BOFT(Adapter):
             shape, wanted = tuple(blocks.shape), tuple(weight.shape)
             raise BenchError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
         angles = turn(blocks, tensors.get("alpha"), len(weight))
-        rows = weight.float().flatten(1)
+        rows = weight.to(blocks.dtype).flatten(1)
         # the backward pass goes through the stages anew: kept, each would cost another weight
         change: Tensor = checkpoint(
             _butterfly, angles, rows, use_reentrant=False, preserve_rng_state=False

@@ -59,7 +59,7 @@ def rescale(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
             f"of a weight of shape {tuple(weight.shape)}"
         )
     factor = factor.reshape(-1, *(1 for _ in weight.shape[1:]))
-    return factor * change + (factor - 1) * weight.float()
+    return factor * change + (factor - 1) * weight.to(change.dtype)
 
 
 def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:

@@ -107,7 +107,7 @@ def _outputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
     count, size = angle.shape[:2]
     if count * size != len(weight):
         raise _misfit(angle, weight, name)
-    rows = weight.float().reshape(count, size, -1)
+    rows = weight.to(angle.dtype).reshape(count, size, -1)
     return (angle.mT @ rows).reshape(weight.shape)
 
 
@@ -116,7 +116,7 @@ def _inputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
     count, size = angle.shape[:2]
     if weight.dim() < 2 or count * size not in (weight.shape[1], weight[0].numel()):
         raise _misfit(angle, weight, name)
-    columns = weight.float().reshape(len(weight), count, size, -1)
+    columns = weight.to(angle.dtype).reshape(len(weight), count, size, -1)
     return torch.einsum("onck,ndc->ondk", columns, angle).reshape(weight.shape)
 
 

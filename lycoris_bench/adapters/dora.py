@@ -24,9 +24,9 @@ def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
     strength 0 gives W. Gradients flow through the norm."""
     if MAGNITUDE not in tensors:
         return change
-    wanted = tensors[MAGNITUDE].float()
+    wanted = tensors[MAGNITUDE].to(change.dtype)
     axis = _axis(wanted, weight)
-    moved = weight.float() + change
+    moved = weight.to(change.dtype) + change
     norm = _norm(moved, axis)
     return moved * (wanted.reshape(norm.shape) / norm - 1) + change
 

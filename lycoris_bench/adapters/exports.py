@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters import comfyui
 from lycoris_bench.adapters.base import scale
-from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.files import by_layer, recognise
+from lycoris_bench.adapters.files import by_layer
 from lycoris_bench.adapters.lora import DOWN, MID, UP
 from lycoris_bench.adapters.merged import changes
 from lycoris_bench.adapters.names import Directory
-from lycoris_bench.adapters.portable import Product, exact, truncated
+from lycoris_bench.adapters.portable import Product, balanced, exact, truncated
+from lycoris_bench.adapters.words import ADVICE, kind_of, what
 
 WeightOf = Callable[[str, str], Tensor]  # (model, path) -> W, for changes that depend on it
 Place = tuple[str, str]
 OF_WEIGHT = ("glora", "ia3", "diag-oft", "boft")
 PLAIN = {UP, DOWN, "alpha"}
-ADVICE = "convert to portable, which makes plain LoRA of what it can and names the rest"
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,9 @@ def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) ->
     Raises `AdapterFileError` for a layer that the model lacks or that the layout cannot say."""
     found: dict[str, Tensor] = {}
     for name, own in by_layer(tensors).items():
-        model, path = place_of(name, directory)
-        spelled = directory.spell(model, path, layout)
-        if layout == "comfyui":
-            _check_comfyui(name, own)
-        new = _plain(name, own) if layout == "diffusers" else own
-        for key, value in new.items():
-            full = f"{spelled}.{key}"
+        place = place_of(name, directory)
+        for key, value in said(name, own, layout, place, directory).items():
+            full = f"{spelled(place, layout, directory)}.{key}"
             if full in found:
                 raise AdapterFileError(f"'{full}' would be written twice: {name} is its second")
             found[full] = value
@@ -60,42 +56,37 @@ def place_of(name: str, directory: Directory) -> Place:
     return place
 
 
-def _plain(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A plain LoRA as diffusers has it: its ratio is folded into B, as the file has no alpha."""
+def spelled(place: Place, layout: str, directory: Directory) -> str:
+    """The layer's name in the layout. ComfyUI knows those of Flux and SD 3 by kohya's names."""
+    joint = any(".attn.add_" in path for path in directory.models.get("transformer", ()))
+    in_joint = layout == "comfyui" and place[0] == "transformer" and joint
+    return directory.spell(*place, "kohya" if in_joint else layout)
+
+
+def said(
+    name: str, own: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
+) -> Mapping[str, Tensor]:
+    """One layer's tensors as the layout has them; `AdapterFileError` for what it cannot say."""
+    if layout == "diffusers":
+        return sides(name, own)
+    if layout == "comfyui":
+        beside = directory.models["transformer"] if place[0] == "transformer" else ()
+        return comfyui.said(name, own, place[1], beside)
+    return own
+
+
+def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A plain LoRA as an A and a B without alpha, as diffusers has it: the ratio is folded in.
+
+    Bit by bit where the ratio is 1, else in float64 and for the writer to round."""
     if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
         kind = what(tensors)
         raise AdapterFileError(f"diffusers reads plain LoRA alone, and {name} is {kind}: {ADVICE}")
-    up = tensors[UP]
-    ratio = scale(tensors, len(tensors[DOWN]))
-    scaled = up if float(ratio) == 1 else (up.float() * ratio).to(up.dtype)
-    return {"lora_A.weight": tensors[DOWN], "lora_B.weight": scaled}
-
-
-def _check_comfyui(name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuses what ComfyUI leaves out or computes otherwise, without a word to its user."""
-    known = recognise(tensors)
-    reason = None
-    if known and known[0] == "ia3":
-        reason = "leaves (IA)³ out"
-    elif "oft_in.weight" in tensors:
-        reason = "knows no rotation of inputs"
-    elif "rescale" in tensors or (
-        known and known[0] in ("diag-oft", "boft") and float(tensors.get("alpha", torch.tensor(0)))
-    ):
-        reason = "computes a constrained or rescaled rotation otherwise"
-    elif MAGNITUDE in tensors and tensors[MAGNITUDE].shape[0] != 1:
-        reason = "computes a DoRA of outputs otherwise"
-    if reason:
-        raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {ADVICE}")
-
-
-def what(tensors: Mapping[str, Tensor]) -> str:
-    """One layer's algorithm in words: "LoKr", "LoRA with dora_scale", ..."""
-    known = recognise(tensors)
-    if known is None:
-        return f"of no known algorithm ({', '.join(sorted(tensors))})"
-    extras = [name for name in (MID, "lokr_t2", "hada_t1", MAGNITUDE, "diff_b") if name in tensors]
-    return f"{known[1].__name__}{' with ' + ' and '.join(extras) if extras else ''}"
+    up, down = tensors[UP], tensors[DOWN]
+    ratio = float(scale({"alpha": tensors.get("alpha", torch.tensor(0.0)).double()}, len(down)))
+    if ratio != 1:
+        up, down = balanced(Product(up.double(), down.double()), ratio)
+    return {"lora_A.weight": down, "lora_B.weight": up}
 
 
 def plain_lora(
@@ -115,8 +106,7 @@ def plain_lora(
     for name, own in by_layer(tensors).items():
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
-        known = recognise(own)
-        if known is None or known[0] == "norm" or own.keys() == {"diff_b"}:
+        if kind_of(own) in ("norm", "unknown") or own.keys() == {"diff_b"}:
             left_out.append(f"{name}: {what(own)}")
             continue
         weight = weight_of(*place) if weight_of and place else None
@@ -138,9 +128,13 @@ def as_product(
     name: str, tensors: Mapping[str, Tensor], weight: Tensor | None, rank: int | None
 ) -> Product:
     """One layer's change as up · down; `AdapterFileError` where it needs a W that is not given."""
-    product = exact(tensors)
+    try:
+        product = exact(tensors)
+    except (RuntimeError, KeyError, IndexError):
+        sizes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in tensors.items())
+        raise AdapterFileError(f"{name}: {sizes} do not fit each other") from None
     if product is None and "diff" in tensors:
-        return truncated(tensors["diff"].float().flatten(1), rank)
+        return truncated(tensors["diff"].flatten(1), rank)
     if product is None:
         if weight is None:
             raise AdapterFileError(
@@ -148,7 +142,7 @@ def as_product(
                 "give the base model"
             )
         try:
-            return truncated(changes(tensors, weight)[0].flatten(1), rank)
+            return truncated(changes(tensors, weight, torch.float64)[0].flatten(1), rank)
         except ValueError as error:
             raise AdapterFileError(f"{name}: {error}") from None
     smaller = min(len(product.up), product.down.shape[1])
@@ -162,10 +156,11 @@ def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
 
     One alpha for all layers, whatever their ranks: where they differ, diffusers 0.42 gives some
     layers that of others."""
-    ones, root = [1 for _ in shape[1:]], product.rank**0.5
+    ones = [1 for _ in shape[1:]]
+    up, down = balanced(product, product.rank)
     return {
-        UP: (product.up * root).reshape(*product.up.shape, *ones).contiguous(),
-        DOWN: (product.down * root).reshape(product.rank, *shape).contiguous(),
+        UP: up.reshape(*up.shape, *ones).contiguous(),
+        DOWN: down.reshape(product.rank, *shape).contiguous(),
         "alpha": torch.tensor(1.0),
     }
 

@@ -68,6 +68,11 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, about
 
 
+def spellings(path: str | Path) -> dict[str, layouts.Spelling]:
+    """Layer, as `by_layer` names it -> how the file itself spells it."""
+    return layouts.spellings(_raw(Path(path))[0])
+
+
 def layout_of(source: str | Path | Mapping[str, Tensor]) -> str:
     """The layout of a file, a PEFT folder or tensors as they lie in a file: "kohya", "lycoris",
     "compvis", "comfyui", "diffusers", "peft" or "unknown"."""

@@ -61,7 +61,7 @@ class GLoRA(Adapter):
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         a1, a2, b1, b2 = _present(tensors, weight)
-        columns = weight.float().reshape(*weight.shape[:2], -1)
+        columns = weight.to(a1.dtype).reshape(*weight.shape[:2], -1)
         own = torch.einsum("oik,ir,rj->ojk", columns, a1, a2)
         return scale(tensors, rank=len(a2)) * (fit(own.flatten(1), weight) + fit(b1 @ b2, weight))
 

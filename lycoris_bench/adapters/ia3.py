@@ -50,7 +50,7 @@ class IA3(Adapter):
                 f"weight has {tensors['weight'].numel()} numbers for the {sizes[axis]} "
                 f"{'inputs' if axis else 'outputs'} of a weight of shape {tuple(weight.shape)}"
             )
-        return tensors["weight"].reshape(sizes) * weight.float()
+        return tensors["weight"].reshape(sizes) * weight.to(tensors["weight"].dtype)
 
     @staticmethod
     def shape_from(tensors: Tensors) -> torch.Size | None:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from torch import Tensor
@@ -163,3 +164,23 @@ def known_names() -> frozenset[str]:
 @cache
 def _expression() -> str:
     return "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a file spells a layer: its name with its dots, its layout, and whether its LoRA is an A
+    and a B, which leave no place for alpha."""
+
+    layer: str
+    layout: str
+    sides: bool
+
+
+def spellings(keys: Iterable[str]) -> dict[str, Spelling]:
+    """Layer, as `canonical` names it -> how these names of a file spell it."""
+    found: dict[str, Spelling] = {}
+    for key, (layer, _) in _splits(keys).items():
+        before = found.get(name := layer.replace(".", "_"))
+        sides = ".lora_A" in key or ".lora_B" in key or (before is not None and before.sides)
+        found[name] = Spelling(layer, _layout(key), sides)
+    return found

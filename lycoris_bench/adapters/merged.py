@@ -31,11 +31,14 @@ def merged_bias(tensors: Tensors, bias: Tensor | None, strength: float = 1.0) ->
 
 
 @torch.no_grad()
-def changes(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor | None]:
-    """(ΔW, Δb) of one layer in fp32 on W's device; Δb is None where the bias stays."""
+def changes(
+    tensors: Tensors, weight: Tensor, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor | None]:
+    """(ΔW, Δb) of one layer on W's device, computed in fp32 or, to measure by, in float64; Δb is
+    None where the bias stays."""
     kind = _kind(tensors)
     found = {
-        name: value.to(weight.device, torch.float32) if value.is_floating_point() else value
+        name: value.to(weight.device, precision) if value.is_floating_point() else value
         for name, value in tensors.items()
     }
     try:

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.exports import ADVICE, PLAIN, place_of, what
-from lycoris_bench.adapters.files import by_layer, recognise, to_bytes
+from lycoris_bench.adapters.exports import PLAIN, place_of
+from lycoris_bench.adapters.files import by_layer
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.adapters.lora import DOWN, UP
 from lycoris_bench.adapters.names import Directory
 from lycoris_bench.adapters.peft_folder import CONFIG, WEIGHTS
+from lycoris_bench.adapters.words import ADVICE, kind_of, what
 
 Layers = Mapping[str, Mapping[str, Tensor]]  # dotted path -> tensors
 
@@ -46,7 +48,7 @@ def parts(tensors: Mapping[str, Tensor], directory: Directory) -> dict[str, Part
 
 def _part(model: str, layers: Layers) -> Part:
     writers = {"lora": _lora, "loha": _loha, "lokr": _lokr}
-    kinds = {path: (recognise(own) or ("unknown",))[0] for path, own in layers.items()}
+    kinds = {path: kind_of(own) for path, own in layers.items()}
     strangers = [path for path, kind in kinds.items() if kind not in writers]
     if strangers or len(set(kinds.values())) > 1:
         path = next(iter(strangers or kinds))
@@ -193,6 +195,8 @@ def files_of(parts: Mapping[str, Part]) -> dict[str, bytes]:
     """Relative path -> content: a folder for each model kind, as `peft_folder.read` has it."""
     found: dict[str, bytes] = {}
     for model, part in parts.items():
-        found[f"{model}/{WEIGHTS}"] = to_bytes(part.tensors, {"format": "pt"})
+        # of layers that share a factor, each has its own
+        apart = {key: value.clone() for key, value in part.tensors.items()}
+        found[f"{model}/{WEIGHTS}"] = save(apart, {"format": "pt"})
         found[f"{model}/{CONFIG}"] = part.text.encode()
     return found

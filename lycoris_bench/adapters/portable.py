@@ -1,7 +1,9 @@
 """Changes as plain LoRA, up · down: exactly where their structure gives the factors, else by SVD.
 
-Pure functions on tensors. Matrices are (o, n) with kernels unrolled, n = i·k²."""
+Pure functions on tensors, in float64: what a file holds is rounded once, when it is written.
+Matrices are (o, n) with kernels unrolled, n = i·k²."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,8 +13,9 @@ from torch import Tensor
 from lycoris_bench.adapters.base import scale
 from lycoris_bench.adapters.dora import MAGNITUDE
 from lycoris_bench.adapters.lora import DOWN, MID, UP
+from lycoris_bench.errors import BenchError
 
-ROUNDING = 1e-6  # singular values below this share of the largest are rounding of fp32
+ROUNDING = 1e-7  # singular values below this share of the largest are rounding of fp32
 
 
 class Product(NamedTuple):
@@ -32,13 +35,31 @@ def truncated(matrix: Tensor, rank: int | None = None) -> Product:
     """The nearest product of this rank (Eckart-Young); without one, of the matrix's own rank.
 
     √s goes to either side, so that both keep to the range of half precision."""
-    u, s, vh = torch.linalg.svd(matrix.float(), full_matrices=False)
+    matrix = matrix.double()
+    if not bool(torch.isfinite(matrix).all()):
+        raise BenchError("its change holds NaN or an infinity")
+    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
     full = max(1, int((s > s.max() * ROUNDING).sum()))
     kept = full if rank is None else min(rank, full)
     root = s[:kept].sqrt()
     size = float(torch.linalg.vector_norm(s))
     lost = float(torch.linalg.vector_norm(s[kept:])) if kept < full else 0.0
     return Product(u[:, :kept] * root, root[:, None] * vh[:kept], lost / size if size else 0.0)
+
+
+def balanced(product: Product, ratio: float = 1.0) -> tuple[Tensor, Tensor]:
+    """(up, down) of ratio · up·down, both of about one size: neither leaves a dtype's range.
+
+    down takes a power of two, which no dtype rounds, and up takes the rest: a ratio that is
+    itself a power of two changes no digit."""
+    up, down, _ = product
+    sizes = [float(torch.linalg.vector_norm(side)) / max(side.numel(), 1) ** 0.5
+             for side in (up, down)]  # fmt: skip
+    if not all(0 < size < math.inf for size in sizes) or not math.isfinite(ratio):
+        return up * ratio, down
+    wanted = math.sqrt(sizes[0] * abs(ratio) * sizes[1])
+    power = 2.0 ** round(math.log2(wanted / sizes[1])) if wanted else 1.0
+    return up * (ratio / power), down * power
 
 
 def khatri_rao(w1a: Tensor, w1b: Tensor, w2a: Tensor, w2b: Tensor) -> Product:
@@ -66,7 +87,7 @@ def folded(up: Tensor, mid: Tensor, down: Tensor) -> Product:
 def exact(tensors: Mapping[str, Tensor]) -> Product | None:
     """The product that one layer's tensors are by their structure: LoRA of any form, LoHa,
     LoKr. None where there is none, as with DoRA and all that multiplies W."""
-    found = {key: value.float() for key, value in tensors.items()}
+    found = {key: value.double() for key, value in tensors.items()}
     if MAGNITUDE in found:
         return None
     if UP in found and DOWN in found:

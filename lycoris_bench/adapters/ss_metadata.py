@@ -2,10 +2,16 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lycoris_bench import registry
+from lycoris_bench.adapters.families import VERSIONS
+from lycoris_bench.adapters.peft_config import DIFFUSERS, FOLDER
+
+HASHES = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")  # of other numbers
+OF_NETWORK = ("ss_network_args", "ss_network_dim", "ss_network_alpha", "ss_network_dropout")
+OF_FAMILY = ("ss_base_model_version", "ss_v2", "modelspec.architecture")
 
 
 def metadata(
@@ -55,3 +61,26 @@ def metadata(
         "tag_frequency": None if tags is None else json.dumps(tags),
     }
     return {f"ss_{key}": str(value) for key, value in values.items() if value not in (None, "")}
+
+
+def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -> dict[str, str]:
+    """What of its sources' metadata holds for a result, without the hashes of other numbers.
+
+    Kept is what all of them say alike, and the family that any of them says: readers hide files
+    of unknown or another family. `family` tells it where none does. What describes the network
+    is kept where the result has the `same_form`. Empty stays empty: there are readers that take
+    any metadata without a version for Stable Diffusion 1."""
+    dropped = {*HASHES, DIFFUSERS, FOLDER, *(() if same_form else OF_NETWORK)}
+    first, *others = abouts
+    found = {
+        key: text
+        for key, text in first.items()
+        if key not in dropped and all(about.get(key) == text for about in others)
+    }
+    for about in abouts:
+        found = {key: about[key] for key in OF_FAMILY if key in about} | found
+    if family and not {"ss_base_model_version", "ss_v2"} & found.keys():
+        version = VERSIONS.get(family, "sd_v1")
+        found["ss_base_model_version"] = version
+        found["ss_v2"] = str(version.startswith("sd_v2"))
+    return found

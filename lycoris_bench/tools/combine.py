@@ -1,27 +1,26 @@
 """`adapter combine`: one file that means the weighted sum of several."""
 
-import math
-import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from lycoris_bench.adapters.files import AdapterFileError, by_layer, read, to_bytes
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.ss_metadata import carried
 from lycoris_bench.errors import BenchError
-from lycoris_bench.tools import output
+from lycoris_bench.tools import output, result, strengths
 from lycoris_bench.tools.errors import Row, report
-from lycoris_bench.tools.layer import NeedsModel, algorithm
+from lycoris_bench.tools.kinship import check_one_family
+from lycoris_bench.tools.layer import NeedsModel
 from lycoris_bench.tools.lowrank import check_rank
-from lycoris_bench.tools.matching import change, matched
-from lycoris_bench.tools.model_files import ModelFiles, open_model
-from lycoris_bench.tools.sums import Part, add_up
+from lycoris_bench.tools.matching import some
+from lycoris_bench.tools.model_files import open_model
+from lycoris_bench.tools.naming import check_one_way, kohya, named, plain_name
+from lycoris_bench.tools.result import Made
+from lycoris_bench.tools.rounding import kept, stored
+from lycoris_bench.tools.source import Adapter, open_adapter
+from lycoris_bench.tools.sums import Part, Sum, add_up
 from lycoris_bench.tools.tables import table
-
-COMPVIS = re.compile(r"_(?:input_blocks|output_blocks|middle_block)_")
-Parts = dict[str, list[Part]]  # layer name in the output -> what is added
 
 
 def combine(
@@ -32,29 +31,42 @@ def combine(
 
     LoRAs are put side by side and full differences added up; other mixtures become the sum's own
     LoRA where its rank is small, else a full difference, or with `rank` the nearest LoRA. Raises
-    `NeedsModel` where a change depends on W and no model is given."""
+    `NeedsModel` where a change depends on W and no model is given, `AdapterMismatch` for files
+    of different families."""
     check_rank(rank, None)
     output.check(out, list(files), force)
+    whole: dict[Path, float] = defaultdict(float)  # a file given twice counts once
+    for file, weight in zip(files, _weights(weights, files), strict=True):
+        whole[file.resolve()] += weight
     base = None if model is None else open_model(model)
-    parts = _gather(files, _weights(weights, files), base)
-    tensors: dict[str, Tensor] = {}
-    rows: list[Row] = []
+    adapters = [open_adapter(file, base) for file in whole]
+    family = check_one_family(adapters)
+    groups: dict[Hashable, list[Part]] = defaultdict(list)
+    for adapter, weight in zip(adapters, whole.values(), strict=True):
+        for source in adapter.layers:
+            groups[source.place or plain_name(source.name)].append(Part(source, weight))
+    keep_names = _keep_names(adapters, base is not None)
+    sums = [_sum(parts, rank) for parts in groups.values()]
+    pairs = [(one.parts[0].source, one.made) for one in sums]
+    names = named(pairs, base) if keep_names else [(kohya(x), made) for x, made in pairs]
+    made = [
+        _made(one, layer, tensors) for one, (layer, tensors) in zip(sums, names, strict=True)
+    ]  # fmt: skip
+    same_form = len(adapters) == 1
+    about = carried([adapter.metadata for adapter in adapters], family, same_form)
+    if not same_form and about:
+        about["ss_network_module"] = "lycoris.kohya"
+    rows = result.write(out, made, about, force)
     kinds: dict[str, list[Row]] = defaultdict(list)
-    for name, own in parts.items():
-        try:
-            made, how, row = add_up(name, own, rank)
-        except NeedsModel:
-            raise
-        except ValueError as error:
-            raise BenchError(f"{name}: {error}") from None
-        tensors |= {f"{name}.{key}": value for key, value in made.items()}
-        rows.append(row)
-        kinds[how].append(row)
-    output.put(out, to_bytes(tensors, {"ss_network_module": "lycoris.kohya"}), force)
+    for one, row in zip(sums, rows, strict=True):
+        kinds[one.how].append(row)
     data, text = report(rows, layers)
     made_of = [(how, len(own), max(row.error for row in own)) for how, own in kinds.items()]
     text = f"{table(('how', 'layers', 'largest error'), made_of)}\n\n{text}\nResult: {out}"
+    left_out = [f"{a.path.name}: {name}" for a in adapters for name in a.left_out]
+    said = [f"left out: {some(left_out)}"] if left_out else []
     return {"result": str(out), "how": dict(Counter({h: n for h, n, _ in made_of})), **data,
+            "left_out": left_out, "warnings": said, "status": int(bool(said)),
             "text": text}  # fmt: skip
 
 
@@ -63,39 +75,39 @@ def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
     if len(given) != len(files):
         raise BenchError(f"there are {len(files)} files and {len(given)} weights; "
                          "give --weight once for each file, in their order")  # fmt: skip
-    if not all(map(math.isfinite, given)):
-        raise BenchError("a weight is not finite; give a number such as 0.5")
-    return given
+    return strengths.check("--weight", given)
 
 
-def _gather(files: Sequence[Path], weights: list[float], base: ModelFiles | None) -> Parts:
-    """The parts of each layer; a file that is given twice counts once, its weights added."""
-    whole: dict[Path, float] = defaultdict(float)
-    for file, weight in zip(files, weights, strict=True):
-        whole[file.resolve()] += weight
-    parts: Parts = defaultdict(list)
-    styles = set()
-    for file, weight in whole.items():
-        if base is not None:
-            for place, one in matched(file, base).layers.items():
-                name = base.directory.spell(*place, "kohya")
-                value = base.read(*place)
-                parts[name].append(Part(one.tensors, weight, change(one, value, file)))
-            continue
-        layers = by_layer(read(file)[0])
-        styles.add(any(COMPVIS.search(name) for name in layers))
-        for name, tensors in layers.items():
-            if algorithm(tensors) == "unknown":
-                raise AdapterFileError(f"{file}: {name} is of no known algorithm: "
-                                       f"{', '.join(tensors)}")  # fmt: skip
-            parts[_plain(name)].append(Part(tensors, weight, None))
-    if len(styles) > 1:
-        raise NeedsModel("the files name their layers in two ways (CompVis and diffusers): "
-                         "give --model, so that they meet")  # fmt: skip
-    return parts
+def _keep_names(adapters: Sequence[Adapter], with_model: bool) -> bool:
+    """Whether all files name their layers in one way; without a model they have to."""
+    try:
+        check_one_way(source.name for adapter in adapters for source in adapter.layers)
+    except NeedsModel:
+        if not with_model:
+            raise
+        return False
+    return True
 
 
-def _plain(name: str) -> str:
-    """A name as kohya's files have it, so that two spellings of a layer meet."""
-    name = re.sub(r"^lycoris_(?=unet_|te\d?_|transformer_)", "lora_", name)
-    return re.sub(r"^(lora_te\d?_)(?=encoder_|embeddings_|final_)", r"\1text_model_", name)
+def _sum(parts: Sequence[Part], rank: int | None) -> Sum:
+    name = plain_name(parts[0].source.name)
+    try:
+        return add_up(parts, rank)
+    except (NeedsModel, AdapterFileError):
+        raise
+    except ValueError as error:
+        raise BenchError(f"{name}: {error}") from None
+
+
+def _made(one: Sum, layer: str, tensors: Any) -> Made:
+    source = one.parts[0].source
+    name = layer.replace(".", "_")
+    like = [value for part in one.parts for value in part.source.tensors.values()]
+    held = (
+        kept(name, tensors)
+        if one.as_is and tensors is one.made
+        else stored(name, tensors, like, one.lost)
+    )
+    blind = one.as_is and source.base is None and source.depends_on_weight
+    wanted = None if blind else one.wanted
+    return Made(name, layer, lambda: held, wanted, source.weight, one.factors)

@@ -1,23 +1,30 @@
 """`adapter convert`: an adapter as other programs read it, or baked into plain differences."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from lycoris_bench.adapters import exports, peft_export
-from lycoris_bench.adapters.files import by_layer, layout_of, read, to_bytes
-from lycoris_bench.adapters.peft_config import DIFFUSERS, FOLDER
+from lycoris_bench.adapters.files import by_layer, layout_of
+from lycoris_bench.adapters.ss_metadata import carried
 from lycoris_bench.errors import BenchError
-from lycoris_bench.tools import output
-from lycoris_bench.tools.bake import bake
-from lycoris_bench.tools.errors import Row, norm, report
-from lycoris_bench.tools.layer import NeedsModel, change_alone
+from lycoris_bench.tools import output, result
+from lycoris_bench.tools.cautions import cautions
+from lycoris_bench.tools.errors import Row, report
+from lycoris_bench.tools.full import full
+from lycoris_bench.tools.layer import NeedsModel
 from lycoris_bench.tools.lowrank import check_rank
 from lycoris_bench.tools.matching import some
 from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.naming import kohya, named
+from lycoris_bench.tools.result import Made
+from lycoris_bench.tools.rounding import kept, stored
+from lycoris_bench.tools.source import Adapter, Change, Source, open_adapter
 
+Tensors = Mapping[str, Tensor]
 NAMED = ("kohya", "lycoris", "compvis", "comfyui", "diffusers")  # the same tensors, other names
 LAYOUTS = (*NAMED, "peft", "portable", "full")
 
@@ -28,67 +35,111 @@ def convert(
 ) -> dict[str, Any]:  # fmt: skip
     """The same change in another layout; "portable" is plain LoRA, "full" the difference W' - W.
 
-    Names of another layout are known by the model alone. Raises `AdapterFileError` for what a
-    layout cannot say; portable leaves norms and biases out, names them, and has status 1."""
+    Names of another layout are known by the model alone. The error is that of the file as it is
+    read back. Raises `AdapterFileError` for what a layout cannot say; what is left out is named,
+    and the status is 1."""
     if to not in LAYOUTS:
         raise BenchError(f"--to is '{to}'; allowed are: {', '.join(LAYOUTS)}")
     if rank is not None and to != "portable":
         raise BenchError(f"--rank is for --to portable, not for {to}")
     check_rank(rank, None)
-    output.check(out, [path], force)
+    output.check(out, [path], force, folder=to == "peft")
     base = None if model is None else open_model(model)
-    result = {"result": str(out), "layout": to}
+    adapter = open_adapter(path, base)
+    for source in adapter.layers:
+        source.check()
+    left_out = list(adapter.left_out)
+    about = carried([adapter.metadata], adapter.family, to not in ("portable", "full"))
     if to == "full":
-        rows, left_out = bake(path, out, base, force)
+        about |= {"ss_network_module": "lycoris.kohya"} if about else {}
+        rows = full(adapter, out, base, about, force)
     elif to == "portable":
-        rows, left_out = _portable(path, out, base, rank, force)
+        about |= {"ss_network_module": "networks.lora"} if about else {}
+        rows, lost = _portable(adapter, out, base, rank, about, force)
+        left_out += lost
+    elif to == "peft":
+        rows = _peft(adapter, out, base, force)
     else:
-        tensors, metadata = read(path)
-        about = {key: text for key, text in metadata.items() if key not in (DIFFUSERS, FOLDER)}
-        _rename(path, out, to, (tensors, about), base, force)
-        return {**result, "text": f"{len(by_layer(tensors))} layers. Result: {out}"}
+        rows = result.write(out, _renamed(adapter, to, base), about, force)
     data, text = report(rows, layers)
-    said = [f"left out, as {to} cannot say it: {some(left_out)}"] if left_out else []
+    if not any(row.norm for row in rows):
+        text = "the same numbers, bit by bit"
+    said = cautions(adapter, to)
+    said += [f"left out, as {to} cannot say it: {some(left_out)}"] if left_out else []
     return {
-        **result, **data, "left_out": left_out, "warnings": said, "status": int(bool(left_out)),
-        "text": f"{text}\n{len(rows)} layers. Result: {out}",
+        "result": str(out), "layout": to, **data, "left_out": left_out, "warnings": said,
+        "status": int(bool(left_out)), "text": f"{text}\n{len(rows)} layers. Result: {out}",
     }  # fmt: skip
 
 
-def _rename(
-    path: Path, out: Path, to: str, content: tuple[Mapping[str, Tensor], Mapping[str, str]],
-    base: ModelFiles | None, force: bool,
-) -> None:  # fmt: skip
-    tensors, metadata = content
+def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> list[Made]:
     if base is None:
-        if not (to == "kohya" and layout_of(path) == "kohya"):
+        if to not in ("kohya", "lycoris", "compvis") or layout_of(adapter.path) != to:
             raise NeedsModel(f"names of {to} are made from the model's: give --model")
-        output.put(out, to_bytes(tensors, metadata), force)
-    elif to == "peft":
-        made = peft_export.files_of(peft_export.parts(tensors, base.directory))
-        with output.whole_folder(out, force) as place:
-            for name, data in made.items():
-                (place / name).parent.mkdir(exist_ok=True)
-                (place / name).write_bytes(data)
-    else:
-        output.put(out, to_bytes(exports.renamed(tensors, to, base.directory), metadata), force)
+        return [Made(x.name, x.name, _given(kept(x.name, x.tensors)), None) for x in adapter.layers]
+    made = []
+    changed = False
+    for source in adapter.layers:
+        assert source.place is not None
+        said = exports.said(source.name, source.tensors, to, source.place, base.directory)
+        same = all(value is source.tensors.get(key) for key, value in said.items())
+        tensors = (kept(source.name, said) if same else
+                   stored(source.name, said, source.tensors.values()))  # fmt: skip
+        changed |= not same
+        made.append((source, exports.spelled(source.place, to, base.directory), tensors))
+    return [Made(source.name, layer, _given(tensors), source.change if changed else None,
+                 source.weight, source.factors) for source, layer, tensors in made]  # fmt: skip
+
+
+def _given(tensors: Tensors) -> Callable[[], Tensors]:
+    return lambda: tensors
 
 
 def _portable(
-    path: Path, out: Path, base: ModelFiles | None, rank: int | None, force: bool
-) -> tuple[list[Row], list[str]]:
+    adapter: Adapter, out: Path, base: ModelFiles | None, rank: int | None,
+    about: Mapping[str, str], force: bool,
+) -> tuple[list[Row], list[str]]:  # fmt: skip
     """Writes plain LoRA; its layers' errors, and what is left out."""
-    tensors, metadata = read(path)
-    directory = base.directory if base else None
-    made = exports.plain_lora(tensors, directory, rank, base.read if base else None)
+    tensors = {f"{x.name}.{key}": value for x in adapter.layers for key, value in x.tensors.items()}
+    for source in adapter.layers:
+        source.shape()  # asks for the model where kernels are not shown
+    made = exports.plain_lora(tensors, base.directory if base else None, rank,
+                              base.read if base else None)  # fmt: skip
     if not made.tensors:
-        raise BenchError(f"{path} has nothing that a plain LoRA can say: {some(made.left_out)}")
-    about = {"ss_network_module": "networks.lora"}
-    about |= {key: metadata[key] for key in ("ss_base_model_version",) if key in metadata}
-    output.put(out, to_bytes(made.tensors, about), force)
-    rows = []
-    for name, own in by_layer(made.tensors).items():
-        kept, share = norm(change_alone(name, own)[0]), made.errors[name]
-        whole = kept / max(1 - share**2, 1e-12) ** 0.5  # what is kept and lost are orthogonal
-        rows.append(Row(name, share * whole, whole, len(own["lora_down.weight"])))
-    return rows, list(made.left_out)
+        raise BenchError(
+            f"{adapter.path} has nothing that a plain LoRA can say: {some(made.left_out)}"
+        )
+    own = by_layer(made.tensors)
+    pairs = [(x, own[name]) for x in adapter.layers if (name := _spelled(x)) in own]
+    names = [(_spelled(x), one) for x, one in pairs] if base else named(pairs, None)
+    layers = [
+        Made(_spelled(source), layer, _given(stored(source.name, new, source.tensors.values(),
+                                                    made.errors[_spelled(source)])),
+             partial(_weight_change, source), source.weight, source.factors)
+        for (source, _), (layer, new) in zip(pairs, names, strict=True)
+    ]  # fmt: skip
+    return result.write(out, layers, about, force), list(made.left_out)
+
+
+def _spelled(source: Source) -> str:
+    return kohya(source) if source.base else source.name
+
+
+def _weight_change(source: Source) -> Change:
+    """What a layer without its bias should be."""
+    return source.change()[0], None
+
+
+def _peft(adapter: Adapter, out: Path, base: ModelFiles | None, force: bool) -> list[Row]:
+    """Writes a folder for each model kind."""
+    if base is None:
+        raise NeedsModel("names of peft are made from the model's: give --model")
+    whole = {kohya(x): kept(x.name, x.tensors) for x in adapter.layers}
+    flat = {f"{name}.{key}": value for name, own in whole.items() for key, value in own.items()}
+    made = peft_export.files_of(peft_export.parts(flat, base.directory))
+    layers = [Made(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers]
+    with output.whole_folder(out, force) as place:
+        for name, data in made.items():
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_bytes(data)
+        return result.read_back(place, layers, base.directory.find)

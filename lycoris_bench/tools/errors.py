@@ -27,11 +27,6 @@ class Row:
         return self.missed / self.norm if self.norm else float("inf" if self.missed else 0)
 
 
-def compare(layer: str, wanted: Tensor, made: Tensor, rank: int | None = None) -> Row:
-    """The row of one layer."""
-    return Row(layer, norm(wanted - made), norm(wanted), rank)
-
-
 def norm(values: Tensor) -> float:
     """The root of the sum of squares."""
     return float(torch.linalg.vector_norm(values.double()))

@@ -1,21 +1,26 @@
 """`adapter extract`: the difference of two models as an adapter."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.files import to_bytes
+from lycoris_bench.adapters.families import family_of
 from lycoris_bench.adapters.lokr import LoKr
 from lycoris_bench.adapters.merged import changes
+from lycoris_bench.adapters.ss_metadata import carried
 from lycoris_bench.errors import BenchError
-from lycoris_bench.tools import output, stream
-from lycoris_bench.tools.errors import Row, compare, report
+from lycoris_bench.tools import output, result
+from lycoris_bench.tools.errors import report
 from lycoris_bench.tools.lowrank import check_rank, choose, lora, nearest_kronecker, svd
 from lycoris_bench.tools.matching import some
 from lycoris_bench.tools.model_files import NO_LAYER, ModelFiles, open_model
+from lycoris_bench.tools.result import Made
+from lycoris_bench.tools.rounding import stored
+from lycoris_bench.tools.source import Change
 
 KINDS = ("lora", "lokr", "full")
 RANK = 16
@@ -37,20 +42,12 @@ def extract(
     if not changed:
         but = f"; they differ in {some(left_out)}" if left_out else ""
         raise BenchError(f"{base} and {tuned} differ in no weight that '{kind}' can change{but}")
-    if kind == "full":
-        rows = _write_full(before, after, changed, out, force)
-    else:
-        tensors: dict[str, Tensor] = {}
-        rows = []
-        for place in changed:
-            delta = _difference(before, after, place)
-            assert delta is not None
-            found = _approximate(delta, kind, rank if rank or energy else RANK, energy, factor)
-            row = _row(".".join(place[:2]), delta, found)
-            rows.append(row)
-            name = before.directory.spell(*place[:2], "kohya")
-            tensors |= {f"{name}.{key}": value for key, value in found.items()}
-        output.put(out, to_bytes(tensors, {"ss_network_module": "lycoris.kohya"}), force)
+    made = _full(before, after, changed) if kind == "full" else _matrices(
+        before, after, changed, (kind, rank if rank or energy else RANK, energy, factor)
+    )  # fmt: skip
+    about = carried([{}], family_of(before.widths), same_form=False)
+    about |= {"ss_network_module": "lycoris.kohya"} if about else {}
+    rows = result.write(out, made, about, force)
     data, text = report(rows, layers)
     if left_out:
         text += f"\nnot expressible as {kind}: {len(left_out)} tensors: {some(left_out)}"
@@ -68,7 +65,7 @@ def _check(kind: str, rank: int | None, energy: float | None, factor: int) -> No
 
 
 def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor | None:
-    """tuned - base in fp32; None where they are the same, at the lesser precision of the two.
+    """tuned - base in float64; None where they are the same, at the lesser precision of the two.
 
     A half-precision copy of the base model differs from it everywhere by rounding alone."""
     old, new = before.read(*place), after.read(*place)
@@ -78,7 +75,7 @@ def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor |
     coarse = old.dtype if old.element_size() < new.element_size() else new.dtype
     if torch.equal(old.to(coarse), new.to(coarse)):
         return None
-    delta = new.float() - old.float()
+    delta = new.double() - old.double()
     if not bool(torch.isfinite(delta).all()):
         raise BenchError(f"{'.'.join(place)}: the difference is not finite: a model is damaged")
     return delta
@@ -111,39 +108,65 @@ def _approximate(
     return lora(values, delta.shape, choose(values.s, rank, energy))
 
 
-def _row(layer: str, delta: Tensor, found: dict[str, Tensor]) -> Row:
-    """The error of the tensors as the file holds them."""
-    made, _ = changes({key: value.half() for key, value in found.items()}, delta)
-    rank = len(found["lora_down.weight"]) if "lora_down.weight" in found else None
-    return compare(layer, delta, made, rank)
+def _matrices(
+    before: ModelFiles, after: ModelFiles, changed: list[Place],
+    how: tuple[str, int | None, float | None, int],
+) -> list[Made]:  # fmt: skip
+    """A layer's weight each, as LoRA or LoKr."""
+    made = []
+    for place in changed:
+        name = before.directory.spell(*place[:2], "kohya")
+        wanted = partial(_wanted, before, after, place)
+        delta, _ = wanted()
+        found = _approximate(delta, *how)
+        again, _ = changes(found, delta, torch.float64)
+        lost = float((delta - again).norm() / delta.norm())
+        held = stored(name, found, _read(before, after, place), lost)
+        made.append(Made(".".join(place[:2]), name, partial(dict, held), wanted))
+    return made
 
 
-def _write_full(
-    before: ModelFiles, after: ModelFiles, changed: list[Place], out: Path, force: bool
-) -> list[Row]:
-    """Differences in half precision, one in memory at a time."""
-    places = {_full_name(before, place): place for place in changed}
-    rows = []
+def _wanted(before: ModelFiles, after: ModelFiles, place: Place) -> Change:
+    delta = _difference(before, after, place)
+    assert delta is not None
+    return delta, None
 
-    def content(name: str) -> Iterable[bytes]:
-        delta = _difference(before, after, places[name])
-        assert delta is not None
-        half = delta.half()
-        if not bool(torch.isfinite(half).all()):
-            raise BenchError(f"the difference of {name} is too large for half precision")
-        rows.append(compare(".".join(places[name]), delta, half.float()))
-        return stream.pieces(half)
 
-    shapes = {}
-    for name in sorted(places):
-        shape = before.shape(*places[name])
-        shapes[name] = ("F16", tuple(shape), 2 * shape.numel())
-    stream.write(out, shapes, content, {stream.HASH: stream.PENDING}, force)
-    return rows
+def _read(before: ModelFiles, after: ModelFiles, place: Place) -> list[Tensor]:
+    return [before.read(*place), after.read(*place)]
+
+
+def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[Made]:
+    """The differences of a layer's weight and bias, one layer in memory at a time."""
+    layers: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    for place in changed:
+        layers[place[:2]].append(place)
+    return [
+        Made(".".join(layer), before.directory.spell(*layer, "kohya"),
+             partial(_differences, before, after, places),
+             partial(_both, before, after, layer, places))
+        for layer, places in layers.items()
+    ]  # fmt: skip
+
+
+def _differences(before: ModelFiles, after: ModelFiles, places: list[Place]) -> dict[str, Tensor]:
+    made = {_full_name(before, place): _wanted(before, after, place)[0] for place in places}
+    like = [value for place in places for value in _read(before, after, place)]
+    return stored(".".join(places[0][:2]), made, like)
+
+
+def _both(
+    before: ModelFiles, after: ModelFiles, layer: tuple[str, str], places: list[Place]
+) -> Change:
+    found = {place[2]: _wanted(before, after, place)[0] for place in places}
+    weight = found.get("weight")
+    if weight is None:
+        weight = torch.zeros(before.shape(*layer), dtype=torch.float64)
+    return weight, found.get("bias")
 
 
 def _full_name(model: ModelFiles, place: Place) -> str:
     kind, path, what = place
     norm = len(model.shape(kind, path)) == 1
-    names = {"weight": "w_norm", "bias": "b_norm"} if norm else {"weight": "diff", "bias": "diff_b"}
-    return f"{model.directory.spell(kind, path, 'kohya')}.{names[what]}"
+    return {"weight": "w_norm", "bias": "b_norm"}[what] if norm else \
+        {"weight": "diff", "bias": "diff_b"}[what]  # fmt: skip

@@ -14,7 +14,7 @@ from lycoris_bench.errors import BenchError
 
 
 class Svd(NamedTuple):
-    """U (o, n), singular values (n,) from the largest on, Vᵀ (n, i·k²)."""
+    """U (o, n), singular values (n,) from the largest on, Vᵀ (n, i·k²), in float64."""
 
     u: Tensor
     s: Tensor
@@ -32,7 +32,7 @@ class Svd(NamedTuple):
 
 def svd(change: Tensor) -> Svd:
     """Of a change (o, i, ...) read as the matrix (o, i·k²)."""
-    matrix = change.float().flatten(1)
+    matrix = change.double().flatten(1)
     if not bool(torch.isfinite(matrix).all()):
         raise BenchError("it holds NaN or an infinity")
     return Svd(*torch.linalg.svd(matrix, full_matrices=False))
@@ -42,8 +42,8 @@ def svd_of_product(up: Tensor, down: Tensor) -> Svd:
     """Of up · down, (o, r) by (r, n), at the cost of r x r: both are first made triangular."""
     if up.shape[1] >= min(len(up), down.shape[1]):
         return svd(up @ down)
-    q1, r1 = torch.linalg.qr(up.float())  # NaN stays NaN
-    q2, r2 = torch.linalg.qr(down.float().T)
+    q1, r1 = torch.linalg.qr(up.double())  # NaN stays NaN
+    q2, r2 = torch.linalg.qr(down.double().T)
     inner = svd(r1 @ r2.T)
     return Svd(q1 @ inner.u, inner.s, inner.vh @ q2.T)
 
@@ -87,7 +87,7 @@ def tail(values: Tensor, rank: int) -> float:
 
 
 def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
-    """LoRA tensors of this rank for a weight of `shape`: alpha = rank, √s on either side."""
+    """LoRA tensors of this rank for a weight of `shape`, √s on either side."""
     cut = found.cut(rank)
     root = cut.s.sqrt()
     return exports.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
@@ -100,7 +100,7 @@ def nearest_kronecker(change: Tensor, factor: int) -> dict[str, Tensor]:
     approximation is w1 and w2 (Van Loan and Pitsianis 1993). Sizes as LoKr's `factor` gives."""
     (u, v), (ui, vi) = (factorization(n, factor) for n in change.shape[:2])
     kernel = tuple(change.shape[2:])
-    blocks = change.float().reshape(u, v, ui, vi, *kernel).transpose(1, 2).reshape(u * ui, -1)
+    blocks = change.double().reshape(u, v, ui, vi, *kernel).transpose(1, 2).reshape(u * ui, -1)
     best = svd(blocks).cut(1)
     root = math.sqrt(float(best.s[0]))
     return {

@@ -83,10 +83,11 @@ def match(tensors: Mapping[str, Tensor], model: ModelFiles, source: str | Path =
     return found
 
 
-def matched(path: Path, model: ModelFiles) -> Match:
-    """The file's layers, at least one of them in the model; `AdapterMismatch` if none is."""
-    tensors, _ = read(path)
-    found = match(tensors, model, path)
+def matched(path: Path, model: ModelFiles, tensors: Tensors | None = None) -> Match:
+    """The file's layers, at least one of them in the model; `AdapterMismatch` if none is.
+
+    `tensors` are the file's, where they are read already."""
+    found = match(read(path)[0] if tensors is None else tensors, model, path)
     if not found.layers:
         names = [".".join(layer) for layer in model.layers]
         raise AdapterMismatch(

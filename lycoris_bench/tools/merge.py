@@ -16,17 +16,19 @@ from torch import Tensor
 from lycoris_bench.adapters.base import add
 from lycoris_bench.adapters.merge import AdapterMismatch
 from lycoris_bench.adapters.merged import merged_bias
+from lycoris_bench.adapters.ss_metadata import HASHES
 from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.compvis_files import Spot
 from lycoris_bench.tools.errors import norm
 from lycoris_bench.tools.matching import Match, Matched, block_of, change, matched
 from lycoris_bench.tools.model_files import MODELS, Layer, ModelFiles, open_model
+from lycoris_bench.tools.rounding import check as check_range
+from lycoris_bench.tools.strengths import check as strengths_allowed
 from lycoris_bench.tools.tables import table
 
 Adapters = Sequence[tuple[Path, Match, float]]
 OTHER_WEIGHTS = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".onnx_data", ".h5")
-STALE = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")  # of other numbers
 
 
 def merge(
@@ -40,9 +42,9 @@ def merge(
 
     Status 1 if a file's layers are left out, which are then named; `AdapterMismatch` if a file
     matches nothing or has the tensors of another model."""
-    base = open_model(model)
-    output.check(out, [base.root, *files], force)
     given = list(zip(files, _strengths(strengths, files), strict=True))
+    base = open_model(model)
+    output.check(out, [base.root, *files], force, folder=base.is_folder)
     adapters = [(file, matched(file, base), strength) for file, strength in given]
     merger = _Merger(base, adapters)
     left_out: list[str] = []
@@ -77,9 +79,7 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
             f"there are {len(files)} adapters and {len(given)} strengths; "
             "give --strength once, or once for each adapter in their order"
         )
-    if not all(map(math.isfinite, given)):
-        raise BenchError("a strength is not finite; give a number such as 0.8")
-    return given
+    return strengths_allowed("--strength", given)
 
 
 class _Merger:
@@ -108,7 +108,7 @@ class _Merger:
                 return reader.pieces(key)
             return stream.pieces(self._changed(reader.tensor(key), spots))
 
-        kept = {name: text for name, text in reader.metadata.items() if name not in STALE}
+        kept = {name: text for name, text in reader.metadata.items() if name not in HASHES}
         stream.write(target, shapes, content, kept, force)
 
     @torch.no_grad()
@@ -136,7 +136,16 @@ class _Merger:
             total = torch.stack([strength * shift for shift, strength in moves]).sum(0)
             squares = (norm(total) ** 2, norm(value) ** 2)
             self._squares[block_of(".".join(layer))][layer] = squares
-        return add(value, *moves)
+        moves = [(shift, strength) for shift, strength in moves if strength]
+        if not moves:
+            return value
+        if not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise AdapterMismatch(f"{'.'.join(layer)} is stored as {kind} in {self.base.root}, "
+                                  "which takes no change: give an unquantized model")  # fmt: skip
+        changed = add(value.float(), *moves)
+        check_range(f"{'.'.join(layer)} ({spot.kind})", changed, value.dtype)
+        return changed.to(value.dtype)
 
     def blocks(self) -> dict[str, tuple[int, float]]:
         """Block -> layers changed and |strength · ΔW| / |W|."""

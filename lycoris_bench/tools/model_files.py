@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.names import Directory
 from lycoris_bench.diffusion.weights import locate
+from lycoris_bench.disk import kind_of
 from lycoris_bench.errors import BenchError
 from lycoris_bench.tools.compvis_files import Spot, is_checkpoint, spots
 from lycoris_bench.tools.stream import Reader
@@ -102,6 +103,8 @@ def open_model(place: str | Path) -> ModelFiles:
 
     Raises `ModelError`, `BackboneError` or `AdapterFileError` where they cannot be read."""
     root = Path(place).expanduser()
+    if (kind := kind_of(root)) not in (None, "a folder"):
+        raise ModelError(f"{root} is {kind}; a pipeline folder or a single file is needed")
     if not root.exists():
         root = locate(place)
     if root.is_file():

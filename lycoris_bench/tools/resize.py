@@ -1,30 +1,45 @@
 """`adapter resize`: any adapter as a LoRA of a smaller rank, energy share or file size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from lycoris_bench.adapters.base import BIAS, scale
-from lycoris_bench.adapters.files import AdapterFileError, by_layer, read, to_bytes
-from lycoris_bench.adapters.lora import DOWN, MID, UP
+from lycoris_bench.adapters.base import BIAS
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.ss_metadata import carried
 from lycoris_bench.errors import BenchError
-from lycoris_bench.tools import output
+from lycoris_bench.tools import output, result, stream
 from lycoris_bench.tools.errors import Row, report
-from lycoris_bench.tools.layer import (
-    NeedsModel,
-    algorithm,
-    change_alone,
-    is_unrolled,
-    shape_of,
+from lycoris_bench.tools.layer import NeedsModel
+from lycoris_bench.tools.lowrank import (
+    Svd,
+    check_rank,
+    choose,
+    lora,
+    numerical_rank,
+    svd,
+    svd_of_product,
+    tail,
 )
-from lycoris_bench.tools.lowrank import Svd, check_rank, choose, lora, svd, svd_of_product, tail
-from lycoris_bench.tools.matching import change, matched
-from lycoris_bench.tools.model_files import open_model
+from lycoris_bench.tools.matching import some
+from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.naming import named
+from lycoris_bench.tools.products import is_plain_lora, plain_factors
+from lycoris_bench.tools.result import Made
+from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.sizes import HALF, within
+from lycoris_bench.tools.source import Adapter, Source, open_adapter
 
-Shaped = tuple[Svd, Any]  # and the weight's shape
+
+@dataclass(frozen=True)
+class Decomposed:
+    """A layer's change as an SVD; None where it is a norm or a bias alone, which stays."""
+
+    source: Source
+    svd: Svd | None
 
 
 def resize(
@@ -35,25 +50,32 @@ def resize(
     """A LoRA of the file's change: of `rank`, of the least rank with this `energy` share, or of
     at most `megabytes` (2^20 bytes), where one threshold of singular values serves all layers.
 
-    Norms and biases are kept as they are. The error is that of the values left out."""
+    Norms and biases are kept as they are. The error is that of the file as it is read back."""
     _check(rank, energy, megabytes)
     output.check(out, [path], force)
-    tensors, metadata = read(path)
-    found, kept = _decompose(path, tensors, model)
-    content: bytes | None = None
+    base = None if model is None else open_model(model)
+    adapter = open_adapter(path, base)
+    found = [Decomposed(source, _svd(source, rank)) for source in adapter.layers]
+    about = carried([adapter.metadata], adapter.family, same_form=False)
     if megabytes is None:
-        ranks = {name: choose(one.s, rank, energy) for name, (one, _) in found.items()}
-        content, made = _write(found, ranks, kept, metadata)
+        ranks = [0 if one.svd is None else choose(one.svd.s, rank, energy) for one in found]
+        made = _layers(found, ranks, base)
+        about = _about(about, ranks)
     else:
-        content, ranks, made = _fit(found, kept, metadata, int(megabytes * 2**20))
-    output.put(out, content, force)
-    rows = [Row(name, tail(one.s, ranks[name]), tail(one.s, 0), ranks[name])
-            for name, (one, _) in found.items()]  # fmt: skip
+        made, about = _fit(found, base, about, int(megabytes * 2**20))
+    rows = result.write(out, made, about, force)
+    there = {row.layer for row in rows}
+    gone = {x.source.name: tail(x.svd.s, 0) for x in found if x.svd and x.source.name not in there}
+    rows += [Row(name, whole, whole, 0) for name, whole in gone.items()]
+    size = out.stat().st_size
     data, text = report(rows, layers)
-    if kept:
-        text += f"\n{len(kept)} tensors of norms and biases kept as they are"
-    text += f"\n{made} layers, {len(content):,} bytes. Result: {out}"
-    return {"result": str(out), "bytes": len(content), **data, "kept": sorted(kept), "text": text}
+    stays = _kept(adapter)
+    if stays:
+        text += f"\n{len(stays)} tensors of norms and biases kept as they are"
+    text += f"\n{len(there)} layers, {size:,} bytes. Result: {out}"
+    said = [f"left out: {some(adapter.left_out)}"] if adapter.left_out else []
+    return {"result": str(out), "bytes": size, **data, "kept": stays, "warnings": said,
+            "left_out": adapter.left_out, "status": int(bool(said)), "text": text}  # fmt: skip
 
 
 def _check(rank: int | None, energy: float | None, megabytes: float | None) -> None:
@@ -64,94 +86,92 @@ def _check(rank: int | None, energy: float | None, megabytes: float | None) -> N
         raise BenchError(f"--size is {megabytes:g}; a number of MiB above 0 is allowed")
 
 
-def _decompose(
-    path: Path, tensors: Mapping[str, Tensor], model: str | None
-) -> tuple[dict[str, Shaped], dict[str, Tensor]]:
-    """Layer -> its change as an SVD, with the weight's shape; and tensors that are no matrix."""
-    found: dict[str, Shaped] = {}
-    kept: dict[str, Tensor] = {}
-    base = None if model is None else open_model(model)
-    places = {} if base is None else {
-        one.name: (place, one) for place, one in matched(path, base).layers.items()
-    }  # fmt: skip
-    for name, layer in by_layer(tensors).items():
-        kind = algorithm(layer)
-        if kind == "unknown":
-            raise AdapterFileError(f"{path}: {name} is of no known algorithm: {', '.join(layer)}")
-        if kind == "norm" or set(layer) == {BIAS}:
-            kept |= {f"{name}.{key}": value for key, value in layer.items()}
+def _svd(source: Source, rank: int | None) -> Svd | None:
+    """All singular values, and as many vectors as a result may have."""
+    layer = source.tensors
+    if source.algorithm == "norm" or set(layer) == {BIAS}:
+        return None
+    try:
+        source.shape()
+        if is_plain_lora(layer):
+            found = svd_of_product(*plain_factors(layer))
+        else:
+            found = svd(source.change()[0])
+        most = min(rank or len(found.s), max(1, numerical_rank(found.s)))
+        return Svd(found.u[:, :most].clone(), found.s, found.vh[:most].clone())
+    except (NeedsModel, AdapterFileError):
+        raise
+    except ValueError as error:
+        raise AdapterFileError(f"{source.file}: {source.name}: {error}") from None
+
+
+def _kept(adapter: Adapter) -> list[str]:
+    names = ("w_norm", "b_norm", BIAS)
+    return sorted(f"{source.name}.{key}" for source in adapter.layers for key in source.tensors
+                  if key in names)  # fmt: skip
+
+
+def _layers(found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None) \
+        -> list[Made]:  # fmt: skip
+    """The result's layers; one of rank 0 is left out."""
+    pairs = [(one, rank) for one, rank in zip(found, ranks, strict=True) if rank or not one.svd]
+    made = [(one.source, _tensors(one, rank)) for one, rank in pairs]
+    names = named(made, base)
+    layers = []
+    for (one, rank), (layer, tensors) in zip(pairs, names, strict=True):
+        source = one.source
+        if one.svd is None:
+            same = kept(source.name, tensors)
+            layers.append(Made(source.name, layer, lambda same=same: same, None))  # type: ignore[misc]
             continue
-        if BIAS in layer:
-            kept[f"{name}.{BIAS}"] = layer[BIAS]
-        if base is not None and name in places and not is_plain_lora(layer):
-            place, one = places[name]
-            found[name] = svd(change(one, base.read(*place), path)[0]), base.shape(*place)
-            continue
-        try:
-            found[name] = _alone(name, layer)
-        except NeedsModel:
-            raise
-        except ValueError as error:
-            raise AdapterFileError(f"{path}: {name}: {error}") from None
-    return found, kept
+        whole = tail(one.svd.s, 0)
+        lost = tail(one.svd.s, rank) / whole if whole else 0.0
+        held = stored(source.name, tensors, source.tensors.values(), lost)
+        layers.append(Made(source.name, layer, lambda held=held: held, source.change,  # type: ignore[misc]
+                           source.weight, source.factors))  # fmt: skip
+    return layers
 
 
-def _alone(name: str, layer: Mapping[str, Tensor]) -> Shaped:
-    """Of a layer whose change and shape its tensors say."""
-    if is_plain_lora(layer):
-        return svd_of_product(*plain_factors(layer)), shape_of(layer)
-    if is_unrolled(name, layer):
-        raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
-    return svd(change_alone(name, layer)[0]), shape_of(layer)
+def _tensors(one: Decomposed, rank: int) -> Mapping[str, Tensor]:
+    layer = one.source.tensors
+    if one.svd is None:
+        return layer
+    bias = {BIAS: layer[BIAS]} if BIAS in layer else {}
+    return lora(one.svd, one.source.shape(), rank) | bias
 
 
-def is_plain_lora(layer: Mapping[str, Tensor]) -> bool:
-    """Whether the change is up · down and nothing else."""
-    return {UP, DOWN} <= layer.keys() <= {UP, DOWN, "alpha", BIAS} and MID not in layer
-
-
-def plain_factors(layer: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """(alpha/dim · up, down) as matrices in fp32."""
-    up, down = layer[UP].float().flatten(1), layer[DOWN].float().flatten(1)
-    if up.shape[1] != len(down):
-        raise AdapterFileError(f"{UP} {tuple(up.shape)} and {DOWN} {tuple(down.shape)} have no "
-                               "rank in common")  # fmt: skip
-    return scale(layer, len(down)) * up, down
-
-
-def _write(
-    found: Mapping[str, Shaped], ranks: Mapping[str, int],
-    kept: Mapping[str, Tensor], metadata: Mapping[str, str],
-) -> tuple[bytes, int]:  # fmt: skip
-    """The file, and how many layers it has; a layer of rank 0 is left out."""
-    made = {
-        f"{name}.{key}": value
-        for name, (one, shape) in found.items()
-        if ranks[name]
-        for key, value in lora(one, shape, ranks[name]).items()
-    }
-    about = {key: text for key, text in metadata.items() if key not in ("ss_network_args",)}
-    about |= {"ss_network_dim": str(max(ranks.values(), default=0)), "ss_network_alpha": "Dynamic"}
-    return to_bytes({**made, **kept}, about), sum(rank > 0 for rank in ranks.values())
+def _about(about: Mapping[str, str], ranks: Sequence[int]) -> dict[str, str]:
+    dims = {"ss_network_dim": str(max(ranks, default=0)), "ss_network_alpha": "Dynamic"}
+    return {**about, **dims} if about else {}
 
 
 def _fit(
-    found: Mapping[str, Shaped], kept: Mapping[str, Tensor], metadata: Mapping[str, str], most: int
-) -> tuple[bytes, dict[str, int], int]:
+    found: Sequence[Decomposed], base: ModelFiles | None, about: Mapping[str, str], most: int
+) -> tuple[list[Made], dict[str, str]]:
     """The largest file of at most `most` bytes: what header and names take is learnt by trying."""
-    costs = [HALF * (len(one.u) + one.vh.shape[1]) for one, _ in found.values()]
-    values = [one.s for one, _ in found.values()]
+    matrices = [one for one in found if one.svd is not None]
+    values = [one.svd.s for one in matrices if one.svd]
+    costs = [HALF * (len(one.svd.u) + one.svd.vh.shape[1]) for one in matrices if one.svd]
     budget = most
     while budget > 0:
-        ranks = dict(zip(found, within(values, costs, budget), strict=True))
-        if not any(ranks.values()):
+        by_layer = dict(zip(map(id, matrices), within(values, costs, budget), strict=True))
+        if not any(by_layer.values()):
             break
-        content, made = _write(found, ranks, kept, metadata)
-        if len(content) <= most:
-            return content, ranks, made
-        budget -= max(len(content) - most, 1)
-    least, _ = _write(found, dict.fromkeys(found, 0), kept, metadata)
+        ranks = [by_layer.get(id(one), 0) for one in found]
+        made, said = _layers(found, ranks, base), _about(about, ranks)
+        size, numbers = _size(made, said)
+        if size <= most:
+            return made, said
+        budget -= max((size - most) * budget // numbers, 1)
+    least, _ = _size(_layers(found, [0] * len(found), base), _about(about, []))
     raise BenchError(
         f"--size is too small: a file of these layers takes more than {most:,} bytes "
-        f"({len(least):,} without any); give more MiB"
+        f"({least:,} without any); give more MiB"
     )
+
+
+def _size(made: Sequence[Made], about: Mapping[str, str]) -> tuple[int, int]:
+    """(bytes of the file, of its numbers)."""
+    shapes = result.shapes(made)
+    numbers = sum(size for *_, size in shapes.values())
+    return 8 + len(stream.header(shapes, result.hashed(about))) + numbers, max(numbers, 1)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -90,31 +90,50 @@ def pieces(tensor: Tensor) -> Iterator[bytes]:
         yield part.numpy().tobytes()
 
 
+Shapes = Mapping[str, tuple[str, tuple[int, ...], int]]  # name -> dtype, shape, bytes
+
+
 def write(
     path: Path,
-    shapes: Mapping[str, tuple[str, tuple[int, ...], int]],
+    shapes: Shapes,
     content: Callable[[str], Iterable[bytes]],
     metadata: Mapping[str, str],
     force: bool = False,
 ) -> None:
-    """A file of these tensors (name -> dtype, shape, bytes), whole or not at all.
+    """A file of these tensors, whole or not at all: see `fill`."""
+    with whole_file(path, force) as file:
+        fill(file, shapes, content, metadata)
+
+
+def header(shapes: Shapes, metadata: Mapping[str, str]) -> bytes:
+    """What a file begins with, after the eight bytes of its length."""
+    found: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, (dtype, shape, size) in shapes.items():
+        found[name] = {"dtype": dtype, "shape": shape, "data_offsets": (end, end + size)}
+        end += size
+    text = json.dumps(found, separators=(",", ":"), ensure_ascii=False).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def fill(
+    file: BinaryIO,
+    shapes: Shapes,
+    content: Callable[[str], Iterable[bytes]],
+    metadata: Mapping[str, str],
+) -> None:
+    """Writes the tensors into an open file.
 
     `content(name)` is asked once for each, in order. If the metadata's `sshs_model_hash` is
     `PENDING`, the hash of all numbers takes its place."""
-    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    end = 0
-    for name, (dtype, shape, size) in shapes.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": (end, end + size)}
-        end += size
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    text = header(shapes, metadata)
     digest = hashlib.sha256()
-    with whole_file(path, force) as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name in shapes:
-            for piece in content(name):
-                file.write(piece)
-                digest.update(piece)
-        if metadata.get(HASH) == PENDING:
-            file.seek(8 + text.index(PENDING.encode()))
-            file.write(f"0x{digest.hexdigest()}".encode())
+    file.write(struct.pack("<Q", len(text)) + text)
+    for name in shapes:
+        for piece in content(name):
+            file.write(piece)
+            digest.update(piece)
+    if metadata.get(HASH) == PENDING:
+        file.seek(8 + text.index(PENDING.encode()))
+        file.write(f"0x{digest.hexdigest()}".encode())
+        file.seek(0, 2)

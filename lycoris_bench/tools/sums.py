@@ -7,120 +7,136 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.base import BIAS
-from lycoris_bench.adapters.merged import changes
+from lycoris_bench.adapters.portable import Product, balanced
 from lycoris_bench.errors import BenchError
-from lycoris_bench.tools.errors import Row, compare
-from lycoris_bench.tools.layer import (
-    NeedsModel,
-    Tensors,
-    algorithm,
-    change_alone,
-    is_unrolled,
-    needs_weight,
-    shape_of,
-)
-from lycoris_bench.tools.lowrank import lora, numerical_rank, svd, svd_of_product
-from lycoris_bench.tools.resize import is_plain_lora, plain_factors
+from lycoris_bench.tools.layer import Tensors
+from lycoris_bench.tools.lowrank import Svd, lora, numerical_rank, svd, svd_of_product, tail
+from lycoris_bench.tools.products import Factors, beside, is_plain_lora, plain_factors
+from lycoris_bench.tools.source import Change, Source
 
 ONE_FACTOR = ("hada_w1_a", "lokr_w1", "lokr_w1_a", "diff", BIAS, "w_norm", "b_norm")
-Change = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file's tensors of the layer and their weight; its change too, where a model is known."""
+    """One file's layer and its weight in the sum."""
 
-    tensors: Tensors
+    source: Source
     weight: float
-    change: Change | None
+
+    @property
+    def tensors(self) -> Tensors:
+        """The layer's tensors."""
+        return self.source.tensors
 
 
-def add_up(
-    name: str, parts: Sequence[Part], rank: int | None
-) -> tuple[dict[str, Tensor], str, Row]:
-    """(tensors, how they were made, error as the file will hold them) of one layer."""
+@dataclass(frozen=True)
+class Sum:
+    """A layer's tensors in float64, how they were made, the share of the change that this form
+    leaves out, and whether they are one file's own."""
+
+    parts: Sequence[Part]
+    made: Tensors
+    how: str
+    lost: float = 0.0
+    as_is: bool = False
+
+    def wanted(self) -> Change:
+        """The sum of weight · change, in float64."""
+        changes = [(part.weight, *part.source.change()) for part in self.parts]
+        shifts = [weight * shift for weight, _, shift in changes if shift is not None]
+        moved = _sum([weight * move for weight, move, _ in changes])
+        return moved, _sum(shifts) if shifts else None
+
+    def factors(self) -> Factors | None:
+        """The same as a product where all are plain LoRAs, and no bias is among them."""
+        if not all(is_plain_lora(part.tensors) and BIAS not in part.tensors for part in self.parts):
+            return None
+        found = [plain_factors(part.tensors) for part in self.parts]
+        return beside([(part.weight * up, down)
+                       for part, (up, down) in zip(self.parts, found, strict=True)])  # fmt: skip
+
+
+def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
+    """The weighted sum of one layer. `NeedsModel` where a change cannot be known without W."""
     biased, parts = parts, [part for part in parts if set(part.tensors) != {BIAS}]
-    shifts = [(part.weight, part.tensors[BIAS].float()) for part in biased if BIAS in part.tensors]
+    if len(biased) == 1 and biased[0].weight == 1 and not _longer(biased[0].tensors, rank):
+        return Sum(biased, biased[0].tensors, "as it is (exact)", as_is=True)
+    shifts = [(part.weight, part.tensors[BIAS].double()) for part in biased if BIAS in part.tensors]
+    bias = {BIAS: _sum([weight * shift for weight, shift in shifts])} if shifts else {}
     if not parts:
-        made = {BIAS: _sum([weight * shift for weight, shift in shifts])}
-        return made, "biases added (exact)", compare(name, made[BIAS], made[BIAS].half().float())
+        return Sum(biased, bias, "biases added (exact)")
     if all(is_plain_lora(part.tensors) for part in parts):
-        made, how = _concatenated(parts, rank)
+        made, how, lost = _concatenated(parts, rank)
     elif len(parts) == 1 and (scaled := _scaled(parts[0])) is not None:
-        made, how = scaled
-        if needs_weight(made):  # as it was
-            return made, how, Row(name, 0.0, 0.0)
-    elif all(algorithm(part.tensors) == "norm" for part in parts):
-        made, how = _summed(parts), "norms added (exact)"
+        made, how, lost = scaled, "one file's, scaled (exact)", 0.0
+    elif all(part.source.algorithm == "norm" for part in parts):
+        made, how, lost = _summed(parts), "norms added (exact)", 0.0
     else:
-        made, how = _of_sum(name, parts, rank)
-    wanted = _sum([part.weight * _change(name, part)[0] for part in parts])
-    if shifts:
-        made[BIAS] = _sum([weight * shift for weight, shift in shifts])
-    halves = {key: value.half() for key, value in made.items()}
-    again, _ = changes(halves, torch.zeros_like(wanted))
-    found = made.get("lora_down.weight")
-    return made, how, compare(name, wanted, again, None if found is None else len(found))
+        made, how, lost = _of_sum(parts, rank)
+    return Sum(biased, made | bias, how, lost)
 
 
-def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str]:
+def _longer(tensors: Tensors, rank: int | None) -> bool:
+    """Whether this is a LoRA of more than the rank that is asked for."""
+    return rank is not None and is_plain_lora(tensors) and len(tensors["lora_down.weight"]) > rank
+
+
+def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
     """ups side by side and downs one above the other: the sum of the products."""
-    shape = _common([shape_of(part.tensors) for part in parts])
-    factors = [(part.weight, *plain_factors(part.tensors)) for part in parts]
-    up = torch.cat([weight * left for weight, left, _ in factors], dim=1)
-    down = torch.cat([right for _, _, right in factors])
+    shape = _common([part.source.shape() for part in parts])
+    factors = [
+        balanced(Product(*plain_factors(part.tensors)), part.weight) for part in parts
+    ]  # fmt: skip
+    up, down = beside(factors)
     if rank is not None and up.shape[1] > rank:
-        return lora(svd_of_product(up, down), shape, rank), "nearest LoRA (SVD)"
+        return _nearest(svd_of_product(up, down), shape, rank)
     ones = [1 for _ in shape[2:]]
     made = {
         "lora_up.weight": up.reshape(*up.shape, *ones),
         "lora_down.weight": down.reshape(len(down), *shape[1:]),
         "alpha": torch.tensor(float(len(down))),
     }
-    return made, "LoRA side by side (exact)"
+    return made, "LoRA side by side (exact)", 0.0
 
 
-def _scaled(part: Part) -> tuple[dict[str, Tensor], str] | None:
+def _nearest(found: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor], str, float]:
+    whole = tail(found.s, 0)
+    lost = tail(found.s, rank) / whole if whole else 0.0
+    return lora(found, shape, rank), "nearest LoRA (SVD)", lost
+
+
+def _scaled(part: Part) -> dict[str, Tensor] | None:
     """One file's layer times its weight, in its own form; None where that has no such form."""
-    made = {name: value.clone() for name, value in part.tensors.items()}
-    if part.weight == 1:
-        return made, "as it is (exact)"
-    if needs_weight(part.tensors) or part.weight == 0:
+    if part.source.depends_on_weight or part.weight == 0:
         return None
     linear = ("lora_up.weight", *ONE_FACTOR)
-    for name in [key for key in made if key in linear and key != BIAS]:
-        made[name] = part.weight * made[name].float()
-    return made, "one file's, scaled (exact)"
+    return {
+        name: part.weight * value.double() if name in linear and name != BIAS else value
+        for name, value in part.tensors.items()
+    }
 
 
 def _summed(parts: Sequence[Part]) -> dict[str, Tensor]:
     names = dict.fromkeys(key for part in parts for key in part.tensors)
     return {
-        key: _sum([p.weight * p.tensors[key].float() for p in parts if key in p.tensors])
+        key: _sum([p.weight * p.tensors[key].double() for p in parts if key in p.tensors])
         for key in names
     }
 
 
-def _of_sum(name: str, parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str]:
+def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
     """The sum itself: as a LoRA of its own rank where that is shorter, else as a difference."""
-    for part in parts:
-        if part.change is None and is_unrolled(name, part.tensors):
-            raise NeedsModel(f"{name}: the tensors do not show the kernel's size: give --model")
-    total = _sum([part.weight * _change(name, part)[0] for part in parts])
-    if all(algorithm(part.tensors) == "full" for part in parts):
-        return {"diff": total}, "differences added (exact)"
+    total = _sum([part.weight * part.source.change()[0] for part in parts])
+    if all(part.source.algorithm == "full" for part in parts):
+        return {"diff": total}, "differences added (exact)", 0.0
     found = svd(total)
     least = numerical_rank(found.s)
-    if rank is not None:
-        how = "LoRA of the sum (exact)" if least <= rank else "nearest LoRA (SVD)"
-        return lora(found, total.shape, max(1, min(rank, least))), how
-    if least * (len(found.u) + found.vh.shape[1]) < total.numel():
-        return lora(found, total.shape, max(1, least)), "LoRA of the sum (exact)"
-    return {"diff": total}, "full difference (exact)"
-
-
-def _change(name: str, part: Part) -> Change:
-    return part.change or change_alone(name, part.tensors)
+    if rank is not None and least > rank:
+        return _nearest(found, total.shape, rank)
+    if rank is not None or least * (len(found.u) + found.vh.shape[1]) < total.numel():
+        return lora(found, total.shape, max(1, least)), "LoRA of the sum (exact)", 0.0
+    return {"diff": total}, "full difference (exact)", 0.0
 
 
 def _sum(values: Sequence[Tensor]) -> Tensor:

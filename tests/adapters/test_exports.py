@@ -109,7 +109,7 @@ def test_what_depends_on_the_weight_needs_it(algorithm: str, options: dict, laye
 def test_products_by_hand() -> None:
     """(1 2; 3 4) ⊗ (0 1): rank 2 · 1; a Hadamard product of two products of rank 1."""
     up, down, _ = portable.kronecker(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[0.0, 1]]))
-    torch.testing.assert_close(up @ down, torch.tensor([[0.0, 1, 0, 2], [0, 3, 0, 4]]))
+    torch.testing.assert_close(up @ down, torch.tensor([[0.0, 1, 0, 2], [0, 3, 0, 4]]).double())
     assert up.shape == (2, 2)
     one, two = torch.tensor([[1.0], [2]]), torch.tensor([[3.0, 4]])
     up, down, _ = portable.khatri_rao(one, two, one, two)
@@ -198,8 +198,8 @@ def test_diffusers_has_no_alpha_so_the_ratio_is_folded() -> None:
     tensors = {f"lora_unet_conv_in.{key}": value for key, value in PLAIN.items()}
     found = exports.renamed({**tensors, "lora_unet_conv_in.alpha": torch.tensor(3.0)}, "diffusers",
                             PLACES)  # fmt: skip
-    assert found["unet.conv_in.lora_B.weight"].tolist() == [[1.5, 1.5]] * 4
-    assert found["unet.conv_in.lora_A.weight"] is PLAIN["lora_down.weight"]
+    product = found["unet.conv_in.lora_B.weight"] @ found["unet.conv_in.lora_A.weight"]
+    assert product.tolist() == [[3.0, 3, 3]] * 4  # 3/2 · 2
 
 
 @pytest.mark.parametrize(("layout", "tensors", "reason"), [
@@ -212,7 +212,7 @@ def test_diffusers_has_no_alpha_so_the_ratio_is_folded() -> None:
     ("comfyui", {"weight": torch.ones(4), "on_input": torch.tensor(0)}, r"leaves \(IA\)³ out"),
     ("comfyui", {**PLAIN, "dora_scale": torch.ones(4, 1)}, "computes a DoRA of outputs otherwise"),
     ("comfyui", {"oft_blocks": torch.ones(2, 2, 2), "alpha": torch.tensor(0.1)},
-     "computes a constrained or rescaled rotation otherwise"),
+     "computes a constrained rotation otherwise"),
     ("comfyui", {"oft_blocks": torch.ones(2, 2, 2), "rescale": torch.ones(4, 1)}, "rescaled"),
     ("comfyui", {"oft_in.weight": torch.ones(2, 2, 2)}, "knows no rotation of inputs"),
 ])  # fmt: skip

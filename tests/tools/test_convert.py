@@ -97,7 +97,7 @@ def test_portable_is_plain_lora(
     )
     found = convert(file, tmp_path / "out", "portable", base)
     names = {key.split(".", 1)[1] for key in files.read(tmp_path / "out")[0]}
-    assert names == {"lora_up.weight", "lora_down.weight", "alpha"} and found["error"] == 0
+    assert names == {"lora_up.weight", "lora_down.weight", "alpha"} and found["error"] < 5e-4
     layers = files.by_layer(files.read(file)[0])
     one, two = merged(file), merged(tmp_path / "out")
     biases = {key for key in one if key.endswith(".bias")}

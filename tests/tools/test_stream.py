@@ -99,7 +99,7 @@ def test_outputs_inside_inputs_and_strange_folders_are_refused(tmp_path: Path) -
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"")
     with pytest.raises(output.OutputError, match="holds other things"):
-        output.check(tmp_path / "photos", [base], force=True)
+        output.check(tmp_path / "photos", [base], force=True, folder=True)
     output.check(tmp_path / "new", [base], force=False)
 
 

@@ -1,0 +1,134 @@
+"""The one way in which an adapter is written: checked, read back, and its true error told."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.base import BIAS
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.files import by_layer, read
+from lycoris_bench.adapters.lora import DOWN
+from lycoris_bench.adapters.merged import changes
+from lycoris_bench.tools import output, stream
+from lycoris_bench.tools.errors import Row, norm
+from lycoris_bench.tools.layer import shape_of
+from lycoris_bench.tools.naming import check_once
+from lycoris_bench.tools.products import Factors, apart, is_plain_lora, length, plain_factors
+from lycoris_bench.tools.rounding import check
+from lycoris_bench.tools.source import Change
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Made:
+    """One layer of a result.
+
+    `tensors` gives what the file holds of it; `wanted` the change that this should be, in
+    float64, or None where they are the source's own numbers. Both are asked at each use, so that
+    a result of any size takes a few megabytes. `weight` gives W where it is known, `factors`
+    what is wanted as a product where it is one, as such are compared at the cost of their rank."""
+
+    name: str  # in reports
+    layer: str  # in the file
+    tensors: Callable[[], Tensors]
+    wanted: Callable[[], Change] | None
+    weight: Callable[[], Tensor | None] = lambda: None
+    factors: Callable[[], Factors | None] = lambda: None
+
+
+def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force: bool) -> list[Row]:
+    """A safetensors file of the layers, which takes its place when it has been read back: the
+    rows are those of `read_back`."""
+    for name, times in Counter(one.layer for one in layers).items():
+        if times > 1:
+            second = [one.name for one in layers if one.layer == name][1]
+            raise AdapterFileError(f"'{name}' would be written twice: {second} is its second")
+    check_once(one.layer for one in layers)
+    owners = {f"{one.layer}.{key}": (one, key) for one in layers for key in one.tensors()}
+
+    @lru_cache(1)
+    def tensors(one: Made) -> Tensors:
+        return one.tensors()
+
+    def content(full: str) -> Iterable[bytes]:
+        one, key = owners[full]
+        return stream.pieces(tensors(one)[key])
+
+    with output.whole_file(out, force) as file:
+        stream.fill(file, shapes(layers), content, hashed(metadata))
+        file.flush()
+        try:
+            return read_back(Path(file.name), layers)
+        except AdapterFileError as error:
+            text = str(error).replace(file.name, str(out))
+            raise AdapterFileError(f"a result that cannot be read is not written: {text}") from None
+
+
+def shapes(layers: Iterable[Made]) -> stream.Shapes:
+    """The tensors of a file, the widest first, as the format's own library has it: so that every
+    number is aligned."""
+    found = {
+        f"{one.layer}.{key}": (value.dtype, tuple(value.shape), value.numel())
+        for one in layers
+        for key, value in one.tensors().items()
+    }
+    order = sorted(found, key=lambda full: (-found[full][0].itemsize, full))
+    return {
+        full: (stream.NAMES[dtype], shape, dtype.itemsize * count)
+        for full, (dtype, shape, count) in ((full, found[full]) for full in order)
+    }
+
+
+def hashed(metadata: Mapping[str, str]) -> dict[str, str]:
+    """With a place for the hash of the numbers; none stays none (`ss_metadata.carried`)."""
+    return {**metadata, stream.HASH: stream.PENDING} if metadata else {}
+
+
+def read_back(
+    path: Path, layers: Sequence[Made], place: Callable[[str], Hashable] | None = None
+) -> list[Row]:
+    """|wanted - found| and |wanted| of each layer that this program's reader finds in a file or
+    folder; `place` says which names are one layer. `RuntimeError` where another layer is found."""
+    place = place or (lambda name: name.replace(".", "_"))
+    found = {place(name): own for name, own in by_layer(read(path)[0]).items()}
+    if found.keys() != {place(one.layer) for one in layers}:
+        raise RuntimeError(f"the layers written are not those that are read back from {path}")
+    return [_row(one, found[place(one.layer)]) for one in layers]
+
+
+@torch.no_grad()
+def _row(one: Made, found: Tensors) -> Row:
+    rank = len(found[DOWN]) if DOWN in found else None
+    if one.wanted is None:
+        given = one.tensors()
+        if given.keys() != found.keys() or not all(_same(given[k], found[k]) for k in given):
+            raise RuntimeError(f"{one.name} is read back with other numbers than were written")
+        return Row(one.name, 0.0, 0.0, rank)
+    product = one.factors() if is_plain_lora(found) and BIAS not in found else None
+    if product is not None and (whole := length(product)) < torch.finfo(torch.float32).max:
+        return Row(one.name, apart(product, plain_factors(found)), whole, rank)
+    moved, shift = one.wanted()
+    weight = one.weight()
+    zero = torch.zeros(shape_of(found)) if weight is None else weight
+    again, other = changes(found, zero, torch.float64)
+    check(f"the change of {one.name}", again, torch.float32)  # which readers compute in
+    row = Row(one.name, *_missed(moved, again.reshape(moved.shape)), rank)
+    if shift is None:
+        return row
+    bias = Row(one.name, *_missed(shift, torch.zeros_like(shift) if other is None else other), rank)
+    worst = max(row.error, bias.error)  # the weight's length stands for the layer
+    return replace(row, missed=worst * row.norm) if row.norm else bias
+
+
+def _missed(wanted: Tensor, made: Tensor) -> tuple[float, float]:
+    return norm(wanted - made), norm(wanted)
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    return one.shape == two.shape and torch.equal(one.double(), two.double())

@@ -1,0 +1,138 @@
+"""The layers of an adapter file, each by itself or beside the base model's weight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.base import BIAS
+from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.families import family_of, inputs_of
+from lycoris_bench.adapters.files import by_layer, read, spellings
+from lycoris_bench.adapters.layouts import Spelling
+from lycoris_bench.adapters.merged import changes
+from lycoris_bench.tools.layer import NeedsModel, algorithm, is_unrolled, needs_weight, shape_of
+from lycoris_bench.tools.matching import matched
+from lycoris_bench.tools.model_files import Layer, ModelFiles
+from lycoris_bench.tools.products import Factors, is_plain_lora, plain_factors
+
+LARGEST = torch.finfo(torch.float32).max
+Change = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One layer of a file, and how the file spells it."""
+
+    file: Path
+    name: str
+    tensors: Mapping[str, Tensor]
+    spelling: Spelling
+    in_folder: bool = False  # one of PEFT, whose configuration holds what names do not say
+    base: ModelFiles | None = None
+    place: Layer | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """Which algorithm's tensors these are."""
+        return algorithm(self.tensors)
+
+    @property
+    def depends_on_weight(self) -> bool:
+        """Whether ΔW depends on W."""
+        return needs_weight(self.tensors)
+
+    def weight(self) -> Tensor | None:
+        """W, read anew at each call; None without a model."""
+        return self.base.read(*self.place) if self.base and self.place else None
+
+    def shape(self) -> torch.Size:
+        """W's shape. `NeedsModel` where the tensors do not show it and no model is given."""
+        if self.base and self.place:
+            return self.base.shape(*self.place)
+        if is_unrolled(self.name, self.tensors):
+            raise NeedsModel(
+                f"{self.name}: the tensors do not show the kernel's size: give --model"
+            )
+        try:
+            return shape_of(self.tensors)
+        except AdapterFileError as error:
+            raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
+
+    def change(self) -> Change:
+        """(ΔW, Δb) in float64. `AdapterFileError` names the layer where they do not fit."""
+        weight = self.weight()
+        if weight is None and self.depends_on_weight:
+            dora = " with dora_scale" if "dora_scale" in self.tensors else ""
+            raise NeedsModel(f"{self.name}: the change by {self.algorithm}{dora} depends on the "
+                             "base model's weights: give --model")  # fmt: skip
+        try:
+            moved, shift = changes(
+                self.tensors,
+                torch.zeros(self.shape()) if weight is None else weight,
+                torch.float64,
+            )
+        except (NeedsModel, AdapterFileError):
+            raise
+        except ValueError as error:
+            raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
+        for value in (moved, shift):
+            largest = 0.0 if value is None else float(value.abs().max())
+            if not largest <= LARGEST:  # NaN is not
+                raise AdapterFileError(f"{self.file}: {self.name}: the largest number of its "
+                                       f"change is {largest:.3g}, and float32, which readers "
+                                       f"compute in, holds up to {LARGEST:.3g}")  # fmt: skip
+        return moved, shift
+
+    def factors(self) -> Factors | None:
+        """ΔW as a product where this is a plain LoRA without a bias; else None."""
+        plain = is_plain_lora(self.tensors) and BIAS not in self.tensors
+        return plain_factors(self.tensors) if plain else None
+
+    def check(self) -> None:
+        """Raises `AdapterFileError` for a change beyond fp32, which only large factors have."""
+        large = any(float(value.float().abs().max()) > 1e7 for value in self.tensors.values()
+                    if value.numel() and value.is_floating_point())  # fmt: skip
+        if large and not (self.depends_on_weight and self.base is None):
+            self.change()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A file's layers, what of it is left out (names, with the reason), and its metadata."""
+
+    path: Path
+    layers: list[Source]
+    left_out: list[str]
+    metadata: dict[str, str]
+
+    @property
+    def family(self) -> str:
+        """The family of models that names and shapes tell; "" where they tell none."""
+        return family_of({source.name: inputs_of(source.tensors) for source in self.layers})
+
+
+def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
+    """The layers that an algorithm knows and, where a model is given, that it has.
+
+    Raises `AdapterFileError` for what is no adapter, `AdapterMismatch` for another model's."""
+    tensors, metadata = read(path)
+    spelled = spellings(path)
+    layers = by_layer(tensors)
+    left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
+                for name, own in layers.items() if algorithm(own) == "unknown"]  # fmt: skip
+    places: dict[str, Layer] = {}
+    if base is not None:
+        found = matched(path, base, tensors)
+        places = {one.name: place for place, one in found.layers.items()}
+        left_out += [f"{name} (not in the model)" for name in found.missing
+                     if algorithm(layers[name]) != "unknown"]  # fmt: skip
+    known = [
+        Source(path, name, own, spelled.get(name, Spelling(name, "kohya", sides=False)),
+               path.is_dir(), base, places.get(name))
+        for name, own in layers.items()
+        if algorithm(own) != "unknown" and (base is None or name in places)
+    ]  # fmt: skip
+    return Adapter(path, known, left_out, metadata)
