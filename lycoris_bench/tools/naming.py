@@ -6,7 +6,6 @@ from dataclasses import astuple
 
 from torch import Tensor
 
-from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.exports import PLAIN, sides
 from lycoris_bench.adapters.words import what
 from lycoris_bench.tools.layer import NeedsModel
@@ -82,17 +81,3 @@ def check_one_way(names: Iterable[str]) -> None:
             said = " and ".join(sorted(one or "no prefix" for one in several))
             raise NeedsModel(f"the files name their layers in two ways ({said}): give --model, "
                              "so that they meet")  # fmt: skip
-
-
-def check_once(names: Iterable[str]) -> None:
-    """Raises `AdapterFileError` for a layer that a result would have under two names."""
-    found: dict[tuple[str, str], str] = {}
-    for name in names:
-        plain = plain_name(name.replace(".", "_"))
-        lead = match[0] if (match := LEAD.match(plain)) else ""
-        kind = re.sub(r"\D", "", lead) if TEXT.match(plain) else "denoiser"
-        key = kind, plain[len(lead) :].removeprefix("text_model_")
-        if key in found:
-            raise AdapterFileError(f"'{name}' is '{found[key]}' once more: one layer under two "
-                                   "names; give --model")  # fmt: skip
-        found[key] = name

@@ -17,7 +17,6 @@ from lycoris_bench.adapters.merged import changes
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.errors import Row, norm
 from lycoris_bench.tools.layer import shape_of
-from lycoris_bench.tools.naming import check_once
 from lycoris_bench.tools.products import Factors, apart, is_plain_lora, length, plain_factors
 from lycoris_bench.tools.rounding import check
 from lycoris_bench.tools.source import Change
@@ -49,7 +48,6 @@ def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force:
         if times > 1:
             second = [one.name for one in layers if one.layer == name][1]
             raise AdapterFileError(f"'{name}' would be written twice: {second} is its second")
-    check_once(one.layer for one in layers)
     owners = {f"{one.layer}.{key}": (one, key) for one in layers for key in one.tensors()}
 
     @lru_cache(1)
