@@ -103,7 +103,7 @@ def plain_lora(
     left_out: list[str] = []
     found: dict[str, tuple[Product, tuple[int, ...]]] = {}
     as_is: dict[str, dict[str, Tensor]] = {}
-    for name, own in by_layer(tensors).items():
+    for name, own in by_layer(tensors, divide=directory is not None).items():
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
         if kind_of(own) in ("norm", "unknown") or own.keys() == {"diff_b"}:

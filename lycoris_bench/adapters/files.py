@@ -30,18 +30,18 @@ EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".o
 
 
 def by_layer(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, divide: bool = True
 ) -> dict[str, dict[str, Tensor]]:
     """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`); the
     layers in the natural order of their names."""
     layers: dict[str, dict[str, Tensor]] = {}
-    for key, value in canonical(tensors, metadata).items():
+    for key, value in canonical(tensors, metadata, divide).items():
         layer, _, name = key.partition(".")
         layers.setdefault(layer, {})[name] = value
     return {layer: layers[layer] for layer in sorted(layers, key=natural)}
 
 
-def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(tensors, metadata) of an adapter: a safetensors file or a PEFT folder, in any layout.
 
     The tensors are named as `layouts.canonical` says. They are views of the mapped file, so that
@@ -49,8 +49,8 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     which tensor is damaged: what is read has factors that fit each other and finite numbers."""
     raw, about = _raw(Path(path))
     try:
-        tensors = canonical(raw, about)
-        layers = by_layer(tensors)
+        tensors = canonical(raw, about, divide)
+        layers = by_layer(tensors, divide=divide)
         kinds = {name: recognise(found) for name, found in layers.items()}
         for name, found in layers.items():
             if (known := kinds[name]) is not None:

@@ -57,13 +57,14 @@ REFUSED = {
 
 
 def canonical(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, divide: bool = True
 ) -> dict[str, Tensor]:
     """`<layer>.<tensor>` -> tensor with LyCORIS's names, shapes and ratios; nothing is copied
     that needs no arithmetic, and what is canonical stays as it is.
 
     Textual embeddings that lie in the file (`bundle_emb`) change no weight: they are left out,
-    with a warning. Raises `AdapterFileError` for what cannot be read and for a tensor under two
+    with a warning. What is several layers of diffusers in one (`fused`) is divided, unless it is
+    to keep its name. Raises `AdapterFileError` for what cannot be read and for a tensor under two
     names."""
     configs = configurations(metadata or {})
     tensors = _without_embeddings(tensors)
@@ -74,7 +75,7 @@ def canonical(
         layers[layer][name] = tensors[key]
     done = {layer: settled(layer, own, configs) for layer, own in layers.items()}
     found: dict[str, Tensor] = {}
-    for layer, own in unfused(done).items():
+    for layer, own in (unfused(done) if divide else done).items():
         for name, value in own.items():
             key = f"{layer.replace('.', '_')}.{name}"
             if key in found:

@@ -109,7 +109,7 @@ def _portable(
         raise BenchError(
             f"{adapter.path} has nothing that a plain LoRA can say: {some(made.left_out)}"
         )
-    own = by_layer(made.tensors)
+    own = by_layer(made.tensors, divide=False)
     pairs = [(x, own[name]) for x in adapter.layers if (name := _spelled(x)) in own]
     names = [(_spelled(x), one) for x, one in pairs] if base else named(pairs, None)
     layers = [

@@ -19,8 +19,13 @@ LEAD = re.compile(  # what a name begins with, before the layer's path
     r"|(?:unet|transformer|text_encoder(?:_\d)?)_(?!blocks_)"
 )
 TEXT = re.compile(r"(?:lora|lycoris|oft)_te|text_encoder|clip_|t5xxl")
-COMPVIS = re.compile(r"_(?:input_blocks|output_blocks|middle_block)_")
-DIFFUSERS = re.compile(r"(?:^|_)(?:down_blocks|up_blocks|mid_block)_")
+WAYS = {  # what paths of one model begin with, by who named its layers
+    "CompVis": re.compile(r"(?:input_blocks|output_blocks|middle_block)_"),
+    "Black Forest Labs or Stability": re.compile(r"(?:double|single|joint)_blocks_\d"),
+    "diffusers": re.compile(
+        r"(?:down_blocks|up_blocks|mid_block|transformer_blocks|single_transformer_blocks)_"
+    ),
+}
 
 
 def named(
@@ -74,8 +79,7 @@ def check_one_way(names: Iterable[str]) -> None:
         start = found[0] if (found := LEAD.match(name)) else ""
         text = TEXT.match(name) is not None
         leads[text].add(re.sub(r"\d", "N", start) if text else start)
-        ways |= {way for way, form in (("CompVis", COMPVIS), ("diffusers", DIFFUSERS))
-                 if form.search(name)}  # fmt: skip
+        ways |= {way for way, form in WAYS.items() if form.match(name[len(start) :])}
     for several in (ways, *leads.values()):
         if len(several) > 1:
             said = " and ".join(sorted(one or "no prefix" for one in several))

@@ -94,7 +94,8 @@ def read_back(
     """|wanted - found| and |wanted| of each layer that this program's reader finds in a file or
     folder; `place` says which names are one layer. `RuntimeError` where another layer is found."""
     place = place or (lambda name: name.replace(".", "_"))
-    found = {place(name): own for name, own in by_layer(read(path)[0]).items()}
+    again, _ = read(path, divide=False)  # under the names that were written
+    found = {place(name): own for name, own in by_layer(again, divide=False).items()}
     if found.keys() != {place(one.layer) for one in layers}:
         raise RuntimeError(f"the layers written are not those that are read back from {path}")
     return [_row(one, found[place(one.layer)]) for one in layers]

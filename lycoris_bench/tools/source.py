@@ -1,5 +1,6 @@
 """The layers of an adapter file, each by itself or beside the base model's weight."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from lycoris_bench.tools.matching import matched
 from lycoris_bench.tools.model_files import Layer, ModelFiles
 from lycoris_bench.tools.products import Factors, is_plain_lora, plain_factors
 
+Tensors = Mapping[str, Tensor]
 LARGEST = torch.finfo(torch.float32).max
 Change = tuple[Tensor, Tensor | None]
 
@@ -28,7 +30,7 @@ class Source:
 
     file: Path
     name: str
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
     spelling: Spelling
     in_folder: bool = False  # one of PEFT, whose configuration holds what names do not say
     base: ModelFiles | None = None
@@ -107,20 +109,17 @@ class Adapter:
     layers: list[Source]
     left_out: list[str]
     metadata: dict[str, str]
-
-    @property
-    def family(self) -> str:
-        """The family of models that names and shapes tell; "" where they tell none."""
-        return family_of({source.name: inputs_of(source.tensors) for source in self.layers})
+    family: str  # of models, by names and shapes; "" where they tell none
 
 
 def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
-    """The layers that an algorithm knows and, where a model is given, that it has.
+    """The layers that an algorithm knows and, where a model is given, that it has. Without one they
+    are the file's own, also where one is several layers of diffusers.
 
     Raises `AdapterFileError` for what is no adapter, `AdapterMismatch` for another model's."""
-    tensors, metadata = read(path)
+    tensors, metadata = read(path, divide=base is not None)
     spelled = spellings(path)
-    layers = by_layer(tensors)
+    layers = by_layer(tensors, divide=base is not None)
     left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
                 for name, own in layers.items() if algorithm(own) == "unknown"]  # fmt: skip
     places: dict[str, Layer] = {}
@@ -135,4 +134,11 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
         for name, own in layers.items()
         if algorithm(own) != "unknown" and (base is None or name in places)
     ]  # fmt: skip
-    return Adapter(path, known, left_out, metadata)
+    return Adapter(path, known, left_out, metadata, _family(tensors, layers))
+
+
+def _family(tensors: Tensors, layers: Mapping[str, Tensors]) -> str:
+    """By diffusers' names where all layers have such."""
+    with contextlib.suppress(AdapterFileError):
+        layers = by_layer(tensors)
+    return family_of({name: inputs_of(own) for name, own in layers.items()})

@@ -64,6 +64,16 @@ def test_families_do_not_mix(tmp_path: Path, one: str, two: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_names_of_their_makers_tell_flux_and_sd_3(tmp_path: Path) -> None:
+    """Both are transformers, told by names or by the width of what is several layers in one."""
+    qkv = {"Flux": ("lora_unet_double_blocks_0_img_attn_qkv", 3072),
+           "Stable Diffusion 3": ("lora_unet_joint_blocks_0_x_block_attn_qkv", 1536)}  # fmt: skip
+    for one, (name, width) in qkv.items():
+        save_file(tiny.lora(3 * width, width, 2, 1, name), tmp_path / one)
+    with pytest.raises(AdapterMismatch, match="for Flux and .* for Stable Diffusion 3: files of"):
+        combine([tmp_path / one for one in qkv], tmp_path / "out")
+
+
 @pytest.mark.parametrize(("metadata", "family"), [
     ({"ss_base_model_version": "sd_v1"}, "Stable Diffusion 1"),
     ({"ss_base_model_version": "sd_v2", "ss_v2": "True"}, "Stable Diffusion 2"),

@@ -28,6 +28,9 @@ SPELLED = {  # layer -> what its LoRA's tensors are called
     "lora_unet_middle_block_1_transformer_blocks_0_attn1_to_q": UPDOWN,
     "lora_transformer_single_transformer_blocks_0_attn_to_q": UPDOWN,
     "lycoris_mid_block_attentions_0_proj_in": UPDOWN,
+    "lora_unet_double_blocks_0_img_attn_qkv": UPDOWN,  # Flux's q, k and v in one
+    "lora_unet_single_blocks_0_linear2": UPDOWN,
+    "lora_unet_joint_blocks_0_x_block_attn_qkv": UPDOWN,
     f"unet.{PATH}": SIDES,
     "text_encoder.text_model.encoder.layers.0.mlp.fc1": SIDES,
     "transformer.single_transformer_blocks.0.attn.to_q": SIDES,
@@ -118,6 +121,8 @@ def test_diffusers_reads_a_smaller_file_of_its_own(tmp_path: Path) -> None:
     (KOHYA, f"unet.{PATH}", "lora_unet_ and unet_"),
     (KOHYA, f"base_model.model.{PATH}", "base_model_model_ and lora_unet_"),
     (KOHYA, "lora_unet_middle_block_1_transformer_blocks_0_attn1_to_q", "CompVis and diffusers"),
+    ("lora_unet_double_blocks_0_img_attn_proj", "lora_unet_transformer_blocks_0_attn_to_q",
+     "Black Forest Labs or Stability and diffusers"),
     (f"unet.{PATH}", "unet.middle_block.1.proj_in", "CompVis and diffusers"),
     (KOHYA, f"lycoris_{PATH.replace('.', '_')}", "lora_unet_ and lycoris_"),
     ("lora_te_text_model_encoder_layers_0_mlp_fc1", "lora_te1_text_model_encoder_layers_0_mlp_fc1",
@@ -187,7 +192,7 @@ def test_what_is_read_back_otherwise_is_no_result(
     read = files.read
 
     def wrong(change: Callable[[str, Tensor], tuple[str, Tensor]]) -> None:
-        monkeypatch.setattr(result, "read", lambda path: (
+        monkeypatch.setattr(result, "read", lambda path, divide: (
             dict(change(*item) for item in read(path)[0].items()), {}))  # fmt: skip
 
     wrong(lambda key, value: (f"x{key}", value))
