@@ -5,7 +5,6 @@ and carries the uid of the settings that made it, so nothing stale is ever taken
 checksum, so nothing damaged is taken for whole."""
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -15,19 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import disk
-from lycoris_bench.errors import BenchError
+from lycoris_bench import disk, parquet, run_folder
+from lycoris_bench.run_folder import StoreError
 from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet, exact, uid
 
 LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 
-STUDY = "study.toml"
 DAMAGED = ".damaged"
 IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whole PNG
-
-
-class StoreError(BenchError):
-    """The run folder cannot be used: one sentence saying why, and what to do."""
 
 
 def safe(name: str) -> str:
@@ -57,65 +51,18 @@ class Store:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for this process; a second process is refused with a sentence."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / ".lock").open("a+")
-        except OSError as error:
-            raise StoreError(
-                f"run folder {self.root} cannot be written ({error.strerror}); "
-                "choose another with --run"
-            ) from None
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                handle.seek(0)
-                raise StoreError(
-                    f"run folder {self.root} is in use by process {handle.read().strip() or '?'}; "
-                    "wait for it, or choose another with --run"
-                ) from None
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
-            self._sweep()
+        with run_folder.held(self.root):
+            run_folder.sweep(self.root)
             yield
 
     def belongs_to(self, study: str) -> None:
         """Refuses a folder that holds the run of another study, or that is no run at all."""
-        try:
-            found = disk.read_toml(self.root / STUDY).get("name")
-        except disk.FileError:
-            if self._holds_other_things():
-                raise StoreError(
-                    f"{self.root} holds other things and no run of lycoris-bench ({STUDY} is "
-                    "missing or broken); choose another folder with --run"
-                ) from None
-            return
-        if found != study:
-            raise StoreError(
-                f"run folder {self.root} belongs to the study '{found}', not to '{study}'; "
-                "choose another with --run"
-            )
+        run_folder.belongs_to(self.root, study)
 
     def describe(self, study: str, provenance: dict[str, Any]) -> None:
         """Keeps the resolved study, and with what it is run."""
-        self.write(self.root / STUDY, study)
+        self.write(self.root / run_folder.STUDY, study)
         self.write_json(self.provenance, provenance)
-
-    def _holds_other_things(self) -> bool:
-        try:
-            return any(not path.name.startswith(".") for path in self.root.iterdir())
-        except OSError:
-            return False  # missing, or said where it is locked
-
-    def _sweep(self) -> None:
-        """Removes what a killed process left half written, in a folder that is a run."""
-        if not (self.provenance.is_file() and (self.root / STUDY).is_file()):
-            return
-        for folder in ("checkpoints", "images", "features", "metrics", "analysis", "report"):
-            for leftover in (self.root / folder).rglob(f"*{disk.PARTIAL}"):
-                if re.search(rf"\.\d+{re.escape(disk.PARTIAL)}$", leftover.name):
-                    leftover.unlink(missing_ok=True)
 
     def set_aside(self, path: Path) -> None:
         """A damaged file gets another name, so that the stage that made it makes it again."""
@@ -270,27 +217,11 @@ class Store:
 
     def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
         """A data frame as parquet; the uid of what it was made from lies in its metadata."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"uid": uid})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, write_page_checksum=True)
-        self.write(path, buffer.getvalue())
+        self.write(path, parquet.to_bytes(frame, uid))
 
     def frame(self, path: Path) -> tuple[Any, str] | None:
         """The data frame and its uid; None where it is missing, broken, or fails a checksum."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            disk.refuse_special(path)
-            table = pq.read_table(path, page_checksum_verification=True)
-            uid = (table.schema.metadata or {}).get(b"uid", b"").decode()
-            return table.to_pandas(), uid
-        except (OSError, ValueError, pa.ArrowException):
-            return None
+        return parquet.read(path)
 
     @property
     def provenance(self) -> Path:

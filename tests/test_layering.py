@@ -24,7 +24,7 @@ LAYERS = [
     {"study"},
     {"mistakes", "naming", "overrides"},
     {"grid", "prompts", "settings", "store"},
-    {"registry", "runtime"},
+    {"parquet", "registry", "run_folder", "runtime"},
     {"vocabulary", "disk", "printable", "numbers", "sealed"},
     {"errors"},
 ]

@@ -17,6 +17,7 @@ from lycoris_bench.diffusion.sample import sample
 from lycoris_bench.errors import BenchError
 from lycoris_bench.printable import printable
 from lycoris_bench.runtime import device as chosen_device
+from lycoris_bench.tools import strengths
 from lycoris_bench.tools.errors import norm
 from lycoris_bench.tools.matching import Match, Matched, block_of, change, match, some
 from lycoris_bench.tools.model_files import Layer, ModelFiles, open_model
@@ -57,8 +58,7 @@ def verify(
 
 
 def _check(strength: float, prompt: str, seed: int) -> None:
-    if not abs(strength) <= torch.finfo(torch.float32).max:
-        raise BenchError(f"--strength is {strength:g}; give a number such as 0.8")
+    strengths.check("--strength", [strength])
     if not 0 <= seed < 2**63:
         raise BenchError(f"--seed is {printable(seed, 40)}; a whole number from 0 to 2^63 - 1 is "
                          "allowed")  # fmt: skip

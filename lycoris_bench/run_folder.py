@@ -1,0 +1,81 @@
+"""A run folder as a whole: whose it is, who holds it, and what a killed process left in it."""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lycoris_bench import disk
+from lycoris_bench.errors import BenchError
+
+STUDY = "study.toml"
+PROVENANCE = "provenance.json"
+FOLDERS = ("checkpoints", "images", "features", "metrics", "analysis", "report")
+
+
+class StoreError(BenchError):
+    """The run folder cannot be used: one sentence saying why, and what to do."""
+
+
+@contextlib.contextmanager
+def held(root: Path) -> Iterator[None]:
+    """Holds the folder, which is made if it is not there, for this process. StoreError: another
+    process has it, or it cannot be written."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = (root / ".lock").open("a+")
+    except OSError as error:
+        raise StoreError(
+            f"run folder {root} cannot be written ({error.strerror}); choose another with --run"
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            raise StoreError(
+                f"run folder {root} is in use by process {handle.read().strip() or '?'}; "
+                "wait for it, or choose another with --run"
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def belongs_to(root: Path, study: str) -> None:
+    """StoreError: the folder holds the run of another study, or other things and no run."""
+    try:
+        found = disk.read_toml(root / STUDY).get("name")
+    except disk.FileError:
+        if _holds_other_things(root):
+            raise StoreError(
+                f"{root} holds other things and no run of lycoris-bench ({STUDY} is missing or "
+                "broken); choose another folder with --run"
+            ) from None
+        return
+    if found != study:
+        raise StoreError(
+            f"run folder {root} belongs to the study '{found}', not to '{study}'; "
+            "choose another with --run"
+        )
+
+
+def sweep(root: Path) -> None:
+    """Removes what a killed process left half written, in a folder that is a run."""
+    if not all((root / name).is_file() for name in (STUDY, PROVENANCE)):
+        return
+    ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
+    for folder in FOLDERS:
+        for leftover in (root / folder).rglob(f"*{disk.PARTIAL}"):
+            if ours.search(leftover.name) and leftover.is_file():
+                leftover.unlink(missing_ok=True)
+
+
+def _holds_other_things(root: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in root.iterdir())
+    except OSError:
+        return False  # it is missing, or that it is no folder is said where it is locked
