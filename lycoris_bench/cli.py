@@ -10,7 +10,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import adapter_commands, data_commands
-from lycoris_bench.errors import BenchError
+from lycoris_bench.errors import BenchError, doing
 from lycoris_bench.exits import call
 from lycoris_bench.printable import lines
 
@@ -110,7 +110,8 @@ def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
             "--batch-size, --dry-run and --rate go with a study file"
         )
     store = Store(folder)
-    reporting.analyze_folder(store)
+    with store.lock(), doing(f"analyzing {folder}"):
+        reporting.analyze_folder(store)
     text = f"analyze: 1 done. Result: {store.report}"
     _say({"stage": "analyze", "done": 1, "result": str(store.report), "text": text}, as_json)
 

@@ -1,5 +1,5 @@
-"""What the commands do, as data and text: opens a study on its run folder, runs a stage under a
-progress bar, and says what there is."""
+"""What the commands do, as data and text: opens a study on its run folder, runs a stage and
+shows how far it is, and says what there is."""
 
 import sys
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from lycoris_bench import inputs, memory, runtime
 from lycoris_bench import study as studies
-from lycoris_bench.errors import BenchError
+from lycoris_bench.errors import BenchError, doing
 from lycoris_bench.numbers import percent
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.printable import printable
@@ -44,15 +44,16 @@ def open_study(
     if batch_size is not None:
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
-    study = studies.load(file, overrides)
-    store = Store(run or Path("runs") / study.name)
-    store.belongs_to(study.name)
-    lacking = inputs.missing_libraries(study, runtime.device(device))
-    if to_run == "train" and lacking:
-        raise BenchError("; ".join(lacking))
-    absent: list[str] = []
-    asked = plan(study, limit, None if to_run else absent)
-    return Opened(asked, store, (*absent, *lacking))
+    with doing(f"opening the study {file}"):
+        study = studies.load(file, overrides)
+        store = Store(run or Path("runs") / study.name)
+        store.belongs_to(study.name)
+        lacking = inputs.missing_libraries(study, runtime.device(device))
+        if to_run == "train" and lacking:
+            raise BenchError("; ".join(lacking))
+        absent: list[str] = []
+        asked = plan(study, limit, None if to_run else absent)
+        return Opened(asked, store, (*absent, *lacking))
 
 
 def stage(
@@ -61,7 +62,7 @@ def stage(
     """Runs one stage of the line, and shows how far it is."""
     device = runtime.device(device)
     opened.store.describe(opened.plan.study.toml(), runtime.provenance())
-    with shown() as progress:
+    with shown() as progress, doing(f"running {name} in {opened.store.root}"):
         workers = workers or memory.workers(opened.plan, name, device)
         options = runtime.Options(device, workers, progress, debug)
         function = getattr(import_module(f"lycoris_bench.{name}"), name)

@@ -1,6 +1,7 @@
 """Imports point down only: the picture in docs/architecture.md, enforced."""
 
 import ast
+import builtins
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,21 @@ def test_the_picture_of_the_house_shows_every_room() -> None:
     rooms = {Path(name).parts[0] for name in modules()} - {"__init__.py"}
     lacking = [r for r in rooms if (r if r.endswith(".py") else f"{r}/") not in page]
     assert not lacking
+
+
+# A TypeError is of the caller's code; `result` finds a fault of its own writer.
+OTHERS = {"vocabulary.py": {"TypeError"}, "tools/result.py": {"RuntimeError"},
+          "adapters/base.py": {"NotImplementedError"}, "estimate.py": {"ValueError"}}  # fmt: skip
+
+
+def test_errors_for_the_user_are_of_one_kind() -> None:
+    """Any other is printed as a fault of the program (decision 0009)."""
+    builtin = {name for name in dir(builtins) if name.endswith(("Error", "Exception"))}
+    found: dict[str, set[str]] = {}
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            raised = node.exc if isinstance(node, ast.Raise) else None
+            raised = raised.func if isinstance(raised, ast.Call) else raised
+            if isinstance(raised, ast.Name) and raised.id in builtin:
+                found.setdefault(name, set()).add(raised.id)
+    assert found == OTHERS

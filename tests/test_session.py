@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from lycoris_bench import cli, runtime, session
 from lycoris_bench.store import Store
@@ -73,3 +74,31 @@ def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]
     out, err = capsys.readouterr()
     assert out == "a\\x1b[31m leads\n\\u202eb\n"
     assert err == "train: \\x07lora: line\\nline\n"
+
+
+def test_an_error_that_nobody_expected_says_what_was_done_and_asks_for_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not only the key of a KeyError, and not status 2, which is for the user's mistakes."""
+    from world import table
+
+    from lycoris_bench import analyze, exits
+    from lycoris_bench.study import parse
+
+    def fault(*_: Any) -> None:
+        raise KeyError("dissimilarity")
+
+    monkeypatch.setattr(analyze, "analyze", fault)
+    file = tmp_path / "study.toml"
+    file.write_text(parse(table()).toml())
+    run = tmp_path / "run"
+    arguments = ["analyze", str(file), "--run", str(run)]
+    assert exits.call(typer.main.get_command(cli.app), arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: while running analyze in {run}: KeyError: 'dissimilarity'\n")
+    assert "Please report it" in said
+    file.unlink()
+    file.mkdir()
+    arguments[0] = "train"
+    assert exits.call(typer.main.get_command(cli.app), arguments) == 2
+    assert capsys.readouterr().err == f"error: {file}: is a folder; a plain file is needed\n"
