@@ -31,6 +31,14 @@ class NoSuchFile(FileError):
     """There is nothing under that name."""
 
 
+def expand(path: str | Path) -> Path:
+    """The path with "~" and "~name" as the home folders they mean. FileError: nobody's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileError(f"{path} cannot be followed ({str(error).rstrip('.').lower()})") from None
+
+
 def kind_of(path: str | Path) -> str | None:
     """What is there in a plain file's place, such as "a folder"; None for a plain file or none.
 
@@ -127,8 +135,8 @@ def named(folder: Path, name: str) -> Path:
 def cache_folder() -> Path:
     """What outlives a run: `LYCORIS_BENCH_CACHE`, else the user's cache folder."""
     if own := os.environ.get("LYCORIS_BENCH_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lycoris-bench"
+        return expand(own)
+    return expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "lycoris-bench"
 
 
 def refuse_special(path: str | Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lycoris_bench.errors import BenchError, explained
@@ -20,6 +21,11 @@ REPORT = (
 def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        Path.cwd()
+    except OSError:
+        print("error: the present folder is gone; go to another with cd", file=sys.stderr)
+        return 2
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn

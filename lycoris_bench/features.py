@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from lycoris_bench import encoders
+from lycoris_bench import disk, encoders
 from lycoris_bench.diffusion.images import DataError, read_image
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.encoders.resize import Picture
 from lycoris_bench.errors import BenchError
-from lycoris_bench.sealed import SealError, check, seal
+from lycoris_bench.sealed import check, seal
 from lycoris_bench.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -167,10 +167,10 @@ class Embedder:
 def _read(path: Path) -> dict[str, Array]:
     """uid -> features; nothing where the file is missing, damaged or at odds with its index."""
     try:
-        content = path.read_bytes()
+        content = disk.read_bytes(path)
         uids = json.loads(check(content)["uids"])
         features = load(content)["features"]
-    except (OSError, SealError, KeyError, ValueError):
+    except (KeyError, ValueError):  # errors of files and seals are ValueErrors
         return {}
     fits = features.ndim == 2 and isinstance(uids, list) and len(uids) == len(features)
     return dict(zip(uids, features, strict=True)) if fits else {}

@@ -7,8 +7,9 @@ from lycoris_bench.disk import PARTIAL
 from lycoris_bench.printable import printable
 from lycoris_bench.vocabulary import BASE, REAL
 
-# What the store calls files and folders of the base model and of real images.
+# What the store calls files and folders of the base model, of real images and of encoders.
 TAKEN = {f"{name}{end}" for name in (BASE, REAL) for end in ("", ".parquet", "-images.parquet")}
+TAKEN |= {"dataset", "weights.json"}
 
 
 def problems(names: Iterable[str]) -> Iterator[str]:

@@ -34,12 +34,13 @@ def analyze_folder(store: Store) -> runtime.Outcome:
         raise StoreError(
             f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
         )
-    names = list(dict.fromkeys(table["configuration"]))
-    if others := scored.of_other_settings(study, names, made_under):
+    if others := scored.of_other_settings(store, table, made_under):
+        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
         raise StoreError(
-            f"{store.table('metrics')} holds the numbers of other settings than {described} says, "
-            f"of: {', '.join(others)}; run 'lycoris-bench score' with the study file"
+            f"{store.table('metrics')} holds the numbers of other settings or data than the run "
+            f"has now, of: {shown}; run 'lycoris-bench score' with the study file"
         )
+    names = set(table["configuration"])
     known = factors(study.configurations)
     there = known["configuration"].isin(names)
     return write_analysis(

@@ -4,8 +4,10 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from lycoris_bench import disk
 from lycoris_bench.errors import BenchError
@@ -25,7 +27,7 @@ def held(root: Path) -> Iterator[None]:
     process has it, or it cannot be written."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("a+")
+        handle = _lock_file(root / ".lock")
     except OSError as error:
         raise StoreError(
             f"run folder {root} cannot be written ({error.strerror}); choose another with --run"
@@ -45,11 +47,25 @@ def held(root: Path) -> Iterator[None]:
         yield
 
 
+def _lock_file(path: Path) -> IO[str]:
+    """The file that is held; a link is not followed, as its target would be written to."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    handle = os.fdopen(descriptor, "r+" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "r")
+    if handle.mode == "r":
+        handle.close()
+        raise StoreError(f"{path} is no plain file; remove it, or choose another folder with --run")
+    return handle
+
+
 def belongs_to(root: Path, study: str) -> None:
     """StoreError: the folder holds the run of another study, or other things and no run."""
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root} is no folder; choose another with --run")
     try:
         found = disk.read_toml(root / STUDY).get("name")
     except disk.FileError:
+        found = None
+    if found is None:
         if _holds_other_things(root):
             raise StoreError(
                 f"{root} holds other things and no run of lycoris-bench ({STUDY} is missing or "

@@ -1,13 +1,14 @@
 """Stage 3: every checkpoint's images become rows of the metric table, base and real included."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lycoris_bench import encoders, prompts, runtime, scored
+from lycoris_bench import prompts, runtime, scored
 from lycoris_bench.encoders.base import Record
 from lycoris_bench.errors import BenchError
 from lycoris_bench.features import UnreadableImages, encoder
@@ -17,8 +18,6 @@ from lycoris_bench.sets import WHOLE, Array, Key, Sets
 from lycoris_bench.sight import sights
 from lycoris_bench.store import Store
 from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow, uid
-
-KINDS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
 
 
 def score(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome:
@@ -53,9 +52,10 @@ def score(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
 
 def assemble(plan: Plan, store: Store) -> None:
     """All rows of the study in one table, as parquet and as CSV."""
-    table = scored.table(plan, store)
+    table = scored.table(plan, store, plan.study.checkpoints)  # those beyond a limit, too
     if table is not None:
-        store.put_frame(store.table("metrics"), table, scored.identities(plan.study))
+        carried = json.dumps(scored.identities(plan))
+        store.put_frame(store.table("metrics"), table, carried)
         store.write(store.table("metrics").with_suffix(".csv"), csv(table))
 
 
@@ -104,7 +104,7 @@ def _cells(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str)
     sets = Sets(plan, store, checkpoint)
     scoring = plan.study.settings.scoring
     seers = [
-        (encoder(spec, device, scoring.weights_of(spec)), _suiting(plan, spec))
+        (encoder(spec, device, scoring.weights_of(spec)), scored.suiting(plan, spec))
         for spec in scoring.encoders
     ]
     scored.keep(store, [seer.record for seer, _ in seers])
@@ -152,8 +152,3 @@ def _better(metric: Any, kind: str) -> str:
     if prompts.TYPES[kind].leak and "reference" in metric.inputs:
         return "lower" if metric.better == "higher" else "higher"
     return str(metric.better)
-
-
-def _suiting(plan: Plan, spec: str) -> list[Any]:
-    outputs = encoders.record(spec).outputs
-    return [metric for metric in scored.metrics(plan) if outputs in KINDS[metric.encoder]]

@@ -4,6 +4,7 @@ A table is believed only under the identity of all that it was computed from, so
 is ever reported as that of other settings."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,17 @@ from lycoris_bench import encoders, registry
 from lycoris_bench.encoders.base import Record
 from lycoris_bench.plan import Plan
 from lycoris_bench.store import Store
-from lycoris_bench.study import Study
-from lycoris_bench.vocabulary import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow, uid
+from lycoris_bench.vocabulary import (
+    BASE_CHECKPOINT,
+    REAL,
+    Checkpoint,
+    Configuration,
+    MetricRow,
+    uid,
+)
 
+OUTPUTS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
+KEY = ("configuration", "seed", "epoch", "strength")
 NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
 
 
@@ -25,6 +34,12 @@ def metrics(plan: Plan) -> list[Any]:
     named = plan.study.settings.scoring.metrics
     found = registry.entries("metrics").items()
     return [m for name, m in found if not named or {name, m.called} & set(named)]
+
+
+def suiting(plan: Plan, spec: str) -> list[Any]:
+    """The metrics that can look through an encoder."""
+    outputs = encoders.record(spec).outputs
+    return [metric for metric in metrics(plan) if outputs in OUTPUTS[metric.encoder]]
 
 
 def branch(store: Store, checkpoint: Checkpoint | None) -> Path:
@@ -76,30 +91,48 @@ def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFram
     return frame if list(frame.columns) == MetricRow.columns() else None
 
 
-def table(plan: Plan, store: Store) -> pd.DataFrame | None:
-    """All rows of the study that are scored; None where there are none."""
-    found = [rows(plan, store, checkpoint) for checkpoint in [*plan.checkpoints, None]]
+def table(
+    plan: Plan, store: Store, checkpoints: Iterable[Checkpoint] | None = None
+) -> pd.DataFrame | None:
+    """All rows that are scored of the plan's checkpoints, or of others; None where none are."""
+    asked = plan.checkpoints if checkpoints is None else checkpoints
+    found = [rows(plan, store, checkpoint) for checkpoint in [*asked, None]]
     frames = [frame for frame in found if frame is not None]
     return pd.concat(frames, ignore_index=True) if frames else None
 
 
-def identities(study: Study) -> str:
-    """JSON of configuration -> identity of the settings that its rows were made under: what a
-    metric table carries, so that it is not read beside another study.toml."""
-    settings = study.settings
+def identities(plan: Plan) -> dict[str, str]:
+    """Checkpoint -> identity of what its rows are made from, without the uid of each image: a
+    metric table carries it, and the run folder, so that neither is read beside another."""
+    settings = plan.study.settings
     shared = uid(
-        settings.base_model, settings.dataset, settings.heldout, settings.prompts,
-        settings.concepts, settings.training.identity(),
+        plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
         settings.sampling.model_dump(exclude=NOT_NUMBERS),
         settings.scoring.model_dump(exclude={"batch_size"}),
     )  # fmt: skip
-    return json.dumps({c.name: uid(shared, c.uid) for c in study.configurations})
+    drawn: dict[str, str] = {}  # by captions
+    for c in plan.study.checkpoints:
+        drawn.setdefault(c.configuration.captions, uid(plan.prompt_sets_of(c)))
+    return {
+        str(c): uid(shared, plan.drawn_uid(c), drawn[c.configuration.captions])
+        for c in plan.study.checkpoints
+    }
 
 
-def of_other_settings(study: Study, configurations: list[str], stored: str) -> list[str]:
-    """The configurations whose rows were made under other settings than the study's, by what
-    their table carries. A table that carries nothing was imported: it is as it is."""
-    if not stored:
+def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[str]:
+    """The checkpoints of a metric table whose rows are of other things than the run folder says,
+    by what the table carries. One that carries nothing was imported: it is as it is."""
+    known = store.read_json(store.identities)
+    if not carried or not isinstance(known, dict):
         return []
-    known, made = json.loads(identities(study)), json.loads(stored)
-    return [name for name in configurations if name in made and made[name] != known.get(name)]
+    made = json.loads(carried)
+    keys = frame[list(KEY)].drop_duplicates().astype(object)
+    names = [_name(*key) for key in keys.where(keys.notna(), None).itertuples(index=False)]
+    return [name for name in names if name != REAL and made.get(name) != known.get(name)]
+
+
+def _name(configuration: str, seed: int | None, epoch: int | None, strength: float) -> str:
+    """A checkpoint's own name for a row of the table."""
+    if configuration == REAL:
+        return REAL
+    return str(Checkpoint(Configuration(configuration, ""), seed, epoch, strength))

@@ -7,13 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import inputs, memory, runtime
+from lycoris_bench import inputs, memory, runtime, scored
 from lycoris_bench import study as studies
 from lycoris_bench.errors import BenchError, doing
 from lycoris_bench.numbers import percent
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.printable import printable
 from lycoris_bench.progress import shown
+from lycoris_bench.sight import without_number
 from lycoris_bench.store import Store
 
 LONGEST = 2000  # characters of one failure that are printed
@@ -53,6 +54,8 @@ def open_study(
             raise BenchError("; ".join(lacking))
         absent: list[str] = []
         asked = plan(study, limit, None if to_run else absent)
+        if problems := without_number(asked, store):
+            raise studies.StudyError(study.name, problems)
         return Opened(asked, store, (*absent, *lacking))
 
 
@@ -61,7 +64,9 @@ def stage(
 ) -> runtime.Outcome:
     """Runs one stage of the line, and shows how far it is."""
     device = runtime.device(device)
-    opened.store.describe(opened.plan.study.toml(), runtime.provenance())
+    opened.store.describe(
+        opened.plan.study.toml(), runtime.provenance(), scored.identities(opened.plan)
+    )
     with shown() as progress, doing(f"running {name} in {opened.store.root}"):
         workers = workers or memory.workers(opened.plan, name, device)
         options = runtime.Options(device, workers, progress, debug)

@@ -110,7 +110,7 @@ class Sampling(Table):
     strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(_ascending)] = (1.0,)
     prompt_types: Some = ("train", "trigger", "alter", "style")
     images: Count = 100  # per concept and prompt type
-    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    steps: Annotated[int, Field(ge=1, le=999)] = 25  # of 1000, and DDIM begins at the second
     guidance: Annotated[float, Field(ge=1, le=100)] = 7.0
     width: Side = 512
     height: Side = 512

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from lycoris_bench import scored
 from lycoris_bench.encoders.base import Encoder
 from lycoris_bench.features import Embedder, Viewer, look, threads_for
 from lycoris_bench.gram_views import Pairs, Pools
 from lycoris_bench.metrics.gram_sets import GramSet
+from lycoris_bench.plan import Plan
 from lycoris_bench.sets import ROLES, Array, Key, Sets
-from lycoris_bench.vocabulary import Concept
+from lycoris_bench.store import Store
+from lycoris_bench.vocabulary import BASE_CHECKPOINT, Concept
 
 _pooled: dict[tuple[Any, ...], GramSet] = {}  # of the dataset, once a process
 
@@ -144,3 +147,33 @@ def sights(sets: Sets, seers: Sequence[tuple[Encoder, Sequence[Any]]]) -> list[S
     items = [item for role in ROLES for item in sets.all(role)]
     look(items, list(viewers.values()), threads)
     return made
+
+
+def without_number(plan: Plan, store: Store) -> list[str]:
+    """A sentence for each metric that the study names and that could give no number in it."""
+    said = []
+    sets = Sets(plan, store, BASE_CHECKPOINT)
+    specs = plan.study.settings.scoring.encoders
+    seen = {id(metric) for spec in specs for metric in scored.suiting(plan, spec)}
+    for metric in scored.metrics(plan) if plan.study.settings.scoring.metrics else ():
+        if id(metric) not in seen:
+            needed = " or ".join(scored.OUTPUTS[metric.encoder])
+            said.append(
+                f"metric '{metric.__name__}' needs an encoder of {needed}; 'scoring.encoders' "
+                f"names none: {', '.join(specs)}"
+            )
+        elif not sets.keys(metric):
+            said.append(
+                f"metric '{metric.__name__}' can give no number in this study: it needs "
+                f"{_needs(metric)}"
+            )
+    return said
+
+
+def _needs(metric: Any) -> str:
+    kinds = f"prompts of {' or '.join(metric.prompt_types)}, " if metric.prompt_types else ""
+    where = f"concepts of {' or '.join(metric.categories)}, " if metric.categories else ""
+    several = "weights" in metric.inputs or "groups" in metric.inputs
+    what = ", ".join(name for name in metric.inputs if name in ("reference", "base", "text"))
+    images = "sampling.images of 2 or more, " if several else ""
+    return f"{kinds}{where}{images}" + (f"images to be held against ({what})" if what else "")

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,10 @@ class Store:
     """Paths, whole writes and reads of one run folder. Paths are rendered here only."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).resolve()
+        try:
+            self.root = Path(root).resolve()
+        except (OSError, RuntimeError) as error:  # a link that points to itself is the latter
+            raise StoreError(f"run folder {root} cannot be used ({error})") from None
 
     # ---- the folder as a whole
 
@@ -59,10 +63,14 @@ class Store:
         """Refuses a folder that holds the run of another study, or that is no run at all."""
         run_folder.belongs_to(self.root, study)
 
-    def describe(self, study: str, provenance: dict[str, Any]) -> None:
-        """Keeps the resolved study, and with what it is run."""
+    def describe(
+        self, study: str, provenance: dict[str, Any], identities: Mapping[str, str] | None = None
+    ) -> None:
+        """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
         self.write(self.root / run_folder.STUDY, study)
         self.write_json(self.provenance, provenance)
+        if identities is not None:
+            self.write_json(self.identities, identities)
 
     def set_aside(self, path: Path) -> None:
         """A damaged file gets another name, so that the stage that made it makes it again."""
@@ -117,7 +125,8 @@ class Store:
             return card if isinstance(card.get("reason"), str) else None
         cost = card.get("cost")
         counted = isinstance(cost, dict) and all(
-            isinstance(cost.get(key), int | float) for key in ("seconds", "steps")
+            isinstance(cost.get(key), int | float) and math.isfinite(cost[key])
+            for key in ("seconds", "steps")
         )
         whole = card.get("status") == "done" and counted and _is_whole(path, card)
         return card if whole else None
@@ -134,7 +143,7 @@ class Store:
         path = self.checkpoint(checkpoint)
         card = self.read_json(path.with_suffix(".json"))
         expected = card.get("sha256") if isinstance(card, dict) else None
-        if expected and _sha256(path) != expected:
+        if not path.is_file() or _sha256(path) != expected:
             self.set_aside(path)
             raise StoreError(
                 f"{path} is damaged (its checksum is another) and was set aside; "
@@ -189,6 +198,8 @@ class Store:
         from PIL import Image
 
         try:
+            if disk.kind_of(path):
+                return None  # a pipe would be waited for
             with path.open("rb") as file, Image.open(file) as image:
                 found = json.loads(image.info["lycoris-bench"])["uid"]
                 file.seek(-len(IEND), os.SEEK_END)
@@ -224,6 +235,11 @@ class Store:
         return parquet.read(path)
 
     @property
+    def identities(self) -> Path:
+        """Checkpoint -> identity of what it is made from, as the last command had it."""
+        return self.root / "identities.json"
+
+    @property
     def provenance(self) -> Path:
         return self.root / "provenance.json"
 
@@ -250,8 +266,9 @@ def _is_whole(path: Path, card: Mapping[str, Any]) -> bool:
         return False
     if not path.is_file() or found.st_size != card.get("bytes"):
         return False
-    untouched = found.st_mtime_ns == card.get("modified")
-    return untouched or "sha256" not in card or _sha256(path) == card["sha256"]
+    if not isinstance(card.get("sha256"), str):  # of an earlier version: nothing vouches for it
+        return False
+    return found.st_mtime_ns == card.get("modified") or _sha256(path) == card["sha256"]
 
 
 def _sha256(path: Path) -> str:

@@ -82,7 +82,8 @@ class Study:
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
-        return tomli_w.dumps(self.settings.model_dump(exclude_none=True))
+        table = self.settings.model_dump(exclude_none=True)
+        return tomli_w.dumps({key: value for key, value in table.items() if value != ()})
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
@@ -176,7 +177,7 @@ def _located(one: Combination, made: list[Configuration], folder: Path) -> Combi
 def locate(name: str, folder: Path) -> Path:
     """A path relative to `folder`, or `package:path` inside what ships with lycoris-bench."""
     if not name.startswith(PACKAGE):
-        return folder.resolve() / Path(name).expanduser()
+        return folder.resolve() / disk.expand(name)
     package = Path(str(files("lycoris_bench")))
     inside = name.removeprefix(PACKAGE)
     roots = (package, package / "share", package.parent)  # installed, or in the source tree

@@ -36,7 +36,7 @@ def train(plan: Plan, store: Store, options: runtime.Options) -> runtime.Outcome
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
             outcome.warnings |= {
-                str(c): "is damaged or was cut short; it is trained again"
+                str(c): "is damaged, or nothing vouches for its content; it is trained again"
                 for c in lacking
                 if store.was_damaged(c, plan.checkpoint_uid(c))
             }
@@ -70,11 +70,10 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     last = lacking[-1]
     configuration, seed = last.configuration, last.seed or 0
     settings = plan.study.settings.training
+    for place in (store.training_state(last), *map(store.checkpoint, lacking)):
+        disk.refuse_special(place)
+        disk.refuse_special(place.with_suffix(".json"))
     backbone = _backbone(plan.study.settings.base_model, device)
-    network = attach(
-        backbone.unet, backbone.text_encoders, plan.study.preset(configuration),
-        configuration.algorithm, configuration.keywords, seed,
-    )  # fmt: skip
     by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
     identity = plan.run_uid(last)
@@ -110,6 +109,10 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         store.write(state, data)
 
     made: list[int] = []
+    network = attach(
+        backbone.unet, backbone.text_encoders, plan.study.preset(configuration),
+        configuration.algorithm, configuration.keywords, seed,
+    )  # fmt: skip
     try:
         loop.train(
             backbone, network, plan.data_of(configuration), _latents(plan, store, backbone),
@@ -155,9 +158,9 @@ def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, optimizer: str) -> 
 def _resumable(path: Path, identity: str, first: int) -> bytes | None:
     """A saved state of this very training that is not past the first checkpoint it lacks."""
     try:
-        data = path.read_bytes()
+        data = disk.read_bytes(path)
         about = State.from_bytes(data).about
-    except (OSError, StateError):
+    except (disk.FileError, StateError):
         return None
     return data if about["identity"] == identity and about["epoch"] <= first else None
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from world import HERE, STAGES, run, tiny
+from world import HERE, STAGES, run, table, tiny
 
+from lycoris_bench import reporting, scored
 from lycoris_bench.diffusion import latent_files
 from lycoris_bench.plan import Plan, plan
 from lycoris_bench.sealed import SealError, check, seal
-from lycoris_bench.store import Store
+from lycoris_bench.store import Store, StoreError
+from lycoris_bench.study import parse
 
 LINE = ("train", "generate", "score")
 CARD = "checkpoints/lora/seed-23/epoch-001.json"
@@ -70,6 +72,7 @@ ANEW = {
     ("file", "damage"),
     [
         (WEIGHTS, flip), (WEIGHTS, cut), (CARD, cut), (CARD, lose("bytes")), (CARD, lose("cost")),
+        (CARD, lose("sha256")),
         (IMAGE, flip), (IMAGE, cut), (BASE, flip), (FEATURES, flip), (FEATURES, cut), (ROWS, flip),
         (ROWS, cut),
     ],
@@ -157,3 +160,90 @@ def test_a_damaged_latent_is_named(tmp_path: Path) -> None:
     flip(path)
     with pytest.raises(SealError, match=f"{path}.*train again to make them anew"):
         latent_files.read(path)
+
+
+@pytest.mark.parametrize(
+    "place", [IMAGE, FEATURES, "checkpoints/lora/seed-23/state.safetensors", CARD, ROWS]
+)
+def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(
+    asked: Plan, whole: Store, tmp_path: Path, place: str
+) -> None:
+    """It is named or passed by; what it stands in the place of is not drawn over it."""
+    shutil.copytree(whole.root, tmp_path / "run")
+    store = Store(tmp_path / "run")
+    path = next(store.root.glob(place), store.root / place)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    if "state" in place:
+        store.checkpoint(asked.checkpoints[1]).unlink()
+    if place == FEATURES:
+        shutil.rmtree(store.root / "metrics")
+    said = [sentence for o in run(asked, store, LINE).values() for sentence in o.failed.values()]
+    assert any("is a pipe" in sentence for sentence in said), said
+    assert path.is_fifo()
+
+
+def test_a_limit_leaves_the_other_rows_in_the_table(whole: Store, tmp_path: Path) -> None:
+    more = tiny(
+        concepts=["toys/bunny"], epochs=[1], sampling={"images": 1, "steps": 1},
+        scoring={"encoders": ["miniature-image", "miniature-gram"]},
+        algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2, "vary": [{"dim": 2}]}},
+    )  # fmt: skip
+    shutil.copytree(whole.root, tmp_path / "run")
+    store = Store(tmp_path / "run")
+    run(plan(more), store, LINE)
+    before = store.frame(store.table("metrics"))
+    assert STAGES["score"](plan(more, limit=1), store, HERE).done == 0
+    after = store.frame(store.table("metrics"))
+    assert before is not None and after is not None
+    assert set(after[0]["configuration"]) == {"base", "real", "lora", "lora-dim2"}
+    pd.testing.assert_frame_equal(before[0], after[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seeds": [24]}, {"epochs": [2]}, {"sampling": {"images": 1, "steps": 1, "strength": 0.5}},
+        {"algorithms": {"lora": {"lr": 1e-3, "dim": 4, "alpha": 2}}}, {"heldout": None}, {},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_run_folder_is_not_analyzed_with_numbers_of_another_study(
+    asked: Plan, whole: Store, tmp_path: Path, change: dict
+) -> None:
+    shutil.copytree(whole.root, tmp_path / "run")
+    store = Store(tmp_path / "run")
+    settings = {
+        "concepts": ["toys/bunny"], "epochs": [1], "sampling": {"images": 1, "steps": 1},
+        "scoring": {"encoders": ["miniature-image", "miniature-gram"]},
+        "algorithms": {"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}}, **change,
+    }  # fmt: skip
+    made = plan(parse({k: v for k, v in table(**settings).items() if v is not None}))
+    store.describe(made.study.toml(), {}, scored.identities(made))  # as any command does
+    if not change:
+        assert reporting.analyze_folder(store).done == 1
+        return
+    with pytest.raises(StoreError, match="other settings or data.*lora/seed-23/epoch-001"):
+        reporting.analyze_folder(store)
+
+
+def test_a_run_folder_is_not_analyzed_with_numbers_of_other_data(
+    asked: Plan, whole: Store, tmp_path: Path
+) -> None:
+    """A caption was changed under the same path, and another command ran since."""
+    source = Path(asked.study.settings.dataset)
+    data = tmp_path / "data"
+    shutil.copytree(source / "toys/bunny", data / "toys/bunny")
+    shutil.copy(source / "concepts.toml", data)
+    settings = {**asked.study.settings.model_dump(exclude_none=True), "dataset": str(data)}
+    store = Store(tmp_path / "run")
+    first = plan(parse(settings))
+    run(first, store, LINE)
+    store.describe(first.study.toml(), {}, scored.identities(first))
+    assert reporting.analyze_folder(store).done == 1
+    caption = next((data / "toys/bunny").glob("*.txt"))
+    caption.write_text(caption.read_text() + ", at night")
+    second = plan(parse(settings))
+    store.describe(second.study.toml(), {}, scored.identities(second))
+    with pytest.raises(StoreError, match="other settings or data"):
+        reporting.analyze_folder(store)

@@ -1,5 +1,6 @@
 """What a command says when it is done: no result is named that was not written."""
 
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,3 +103,51 @@ def test_an_error_that_nobody_expected_says_what_was_done_and_asks_for_a_report(
     arguments[0] = "train"
     assert exits.call(typer.main.get_command(cli.app), arguments) == 2
     assert capsys.readouterr().err == f"error: {file}: is a folder; a plain file is needed\n"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "encoders", "sampling", "said"),
+    [
+        (["text_similarity"], ["miniature-image"], {}, "needs an encoder of image\\+text"),
+        (["style_loss"], ["miniature-image"], {}, "needs an encoder of gram"),
+        (["vendi"], ["miniature-image"], {"images": 1}, "sampling.images of 2 or more"),
+        (["frechet_distance"], ["miniature-image"], {"images": 1}, "sampling.images of 2 or more"),
+        (["style_loss"], ["miniature-gram"], {"prompt_types": ["train"]}, "held against"),
+    ],
+)
+def test_a_metric_that_can_give_no_number_is_said_before_any_work(
+    tmp_path: Path, metrics: list[str], encoders: list[str], sampling: dict[str, Any], said: str
+) -> None:
+    from world import table
+
+    from lycoris_bench.errors import BenchError
+    from lycoris_bench.study import parse
+
+    scoring = {"metrics": metrics, "encoders": encoders}
+    made = parse(table(scoring=scoring, sampling=sampling, concepts=["toys/bunny"]))
+    file = tmp_path / "study.toml"
+    file.write_text(made.toml())
+    with pytest.raises(BenchError, match=f"metric '{metrics[0]}'.*{said}"):
+        session.open_study(str(file), tmp_path / "run", [], None, None)
+
+
+def test_a_study_of_files_alone_can_be_read_again() -> None:
+    """Its stored study.toml has no `epochs`, as nothing is trained."""
+    from world import table
+
+    from lycoris_bench.study import parse
+
+    settings = table(combine={"one": {"adapters": ["/some/file.safetensors"]}})
+    del settings["algorithms"], settings["epochs"]
+    made = parse(settings)
+    assert parse(tomllib.loads(made.toml())) == made
+
+
+def test_a_home_that_nobody_has_is_a_sentence() -> None:
+    from world import tiny
+
+    from lycoris_bench.errors import BenchError
+
+    for key in ("base_model", "dataset", "heldout", "prompts"):
+        with pytest.raises(BenchError, match="~nobody-has-this/x cannot be followed"):
+            tiny(**{key: "~nobody-has-this/x"})

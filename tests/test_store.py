@@ -131,8 +131,9 @@ def test_a_card_that_lacks_something_is_none(tmp_path: Path, lacking: str) -> No
     card.pop(lacking)
     store.write_json(path, card)
     assert store.card(LORA) is None
-    for other in ([], "text", {"uid": "u", "status": "diverged"}, {**DONE, "cost": {}}):
-        store.write_json(path, other)
+    endless = {**DONE, "cost": {"seconds": float("inf"), "steps": 1}}
+    for other in ([], "text", {"uid": "u", "status": "diverged"}, {**DONE, "cost": {}}, endless):
+        path.write_text(json.dumps(other))
         assert store.card(LORA) is None
     path.unlink()
     os.mkfifo(path)  # must not hang
@@ -151,38 +152,57 @@ def test_a_png_that_is_cut_short_counts_as_missing(tmp_path: Path) -> None:
     assert store.image_uid(path) == "abc"
 
 
-def test_a_frame_with_a_flipped_bit_is_none(tmp_path: Path) -> None:
+def test_a_frame_is_what_was_written_or_none(tmp_path: Path) -> None:
+    """Every bit of the file: pages, their headers, and the footer that says what they mean."""
     store, path = Store(tmp_path), tmp_path / "m.parquet"
-    store.put_frame(path, pd.DataFrame({"value": np.random.default_rng(0).random(1000)}), "abc")
+    frame = pd.DataFrame({
+        "name": ["a", "b"], "seed": pd.array([1, None], dtype="Int64"), "value": [0.5, 2.0],
+    })  # fmt: skip
+    store.put_frame(path, frame, "abc")
     whole = path.read_bytes()
-    for place in (100, 2000, 4000, 7000):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
-        assert store.frame(path) is None
+    for place in range(0, len(whole), 3):
+        for bit in (1, 16):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            if (read := store.frame(path)) is not None:  # a bit of no meaning, such as padding
+                pd.testing.assert_frame_equal(read[0], frame)
+                assert read[1] == "abc"
     path.unlink()
     os.mkfifo(path)
     assert store.frame(path) is None
 
 
-def test_a_full_disk_is_a_sentence_and_the_old_file_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store(tmp_path)
-    path = store.write(tmp_path / "images/a", b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="no space left on the disk.*run the same command again"):
-        store.write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in path.parent.iterdir()] == ["a"]
+def test_a_table_of_somebody_else_is_taken_as_it_is(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"value": [1.0]})
+    frame.to_parquet(tmp_path / "m.parquet")
+    read = Store(tmp_path).frame(tmp_path / "m.parquet")
+    assert read is not None and read[1] == ""
+    pd.testing.assert_frame_equal(read[0], frame)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a real full device")
-def test_a_device_that_is_really_full(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space"), Path("/dev/full").open("wb", 0) as handle:
-        handle.write(b"x")  # what the test above imitates
+def test_a_lock_is_never_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").symlink_to(tmp_path / "precious.txt")
+    with pytest.raises(StoreError), Store(tmp_path / "run").lock():
+        pass
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    (tmp_path / "run/.lock").unlink()
+    os.mkfifo(tmp_path / "run/.lock")
+    with pytest.raises(StoreError, match="no plain file"), Store(tmp_path / "run").lock():
+        pass
+
+
+def test_what_can_be_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(StoreError, match="cannot be used"):
+        Store(tmp_path / "loop")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is no folder"):
+        Store(tmp_path / "file").belongs_to("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/study.toml").write_text("seeds = [1]")
+    with pytest.raises(StoreError, match="missing or broken"):
+        Store(tmp_path / "run").belongs_to("mine")
 
 
 def test_half_written_files_are_swept_and_nothing_else(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def prepared(image: Image.Image, size: int) -> np.ndarray:
 
 
 def _locate(name: str) -> Path:
-    folder = Path(name).expanduser()
+    folder = disk.expand(name)
     if folder.is_dir():
         return folder
     from huggingface_hub import snapshot_download

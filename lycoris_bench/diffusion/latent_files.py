@@ -10,10 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lycoris_bench import disk
 from lycoris_bench.diffusion.backbone import Backbone
 from lycoris_bench.diffusion.buckets import Sides
 from lycoris_bench.diffusion.dataset import Dataset, Example
 from lycoris_bench.diffusion.latents import LatentCache, batches, encode_batch
+from lycoris_bench.errors import BenchError
 from lycoris_bench.sealed import SealError, check, seal
 
 if TYPE_CHECKING:
@@ -68,11 +70,11 @@ def _path(folder: Path, example: Example, bucket: Sides) -> Path:
 def read(path: Path) -> Tensor:
     """Latents of an image. SealError, naming the file: they are not as they were written."""
     try:
-        content = path.read_bytes()
+        content = disk.read_bytes(path)
         check(content)
         return load(content)[NAME]
-    except (OSError, SealError, SafetensorError, KeyError) as error:
-        reason = error if isinstance(error, SealError) else type(error).__name__
+    except (BenchError, SafetensorError, KeyError) as error:
+        reason = error if isinstance(error, BenchError) else type(error).__name__
         raise SealError(f"cached latents {path}: {reason}; train again to make them anew") from None
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lycoris_bench import disk
 from lycoris_bench.errors import BenchError
 
 PARTS = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
@@ -21,7 +22,7 @@ def locate(path: str | Path) -> Path:
 
     Nothing is downloaded: a study that starts a download by a misspelt name is a surprise.
     Raises `BackboneError` for anything else than a complete pipeline or a .safetensors file."""
-    place = Path(path).expanduser()
+    place = disk.expand(path)
     if not place.exists() and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(path)):
         place = _cached(str(path))
     if not place.exists():

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lycoris_bench
+from lycoris_bench import disk
 from lycoris_bench.encoders.base import Record
 from lycoris_bench.errors import BenchError
 
@@ -88,7 +89,7 @@ def local_file(weights: str, name: str) -> Path:
         path = Path(lycoris_bench.__file__).parent / weights.removeprefix(PACKAGE)
         advice = "the installation is incomplete, install lycoris-bench again"
     else:
-        path = Path(weights).expanduser()
+        path = disk.expand(weights)
         advice = "give the path of a file, or owner/name of a repository on the hub"
     if not path.is_file():
         raise MissingWeights(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lycoris_bench import disk
 from lycoris_bench.adapters.names import Directory
 from lycoris_bench.diffusion.weights import locate
 from lycoris_bench.disk import kind_of
@@ -102,7 +103,7 @@ def open_model(place: str | Path) -> ModelFiles:
     """The weights of a folder, of a hub id in the local cache or of a single file.
 
     Raises `ModelError`, `BackboneError` or `AdapterFileError` where they cannot be read."""
-    root = Path(place).expanduser()
+    root = disk.expand(place)
     if (kind := kind_of(root)) not in (None, "a folder"):
         raise ModelError(f"{root} is {kind}; a pipeline folder or a single file is needed")
     if not root.exists():
