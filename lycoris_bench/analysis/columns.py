@@ -16,6 +16,7 @@ CONCEPT = ["category", "class", "subclass"]
 GROUP = [*VIEW, *CONCEPT]  # what is ranked together
 NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
 WHOLE = ("seed", "epoch", "n")
+LEAST = {"seed": 0, "epoch": 0, "n": 1}
 T = TypeVar("T")
 OVERALL = "all categories"  # stands in the column "category" for the mean over all of them
 
@@ -109,6 +110,10 @@ def _refuse_other_kinds(column: pd.Series, source: str) -> None:
         )
     elif name in WHOLE and (column.dropna().astype("float64") % 1 != 0).any():
         raise BenchError(f"{source}: column '{name}' has fractions; whole numbers are needed")
+    elif name in ("strength", "n") and column.isna().any():
+        raise BenchError(f"{source}: column '{name}' has empty cells; numbers are needed")
+    elif name in LEAST and (column.dropna().astype("float64") < LEAST[name]).any():
+        raise BenchError(f"{source}: column '{name}' has numbers below {LEAST[name]}")
 
 
 def trained(metrics: pd.DataFrame) -> pd.DataFrame:

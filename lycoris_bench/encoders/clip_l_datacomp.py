@@ -43,7 +43,7 @@ class CLIPLDataComp(Encoder):
         except ImportError as error:
             raise needed("open_clip_torch", record.name) from error
         path = locate(record, OPEN_CLIP)
-        with reading(path, record):
+        with reading(path, record.name):
             network = open_clip.create_model(MODEL, pretrained=str(path), precision="fp32")
         self.network = network.eval().requires_grad_(False).to(self.device)
         self.tokenize = open_clip.get_tokenizer(MODEL)

@@ -28,7 +28,7 @@ class MiniatureGram(Encoder):
 
         self.record, self.device = record, torch.device(device)
         path = locate(record)
-        with reading(path, record):
+        with reading(path, record.name):
             self.network = GramNetwork.load(path).to(self.device)
 
     def forward(self, batch: Tensor) -> list[Tensor]:

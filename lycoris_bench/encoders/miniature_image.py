@@ -27,7 +27,7 @@ class MiniatureImage(Encoder):
 
         self.record, self.device = record, torch.device(device)
         path = locate(record)
-        with reading(path, record):
+        with reading(path, record.name):
             self.network = ImageEncoder.load(path).to(self.device)
 
     def forward(self, batch: Tensor) -> Tensor:

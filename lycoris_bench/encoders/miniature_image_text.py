@@ -35,10 +35,10 @@ class MiniatureImageText(Encoder):
 
         self.record, self.device = record, torch.device(device)
         path = locate(record)
-        with reading(path, record):
+        with reading(path, record.name):
             self.network = ImageTextEncoder.load(path).to(self.device)
         folder = local_file(TOKENIZER, record.name).parent
-        with reading(folder, record):
+        with reading(folder, record.name):
             self.tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
 
     def forward(self, batch: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def timm_network(model: str, record: Record, **options: Any) -> Any:
     except ImportError as error:
         raise needed("timm", record.name) from error
     path = locate(record, TIMM)
-    with reading(path, record):
+    with reading(path, record.name):
         network = timm.create_model(
             model, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **options
         )

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors import safe_open
+
 import lycoris_bench
 from lycoris_bench import disk
 from lycoris_bench.encoders.base import Record
@@ -61,7 +63,22 @@ def given(record: Record, weights: str) -> Record:
     repository, _, revision = weights.partition("@")
     if Path(weights).is_file() or not is_repository(repository):
         repository, revision = weights, "local"
+        _check_kind(disk.expand(weights), record.name)
     return replace(record, weights=repository, revision=revision or "main", sha256=None)
+
+
+def _check_kind(path: Path, name: str) -> None:
+    """WrongWeights for a file that holds no weights, before any work is done."""
+    if not path.is_file():
+        return  # which is said where it is looked for
+    if path.suffix not in SUFFIXES:
+        raise WrongWeights(
+            f"the weights of {name} are to be read from {path}, which is of another kind; allowed "
+            f"are: {', '.join(SUFFIXES)}"
+        )
+    if path.suffix == ".safetensors":
+        with reading(path, name), safe_open(path, "numpy"):
+            pass
 
 
 _read: dict[tuple[str, int, int], str] = {}
@@ -142,7 +159,7 @@ def needed(package: str, name: str) -> MissingLibrary:
 
 
 @contextmanager
-def reading(path: Path, record: Record) -> Iterator[None]:
+def reading(path: Path, name: str) -> Iterator[None]:
     """Turn what a library says about a damaged or foreign file into one sentence."""
     try:
         yield
@@ -150,7 +167,7 @@ def reading(path: Path, record: Record) -> Iterator[None]:
         raise
     except Exception as error:
         raise WrongWeights(
-            f"{path} does not hold the weights of {record.name} "
+            f"{path} does not hold the weights of {name} "
             f"({type(error).__name__}: {first_sentence(error)})"
         ) from error
 

@@ -162,3 +162,18 @@ def test_the_model_that_draws_is_listed_too() -> None:
         "someone/else", "base model that draws", False,
     )  # fmt: skip
     assert found.command.startswith("hf download someone/else --include") and len(absent) == 1
+
+
+def test_a_file_of_another_kind_is_said_before_any_work(tmp_path: Path) -> None:
+    for name, content, said in (
+        ("mine.toml", b"a = 1", "of another kind; allowed are: .safetensors"),
+        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "does not hold the weights of vgg19"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=said):
+            downloads(
+                tiny(
+                    scoring={"encoders": ["vgg19"], "weights": {"vgg19": str(tmp_path / name)}}
+                ).settings,
+                "0123",
+            )
