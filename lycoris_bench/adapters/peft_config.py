@@ -72,9 +72,10 @@ def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float
     said = _number(path, "r", _pattern(config, "rank_pattern", path, "r"))
     if said < 1 or said != int(said):
         raise AdapterFileError(f"{path}: r is {said:g}; a whole number of 1 or more is allowed")
-    if rank is not None and "r" in config and int(said) != rank:
-        raise AdapterFileError(f"{path}: its configuration says r = {said:g}, and its tensors "
-                               f"have the rank {rank}")  # fmt: skip
+    if rank is not None and int(said) != rank:
+        default = "" if "r" in config else " which is PEFT's default,"
+        raise AdapterFileError(f"{path}: its configuration says r = {said:g},{default} and its "
+                               f"tensors have the rank {rank}")  # fmt: skip
     rank = int(said) if rank is None else rank
     return (alpha * math.sqrt(rank) if config.get("use_rslora") else alpha), rank
 
@@ -142,7 +143,9 @@ def _block(layer: str, packed: Tensor) -> int:
 
 
 def _series(skew: Tensor, terms: int) -> Tensor:
-    """I + 2Q + 2Q² + ...; PEFT counts the last term once where there are more than two."""
+    """I + 2Q + 2Q² + ...; PEFT counts the last term once where there are more than two, and has
+    the same series for three terms as for four."""
+    terms = 4 if terms == 3 else terms
     power = torch.eye(skew.shape[-1]).expand_as(skew)
     total = power.clone()
     for term in range(1, terms):

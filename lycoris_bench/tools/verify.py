@@ -106,8 +106,12 @@ def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strengt
         if value.shape != difference.shape:
             raise AdapterMismatch(f"{one.name}: a change of shape {tuple(difference.shape)} does "
                                   f"not fit a {kind} of shape {tuple(value.shape)}")  # fmt: skip
-        if not bool(torch.isfinite(add(value, (difference, strength))).all()):
-            dtype = str(value.dtype).removeprefix("torch.")
+        dtype = str(value.dtype).removeprefix("torch.")
+        if not value.is_floating_point():
+            raise AdapterMismatch(f"{one.name}: its {kind} is stored as {dtype} in the model, "
+                                  "which takes no change")  # fmt: skip
+        largest = float(add(value.float(), (difference, strength)).abs().max())
+        if not largest <= torch.finfo(value.dtype).max:  # float8 would be cut off there
             raise AdapterMismatch(f"{one.name}: at strength {strength:g} its {kind} leaves the "
                                   f"range of the model's {dtype}")  # fmt: skip
     return strength * moved

@@ -35,11 +35,11 @@ BOTH = [  # read here, and written back for PEFT
 READ = [
     ("LoraConfig", {**LORA, "lora_bias": True}),
     ("OFTConfig", {"r": 0, "oft_block_size": 4}),
-    ("OFTConfig", {"r": 0, "oft_block_size": 4, "num_cayley_neumann_terms": 2}),
-    ("OFTConfig", {"r": 0, "oft_block_size": 4, "num_cayley_neumann_terms": 7}),
+    *[("OFTConfig", {"r": 0, "oft_block_size": 4, "num_cayley_neumann_terms": terms})
+      for terms in (2, 3, 4, 6, 7, 8)],
     ("OFTConfig", {"r": 0, "oft_block_size": 4, "use_cayley_neumann": False}),
     ("OFTConfig", {"r": 0, "oft_block_size": 4, "coft": True, "eps": 0.2}),
-]
+]  # fmt: skip
 
 
 class Net(nn.Module):

@@ -164,6 +164,37 @@ def test_whole_numbers_with_a_point_and_what_is_left_out(tmp_path: Path) -> None
     same(tmp_path / "b", whole)
 
 
+def without(folder: Path, *names: str) -> Path:
+    path = folder / "adapter_config.json"
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in names}
+    path.write_text(json.dumps(kept))
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "options"), [
+    ("LoraConfig", LORA), ("LoHaConfig", {"alpha": 3}),
+    ("LoKrConfig", {"alpha": 3, "decompose_factor": 2}),
+])  # fmt: skip
+def test_a_rank_that_is_left_out_is_8_as_in_peft(
+    kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """PEFT does not load other factors, and no more does this."""
+    trained(tmp_path / "two", kind, **options)
+    without(tmp_path / "two", "r")
+    if kind != "LoKrConfig":  # which PEFT begins anew, with a warning
+        with pytest.raises(RuntimeError, match="size mismatch"):
+            peft.PeftModel.from_pretrained(Net(), str(tmp_path / "two"))
+    said = "says r = 8, which is PEFT's default, and its tensors have the rank 2"
+    for place in (tmp_path / "two", single(tmp_path / "two")):
+        with pytest.raises(AdapterFileError, match=said):
+            files.read(place)
+    if kind != "LoKrConfig":  # whose blocks are whole here
+        whole = trained(tmp_path / "eight", kind, **{**options, "r": 8})
+        same(without(tmp_path / "eight", "r"), whole)
+    ranks = {"rank_pattern": {"linear": 2, "out": 2}}
+    files.read(changed(tmp_path / "two", **ranks))
+
+
 @pytest.mark.filterwarnings("default")
 def test_an_option_of_later_times_is_told(tmp_path: Path) -> None:
     whole = trained(tmp_path, **LORA)
