@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lycoris_bench.adapters.base import Adapter, Tensors
+from lycoris_bench.adapters.base import BIAS, Adapter, Tensors
 from lycoris_bench.adapters.cayley import (
     BLOCKS,
     RESCALE,
@@ -16,7 +16,7 @@ from lycoris_bench.adapters.cayley import (
     rescale,
     turn,
 )
-from lycoris_bench.adapters.fitting import said, sizes
+from lycoris_bench.adapters.fitting import one_each, said, sizes
 from lycoris_bench.errors import BenchError
 
 
@@ -85,6 +85,8 @@ class BOFT(Adapter):
         stages, count, size, other = sizes(tensors, BLOCKS, 4)
         if size != other or size % 2 or count % 2 ** (stages - 1):
             raise BenchError(f"{said(tensors, BLOCKS)} are no stages of square blocks of even size")
+        one_each(tensors, RESCALE, count * size, "outputs")
+        one_each(tensors, BIAS, count * size, "outputs")
         return None  # the number of inputs is not known
 
 

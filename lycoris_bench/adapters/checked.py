@@ -10,7 +10,8 @@ from lycoris_bench.adapters.base import BIAS, Adapter
 from lycoris_bench.adapters.diag_oft import ONE_TRAINER
 from lycoris_bench.adapters.dora import fits
 from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.lokr import WHOLE
+from lycoris_bench.adapters.loha import LoHa
+from lycoris_bench.adapters.lokr import WHOLE, LoKr
 from lycoris_bench.adapters.names import claims
 from lycoris_bench.errors import BenchError
 
@@ -38,7 +39,7 @@ def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> tor
     try:
         found = kind.shape_from(tensors)
         if found is not None:
-            fits(tensors, found)
+            fits(tensors, found, unrolled=kind in (LoHa, LoKr) and len(found) == 2)
             _bias_fits(tensors, found)
     except BenchError as error:
         raise AdapterFileError(f"{layer}: {error}") from None
@@ -49,6 +50,8 @@ def _fault(name: str, value: Tensor) -> str | None:
     if not value.is_floating_point() and name not in FLAGS:
         dtype = str(value.dtype).removeprefix("torch.")
         return f"is of {dtype}; floating-point numbers are allowed"
+    if name in FLAGS and value.numel() == 1 and float(value) not in (0, 1):
+        return f"is {float(value):g}; 0 or 1 is allowed"
     if not bool(torch.isfinite(value if value.element_size() > 1 else value.float()).all()):
         return "holds NaN or an infinity"
     return None

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.base import Adapter, Tensors
+from lycoris_bench.adapters.base import BIAS, Adapter, Tensors
 from lycoris_bench.adapters.cayley import (
     BLOCKS,
     RESCALE,
@@ -15,7 +15,7 @@ from lycoris_bench.adapters.cayley import (
     rescale,
     turn,
 )
-from lycoris_bench.adapters.fitting import said, sizes
+from lycoris_bench.adapters.fitting import one_each, said, sizes
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.errors import BenchError
 
@@ -87,7 +87,11 @@ class DiagOFT(Adapter):
 
     @staticmethod
     def shape_from(tensors: Tensors) -> torch.Size | None:
-        _present(tensors)
+        name = _present(tensors)
+        if name != ON_INPUT:
+            count, size = tensors[name].shape[:2]
+            one_each(tensors, RESCALE, count * size, "outputs")
+            one_each(tensors, BIAS, count * size, "outputs")
         return None  # of what is turned one size is known
 
 

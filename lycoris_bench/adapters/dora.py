@@ -31,16 +31,18 @@ def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
     return moved * (wanted.reshape(norm.shape) / norm - 1) + change
 
 
-def fits(tensors: Tensors, shape: torch.Size) -> None:
+def fits(tensors: Tensors, shape: torch.Size, unrolled: bool) -> None:
     """`BenchError` for a magnitude that is neither of the outputs nor of the inputs of a weight
-    of this shape, which may be unrolled."""
+    of this shape, whose columns may be those of a kernel `unrolled`."""
     if MAGNITUDE not in tensors:
         return
     found = tensors[MAGNITUDE].shape
     ones = all(size == 1 for size in found[1:])
     outputs = ones and found[:1] == shape[:1]
-    inputs = len(found) > 1 and found[0] == 1 and found[1] == found.numel()
-    if not outputs and not (inputs and len(shape) > 1 and shape[1] % found[1] == 0):
+    inputs = len(found) > 1 and len(shape) > 1 and found[0] == 1 and found[1] == found.numel()
+    if inputs:
+        inputs = shape[1] % found[1] == 0 if unrolled else shape[1] == found[1]
+    if not (outputs or inputs):
         raise BenchError(f"{MAGNITUDE} of shape {tuple(found)} does not fit a weight of "
                          f"{tuple(shape)}")  # fmt: skip
 

@@ -29,17 +29,27 @@ def product(tensors: Tensors, left: str, right: str) -> tuple[int, int]:
     """(rows, columns) of left · right, each read as a matrix; `BenchError` where they have no
     rank in common."""
     one, two = sizes(tensors, left), sizes(tensors, right)
-    if math.prod(one[1:]) != two[0]:
+    if one[1] != two[0] or math.prod(one[2:]) != 1:
         raise BenchError(f"{said(tensors, left, right)} have no rank in common")
     return one[0], math.prod(two[1:])
 
 
 def tucker(tensors: Tensors, core: str, left: str, right: str) -> Size:
     """Shape of the kernel that a core (r, s, k...) makes between left (r, o) and right (s, i)."""
-    middle, one, two = (sizes(tensors, name) for name in (core, left, right))
+    middle = sizes(tensors, core, 3)
+    one, two = sizes(tensors, left), sizes(tensors, right)
     if tuple(middle[:2]) != (one[0], two[0]):
         raise BenchError(f"{said(tensors, core, left, right)} have no rank in common")
     return Size((math.prod(one[1:]), math.prod(two[1:]), *middle[2:]))
+
+
+def one_each(tensors: Tensors, name: str, count: int, what: str) -> None:
+    """`BenchError` where a tensor is there and has not one number for each of `count`."""
+    if name not in tensors:
+        return
+    shape = tensors[name].shape
+    if not max(shape, default=1) == math.prod(shape) == count:
+        raise BenchError(f"{name} of shape {tuple(shape)} does not fit {count} {what}")
 
 
 def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:

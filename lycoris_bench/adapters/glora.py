@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.base import Adapter, Tensors, fit, kaiming, rank_of, scale, zeros
-from lycoris_bench.adapters.fitting import product, said, sizes
+from lycoris_bench.adapters.base import BIAS, Adapter, Tensors, fit, kaiming, rank_of, scale, zeros
+from lycoris_bench.adapters.fitting import one_each, said, sizes
 from lycoris_bench.adapters.ranges import FACTORED
 from lycoris_bench.errors import BenchError
 
@@ -67,10 +67,10 @@ class GLoRA(Adapter):
 
     @staticmethod
     def shape_from(tensors: Tensors) -> torch.Size | None:
-        one = [product(tensors, a, b) for a, b in ((A1, A2), (B1, B2)) if _fits(tensors, a, b)]
-        old = [product(tensors, b, a) for a, b in ((A1, A2), (B1, B2)) if _fits(tensors, b, a)]
-        if len(one) < 2 and len(old) < 2:
+        outputs = [_outputs(tensors, *names) for names in (GLoRA.marks, (A2, A1, B2, B1))]
+        if not any(outputs):
             raise BenchError(f"{said(tensors, *GLoRA.marks)} have no rank in common")
+        one_each(tensors, BIAS, next(filter(None, outputs)), "outputs")
         return None  # a1·a2 acts on W
 
     def shrink(self, ratio: float) -> None:
@@ -78,8 +78,11 @@ class GLoRA(Adapter):
         self.b2.mul_(ratio)
 
 
-def _fits(tensors: Tensors, left: str, right: str) -> bool:
-    return math.prod(sizes(tensors, left)[1:]) == sizes(tensors, right)[0]
+def _outputs(tensors: Tensors, *names: str) -> int:
+    """o of a1 (i, r), a2 (r, i), b1 (o, r), b2 (r, i·k²) in this order; 0 for other shapes."""
+    a1, a2, b1, b2 = ((s[0], math.prod(s[1:])) for s in (sizes(tensors, name) for name in names))
+    fits = a2 == a1[::-1] and b1[1] == b2[0] == a1[1] and b2[1] % a1[0] == 0
+    return b1[0] if fits else 0
 
 
 def _present(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.base import Adapter, Tensors, zeros
-from lycoris_bench.adapters.fitting import said, sizes
+from lycoris_bench.adapters.fitting import one_each, said, sizes
 from lycoris_bench.adapters.ranges import Switch
 from lycoris_bench.errors import BenchError
 
@@ -54,7 +54,8 @@ class IA3(Adapter):
 
     @staticmethod
     def shape_from(tensors: Tensors) -> torch.Size | None:
-        sizes(tensors, "weight", 1)
+        found = sizes(tensors, "weight", 1)
+        one_each(tensors, "weight", found.numel(), "channels")
         if tensors["on_input"].numel() != 1:
             raise BenchError(f"{said(tensors, 'on_input')} is not one number, 0 or 1")
         return None  # of what is scaled one size is known

@@ -18,7 +18,7 @@ from lycoris_bench.adapters.base import (
     zeros,
 )
 from lycoris_bench.adapters.dora import MAGNITUDE, decompose, magnitude
-from lycoris_bench.adapters.fitting import product, sizes, tucker
+from lycoris_bench.adapters.fitting import product, said, sizes, tucker
 from lycoris_bench.adapters.kronecker import factorization
 from lycoris_bench.adapters.ranges import DECOMPOSED, FACTORED, LARGEST, Range, Switch
 from lycoris_bench.adapters.tucker import mixed
@@ -118,7 +118,9 @@ class LoKr(Adapter):
 
     @staticmethod
     def shape_from(tensors: Tensors) -> torch.Size | None:
-        (u, ui, *_), (v, vi, *kernel) = (_shape(tensors, k) for k in (1, 2))
+        (u, ui, *rest), (v, vi, *kernel) = (_shape(tensors, k) for k in (1, 2))
+        if math.prod(rest) != 1:
+            raise BenchError(f"{said(tensors, 'lokr_w1')} is no matrix")
         return torch.Size((u * v, ui * vi, *kernel))
 
     def shrink(self, ratio: float) -> None:

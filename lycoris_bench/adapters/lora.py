@@ -83,7 +83,7 @@ class LoRA(Adapter):
         if MID not in tensors:
             outputs, _ = product(tensors, UP, DOWN)
             return torch.Size((outputs, *tensors[DOWN].shape[1:]))
-        up, mid, down = (sizes(tensors, name) for name in (UP, MID, DOWN))
+        up, mid, down = (sizes(tensors, name, k) for name, k in ((UP, 2), (MID, 3), (DOWN, 2)))
         if tuple(mid[:2]) != (math.prod(up[1:]), down[0]):
             raise BenchError(f"{said(tensors, UP, MID, DOWN)} have no rank in common")
         return torch.Size((up[0], math.prod(down[1:]), *mid[2:]))
