@@ -8,6 +8,13 @@ from torch import Tensor
 CONTEXT = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 VERSIONS = {"Stable Diffusion 2": "sd_v2", "Stable Diffusion XL": "sdxl_base_v1-0",
             "Stable Diffusion 3": "sd3", "Flux": "flux1"}  # fmt: skip
+STATED = {  # how `ss_base_model_version` and `modelspec.architecture` begin
+    r"sdxl|sd_?xl|stable-diffusion-xl": "Stable Diffusion XL",
+    r"sd_?v?1|stable-diffusion-v?1": "Stable Diffusion 1",
+    r"sd_?v?2|stable-diffusion-v?2": "Stable Diffusion 2",
+    r"sd_?v?3|stable-diffusion-v?3": "Stable Diffusion 3",
+    r"flux[-_.]?1": "Flux",
+}
 CROSS = re.compile(r".*attn2[._]to_[kv]")  # reads the text, whose width is the family's own
 FLUX = re.compile(r".*(single_transformer_blocks|single_blocks|double_blocks)[._]\d")
 # of SD 3 and Flux, told by their width: a U-Net's transformer blocks have attn1 and attn2
@@ -26,7 +33,8 @@ def family_of(layers: Mapping[str, int | None]) -> str:
     added = {inputs for name, inputs in layers.items() if ADDED.match(name)}
     if told := [JOINT[width] for width in added if width in JOINT]:
         return told[0]
-    if added and any(SD3.match(name) for name in layers):
+    joint = any(re.match(r".*joint_blocks[._]\d", name) for name in layers)
+    if joint or (added and any(SD3.match(name) for name in layers)):
         return "Stable Diffusion 3"
     widths = {inputs for name, inputs in layers.items() if CROSS.match(name)}
     known = [CONTEXT[width] for width in widths if width in CONTEXT]
@@ -36,6 +44,17 @@ def family_of(layers: Mapping[str, int | None]) -> str:
         return CONTEXT[2048]
     unet = [name for name in layers if re.search(r"unet|(down|up|input|output)_blocks", name)]
     return CONTEXT[2048] if any(DEEP.match(name) for name in unet) else ""
+
+
+def stated(metadata: Mapping[str, str]) -> str:
+    """The family that a file's metadata name, in the words of `family_of` or, of one that is not
+    known here, in its own; "" where they name none."""
+    for key in ("ss_base_model_version", "modelspec.architecture"):
+        text = metadata.get(key, "").strip()
+        if text and text.lower() not in ("none", "unknown"):
+            return next((name for form, name in STATED.items() if re.match(form, text.lower())),
+                        text.removesuffix("/lora"))  # fmt: skip
+    return CONTEXT[1024] if metadata.get("ss_v2") == "True" else ""
 
 
 def version_of(layers: Mapping[str, int | None]) -> str:

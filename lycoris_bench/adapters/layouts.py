@@ -49,9 +49,12 @@ SPELLINGS = [
     (rf"(.+)\.oft_R{NAMED}\.weight", lambda key: (key[1], PACKED)),
     (r"(.+)\.oft_R\.scaled_oft", lambda key: (key[1], SCALED)),
 ]
+XLABS = "XLabs's LoRA of Flux, which is not read; use it in the program that wrote it"
 REFUSED = {
     "lora_embedding_": "a LoRA of embeddings, which is not read; train it without the embeddings",
     "boft_R": "PEFT's BOFT, which scales biases as well; merge it with PEFT",
+    "processor.qkv_lora": XLABS,
+    "processor.proj_lora": XLABS,
     "ia3_l": "PEFT's (IA)³, which scales biases as well; merge it with PEFT",
 }
 

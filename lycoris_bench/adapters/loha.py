@@ -81,7 +81,7 @@ class LoHa(Adapter):
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        (w1a, w1b), (w2a, w2b) = (_half(tensors, k) for k in (1, 2))
+        (w1a, w1b), (w2a, w2b) = (half(tensors, k) for k in (1, 2))
         ratio = scale(tensors, rank=len(tensors["hada_w1_b"]))
         change: Tensor = Hadamard.apply(ratio * w1a, w1b, w2a, w2b)
         return decompose(fit(change, weight), tensors, weight)
@@ -122,7 +122,7 @@ def _shape(tensors: Tensors, k: int) -> torch.Size:
     return torch.Size(product(tensors, *factors))
 
 
-def _half(tensors: Tensors, k: int) -> tuple[Tensor, Tensor]:
+def half(tensors: Tensors, k: int) -> tuple[Tensor, Tensor]:
     """One half's factors, (o, dim) and (dim, i·k²)."""
     a, b = (tensors[f"hada_w{k}_{side}"].flatten(1) for side in "ab")
     return (a.mT, mixed(tensors[f"hada_t{k}"], b)) if f"hada_t{k}" in tensors else (a, b)

@@ -146,10 +146,15 @@ def _shape(tensors: Tensors, k: int) -> torch.Size:
     return torch.Size(product(tensors, a, b))
 
 
-def _block(tensors: Tensors, k: int) -> Tensor:
-    """A block as a matrix, whole or from its factors."""
-    name, (first, second, _) = _names(tensors, k)
+def factors(tensors: Tensors, k: int) -> tuple[Tensor, ...]:
+    """A block as a matrix, whole or as the two that it is the product of."""
+    name, (first, second, core) = _names(tensors, k)
     if name in tensors:
-        return tensors[name].flatten(1)
+        return (tensors[name].flatten(1),)
     a, b = tensors[first].flatten(1), tensors[second].flatten(1)
-    return a.mT @ mixed(tensors[f"lokr_t{k}"], b) if f"lokr_t{k}" in tensors else a @ b
+    return (a.mT, mixed(tensors[core], b)) if core in tensors else (a, b)
+
+
+def _block(tensors: Tensors, k: int) -> Tensor:
+    left, *right = factors(tensors, k)
+    return left @ right[0] if right else left

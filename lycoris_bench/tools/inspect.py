@@ -1,46 +1,56 @@
 """`adapter inspect`: what a file is, without a model or beside one."""
 
+import contextlib
 import hashlib
 import json
-import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lycoris_bench.adapters import files
+from lycoris_bench.adapters.base import fit
 from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.families import family_of, inputs_of
+from lycoris_bench.adapters.families import family_of, inputs_of, stated
+from lycoris_bench.adapters.merged import changes
+from lycoris_bench.errors import BenchError
 from lycoris_bench.printable import printable
 from lycoris_bench.tools.conventions import convention, dora_axis, dora_other
 from lycoris_bench.tools.errors import norm
-from lycoris_bench.tools.layer import algorithm, alpha, change_alone, needs_weight, rank
-from lycoris_bench.tools.matching import block_of, change, matched
+from lycoris_bench.tools.layer import algorithm, alpha, needs_weight, rank, shape_of
+from lycoris_bench.tools.lengths import FACTORED, length_alone, refuse_beyond_fp32
+from lycoris_bench.tools.matching import Matched, block_of, matched
 from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.steps import counted
 from lycoris_bench.tools.stream import CHUNK
 from lycoris_bench.tools.tables import number, table
 from lycoris_bench.tools.tables import size as in_words
 
 DEEPEST = 20  # levels of JSON in metadata that are shown as such
+LONGEST = 60  # characters of a family that metadata name
 
 
 def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[str, Any]:
     """Layout, algorithms, ranks, scales, layers and norms per block, dtypes, hash, metadata.
 
     Norms of changes that depend on W are given with `model` only. Raises `AdapterFileError`."""
-    tensors, metadata = files.read(path)
+    divided = model is not None  # of itself a file is told as it is
+    tensors, metadata = files.read(path, divide=divided)
     base = None if model is None else open_model(model)
-    layers_of = files.by_layer(tensors)
+    layers_of = files.by_layer(tensors, divide=divided)
     rows = [_layer(name, found, metadata) for name, found in layers_of.items()]
     if base is None:
         _norms_alone(rows, path, layers_of)
     else:
-        _norms(rows, path, base)
+        _norms(rows, path, base, tensors)
+    named = family_of({name: inputs_of(found) for name, found in layers_of.items()})
+    family = named or stated(metadata)
     result = {
         "file": str(path), **_file(path, tensors), "layout": files.layout_of(path),
-        "family": family_of({name: inputs_of(found) for name, found in layers_of.items()}) or None,
+        "family": family or None, "family_by": "names" if named else "metadata" if family else None,
         "algorithms": dict(Counter(row["algorithm"] for row in rows)),
         "ranks": _counts(rows, "rank"), "alphas": _counts(rows, "alpha"),
         "conventions": _conventions(rows), "blocks": _blocks(rows), "metadata": _metadata(metadata),
@@ -65,25 +75,46 @@ def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -
 def _norms_alone(
     rows: list[dict[str, Any]], path: Path, layers: Mapping[str, dict[str, Tensor]]
 ) -> None:
-    for row in rows:
+    for row in counted(rows, "measuring"):
         tensors = layers[row["layer"]]
         if row["algorithm"] != "unknown" and not needs_weight(tensors):
-            row["norm"] = norm(change_alone(row["layer"], tensors)[0])
-            if not math.isfinite(row["norm"]):
-                raise AdapterFileError(f"{path}: {row['layer']}: its change is not finite")
+            with _of(path, row["layer"]):
+                row["norm"] = length_alone(tensors)
 
 
-def _norms(rows: list[dict[str, Any]], path: Path, base: ModelFiles) -> None:
-    found = {one.name: (place, one) for place, one in matched(path, base).layers.items()}
-    for row in rows:
+def _norms(
+    rows: list[dict[str, Any]], path: Path, base: ModelFiles, tensors: dict[str, Tensor]
+) -> None:
+    found = {one.name: (place, one) for place, one in matched(path, base, tensors).layers.items()}
+    for row in counted(rows, "measuring"):
         if row["layer"] not in found:
             continue
         place, one = found[row["layer"]]
         weight = base.read(*place)
-        moved, size = norm(change(one, weight, path)[0]), norm(weight)
+        with _of(path, row["layer"]):
+            moved, size = _moved(one, weight), norm(weight)
         row |= {"norm": moved, "relative": moved / size if size else None}
         if row["dora_axis"] == "output":
             row["others"]["DoRA by input norms: relative error"] = dora_other(one.tensors, weight)
+
+
+def _moved(one: Matched, weight: Tensor) -> float:
+    """|ΔW|, of factors without making it; `ValueError` where they do not fit W."""
+    if one.algorithm in FACTORED and not needs_weight(one.tensors):
+        fit(torch.empty(shape_of(one.tensors), device="meta").flatten(1), weight)
+        return length_alone(one.tensors)
+    change, _ = changes(one.tensors, weight, torch.float64)
+    refuse_beyond_fp32(change)
+    return norm(change)
+
+
+@contextlib.contextmanager
+def _of(path: Path, layer: str) -> Iterator[None]:
+    """What cannot be is that layer's of that file."""
+    try:
+        yield
+    except BenchError as error:
+        raise AdapterFileError(f"{path}: {layer}: {error}") from None
 
 
 def _file(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -166,6 +197,13 @@ def _shallow(value: Any, levels: int) -> bool:
     return levels > 0 and all(_shallow(one, levels - 1) for one in inside)
 
 
+def _family(result: Mapping[str, Any]) -> str:
+    if result["family"] is None:
+        return "a family that neither its names nor its metadata tell"
+    by = " (by its metadata; its names do not tell)" if result["family_by"] == "metadata" else ""
+    return f"{printable(result['family'], LONGEST)}{by}"
+
+
 def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     def listed(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{name} ({n})" for name, n in counts.items())
@@ -173,7 +211,7 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     lines = [
         f"file        {printable(result['file'])}, {in_words(result['bytes'])}, "
         f"layout {result['layout']}",
-        f"for         {result['family'] or 'a family that its names do not tell'}",
+        f"for         {_family(result)}",
         f"sha256      {result['sha256']}",
         f"tensors     {result['tensors']}: {listed(result['dtypes'])}, "
         f"{result['parameters']:,} numbers",

@@ -10,7 +10,6 @@ from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.exports import OF_WEIGHT
 from lycoris_bench.adapters.files import recognise
 from lycoris_bench.adapters.lora import DOWN
-from lycoris_bench.adapters.merged import changes
 from lycoris_bench.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
@@ -53,20 +52,6 @@ def is_unrolled(name: str, tensors: Tensors) -> bool:
     kind = algorithm(tensors)
     matrix = kind in ("loha", "lokr") and len(shape_of(tensors)) == 2
     return matrix and KERNEL.search(name) is not None
-
-
-def change_alone(name: str, tensors: Tensors) -> tuple[Tensor, Tensor | None]:
-    """(ΔW, Δb) in fp32 without a model; `NeedsModel` where ΔW depends on W."""
-    if needs_weight(tensors):
-        raise NeedsModel(
-            f"{name}: the change by {algorithm(tensors)}"
-            f"{' with dora_scale' if 'dora_scale' in tensors else ''} depends on the base "
-            "model's weights: give --model"
-        )
-    try:
-        return changes(tensors, torch.zeros(shape_of(tensors)))
-    except ValueError as error:
-        raise AdapterFileError(f"{name}: {error}") from None
 
 
 def rank(tensors: Tensors) -> int | None:

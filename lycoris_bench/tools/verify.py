@@ -21,6 +21,7 @@ from lycoris_bench.tools import strengths
 from lycoris_bench.tools.errors import norm
 from lycoris_bench.tools.matching import Match, Matched, block_of, change, match, some
 from lycoris_bench.tools.model_files import Layer, ModelFiles, open_model
+from lycoris_bench.tools.steps import counted
 from lycoris_bench.tools.tables import table
 
 STEPS, GUIDANCE = 8, 4.0
@@ -71,7 +72,7 @@ def _blocks(
 ) -> list[dict[str, Any]]:
     """A row a block; a layer of another shape is a problem."""
     rows: dict[str, dict[str, Any]] = {}
-    for layer in [*found.layers, *found.untouched]:
+    for layer in counted([*found.layers, *found.untouched], "comparing"):
         block = block_of(".".join(layer))
         row = rows.setdefault(
             block, {"block": block, "matched": 0, "untouched": 0, "_moved": 0.0, "_base": 0.0}

@@ -90,7 +90,8 @@ def test_the_family_is_told(tmp_path: Path, name: str, width: int, family: str |
                f"{name}.lora_down.weight": torch.ones(1, width)}  # fmt: skip
     found = inspect(tiny.write(tmp_path / "a", tensors))
     assert found["family"] == family
-    assert f"for         {family or 'a family that its names do not tell'}" in found["text"]
+    said = family or "a family that neither its names nor its metadata tell"
+    assert f"for         {said}" in found["text"]
     whole = sum(block["norm"] ** 2 for block in found["blocks"].values()) ** 0.5
     assert whole == pytest.approx((3 * width * width) ** 0.5, rel=1e-5)  # q, k and v together
 
@@ -106,7 +107,8 @@ def test_changes_at_the_ends_of_fp32(tmp_path: Path, alpha: float, norm: float |
 
     save_file(tensors, file)
     if norm is None:
-        with pytest.raises(files.AdapterFileError, match="a: lora_unet_x: its change is not fin"):
+        said = "a: lora_unet_x: the largest number of its change is 6e"
+        with pytest.raises(files.AdapterFileError, match=said):
             inspect(file)
     else:
         assert inspect(file)["blocks"]["unet.other"]["norm"] == pytest.approx(norm, rel=1e-6)
