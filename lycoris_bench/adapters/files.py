@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lycoris_bench.printable import printable
 
 __all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
            "to_bytes"]  # fmt: skip
+LONGEST_NAME = 2000
 # near |W|, 1 and I, where half precision rounds off ΔW
 EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".oft_in.weight")
 
@@ -49,6 +50,7 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
     which tensor is damaged: what is read has factors that fit each other and finite numbers."""
     raw, about = _raw(Path(path))
     try:
+        _refuse_long(raw)
         tensors = canonical(raw, about, divide)
         layers = by_layer(tensors, divide=divide)
         kinds = {name: recognise(found) for name, found in layers.items()}
@@ -66,6 +68,14 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
         first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
         raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
     return tensors, about
+
+
+def _refuse_long(names: Iterable[str]) -> None:
+    """Raises `AdapterFileError` for a name that is no layer's, which would take long to look at."""
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            raise AdapterFileError(f"'{printable(name, 60)}' is a name of {len(name):,} letters; "
+                                   f"up to {LONGEST_NAME:,} are read")  # fmt: skip
 
 
 def spellings(path: str | Path) -> dict[str, layouts.Spelling]:

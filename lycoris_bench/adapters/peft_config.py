@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +11,14 @@ from torch import Tensor
 from lycoris_bench.adapters import peft_options
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.names import DENOISERS, TEXTS
+from lycoris_bench.adapters.patterns import PatternError, ends_with, steps_of
 from lycoris_bench.printable import printable
 
 FOLDER = "adapter_config"  # of a folder: our name for its configuration among the metadata
 DIFFUSERS = "lora_adapter_metadata"  # of a file: diffusers' name for the same
 WRAPPED = "base_model.model."
 DEFAULT = 8  # of rank and alpha, where a configuration leaves them out
-LARGEST, MOST_TERMS = 3e38, 100
+LARGEST, MOST_TERMS, MOST_STEPS = 3e38, 100, 2000
 
 
 def configurations(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -93,15 +93,19 @@ def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -
     if not isinstance(patterns, dict):
         raise AdapterFileError(f"{table} is {printable(repr(patterns), 60)}; an object of names "
                                "and numbers is allowed")  # fmt: skip
-    for pattern, value in patterns.items():
-        try:
-            matches = re.match(rf"(.*\.)?({pattern})$", path)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise AdapterFileError(f"{table} has '{printable(pattern, 60)}', which is no regular "
-                                   f"expression ({error})") from None  # fmt: skip
-        if matches:
-            return value
-    return config.get(otherwise, DEFAULT)
+    try:
+        _few(patterns)
+        found = (value for pattern, value in patterns.items() if ends_with(pattern, path))
+        return next(found, config.get(otherwise, DEFAULT))
+    except PatternError as error:
+        raise AdapterFileError(f"{table}: {error}") from None
+
+
+def _few(patterns: Mapping[str, Any]) -> None:
+    """Raises `PatternError` for so many long ones that each layer would take a while."""
+    if (steps := sum(steps_of(pattern) for pattern in patterns)) > MOST_STEPS:
+        raise PatternError(f"its patterns are {steps:,} steps long together; up to {MOST_STEPS:,} "
+                           "are allowed")  # fmt: skip
 
 
 def rotations(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:

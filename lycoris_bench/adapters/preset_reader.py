@@ -1,10 +1,10 @@
 """A preset's table, as the ecosystem writes it in TOML, checked at the door."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lycoris_bench import registry
+from lycoris_bench.adapters.patterns import PatternError, pattern
 from lycoris_bench.adapters.selection import Override, known_algorithm
 from lycoris_bench.errors import BenchError
 
@@ -84,8 +84,7 @@ def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[s
 
 def _expression(key: str, name: str) -> str | None:
     try:
-        re.compile(name)
-    except (re.error, RecursionError, OverflowError) as error:
-        return (f"{key}: '{name}' is no regular expression ({error}); "
-                "use_fnmatch = true takes patterns with *")  # fmt: skip
+        pattern(name)
+    except PatternError as error:
+        return f"{key}: {error}; use_fnmatch = true takes patterns with *"
     return None

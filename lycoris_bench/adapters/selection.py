@@ -1,12 +1,12 @@
 """What a preset is: which layers it takes, by class and by name, and what it does with each."""
 
 import fnmatch
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lycoris_bench import registry
+from lycoris_bench.adapters.patterns import matches
 from lycoris_bench.adapters.ranges import LIMITS
 
 
@@ -95,7 +95,7 @@ class Preset:
     def _fits(self, name: str, path: str) -> bool:
         if self.fnmatch:
             return fnmatch.fnmatchcase(path, name)
-        return re.match(name, path) is not None
+        return matches(name, path)
 
 
 def known_algorithm(name: Any) -> str | None:

@@ -164,6 +164,14 @@ def test_an_unknown_tensor_of_a_dotted_name_keeps_its_layer_out() -> None:
     assert weights(other) == base
 
 
+def test_a_name_without_end_is_refused_unread(tmp_path: Path) -> None:
+    name = "lora_unet_" + "a_" * 100_000
+    save_file({f"{name}.lora_up.weight": torch.ones(2, 1)}, tmp_path / "a")
+    with pytest.raises(AdapterFileError, match=r"a name of 200,025 letters; up to 2,000") as caught:
+        read(tmp_path / "a")
+    one_sentence(caught.value)
+
+
 def flux_file() -> dict[str, Tensor]:
     name = "lora_unet_double_blocks_0_img_attn_qkv"
     return {f"{name}.lora_up.weight": torch.ones(9216, 1, device="meta"),

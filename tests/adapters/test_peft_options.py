@@ -138,7 +138,7 @@ def test_options_that_do_not_matter_are_let_through(options: dict, tmp_path: Pat
     ("r", 3, "says r = 3, and its tensors have the rank 2"), ("lora_alpha", "2", "alpha is '2'"),
     ("lora_alpha", None, "lora_alpha is None"), ("lora_alpha", float("nan"), "alpha is nan"),
     ("lora_alpha", 10**400, "lora_alpha is 1000"), ("lora_alpha", 0, "lora_alpha is 0"),
-    ("rank_pattern", {"(": 2}, r"rank_pattern has '\(', which is no regular expression"),
+    ("rank_pattern", {"(": 2}, r"rank_pattern: '\(' is no regular expression"),
     ("alpha_pattern", {"out": "2"}, "alpha is '2'"), ("alpha_pattern", [2], "an object of names"),
     ("rank_pattern", "out", "rank_pattern is 'out'; an object"),
     ("rank_pattern", {"out": {}}, "r is {}"),
