@@ -116,6 +116,8 @@ class Pattern:
                     raise _no(self.text, f"'{text}' is repeated")
                 part = self._some(part, self._tokens.pop()[1])
             parts.append(part)
+        if not parts:  # a state for it all the same, or nothing bounds how often it is repeated
+            return lambda after: self._state("free", "", after)
 
         def build(after: int) -> int:
             for part in reversed(parts):
@@ -160,7 +162,7 @@ class Pattern:
                 self._next[loop] += (part(loop),)
                 after = loop
             else:
-                end = after
+                end = after = self._state("free", "", after)
                 for _ in range(high - low):
                     after = self._state("free", "", end, part(after))
             for _ in range(low):
