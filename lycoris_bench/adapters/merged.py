@@ -37,18 +37,29 @@ def changes(
     """(ΔW, Δb) of one layer on W's device, computed in fp32 or, to measure by, in float64; Δb is
     None where the bias stays."""
     kind = _kind(tensors)
+    working = torch.float64 if any(_beyond_fp32(value) for value in tensors.values()) else precision
     found = {
-        name: value.to(weight.device, precision) if value.is_floating_point() else value
+        name: value.to(weight.device, working) if value.is_floating_point() else value
         for name, value in tensors.items()
     }
     try:
         with full_precision(weight):
-            return kind.delta_from(found, weight), kind.bias_from(found)
+            change, shift = kind.delta_from(found, weight), kind.bias_from(found)
     except (KeyError, RuntimeError, IndexError) as error:
         missing = f": '{error.args[0]}' is missing" if isinstance(error, KeyError) else ""
         raise BenchError(
             f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}{missing}"
         ) from None
+    return change.to(precision), None if shift is None else shift.to(precision)
+
+
+def _beyond_fp32(value: Tensor) -> bool:
+    """Whether fp32 would make an infinity or a zero of numbers whose product it holds."""
+    if value.dtype != torch.float64 or not value.numel():
+        return False
+    exact = value.abs()
+    short = exact.float()
+    return bool((short.isinf() | ((short == 0) & (exact > 0))).any())
 
 
 def _kind(tensors: Tensors) -> type[Adapter]:

@@ -10,7 +10,7 @@ from adapters.toys import randomise, toy
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import files
+from lycoris_bench.adapters import files, merged_weight
 from lycoris_bench.adapters.network import attach
 from lycoris_bench.tools import lengths
 from lycoris_bench.tools.inspect import inspect
@@ -81,6 +81,30 @@ def test_numbers_beyond_fp32(
     said = rf"a: {X}: the largest number of its change is .*, and float32, .* holds up to 3\.4e\+38"
     with pytest.raises(files.AdapterFileError, match=said):
         inspect(tmp_path / "a")
+
+
+@pytest.mark.parametrize("large", [1e200, 1e-200])
+def test_factors_beyond_fp32_are_applied(large: float, tmp_path: Path) -> None:
+    """(c · up) · (down / c) is up · down, for every c."""
+    pair = tiny.models()
+    base = str(tiny.folder(tmp_path / "base", pair))
+    weight = pair[0].state_dict()["time_embedding.linear_1.weight"]
+    name = "lora_unet_time_embedding_linear_1"
+    plain = tiny.lora(*weight.shape, 2, 1, name)
+    up, down = f"{name}.lora_up.weight", f"{name}.lora_down.weight"
+    scaled = {**plain, up: plain[up].double() * large, down: plain[down].double() / large}
+    for file, tensors in (("a", plain), ("b", scaled)):
+        save_file(tensors, tmp_path / file)
+    one, two = (merged_weight(files.by_layer(t)[name], weight) for t in (plain, scaled))
+    torch.testing.assert_close(one, two)
+    rows = [verify(base, tmp_path / file, picture=False) for file in ("a", "b")]
+    assert rows[1]["status"] == 0 and rows[1]["problems"] == []
+    ours, theirs = ([row["change"] for row in one["blocks"] if row["matched"]] for one in rows)
+    assert ours == pytest.approx(theirs, rel=1e-5) and len(ours) == 1
+    found = [inspect(tmp_path / file, base)["blocks"] for file in ("a", "b")]
+    assert found[0]["unet.time_embedding"]["norm"] == pytest.approx(
+        found[1]["unet.time_embedding"]["norm"], rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["lora", "loha", "lokr", "full", "glora", "ia3"])
