@@ -16,6 +16,9 @@ from typing import Any
 
 from lycoris_bench.errors import BenchError
 
+SYSTEM = (Path("/dev"), Path("/proc"), Path("/sys"))  # what lies there is the system's own
+MEMORY = Path("/dev/shm")
+MOST_LINKS = 40  # as the system itself follows
 PARTIAL = ".part"  # the end of a name under which a file is being written
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BREAKS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]+")  # which str.splitlines takes for ends
@@ -48,6 +51,29 @@ def kind_of(path: str | Path) -> str | None:
     except (OSError, ValueError):  # a NUL in the name is a ValueError
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+
+
+def never_written(path: str | Path, *, folder: bool = False) -> str | None:
+    """What is at a place to write and is never replaced, such as "a pipe" or "a link into /proc".
+
+    Links are followed one by one: that at the end of /dev/stdout may lead to a plain file. With
+    `folder` a folder may be there. /dev/shm is memory to keep files in, and counts as a disk."""
+    kind = kind_of(path)
+    if kind and not (folder and kind == "a folder"):
+        return kind
+    step = Path(path).absolute()
+    for links in range(MOST_LINKS):
+        try:
+            step = step.parent.resolve() / step.name
+            inside = next((root for root in SYSTEM if step.is_relative_to(root)), None)
+            if inside and not step.is_relative_to(MEMORY):
+                return f"a link into {inside}" if links else f"a place in {inside}"
+            if not step.is_symlink():
+                return None
+            step = step.parent / step.readlink()
+        except (OSError, RuntimeError, ValueError):  # a circle, no right to look, a NUL
+            return None
+    return None
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -140,8 +166,9 @@ def cache_folder() -> Path:
 
 
 def refuse_special(path: str | Path) -> None:
-    """FileError where a folder, pipe, device or socket lies in the place of a file to write."""
-    if kind := kind_of(path):
+    """FileError where a folder, pipe, device or socket lies in the place of a file to write, or
+    where it is the system's (`never_written`)."""
+    if kind := never_written(path):
         raise FileError(f"{path} is {kind}, which is not replaced; give another place")
 
 

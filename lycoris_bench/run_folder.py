@@ -25,6 +25,8 @@ class StoreError(BenchError):
 def held(root: Path) -> Iterator[None]:
     """Holds the folder, which is made if it is not there, for this process. StoreError: another
     process has it, or it cannot be written."""
+    if kind := disk.never_written(root, folder=True):
+        raise StoreError(f"run folder {root} is {kind}; choose another with --run")
     try:
         root.mkdir(parents=True, exist_ok=True)
         handle = _lock_file(root / ".lock")

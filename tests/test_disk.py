@@ -67,6 +67,41 @@ def test_what_is_no_plain_file_is_neither_read_nor_replaced(tmp_path: Path) -> N
     assert disk.kind_of("/dev/null") == "a device"
 
 
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [("/proc/self/fd/{fd}", "a link into /proc"), ("/dev/nothing-there", "a link into /dev"),
+     ("chain", "a link into /proc"), ("pipe", "a pipe")],
+)  # fmt: skip
+def test_a_link_into_the_systems_folders_is_not_replaced(
+    tmp_path: Path, target: str, kind: str
+) -> None:
+    """/dev/stdout is such a link; where the output is redirected to a plain file it ends in one."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "redirected").open("w") as redirected:
+        (tmp_path / "chain").symlink_to(f"/proc/self/fd/{redirected.fileno()}")
+        link = tmp_path / "stdout"
+        link.symlink_to(target.format(fd=redirected.fileno()))
+        assert kind == "a pipe" or disk.kind_of(link) is None
+        with pytest.raises(FileError, match=f"{link} is {kind}, which is not replaced"):
+            disk.write(link, b"x")
+    assert link.is_symlink() and not (tmp_path / "redirected").stat().st_size
+
+
+def test_places_of_the_system_are_told_and_memory_is_a_disk(tmp_path: Path) -> None:
+    (tmp_path / "folder").symlink_to("/proc/self")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "plain").symlink_to("nowhere")
+    for path, kind in (
+        ("/dev/nothing-there", "a place in /dev"), ("/proc/self/nothing", "a place in /proc"),
+        (tmp_path / "folder" / "x", "a place in /proc"), (tmp_path / "folder", "a folder"),
+        ("/sys/x", "a place in /sys"), ("/dev/../dev/x", "a place in /dev"),
+        ("/dev/shm/x", None), (tmp_path / "plain", None), (tmp_path / "circle", None),
+        (tmp_path / "devices", None), ("/device", None), ("a\0b", None),
+    ):  # fmt: skip
+        assert disk.never_written(path) == kind, path
+    assert disk.never_written(tmp_path / "folder", folder=True) == "a link into /proc"
+
+
 def test_missing_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(NoSuchFile, match="nothing.txt is missing"):
         disk.read_text(tmp_path / "nothing.txt")

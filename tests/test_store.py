@@ -227,6 +227,17 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).belongs_to("mine")
 
 
+def test_a_run_folder_is_none_of_the_systems(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to("/proc/self")
+    for root, kind in ((tmp_path / "run", "a link into /proc"), ("/dev/runs/a", "a place in /dev")):
+        with (
+            pytest.raises(StoreError, match=f"{root} is {kind}; choose another with --run"),
+            Store(Path(root)).lock(),
+        ):
+            pass
+    assert not Path("/dev/runs").exists()
+
+
 def test_a_second_process_is_refused_with_its_number(tmp_path: Path) -> None:
     code = (
         "import sys; from lycoris_bench.store import Store, StoreError\n"

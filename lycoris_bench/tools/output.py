@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lycoris_bench.disk import PARTIAL, kind_of
+from lycoris_bench.disk import PARTIAL, kind_of, never_written
 from lycoris_bench.errors import BenchError
 
 LONGEST = 255  # bytes of a name, on every common file system
@@ -40,6 +40,7 @@ def check(path: Path, inputs: list[Path], force: bool, folder: bool = False) -> 
         if place in source.parents:
             raise OutputError(f"the input {source} lies in the output {path}; "
                               "give another place with -o")  # fmt: skip
+    _refuse_special(path, folder)
     if there:
         _check_present(path, force, folder)
     for parent in path.absolute().parents:
@@ -49,11 +50,13 @@ def check(path: Path, inputs: list[Path], force: bool, folder: bool = False) -> 
             break
 
 
-def _check_present(path: Path, force: bool, folder: bool) -> None:
-    kind = kind_of(path)
-    if kind and not (folder and kind == "a folder"):
+def _refuse_special(path: Path, folder: bool) -> None:
+    if kind := never_written(path, folder=folder):
         raise OutputError(f"{path} is {kind}, which is not replaced; give another place with -o")
-    if folder and not kind:
+
+
+def _check_present(path: Path, force: bool, folder: bool) -> None:
+    if folder and kind_of(path) is None:
         raise OutputError(f"{path} is a file, and the result is a folder; give another place "
                           "with -o")  # fmt: skip
     empty = folder and not any(path.iterdir())
@@ -68,6 +71,7 @@ def whole_file(path: Path, force: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under its name when all of it is on the disk."""
     part = _beside(path)
     with _written(path, part):
+        _refuse_special(path, folder=False)
         if os.path.lexists(path):
             _check_present(path, force, folder=False)
         with part.open("w+b") as file:
@@ -82,6 +86,7 @@ def whole_folder(path: Path, force: bool = False) -> Iterator[Path]:
     """A folder that appears under its name when all of it is there."""
     part, old = _beside(path), path.with_name(f".{os.getpid()}.old")
     with _written(path, part):
+        _refuse_special(path, folder=True)
         part.mkdir()
         yield part
         if os.path.lexists(path):

@@ -61,6 +61,23 @@ def test_what_is_no_plain_file_is_not_replaced(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_into_proc_is_not_replaced(tmp_path: Path, source: Path, folder: bool) -> None:
+    """As /dev/stdout is one, which ends in a plain file where the output is redirected."""
+    base = tiny.folder(tmp_path / "base", tiny.models()) if folder else None
+    with (tmp_path / "redirected").open("w") as redirected:
+        link = tmp_path / "out"
+        link.symlink_to("/proc/self" if folder else f"/proc/self/fd/{redirected.fileno()}")
+        commands = [lambda: merge(str(base), [source], link, force=True)] if folder else [
+            lambda: convert(source, link, "kohya", force=True),
+            lambda: resize(source, link, rank=1, force=True),
+            lambda: combine([source], link, force=True)]  # fmt: skip
+        for command in commands:
+            with pytest.raises(OutputError, match="out is a link into /proc, which is not repl"):
+                command()
+    assert link.is_symlink() and not (tmp_path / "redirected").stat().st_size
+
+
 @pytest.mark.parametrize("kind", ["a pipe", "a socket", "a device"])
 def test_a_model_is_a_folder_or_a_file(
     tmp_path: Path, source: Path, kind: str, monkeypatch: pytest.MonkeyPatch
