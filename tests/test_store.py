@@ -229,9 +229,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_folder_is_none_of_the_systems(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("/proc/self")
-    for root, kind in ((tmp_path / "run", "a link into /proc"), ("/dev/runs/a", "a place in /dev")):
+    for root in (tmp_path / "run", "/dev/runs/a"):
         with (
-            pytest.raises(StoreError, match=f"{root} is {kind}; choose another with --run"),
+            pytest.raises(StoreError, match="is a place in /.*; choose another with --run"),
             Store(Path(root)).lock(),
         ):
             pass

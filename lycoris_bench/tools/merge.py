@@ -21,6 +21,7 @@ from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.compvis_files import Spot
 from lycoris_bench.tools.errors import norm
+from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.matching import Match, Matched, block_of, change, matched
 from lycoris_bench.tools.model_files import MODELS, Layer, ModelFiles, open_model
 from lycoris_bench.tools.rounding import check as check_range
@@ -46,6 +47,8 @@ def merge(
     base = open_model(model)
     output.check(out, [base.root, *files], force, folder=base.is_folder)
     adapters = [(file, matched(file, base), strength) for file, strength in given]
+    for file, found, _ in adapters:
+        _fit(file, found, base)
     merger = _Merger(base, adapters)
     left_out: list[str] = []
     if base.is_folder:
@@ -80,6 +83,15 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
             "give --strength once, or once for each adapter in their order"
         )
     return strengths_allowed("--strength", given)
+
+
+def _fit(file: Path, found: Match, base: ModelFiles) -> None:
+    """Raises `AdapterMismatch` before any work."""
+    for place, one in found.layers.items():
+        try:
+            fits_model(one.tensors, base, place)
+        except BenchError as error:
+            raise AdapterMismatch(f"{file}: {one.name}: {error}") from None
 
 
 class _Merger:

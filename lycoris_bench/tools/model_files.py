@@ -81,6 +81,11 @@ class ModelFiles:
         """Whether the layer has a weight or bias of its own."""
         return (model, path, kind) in self.places
 
+    def is_packed(self, model: str, path: str) -> bool:
+        """Whether the weight is stored as whole numbers, as quantized ones are."""
+        file, key, _ = self.places[model, path, "weight"]
+        return "F" not in self.reader(file).entries[key].dtype
+
     def read(self, model: str, path: str, kind: str = "weight") -> Tensor:
         """One weight or bias, read from the disk at each call."""
         file, key, third = self.places[model, path, kind]

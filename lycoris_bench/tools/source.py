@@ -14,6 +14,8 @@ from lycoris_bench.adapters.families import family_of, inputs_of
 from lycoris_bench.adapters.files import by_layer, read, spellings
 from lycoris_bench.adapters.layouts import Spelling
 from lycoris_bench.adapters.merged import changes
+from lycoris_bench.errors import BenchError
+from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.layer import NeedsModel, algorithm, is_unrolled, needs_weight, shape_of
 from lycoris_bench.tools.matching import matched
 from lycoris_bench.tools.model_files import Layer, ModelFiles
@@ -49,6 +51,14 @@ class Source:
     def weight(self) -> Tensor | None:
         """W, read anew at each call; None without a model."""
         return self.base.read(*self.place) if self.base and self.place else None
+
+    def fits(self) -> None:
+        """Raises `AdapterFileError` where a model is given whose layer has other shapes."""
+        if self.base and self.place:
+            try:
+                fits_model(self.tensors, self.base, self.place)
+            except BenchError as error:
+                raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
 
     def shape(self) -> torch.Size:
         """W's shape. `NeedsModel` where the tensors do not show it and no model is given."""
@@ -116,7 +126,7 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
     """The layers that an algorithm knows and, where a model is given, that it has. Without one they
     are the file's own, also where one is several layers of diffusers.
 
-    Raises `AdapterFileError` for what is no adapter, `AdapterMismatch` for another model's."""
+    Raises `AdapterFileError` for what is no adapter or does not fit the model's layers, `AdapterMismatch` for another model's."""
     tensors, metadata = read(path, divide=base is not None)
     spelled = spellings(path)
     layers = by_layer(tensors, divide=base is not None)
@@ -134,6 +144,8 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
         for name, own in layers.items()
         if algorithm(own) != "unknown" and (base is None or name in places)
     ]  # fmt: skip
+    for source in known:
+        source.fits()
     return Adapter(path, known, left_out, metadata, _family(tensors, layers))
 
 

@@ -64,7 +64,10 @@ def test_lycoris_names_of_two_text_encoders_are_one(tmp_path: Path) -> None:
 
 def test_biases_of_slices_in_full_files_of_transformers(tmp_path: Path) -> None:
     place = "transformer_blocks.0.attn.to_q"
-    base = model(tmp_path / "base", transformer={place: torch.zeros(4, 4)})
+    (tmp_path / "base" / "transformer").mkdir(parents=True)
+    weights = {f"{place}.weight": torch.zeros(4, 4), f"{place}.bias": torch.zeros(4)}
+    save_file(weights, tmp_path / "base" / "transformer" / "a.safetensors")
+    base = str(tmp_path / "base")
     name = f"lora_transformer_{place.replace('.', '_')}"
     save_file({f"{name}.diff": torch.ones(4, 4), f"{name}.diff_b": torch.ones(4)}, tmp_path / "a")
     found = convert(tmp_path / "a", tmp_path / "out", "full", base)
