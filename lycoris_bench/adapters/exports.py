@@ -110,6 +110,9 @@ def plain_lora(
             left_out.append(f"{name}: {what(own)}")
             continue
         weight = weight_of(*place) if weight_of and place else None
+        if "diff" in own and (own["diff"] if weight is None else weight).dim() == 1:
+            left_out.append(f"{name}: {what(own)} of a norm")
+            continue
         product = as_product(name, own, weight, rank)
         if "diff_b" in own:
             left_out.append(f"{name}.diff_b")

@@ -89,10 +89,10 @@ def _check(rank: int | None, energy: float | None, megabytes: float | None) -> N
 def _svd(source: Source, rank: int | None) -> Svd | None:
     """All singular values, and as many vectors as a result may have."""
     layer = source.tensors
-    if source.algorithm == "norm" or set(layer) == {BIAS}:
-        return None
     try:
         source.shape()
+        if source.is_norm or set(layer) == {BIAS}:
+            return None
         if is_plain_lora(layer):
             found = svd_of_product(*plain_factors(layer))
         else:
@@ -106,9 +106,8 @@ def _svd(source: Source, rank: int | None) -> Svd | None:
 
 
 def _kept(adapter: Adapter) -> list[str]:
-    names = ("w_norm", "b_norm", BIAS)
     return sorted(f"{source.name}.{key}" for source in adapter.layers for key in source.tensors
-                  if key in names)  # fmt: skip
+                  if key == BIAS or source.is_norm)  # fmt: skip
 
 
 def _layers(found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None) \

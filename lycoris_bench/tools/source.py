@@ -1,6 +1,7 @@
 """The layers of an adapter file, each by itself or beside the base model's weight."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from lycoris_bench.tools.model_files import Layer, ModelFiles
 from lycoris_bench.tools.products import Factors, is_plain_lora, plain_factors
 
 Tensors = Mapping[str, Tensor]
+NORM = re.compile(r"norm(?!.*linear)|[._]ln_|(?:in|out)_layers[._]0$|(?:unet|model)[._]out[._]0$")
 LARGEST = torch.finfo(torch.float32).max
 Change = tuple[Tensor, Tensor | None]
 
@@ -48,6 +50,11 @@ class Source:
         """Whether ΔW depends on W."""
         return needs_weight(self.tensors)
 
+    @property
+    def is_norm(self) -> bool:
+        """Whether it changes a weight of one dimension, of which no LoRA can be made."""
+        return self.algorithm == "norm" or ("diff" in self.tensors and len(self.shape()) == 1)
+
     def weight(self) -> Tensor | None:
         """W, read anew at each call; None without a model."""
         return self.base.read(*self.place) if self.base and self.place else None
@@ -68,6 +75,14 @@ class Source:
             raise NeedsModel(
                 f"{self.name}: the tensors do not show the kernel's size: give --model"
             )
+        if (
+            "diff" in self.tensors
+            and self.tensors["diff"].dim() == 1
+            and not NORM.search(self.name)
+        ):
+            sizes = tuple(self.tensors["diff"].shape)
+            raise NeedsModel(f"{self.name}: its diff of shape {sizes} is that of a norm, and its "
+                             "name is none of a norm: give --model")  # fmt: skip
         try:
             return shape_of(self.tensors)
         except AdapterFileError as error:
@@ -126,7 +141,8 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
     """The layers that an algorithm knows and, where a model is given, that it has. Without one they
     are the file's own, also where one is several layers of diffusers.
 
-    Raises `AdapterFileError` for what is no adapter or does not fit the model's layers, `AdapterMismatch` for another model's."""
+    Raises `AdapterFileError` for what is no adapter or does not fit the model's layers,
+    `AdapterMismatch` for another model's."""
     tensors, metadata = read(path, divide=base is not None)
     spelled = spellings(path)
     layers = by_layer(tensors, divide=base is not None)

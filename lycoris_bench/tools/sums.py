@@ -1,5 +1,6 @@
 """The weighted sum of several changes of one layer, in the shortest form that says it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from lycoris_bench.tools.source import Change, Source
 ONE_FACTOR = ("hada_w1_a", "lokr_w1", "lokr_w1_a", "diff", BIAS, "w_norm", "b_norm")
 
 
+OF_NORM = {"diff": "w_norm", BIAS: "b_norm"}
+
+
 @dataclass(frozen=True)
 class Part:
     """One file's layer and its weight in the sum."""
@@ -28,6 +32,11 @@ class Part:
     def tensors(self) -> Tensors:
         """The layer's tensors."""
         return self.source.tensors
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it changes a bias alone."""
+        return set(self.tensors) == {BIAS}
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,10 @@ class Sum:
 
     def wanted(self) -> Change:
         """The sum of weight · change, in float64."""
-        changes = [(part.weight, *part.source.change()) for part in self.parts]
-        shifts = [weight * shift for weight, _, shift in changes if shift is not None]
-        moved = _sum([weight * move for weight, move, _ in changes])
+        found = [(part, *part.source.change()) for part in self.parts]
+        shifts = [part.weight * shift for part, _, shift in found if shift is not None]
+        moves = [part.weight * move for part, move, _ in found if not part.is_bias]
+        moved = _sum(moves) if moves else torch.zeros_like(found[0][1])
         return moved, _sum(shifts) if shifts else None
 
     def factors(self) -> Factors | None:
@@ -59,7 +69,7 @@ class Sum:
 
 def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
     """The weighted sum of one layer. `NeedsModel` where a change cannot be known without W."""
-    biased, parts = parts, [part for part in parts if set(part.tensors) != {BIAS}]
+    biased, parts = parts, [part for part in parts if not part.is_bias]
     if len(biased) == 1 and biased[0].weight == 1 and not _longer(biased[0].tensors, rank):
         return Sum(biased, biased[0].tensors, "as it is (exact)", as_is=True)
     shifts = [(part.weight, part.tensors[BIAS].double()) for part in biased if BIAS in part.tensors]
@@ -70,8 +80,8 @@ def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
         made, how, lost = _concatenated(parts, rank)
     elif len(parts) == 1 and (scaled := _scaled(parts[0])) is not None:
         made, how, lost = scaled, "one file's, scaled (exact)", 0.0
-    elif all(part.source.algorithm == "norm" for part in parts):
-        made, how, lost = _summed(parts), "norms added (exact)", 0.0
+    elif all(part.source.is_norm for part in parts):
+        return Sum(biased, _norms(biased), "norms added (exact)")
     else:
         made, how, lost = _of_sum(parts, rank)
     return Sum(biased, made | bias, how, lost)
@@ -117,12 +127,13 @@ def _scaled(part: Part) -> dict[str, Tensor] | None:
     }
 
 
-def _summed(parts: Sequence[Part]) -> dict[str, Tensor]:
-    names = dict.fromkeys(key for part in parts for key in part.tensors)
-    return {
-        key: _sum([p.weight * p.tensors[key].double() for p in parts if key in p.tensors])
-        for key in names
-    }
+def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
+    """Files call a norm's differences as its own or as those of any layer."""
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    for part in parts:
+        for name, value in part.tensors.items():
+            found[OF_NORM.get(name, name)].append(part.weight * value.double())
+    return {name: _sum(values) for name, values in found.items()}
 
 
 def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
