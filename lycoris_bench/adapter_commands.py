@@ -1,9 +1,11 @@
 """`lycoris-bench adapter ...`: parses, calls one tool, prints what it found. Importing this
 module loads no torch."""
 
+import contextlib
 import json
 import math
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +81,7 @@ def inspect(
     """Algorithm, ranks, scales, layers, norms and metadata of a file."""
     from lycoris_bench.tools import inspect as tool
 
-    with doing(f"inspecting {file}"):
+    with _told(f"inspecting {file}"):
         found = tool.inspect(file, model, layers)
     _finish(found, as_json)
 
@@ -102,7 +104,7 @@ def verify(
     1 if nothing or only a part matches, or if the picture stays."""
     from lycoris_bench.tools import verify as tool
 
-    with doing(f"verifying {file}"):
+    with _told(f"verifying {file}"):
         found = tool.verify(model, file, strength, prompt, seed, picture, device)
     _finish(found, as_json)
 
@@ -122,7 +124,7 @@ def merge(
     """Write a base model with adapters merged, in the model's own layout and dtype."""
     from lycoris_bench.tools import merge as tool
 
-    with doing(f"merging {_names(files)} into {model}"):
+    with _told(f"merging {_names(files)} into {model}"):
         found = tool.merge(model, files, output, strength, force)
     _finish(found, as_json)
 
@@ -144,7 +146,7 @@ def extract(
     """Make an adapter of the difference of two models, and say what is lost."""
     from lycoris_bench.tools import extract as tool
 
-    with doing(f"extracting the difference of {base} and {tuned}"):
+    with _told(f"extracting the difference of {base} and {tuned}"):
         found = tool.extract(base, tuned, output, kind.value, rank, energy, factor, force, layers)
     _finish(found, as_json)
 
@@ -167,7 +169,7 @@ def resize(
     """Make a smaller LoRA of an adapter, and say what is lost."""
     from lycoris_bench.tools import resize as tool
 
-    with doing(f"resizing {file}"):
+    with _told(f"resizing {file}"):
         found = tool.resize(file, output, rank, energy, size, model, force, layers)
     _finish(found, as_json)
 
@@ -187,7 +189,7 @@ def combine(
     """Write one file that means the weighted sum of several."""
     from lycoris_bench.tools import combine as tool
 
-    with doing(f"combining {_names(files)}"):
+    with _told(f"combining {_names(files)}"):
         found = tool.combine(files, output, weight, rank, model, force, layers)
     _finish(found, as_json)
 
@@ -209,9 +211,19 @@ def convert(
     """Write an adapter as other programs read it."""
     from lycoris_bench.tools import convert as tool
 
-    with doing(f"converting {file} to {to.value}"):
+    with _told(f"converting {file} to {to.value}"):
         found = tool.convert(file, output, to.value, model, rank, force, layers)
     _finish(found, as_json)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Says how far the command is, and notes on an unexpected error what was being done."""
+    from lycoris_bench.progress import shown
+    from lycoris_bench.tools.steps import told
+
+    with shown() as progress, told(progress), doing(what):
+        yield
 
 
 def _finish(result: dict[str, Any], as_json: bool) -> None:

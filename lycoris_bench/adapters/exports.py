@@ -1,6 +1,6 @@
 """Writing an adapter in another layout's names, and as plain LoRA that every program reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -94,16 +94,20 @@ def plain_lora(
     directory: Directory | None = None,
     rank: int | None = None,
     weight_of: WeightOf | None = None,
+    through: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Portable:
     """Every layer as plain LoRA of at most `rank`: by its structure where that rank allows, else
     by SVD with the error told; without a rank, exactly.
 
     A change that depends on W (DoRA, GLoRA, (IA)³, OFT, BOFT) or whose kernel the file does not
-    show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named."""
+    show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named.
+    `through` gives the layers' names one by one, and may count them."""
     left_out: list[str] = []
     found: dict[str, tuple[Product, tuple[int, ...]]] = {}
     as_is: dict[str, dict[str, Tensor]] = {}
-    for name, own in by_layer(tensors, divide=directory is not None).items():
+    layers = by_layer(tensors, divide=directory is not None)
+    for name in through(list(layers)):
+        own = layers[name]
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
         if kind_of(own) in ("norm", "unknown") or own.keys() == {"diff_b"}:

@@ -19,6 +19,7 @@ from lycoris_bench.tools.naming import check_one_way, kohya, named, plain_name
 from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.source import Adapter, open_adapter
+from lycoris_bench.tools.steps import counted
 from lycoris_bench.tools.sums import Part, Sum, add_up
 from lycoris_bench.tools.tables import table
 
@@ -46,12 +47,13 @@ def combine(
         for source in adapter.layers:
             groups[source.place or plain_name(source.name)].append(Part(source, weight))
     keep_names = _keep_names(adapters, base is not None)
-    sums = [_sum(parts, rank) for parts in groups.values()]
+    sums = [_sum(parts, rank) for parts in counted(list(groups.values()), "adding")]
     pairs = [(one.parts[0].source, one.made) for one in sums]
     names = named(pairs, base) if keep_names else [(kohya(x), made) for x, made in pairs]
     made = [
-        _made(one, layer, tensors) for one, (layer, tensors) in zip(sums, names, strict=True)
-    ]  # fmt: skip
+        _made(one, layer, tensors)
+        for one, (layer, tensors) in counted([*zip(sums, names, strict=True)], "rounding")
+    ]
     same_form = len(adapters) == 1
     about = carried([adapter.metadata for adapter in adapters], family, same_form)
     if not same_form and about:

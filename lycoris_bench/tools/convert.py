@@ -23,6 +23,7 @@ from lycoris_bench.tools.naming import kohya, named
 from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.source import Adapter, Change, Source, open_adapter
+from lycoris_bench.tools.steps import counted
 
 Tensors = Mapping[str, Tensor]
 NAMED = ("kohya", "lycoris", "compvis", "comfyui", "diffusers")  # the same tensors, other names
@@ -46,7 +47,7 @@ def convert(
     output.check(out, [path], force, folder=to == "peft")
     base = None if model is None else open_model(model)
     adapter = open_adapter(path, base)
-    for source in adapter.layers:
+    for source in counted(adapter.layers, "checking"):
         source.check()
     left_out = list(adapter.left_out)
     about = carried([adapter.metadata], adapter.family, to not in ("portable", "full"))
@@ -79,7 +80,7 @@ def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> list[Made]:
         return [Made(x.name, x.name, _given(kept(x.name, x.tensors)), None) for x in adapter.layers]
     made = []
     changed = False
-    for source in adapter.layers:
+    for source in counted(adapter.layers, "converting"):
         assert source.place is not None
         said = exports.said(source.name, source.tensors, to, source.place, base.directory)
         same = all(value is source.tensors.get(key) for key, value in said.items())
@@ -104,7 +105,8 @@ def _portable(
     for source in adapter.layers:
         source.shape()  # asks for the model where kernels are not shown
     made = exports.plain_lora(tensors, base.directory if base else None, rank,
-                              base.read if base else None)  # fmt: skip
+                              base.read if base else None,
+                              partial(counted, what="converting"))  # fmt: skip
     if not made.tensors:
         raise BenchError(
             f"{adapter.path} has nothing that a plain LoRA can say: {some(made.left_out)}"
@@ -116,7 +118,7 @@ def _portable(
         Made(_spelled(source), layer, _given(stored(source.name, new, source.tensors.values(),
                                                     made.errors[_spelled(source)])),
              partial(_weight_change, source), source.weight, source.factors)
-        for (source, _), (layer, new) in zip(pairs, names, strict=True)
+        for (source, _), (layer, new) in counted([*zip(pairs, names, strict=True)], "rounding")
     ]  # fmt: skip
     return result.write(out, layers, about, force), list(made.left_out)
 
@@ -134,12 +136,13 @@ def _peft(adapter: Adapter, out: Path, base: ModelFiles | None, force: bool) -> 
     """Writes a folder for each model kind."""
     if base is None:
         raise NeedsModel("names of peft are made from the model's: give --model")
-    whole = {kohya(x): kept(x.name, x.tensors) for x in adapter.layers}
+    layers = counted(adapter.layers, "converting")
+    whole = {kohya(x): kept(x.name, x.tensors) for x in layers}
     flat = {f"{name}.{key}": value for name, own in whole.items() for key, value in own.items()}
     made = peft_export.files_of(peft_export.parts(flat, base.directory))
-    layers = [Made(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers]
+    written = [Made(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers]
     with output.whole_folder(out, force) as place:
         for name, data in made.items():
             (place / name).parent.mkdir(exist_ok=True)
             (place / name).write_bytes(data)
-        return result.read_back(place, layers, base.directory.find)
+        return result.read_back(place, written, base.directory.find)

@@ -21,6 +21,7 @@ from lycoris_bench.tools.model_files import NO_LAYER, ModelFiles, open_model
 from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import stored
 from lycoris_bench.tools.source import Change
+from lycoris_bench.tools.steps import counted
 
 KINDS = ("lora", "lokr", "full")
 RANK = 16
@@ -88,7 +89,7 @@ def _compare(before: ModelFiles, after: ModelFiles, kind: str) -> tuple[list[Pla
         raise BenchError(f"{before.root} and {after.root} have no layer in common")
     changed: list[Place] = []
     left_out: list[str] = []
-    for place in shared:
+    for place in counted(shared, "comparing"):
         if _difference(before, after, place) is None:
             continue
         matrix = place[2] == "weight" and len(before.shape(*place)) > 1
@@ -114,7 +115,7 @@ def _matrices(
 ) -> list[Made]:  # fmt: skip
     """A layer's weight each, as LoRA or LoKr."""
     made = []
-    for place in changed:
+    for place in counted(changed, "decomposing"):
         name = before.directory.spell(*place[:2], "kohya")
         wanted = partial(_wanted, before, after, place)
         delta, _ = wanted()

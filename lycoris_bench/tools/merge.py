@@ -18,6 +18,7 @@ from lycoris_bench.adapters.merge import AdapterMismatch
 from lycoris_bench.adapters.merged import merged_bias
 from lycoris_bench.adapters.ss_metadata import HASHES
 from lycoris_bench.errors import BenchError
+from lycoris_bench.printable import printable
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.compvis_files import Spot
 from lycoris_bench.tools.errors import norm
@@ -25,6 +26,7 @@ from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.matching import Match, Matched, block_of, change, matched
 from lycoris_bench.tools.model_files import MODELS, Layer, ModelFiles, open_model
 from lycoris_bench.tools.rounding import check as check_range
+from lycoris_bench.tools.steps import counted
 from lycoris_bench.tools.strengths import check as strengths_allowed
 from lycoris_bench.tools.tables import table
 
@@ -46,7 +48,8 @@ def merge(
     given = list(zip(files, _strengths(strengths, files), strict=True))
     base = open_model(model)
     output.check(out, [base.root, *files], force, folder=base.is_folder)
-    adapters = [(file, matched(file, base), strength) for file, strength in given]
+    adapters = [(file, matched(file, base), strength)
+                for file, strength in counted(given, "reading")]  # fmt: skip
     for file, found, _ in adapters:
         _fit(file, found, base)
     merger = _Merger(base, adapters)
@@ -114,7 +117,12 @@ class _Merger:
             for key, entry in reader.entries.items()
         }
 
+        # with its folder's name, as the files of a pipeline's parts are called alike
+        where = printable(source.relative_to(source.parent.parent), 60)
+        written = counted(list(shapes), f"merging {where}")
+
         def content(key: str) -> Iterable[bytes]:
+            next(written)
             spots = [spot for spot in holds.get(key, []) if (spot.model, spot.path) in self.parts]
             if not spots:
                 return reader.pieces(key)
@@ -186,7 +194,7 @@ def _ratio(pairs: Iterable[tuple[float, float]]) -> float:
 def _others(root: Path, target: Path) -> list[str]:
     """Copies what is not merged; names weights of merged parts in formats that are not read."""
     left_out: list[str] = []
-    for file in sorted(root.rglob("*")):
+    for file in counted(sorted(root.rglob("*")), "copying"):
         name = file.relative_to(root)
         if not file.is_file() or name.parts[0].startswith("."):
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.sizes import HALF, within
 from lycoris_bench.tools.source import Adapter, Source, open_adapter
+from lycoris_bench.tools.steps import counted
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def resize(
     output.check(out, [path], force)
     base = None if model is None else open_model(model)
     adapter = open_adapter(path, base)
-    found = [Decomposed(source, _svd(source, rank)) for source in adapter.layers]
+    found = [Decomposed(one, _svd(one, rank)) for one in counted(adapter.layers, "decomposing")]
     about = carried([adapter.metadata], adapter.family, same_form=False)
     if megabytes is None:
         ranks = [0 if one.svd is None else choose(one.svd.s, rank, energy) for one in found]
@@ -110,14 +112,17 @@ def _kept(adapter: Adapter) -> list[str]:
                   if key == BIAS or source.is_norm)  # fmt: skip
 
 
-def _layers(found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None) \
-        -> list[Made]:  # fmt: skip
+def _layers(
+    found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None,
+    what: str = "rounding",
+) -> list[Made]:  # fmt: skip
     """The result's layers; one of rank 0 is left out."""
     pairs = [(one, rank) for one, rank in zip(found, ranks, strict=True) if rank or not one.svd]
     made = [(one.source, _tensors(one, rank)) for one, rank in pairs]
     names = named(made, base)
     layers = []
-    for (one, rank), (layer, tensors) in zip(pairs, names, strict=True):
+    named_pairs = list(zip(pairs, names, strict=True))
+    for (one, rank), (layer, tensors) in counted(named_pairs, what):
         source = one.source
         if one.svd is None:
             same = kept(source.name, tensors)
@@ -152,17 +157,19 @@ def _fit(
     values = [one.svd.s for one in matrices if one.svd]
     costs = [HALF * (len(one.svd.u) + one.svd.vh.shape[1]) for one in matrices if one.svd]
     budget = most
+    attempts = count(1)
     while budget > 0:
         by_layer = dict(zip(map(id, matrices), within(values, costs, budget), strict=True))
         if not any(by_layer.values()):
             break
         ranks = [by_layer.get(id(one), 0) for one in found]
-        made, said = _layers(found, ranks, base), _about(about, ranks)
+        made = _layers(found, ranks, base, f"rounding, try {next(attempts)}")
+        said = _about(about, ranks)
         size, numbers = _size(made, said)
         if size <= most:
             return made, said
         budget -= max((size - most) * budget // numbers, 1)
-    least, _ = _size(_layers(found, [0] * len(found), base), _about(about, []))
+    least, _ = _size(_layers(found, [0] * len(found), base, "rounding norms"), _about(about, []))
     raise BenchError(
         f"--size is too small: a file of these layers takes more than {most:,} bytes "
         f"({least:,} without any); give more MiB"

@@ -20,6 +20,7 @@ from lycoris_bench.tools.layer import shape_of
 from lycoris_bench.tools.products import Factors, apart, is_plain_lora, length, plain_factors
 from lycoris_bench.tools.rounding import check
 from lycoris_bench.tools.source import Change
+from lycoris_bench.tools.steps import counted
 
 Tensors = Mapping[str, Tensor]
 
@@ -41,6 +42,9 @@ class Made:
     factors: Callable[[], Factors | None] = lambda: None
 
 
+Holds = dict[str, tuple[Made, str, Tensor]]  # name -> layer, its tensor, and one without numbers
+
+
 def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force: bool) -> list[Row]:
     """A safetensors file of the layers, which takes its place when it has been read back: the
     rows are those of `read_back`."""
@@ -48,18 +52,20 @@ def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force:
         if times > 1:
             second = [one.name for one in layers if one.layer == name][1]
             raise AdapterFileError(f"'{name}' would be written twice: {second} is its second")
-    owners = {f"{one.layer}.{key}": (one, key) for one in layers for key in one.tensors()}
+    holds = _holds(counted(layers, "preparing"))
+    written = counted(holds, "writing")
 
     @lru_cache(1)
     def tensors(one: Made) -> Tensors:
         return one.tensors()
 
     def content(full: str) -> Iterable[bytes]:
-        one, key = owners[full]
+        next(written)
+        one, key, _ = holds[full]
         return stream.pieces(tensors(one)[key])
 
     with output.whole_file(out, force) as file:
-        stream.fill(file, shapes(layers), content, hashed(metadata))
+        stream.fill(file, _shapes(holds), content, hashed(metadata))
         file.flush()
         try:
             return read_back(Path(file.name), layers)
@@ -69,17 +75,26 @@ def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force:
 
 
 def shapes(layers: Iterable[Made]) -> stream.Shapes:
-    """The tensors of a file, the widest first, as the format's own library has it: so that every
-    number is aligned."""
+    """The tensors of a file, as its header has them."""
+    return _shapes(_holds(layers))
+
+
+def _holds(layers: Iterable[Made]) -> Holds:
+    """Each tensor of a file, the widest first, as the format's own library has them: so that
+    every number is aligned. No number is kept."""
     found = {
-        f"{one.layer}.{key}": (value.dtype, tuple(value.shape), value.numel())
+        f"{one.layer}.{key}": (one, key, value.to("meta"))
         for one in layers
         for key, value in one.tensors().items()
     }
-    order = sorted(found, key=lambda full: (-found[full][0].itemsize, full))
+    order = sorted(found, key=lambda full: (-found[full][2].itemsize, full))
+    return {full: found[full] for full in order}
+
+
+def _shapes(holds: Holds) -> stream.Shapes:
     return {
-        full: (stream.NAMES[dtype], shape, dtype.itemsize * count)
-        for full, (dtype, shape, count) in ((full, found[full]) for full in order)
+        full: (stream.NAMES[like.dtype], tuple(like.shape), like.itemsize * like.numel())
+        for full, (_, _, like) in holds.items()
     }
 
 
@@ -98,7 +113,7 @@ def read_back(
     found = {place(name): own for name, own in by_layer(again, divide=False).items()}
     if found.keys() != {place(one.layer) for one in layers}:
         raise RuntimeError(f"the layers written are not those that are read back from {path}")
-    return [_row(one, found[place(one.layer)]) for one in layers]
+    return [_row(one, found[place(one.layer)]) for one in counted(layers, "reading back")]
 
 
 @torch.no_grad()

@@ -16,11 +16,13 @@ from lycoris_bench.adapters.files import by_layer, read, spellings
 from lycoris_bench.adapters.layouts import Spelling
 from lycoris_bench.adapters.merged import changes
 from lycoris_bench.errors import BenchError
+from lycoris_bench.printable import printable
 from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.layer import NeedsModel, algorithm, is_unrolled, needs_weight, shape_of
 from lycoris_bench.tools.matching import matched
 from lycoris_bench.tools.model_files import Layer, ModelFiles
 from lycoris_bench.tools.products import Factors, is_plain_lora, plain_factors
+from lycoris_bench.tools.steps import counted
 
 Tensors = Mapping[str, Tensor]
 NORM = re.compile(r"norm(?!.*linear)|[._]ln_|(?:in|out)_layers[._]0$|(?:unet|model)[._]out[._]0$")
@@ -143,7 +145,8 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
 
     Raises `AdapterFileError` for what is no adapter or does not fit the model's layers,
     `AdapterMismatch` for another model's."""
-    tensors, metadata = read(path, divide=base is not None)
+    reading = counted([path], f"reading {printable(path.name, 60)}")
+    (tensors, metadata), *_ = (read(one, divide=base is not None) for one in reading)
     spelled = spellings(path)
     layers = by_layer(tensors, divide=base is not None)
     left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
