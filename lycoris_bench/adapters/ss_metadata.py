@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lycoris_bench import registry
@@ -61,6 +61,13 @@ def metadata(
         "tag_frequency": None if tags is None else json.dumps(tags),
     }
     return {f"ss_{key}": str(value) for key, value in values.items() if value not in (None, "")}
+
+
+def of_lora(ranks: Collection[int]) -> dict[str, str]:
+    """What says of the network that it is plain LoRA without an alpha, which is then the rank."""
+    alpha = str(max(ranks)) if len(set(ranks)) == 1 else "Dynamic"
+    return {"ss_network_module": "networks.lora", "ss_network_dim": str(max(ranks)),
+            "ss_network_alpha": alpha}  # fmt: skip
 
 
 def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -> dict[str, str]:

@@ -54,18 +54,18 @@ def combine(
         _made(one, layer, tensors)
         for one, (layer, tensors) in counted([*zip(sums, names, strict=True)], "rounding")
     ]
-    same_form = len(adapters) == 1
+    same_form = len(adapters) == 1 and all(one.keeps_form for one in sums)
     about = carried([adapter.metadata for adapter in adapters], family, same_form)
     if not same_form and about:
         about["ss_network_module"] = "lycoris.kohya"
     rows = result.write(out, made, about, force)
+    left_out = [f"{a.path.name}: {name}" for a in adapters for name in a.left_out]
+    data, text = report(rows, layers, left_out)
     kinds: dict[str, list[Row]] = defaultdict(list)
     for one, row in zip(sums, rows, strict=True):
         kinds[one.how].append(row)
-    data, text = report(rows, layers)
     made_of = [(how, len(own), max(row.error for row in own)) for how, own in kinds.items()]
     text = f"{table(('how', 'layers', 'largest error'), made_of)}\n\n{text}\nResult: {out}"
-    left_out = [f"{a.path.name}: {name}" for a in adapters for name in a.left_out]
     said = [f"left out: {some(left_out)}"] if left_out else []
     return {"result": str(out), "how": dict(Counter({h: n for h, n, _ in made_of})), **data,
             "left_out": left_out, "warnings": said, "status": int(bool(said)),

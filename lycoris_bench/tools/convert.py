@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters import exports, peft_export
 from lycoris_bench.adapters.files import by_layer, layout_of
-from lycoris_bench.adapters.ss_metadata import carried
+from lycoris_bench.adapters.ss_metadata import carried, of_lora
 from lycoris_bench.errors import BenchError
 from lycoris_bench.tools import output, result
 from lycoris_bench.tools.cautions import cautions
@@ -50,7 +50,7 @@ def convert(
     for source in counted(adapter.layers, "checking"):
         source.check()
     left_out = list(adapter.left_out)
-    about = carried([adapter.metadata], adapter.family, to not in ("portable", "full"))
+    about = carried([adapter.metadata], adapter.family, same_form=False)
     if to == "full":
         about |= {"ss_network_module": "lycoris.kohya"} if about else {}
         rows = full(adapter, out, base, about, force)
@@ -61,8 +61,13 @@ def convert(
     elif to == "peft":
         rows = _peft(adapter, out, base, force)
     else:
-        rows = result.write(out, _renamed(adapter, to, base), about, force)
-    data, text = report(rows, layers)
+        made, changed = _renamed(adapter, to, base)
+        if about and to == "diffusers":
+            about |= of_lora([len(one.tensors()["lora_A.weight"]) for one in made])
+        elif not changed:
+            about = carried([adapter.metadata], adapter.family, same_form=True)
+        rows = result.write(out, made, about, force)
+    data, text = report(rows, layers, left_out)
     if not any(row.norm for row in rows):
         text = "the same numbers, bit by bit"
     said = cautions(adapter, to)
@@ -73,23 +78,26 @@ def convert(
     }  # fmt: skip
 
 
-def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> list[Made]:
+def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> tuple[list[Made], bool]:
+    """The result's layers, and whether any has other numbers than the file."""
     if base is None:
         if to not in ("kohya", "lycoris", "compvis") or layout_of(adapter.path) != to:
             raise NeedsModel(f"names of {to} are made from the model's: give --model")
-        return [Made(x.name, x.name, _given(kept(x.name, x.tensors)), None) for x in adapter.layers]
+        same = [Made(x.name, x.name, _given(kept(x.name, x.tensors)), None) for x in adapter.layers]
+        return same, False
     made = []
     changed = False
     for source in counted(adapter.layers, "converting"):
         assert source.place is not None
         said = exports.said(source.name, source.tensors, to, source.place, base.directory)
-        same = all(value is source.tensors.get(key) for key, value in said.items())
-        tensors = (kept(source.name, said) if same else
+        is_same = all(value is source.tensors.get(key) for key, value in said.items())
+        tensors = (kept(source.name, said) if is_same else
                    stored(source.name, said, source.tensors.values()))  # fmt: skip
-        changed |= not same
+        changed |= not is_same
         made.append((source, exports.spelled(source.place, to, base.directory), tensors))
-    return [Made(source.name, layer, _given(tensors), source.change if changed else None,
-                 source.weight, source.factors) for source, layer, tensors in made]  # fmt: skip
+    layers = [Made(source.name, layer, _given(tensors), source.change if changed else None,
+                   source.weight, source.factors) for source, layer, tensors in made]  # fmt: skip
+    return layers, changed
 
 
 def _given(tensors: Tensors) -> Callable[[], Tensors]:

@@ -38,8 +38,11 @@ def total(rows: Iterable[Row]) -> float:
     return Row("", math.hypot(*(r.missed for r in rows)), math.hypot(*(r.norm for r in rows))).error
 
 
-def report(rows: Sequence[Row], layers: bool = False) -> tuple[dict[str, Any], str]:
-    """(data, table) of an approximation: one line a block, or with `layers` one a layer."""
+def report(
+    rows: Sequence[Row], layers: bool = False, left_out: Sequence[str] = ()
+) -> tuple[dict[str, Any], str]:
+    """(data, table) of an approximation: one line a block, or with `layers` one a layer. What is
+    left out has no row: the error is then said to be that of the rest."""
     blocks: dict[str, list[Row]] = {}
     for row in rows:
         blocks.setdefault(row.layer if layers else block_of(row.layer), []).append(row)
@@ -53,7 +56,8 @@ def report(rows: Sequence[Row], layers: bool = False) -> tuple[dict[str, Any], s
         "error": total(rows),
     }  # fmt: skip
     text = table(("layer" if layers else "block", "layers", "rank", "norm", "error"), lines)
-    return data, f"{text}\nrelative error in all: {total(rows):.3g}"
+    of = "what is written" if left_out else "all that is changed"
+    return data, f"{text}\nrelative error of {of}, norms too: {total(rows):.3g}"
 
 
 def _ranks(rows: Sequence[Row]) -> str:

@@ -49,7 +49,7 @@ def extract(
     about = carried([{}], family_of(before.widths), same_form=False)
     about |= {"ss_network_module": "lycoris.kohya"} if about else {}
     rows = result.write(out, made, about, force)
-    data, text = report(rows, layers)
+    data, text = report(rows, layers, left_out)
     if left_out:
         text += f"\nnot expressible as {kind}: {len(left_out)} tensors: {some(left_out)}"
     text += f"\n{len(rows)} tensors extracted. Result: {out}"

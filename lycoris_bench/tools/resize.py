@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def resize(
     gone = {x.source.name: tail(x.svd.s, 0) for x in found if x.svd and x.source.name not in there}
     rows += [Row(name, whole, whole, 0) for name, whole in gone.items()]
     size = out.stat().st_size
-    data, text = report(rows, layers)
+    data, text = report(rows, layers, adapter.left_out)
     stays = _kept(adapter)
     if stays:
         text += f"\n{len(stays)} tensors of norms and biases kept as they are"
@@ -126,12 +127,12 @@ def _layers(
         source = one.source
         if one.svd is None:
             same = kept(source.name, tensors)
-            layers.append(Made(source.name, layer, lambda same=same: same, None))  # type: ignore[misc]
+            layers.append(Made(source.name, layer, partial(dict, same), source.change))
             continue
         whole = tail(one.svd.s, 0)
         lost = tail(one.svd.s, rank) / whole if whole else 0.0
         held = stored(source.name, tensors, source.tensors.values(), lost)
-        layers.append(Made(source.name, layer, lambda held=held: held, source.change,  # type: ignore[misc]
+        layers.append(Made(source.name, layer, partial(dict, held), source.change,
                            source.weight, source.factors))  # fmt: skip
     return layers
 

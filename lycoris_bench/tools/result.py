@@ -1,5 +1,6 @@
 """The one way in which an adapter is written: checked, read back, and its true error told."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -136,6 +137,9 @@ def _row(one: Made, found: Tensors) -> Row:
     if shift is None:
         return row
     bias = Row(one.name, *_missed(shift, torch.zeros_like(shift) if other is None else other), rank)
+    if moved.dim() == 1:  # a norm's two rows of numbers are alike
+        missed, size = math.hypot(row.missed, bias.missed), math.hypot(row.norm, bias.norm)
+        return replace(row, missed=missed, norm=size)
     worst = max(row.error, bias.error)  # the weight's length stands for the layer
     return replace(row, missed=worst * row.norm) if row.norm else bias
 
@@ -145,4 +149,6 @@ def _missed(wanted: Tensor, made: Tensor) -> tuple[float, float]:
 
 
 def _same(one: Tensor, two: Tensor) -> bool:
-    return one.shape == two.shape and torch.equal(one.double(), two.double())
+    return one.shape == two.shape and torch.equal(
+        *((one, two) if one.dtype == two.dtype else (one.double(), two.double()))
+    )

@@ -72,7 +72,8 @@ def check(name: str, value: Tensor, dtype: torch.dtype) -> None:
     """Raises `AdapterFileError` where a number is not finite or beyond the dtype's range."""
     if not value.is_floating_point() or not value.numel():
         return
-    largest = float(value.double().abs().max())
+    least, most = (value if value.element_size() > 1 else value.float()).aminmax()  # NaN stays
+    largest = max(-float(least), float(most))
     limit = torch.finfo(dtype).max
     if not largest <= limit:  # NaN is not
         kind = str(dtype).removeprefix("torch.")

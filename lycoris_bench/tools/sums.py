@@ -50,6 +50,15 @@ class Sum:
     lost: float = 0.0
     as_is: bool = False
 
+    @property
+    def keeps_form(self) -> bool:
+        """Whether these are one file's tensors in shape and alpha, of other numbers at most."""
+        own = self.parts[0].tensors
+        return len(self.parts) == 1 and own.keys() == self.made.keys() and all(
+            value.shape == own[key].shape and (key != "alpha" or float(value) == float(own[key]))
+            for key, value in self.made.items()
+        )  # fmt: skip
+
     def wanted(self) -> Change:
         """The sum of weight · change, in float64."""
         found = [(part, *part.source.change()) for part in self.parts]
