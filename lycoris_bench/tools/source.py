@@ -21,7 +21,7 @@ from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.layer import NeedsModel, algorithm, is_unrolled, needs_weight, shape_of
 from lycoris_bench.tools.matching import matched
 from lycoris_bench.tools.model_files import Layer, ModelFiles
-from lycoris_bench.tools.products import Factors, is_plain_lora, plain_factors
+from lycoris_bench.tools.products import Factors, by_structure, is_plain_lora, plain_factors
 from lycoris_bench.tools.steps import counted
 
 Tensors = Mapping[str, Tensor]
@@ -116,9 +116,11 @@ class Source:
         return moved, shift
 
     def factors(self) -> Factors | None:
-        """ΔW as a product where this is a plain LoRA without a bias; else None."""
-        plain = is_plain_lora(self.tensors) and BIAS not in self.tensors
-        return plain_factors(self.tensors) if plain else None
+        """ΔW as a product where it is one by its structure and no bias is beside it; else None."""
+        if BIAS in self.tensors:
+            return None
+        plain = is_plain_lora(self.tensors)
+        return plain_factors(self.tensors) if plain else by_structure(self.tensors)
 
     def check(self) -> None:
         """Raises `AdapterFileError` for a change beyond fp32, which only large factors have."""

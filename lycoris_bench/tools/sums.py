@@ -68,12 +68,17 @@ class Sum:
         return moved, _sum(shifts) if shifts else None
 
     def factors(self) -> Factors | None:
-        """The same as a product where all are plain LoRAs, and no bias is among them."""
-        if not all(is_plain_lora(part.tensors) and BIAS not in part.tensors for part in self.parts):
-            return None
-        found = [plain_factors(part.tensors) for part in self.parts]
-        return beside([(part.weight * up, down)
-                       for part, (up, down) in zip(self.parts, found, strict=True)])  # fmt: skip
+        """The same as a product where all are by their structure, and no bias is among them."""
+        return _product(self.parts)
+
+
+def _product(parts: Sequence[Part]) -> Factors | None:
+    found = [part.source.factors() for part in parts]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return beside([(part.weight * up, down)
+                   for part, (up, down) in zip(parts, known, strict=True)])  # fmt: skip
 
 
 def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
@@ -147,16 +152,25 @@ def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
 
 def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
     """The sum itself: as a LoRA of its own rank where that is shorter, else as a difference."""
-    total = _sum([part.weight * part.source.change()[0] for part in parts])
-    if all(part.source.algorithm == "full" for part in parts):
-        return {"diff": total}, "differences added (exact)", 0.0
-    found = svd(total)
+    if (product := _product(parts)) is not None:
+        shape = _common([part.source.shape() for part in parts])
+        found = svd_of_product(*product)
+    else:
+        total = _total(parts)
+        shape = total.shape
+        if all(part.source.algorithm == "full" for part in parts):
+            return {"diff": total}, "differences added (exact)", 0.0
+        found = svd(total)
     least = numerical_rank(found.s)
     if rank is not None and least > rank:
-        return _nearest(found, total.shape, rank)
-    if rank is not None or least * (len(found.u) + found.vh.shape[1]) < total.numel():
-        return lora(found, total.shape, max(1, least)), "LoRA of the sum (exact)", 0.0
-    return {"diff": total}, "full difference (exact)", 0.0
+        return _nearest(found, shape, rank)
+    if rank is not None or least * (len(found.u) + found.vh.shape[1]) < shape.numel():
+        return lora(found, shape, max(1, least)), "LoRA of the sum (exact)", 0.0
+    return {"diff": _total(parts)}, "full difference (exact)", 0.0
+
+
+def _total(parts: Sequence[Part]) -> Tensor:
+    return _sum([part.weight * part.source.change()[0] for part in parts])
 
 
 def _sum(values: Sequence[Tensor]) -> Tensor:
