@@ -37,12 +37,15 @@ def beside(products: Sequence[Factors]) -> Factors:
     return torch.cat([up for up, _ in products], 1), torch.cat([down for _, down in products])
 
 
-def by_structure(layer: Mapping[str, Tensor]) -> Factors | None:
-    """ΔW as the product that LoRA in Tucker form and LoHa are, to the last digit; None for others,
-    and where its rank is so large that the whole matrix is the shorter way."""
-    if MAGNITUDE in layer or not {MID, "hada_w1_a"} & layer.keys():
+def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
+    """ΔW as the product that it is by its structure, to the last digit: plain LoRA, LoRA in Tucker
+    form and LoHa. None for others, beside a bias, and where the rank is so large that the whole
+    matrix is the shorter way."""
+    if BIAS in layer or MAGNITUDE in layer:
         return None
-    found = exact(layer)
+    if is_plain_lora(layer):
+        return plain_factors(layer)
+    found = exact(layer) if {MID, "hada_w1_a"} & layer.keys() else None
     if found is None or 2 * found.rank > min(len(found.up), found.down.shape[1]):
         return None
     return found.up, found.down

@@ -29,7 +29,7 @@ from lycoris_bench.tools.lowrank import (
 from lycoris_bench.tools.matching import some
 from lycoris_bench.tools.model_files import ModelFiles, open_model
 from lycoris_bench.tools.naming import named
-from lycoris_bench.tools.products import by_structure, is_plain_lora, plain_factors
+from lycoris_bench.tools.products import factors_of
 from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.sizes import HALF, within
@@ -96,12 +96,8 @@ def _svd(source: Source, rank: int | None) -> Svd | None:
         source.shape()
         if source.is_norm or set(layer) == {BIAS}:
             return None
-        if is_plain_lora(layer):
-            found = svd_of_product(*plain_factors(layer))
-        elif (product := by_structure(layer)) is not None:
-            found = svd_of_product(*product)
-        else:
-            found = svd(source.change()[0])
+        product = factors_of({key: value for key, value in layer.items() if key != BIAS})
+        found = svd_of_product(*product) if product else svd(source.change()[0])
         most = min(rank or len(found.s), max(1, numerical_rank(found.s)))
         return Svd(found.u[:, :most].clone(), found.s, found.vh[:most].clone())
     except (NeedsModel, AdapterFileError):

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.base import BIAS
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.files import by_layer, read
 from lycoris_bench.adapters.lora import DOWN
@@ -18,7 +17,7 @@ from lycoris_bench.adapters.merged import changes
 from lycoris_bench.tools import output, stream
 from lycoris_bench.tools.errors import Row, norm
 from lycoris_bench.tools.layer import shape_of
-from lycoris_bench.tools.products import Factors, apart, is_plain_lora, length, plain_factors
+from lycoris_bench.tools.products import Factors, apart, factors_of, length
 from lycoris_bench.tools.rounding import check
 from lycoris_bench.tools.source import Change
 from lycoris_bench.tools.steps import counted
@@ -125,9 +124,10 @@ def _row(one: Made, found: Tensors) -> Row:
         if given.keys() != found.keys() or not all(_same(given[k], found[k]) for k in given):
             raise RuntimeError(f"{one.name} is read back with other numbers than were written")
         return Row(one.name, 0.0, 0.0, rank)
-    product = one.factors() if is_plain_lora(found) and BIAS not in found else None
-    if product is not None and (whole := length(product)) < torch.finfo(torch.float32).max:
-        return Row(one.name, apart(product, plain_factors(found)), whole, rank)
+    written = factors_of(found)
+    product = one.factors() if written else None
+    if product and written and (whole := length(product)) < torch.finfo(torch.float32).max:
+        return Row(one.name, apart(product, written), whole, rank)
     moved, shift = one.wanted()
     weight = one.weight()
     zero = torch.zeros(shape_of(found)) if weight is None else weight

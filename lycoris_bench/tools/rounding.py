@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.base import BIAS
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.files import EXACT, by_layer
 from lycoris_bench.adapters.merged import changes
 from lycoris_bench.tools.layer import algorithm, shape_of
-from lycoris_bench.tools.products import apart, is_plain_lora, length, plain_factors
+from lycoris_bench.tools.products import apart, factors_of, length
 
 Tensors = Mapping[str, Tensor]
 FP8 = {dtype for name, dtype in vars(torch).items() if name.startswith("float8")}
@@ -85,8 +84,7 @@ def _difference(found: Tensors, made: Tensors) -> float:
     """|change of the one - change of the other| / |change of the other|, biases among them."""
     short, whole = (by_layer({f"x.{key}": value for key, value in tensors.items()})["x"]
                     for tensors in (found, made))  # fmt: skip
-    if is_plain_lora(whole) and BIAS not in whole:
-        one, two = plain_factors(whole), plain_factors(short)
+    if (one := factors_of(whole)) is not None and (two := factors_of(short)) is not None:
         size = length(one)
         return apart(one, two) / size if size else float(apart(one, two) > 0)
     if algorithm(whole) in ("full", "norm"):

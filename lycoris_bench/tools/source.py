@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.base import BIAS
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.families import family_of, inputs_of
 from lycoris_bench.adapters.files import by_layer, read, spellings
@@ -21,7 +20,7 @@ from lycoris_bench.tools.fits import fits_model
 from lycoris_bench.tools.layer import NeedsModel, algorithm, is_unrolled, needs_weight, shape_of
 from lycoris_bench.tools.matching import matched
 from lycoris_bench.tools.model_files import Layer, ModelFiles
-from lycoris_bench.tools.products import Factors, by_structure, is_plain_lora, plain_factors
+from lycoris_bench.tools.products import Factors, factors_of
 from lycoris_bench.tools.steps import counted
 
 Tensors = Mapping[str, Tensor]
@@ -117,10 +116,7 @@ class Source:
 
     def factors(self) -> Factors | None:
         """ΔW as a product where it is one by its structure and no bias is beside it; else None."""
-        if BIAS in self.tensors:
-            return None
-        plain = is_plain_lora(self.tensors)
-        return plain_factors(self.tensors) if plain else by_structure(self.tensors)
+        return factors_of(self.tensors)
 
     def check(self) -> None:
         """Raises `AdapterFileError` for a change beyond fp32, which only large factors have."""

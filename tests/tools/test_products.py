@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench.tools.products import apart, by_structure, length
+from lycoris_bench.tools.products import apart, factors_of, length
 
 
 def factors(outputs: int, inputs: int, rank: int, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -67,17 +67,17 @@ def test_structures_are_products() -> None:
 
     loha = {"hada_w1_a": drawn(24, 2), "hada_w1_b": drawn(2, 30), "hada_w2_a": drawn(24, 2),
             "hada_w2_b": drawn(2, 30), "alpha": torch.tensor(3.0)}  # fmt: skip
-    found = by_structure(loha)
+    found = factors_of(loha)
     one, two = (loha[f"hada_w{k}_a"].double() @ loha[f"hada_w{k}_b"].double() for k in (1, 2))
     assert found is not None and found[0].shape == (24, 4)
     assert torch.allclose(found[0] @ found[1], 1.5 * one * two)
     tucker = {"lora_up.weight": drawn(24, 2, 1, 1), "lora_mid.weight": drawn(2, 2, 3, 3),
               "lora_down.weight": drawn(2, 5, 1, 1)}  # fmt: skip
-    found = by_structure(tucker)
+    found = factors_of(tucker)
     whole = torch.einsum("or,rsyx,si->oiyx", *(
         value.double().flatten(1) if value.shape[-1] == 1 else value.double()
         for value in tucker.values()))  # fmt: skip
     assert found is not None and torch.allclose(found[0] @ found[1], whole.flatten(1))
-    assert by_structure({**loha, "dora_scale": torch.ones(1, 30)}) is None
-    assert by_structure({**{k: v.repeat(1, 2) if k.endswith("_a") else v.repeat(2, 1)
+    assert factors_of({**loha, "dora_scale": torch.ones(1, 30)}) is None
+    assert factors_of({**{k: v.repeat(1, 2) if k.endswith("_a") else v.repeat(2, 1)
                             for k, v in loha.items() if k != "alpha"}}) is None  # fmt: skip
