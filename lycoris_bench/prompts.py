@@ -1,5 +1,4 @@
-"""The types of prompts (paper 4.1, D.3), how images are shared among them, and the text
-that CLIP compares an image with."""
+"""The types of prompts (paper 4.1, D.3), the table of concepts, and how images are shared."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 from lycoris_bench import disk, registry
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept, PromptSet
+from lycoris_bench.wording import Words
 
 CONCEPTS = "concepts.toml"
 WORDS = ("trigger", "class_word", "description", "subclass_words")
@@ -50,44 +50,6 @@ TYPES = {
 
 class PromptError(BenchError):
     """What is wrong with the concept table or a prompt file."""
-
-
-@dataclass(frozen=True)
-class Words:
-    """How a concept is named: "trigger class_word[, subclass_words]", and `description`, the
-    plain words that stand for all of it where an encoder does not know the trigger."""
-
-    trigger: str
-    class_word: str
-    description: str
-    subclass_words: str = ""
-
-    @property
-    def descriptor(self) -> str:
-        head = f"{self.trigger} {self.class_word}".strip()
-        return f"{head}, {self.subclass_words}" if self.subclass_words else head
-
-    def plain(self, prompt: str) -> str:
-        """The prompt as CLIP should read it: no invented words, nothing left dangling (D.4).
-
-        >>> bunny = Words("olis", "stuffed toy", "bunny stuffed toy")
-        >>> bunny.plain("olis stuffed toy on a beach")
-        'bunny stuffed toy on a beach'
-        >>> style = Words("rps", "style", "")
-        >>> style.plain("rps style of a city skyline")
-        'a city skyline'
-        >>> Words("whoo", "girl", "girl", "toid outfit").plain("whoo girl, toid outfit, sitting")
-        'girl, sitting'
-        >>> Words("suru", "robot", "robot, 3d", "3d").plain("suru robot, 3d in the snow")
-        'robot, 3d in the snow'
-        """
-        text = prompt.replace(self.descriptor, self.description)
-        text = text.replace(f"{self.trigger} {self.class_word}", self.description)
-        if self.subclass_words and self.subclass_words not in self.description:
-            text = text.replace(self.subclass_words, "")
-        text = re.sub(rf"\b{re.escape(self.trigger)}\b", "", text)
-        text = re.sub(r"\s+", " ", re.sub(r"(\s*,)+\s*", ", ", text)).strip(" ,")
-        return re.sub(r"^(of|in|on|at|with|by|for|from|to)\s+", "", text)
 
 
 def concept_table(*folders: Path) -> tuple[Path, dict[str, Any]]:

@@ -26,7 +26,7 @@ LAYERS = [
     {"mistakes", "naming", "overrides"},
     {"grid", "prompts", "settings", "store"},
     {"parquet", "registry", "run_folder", "runtime"},
-    {"vocabulary", "disk", "printable", "numbers", "sealed"},
+    {"vocabulary", "disk", "printable", "numbers", "sealed", "wording"},
     {"errors"},
 ]
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from lycoris_bench import prompts
-from lycoris_bench.prompts import PromptError, Words
+from lycoris_bench.prompts import PromptError
 from lycoris_bench.vocabulary import Concept
+from lycoris_bench.wording import Words
 
 BUNNY = Words("olis", "toy", "bunny toy")
 TOY = Concept("toys", "bunny")

@@ -6,12 +6,13 @@ from typing import Any
 import tomli_w
 
 from lycoris_bench import disk
-from lycoris_bench.prompts import CONCEPTS, Words
+from lycoris_bench.prompts import CONCEPTS
 from lycoris_bench.published.clone import PROMPTS, Clone
 from lycoris_bench.published.names import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
 from lycoris_bench.published.table_file import table_rows
 from lycoris_bench.store import concept_path
 from lycoris_bench.vocabulary import Concept
+from lycoris_bench.wording import Words, whole_words
 
 
 def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[Path, str]]:
@@ -27,7 +28,8 @@ def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[P
             if kind == "train":
                 table[str(concept)] = {"images": len(lines), **_entry(words)}
             if lines:
-                text = "\n".join(line.replace(words.descriptor, "{}") for line in lines)
+                descriptor = whole_words(words.descriptor)
+                text = "\n".join(descriptor.sub("{}", line) for line in lines)
                 files[root / concept_path(concept) / f"{kind}.txt"] = text + "\n"
     files[root / CONCEPTS] = tomli_w.dumps(table)
     return made, files
