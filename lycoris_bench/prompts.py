@@ -9,13 +9,18 @@ from typing import Any
 from lycoris_bench import disk, registry
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept, PromptSet
-from lycoris_bench.wording import Words
+from lycoris_bench.wording import Words, too_long
 
 CONCEPTS = "concepts.toml"
 WORDS = ("trigger", "class_word", "description", "subclass_words")
 MOST = {"images": 100_000, "repeats": 10_000}
 """The counts of a dataset in the table, to plan without it and not to balance, and the highest."""
+MOST_PROMPTS = 100_000  # of a file
+LONGEST_WORDS = 1_000  # characters of what a table says of a concept
 TEXT = ".txt"  # of a file of prompts
+PLACE = re.compile(r"\{\}|\[trigger\]")  # where a prompt names the concept
+_OTHER_PLACE = re.compile(r"\{[^{}]+\}|\[\s*trigger\s*\]", re.IGNORECASE)
+_SHOWN = 5  # of many mistakes in a file
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,19 @@ class PromptError(BenchError):
     """What is wrong with the concept table or a prompt file."""
 
 
+_EXAMPLE = (
+    "it names each concept, like "
+    '["toys/bunny"] trigger = "olis", class_word = "toy", description = "bunny toy"'
+)
+
+
 def concept_table(*folders: Path) -> tuple[Path, dict[str, Any]]:
     """`concepts.toml` of the first folder that has one, and what it says: one table a concept."""
     path = next((f / CONCEPTS for f in folders if (f / CONCEPTS).exists()), folders[0] / CONCEPTS)
     try:
         table = disk.read_toml(path)
     except disk.NoSuchFile:
-        raise PromptError(
-            f"{path} is missing; it names each concept, like "
-            '["toys/bunny"] trigger = "olis", class_word = "toy", description = "bunny toy"'
-        ) from None
+        raise PromptError(f"{path} is missing; {_EXAMPLE}") from None
     except disk.FileError as error:
         raise PromptError(str(error)) from None
     return path, {disk.composed(name): entry for name, entry in table.items()}
@@ -73,6 +81,8 @@ def read_words(
     """How each concept is named: from the table at the dataset's root, or else in the prompt
     tree; all mistakes at once."""
     path, table = concept_table(dataset, *([prompts] if prompts else []))
+    if not table:
+        raise PromptError(f"{path} is empty; {_EXAMPLE}")
     problems: list[str] = []
     words = {}
     for concept in concepts:
@@ -110,24 +120,40 @@ def _mistakes(entry: Mapping[str, Any]) -> list[str]:
         found.append("trigger and class_word are both empty; one of them must be given")
     if not isinstance(entry.get("subclass_words", ""), str):
         found.append("subclass_words must be text")
-    return found
+    given = {key: entry[key] for key in WORDS if isinstance(entry.get(key), str)}
+    return found + [f"{key} {m}" for key, text in given.items() if (m := _unfit(text))]
+
+
+def _unfit(text: str) -> str | None:
+    """Why a text does not fit into a prompt, as the rest of a sentence."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        return f"is {text[:40]!r}; one line without control characters is allowed"
+    if place := PLACE.search(text):
+        return f"holds {place[0]}, which stands for it in prompts; write the words themselves"
+    return too_long(text, LONGEST_WORDS)
 
 
 def numbers(table: Mapping[str, Any], key: str) -> dict[Concept, int]:
-    """Of each concept that has it, a number of the table: its `images`, or their `repeats`."""
-    found: dict[Concept, int] = {}
-    for name, entry in table.items():
-        value = entry.get(key) if isinstance(entry, Mapping) else None
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST[key]:
-            allowed = f"a number from 1 to {MOST[key]} is allowed"
-            raise PromptError(f"{name}: {key} is {value!r}; {allowed}")
-        parts = name.split("/", 2)
-        if len(parts) < 2 or not all(parts):
-            raise PromptError(f"'{name}' names no concept; category/class[/sub-class] is needed")
-        found[Concept(*parts)] = value
-    return found
+    """Of each concept that has it, a number of the table: its `images`, or their `repeats`.
+
+    PromptError names all wrong numbers of the table, those of the other key too."""
+    entries = {name: entry for name, entry in table.items() if isinstance(entry, Mapping)}
+    problems = [
+        f"{name}: {count} is {entry[count]!r}; a number from 1 to {most} is allowed"
+        for name, entry in entries.items()
+        for count, most in MOST.items()
+        if count in entry and not (type(entry[count]) is int and 1 <= entry[count] <= most)
+    ]
+    given = {name: entry[key] for name, entry in entries.items() if key in entry}
+    parts = {name: name.split("/", 2) for name in given}
+    problems += [
+        f"'{name}' names no concept; category/class[/sub-class] is needed"
+        for name, part in parts.items()
+        if len(part) < 2 or not all(part)
+    ]
+    if problems:
+        raise PromptError("; ".join(problems))
+    return {Concept(*parts[name]): value for name, value in given.items()}
 
 
 def shares(images: int, prompts: int) -> list[int]:
@@ -173,7 +199,9 @@ def prompt_set(
                 "with {} for the concept"
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
-    prompts = tuple(re.sub(r"\{\}|\[trigger\]", lambda _: words.descriptor, line) for line in lines)
+    prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
+    if problem := next(filter(None, map(too_long, prompts)), None):
+        raise PromptError(f"a {kind} prompt of {concept}, with its words in it, {problem}")
     return PromptSet(concept, kind, prompts, tuple(words.plain(prompt) for prompt in prompts))
 
 
@@ -183,15 +211,36 @@ def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
         places += [disk.named(places[-1], part)] if part else []
     for place in reversed(places):
         try:
-            lines = disk.read_lines(place / name)
+            return _prompts(place / name)
         except disk.NoSuchFile:
             continue
         except disk.FileError as error:
             raise PromptError(str(error)) from None
-        lines = [line for line in lines if line and not line.startswith("#")]
-        if not lines:
-            raise PromptError(
-                f"{place / name} holds no prompt; write one a line, with {{}} for the concept"
-            )
-        return lines
     return None
+
+
+def _prompts(path: Path) -> list[str]:
+    """The prompts of a file, one a line; PromptError with all that is wrong with them."""
+    lines = [
+        (number, line)
+        for number, line in enumerate(disk.read_lines(path), 1)
+        if line and not line.startswith("#")
+    ]
+    if not lines:
+        raise PromptError(f"{path} holds no prompt; write one a line, with {{}} for the concept")
+    if len(lines) > MOST_PROMPTS:
+        raise PromptError(
+            f"{path} has {len(lines):,} prompts; at most {MOST_PROMPTS:,} are allowed"
+        )
+    wrong = [f"line {number} {m}" for number, line in lines if (m := _mistake(line))]
+    if wrong:
+        more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+        raise PromptError(f"{path}: " + "; ".join(wrong[:_SHOWN] + more))
+    return [line for _, line in lines]
+
+
+def _mistake(line: str) -> str | None:
+    """What is wrong with a prompt, as the rest of a sentence."""
+    if place := _OTHER_PLACE.search(PLACE.sub("", line)):
+        return f"holds {place[0][:40]}; only {{}} and [trigger] stand for the concept"
+    return too_long(line)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+LONGEST = 10_000  # characters of a prompt or a caption: an encoder holds all of its tokens at once
 _LEFT_OVER = re.compile(r"^(of|in|on|at|with|by|for|from|to)\s+")  # where the trigger was before it
 
 
@@ -66,3 +67,14 @@ def whole_words(*phrases: str) -> re.Pattern[str]:
     either = "|".join(map(re.escape, longest_first)) or r"(?!)"
     # At each end a word ends: either the text's, or the phrase's own with a sign such as ">".
     return re.compile(rf"(?:(?<!\w)|(?!\w))(?:{either})(?:(?<!\w)|(?!\w))")
+
+
+def too_long(text: str, most: int = LONGEST) -> str | None:
+    """What is said of a text of more than so many characters, as the rest of a sentence.
+
+    >>> too_long("a boat"), too_long("a boat", 3)
+    (None, 'has 6 characters; at most 3 are allowed')
+    """
+    if len(text) <= most:
+        return None
+    return f"has {len(text):,} characters; at most {most:,} are allowed"

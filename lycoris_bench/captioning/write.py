@@ -17,6 +17,7 @@ from lycoris_bench.diffusion.places import FLAT
 from lycoris_bench.diffusion.seen import whole
 from lycoris_bench.errors import BenchError
 from lycoris_bench.vocabulary import Concept
+from lycoris_bench.wording import too_long
 
 BATCH = 8
 
@@ -53,6 +54,10 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
         raise BenchError("--template is empty; '{}' stands for what an image shows")
     extension = targets.extension(how.extension or EXTENSIONS[how.strategy])
     pictures = _pictures(folder, how)
+    template = how.template if how.strategy == "none" else "{}"
+    for picture in pictures:
+        if problem := too_long(template.replace("{}", picture.descriptor)):
+            raise BenchError(f"the caption of {picture.path} {problem}")
     places = targets.places(
         folder, [p.path for p in pictures], extension,
         tagged=how.strategy != "none", force=how.force,

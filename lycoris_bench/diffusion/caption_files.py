@@ -7,11 +7,13 @@ from pathlib import Path
 
 from lycoris_bench import disk
 from lycoris_bench.diffusion.folders import Folders
+from lycoris_bench.wording import LONGEST, too_long
 
 TEXT = ".txt"  # the extension of the main captions; other captions have one of their own
 EXTENSIONS = {"adjusted": TEXT, "all": ".all-tags", "none": ".no-tags"}
 """Strategy of `lycoris-bench caption` -> the extension of what it writes."""
 METADATA = "metadata.jsonl"
+LARGEST = 100 * LONGEST  # bytes of a caption's file, white space among them
 SHOWN = 3  # of many missing captions
 
 
@@ -33,11 +35,12 @@ class CaptionFiles:
     def of(self, image: Path) -> str | None:
         """The caption on one line; None, and a problem or `missing`, where there is none."""
         listed = self.listed(image)
-        if listed is None:
-            return self._beside(image)
-        text = " ".join(listed.split())
-        if not text:
+        text = self._beside(image) if listed is None else " ".join(listed.split())
+        if text == "" and listed is not None:
             self.problems.append(f"{METADATA} has no caption for {self.folders.name(image)}")
+        if text and (problem := too_long(text)):
+            self.problems.append(f"the caption of {self.folders.name(image)} {problem}")
+            return None
         return text or None
 
     def listed(self, image: Path) -> str | None:
@@ -112,6 +115,12 @@ class CaptionFiles:
             self.missing.append(self.folders.name(image.with_suffix(self.extension)))
             return None
         try:
+            if (size := path.stat().st_size) > LARGEST:  # not read: it may be larger than memory
+                self.problems.append(
+                    f"caption {self.folders.name(path)} is a file of {size:,} bytes; "
+                    f"at most {LONGEST:,} characters are allowed"
+                )
+                return None
             text = " ".join(disk.read_text(path).split())
         except disk.FileError as error:
             self._complain_of(error)
