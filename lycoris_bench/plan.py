@@ -8,6 +8,7 @@ from pathlib import Path
 from lycoris_bench import inputs, prompts
 from lycoris_bench.diffusion import dataset
 from lycoris_bench.diffusion.buckets import steps_per_epoch
+from lycoris_bench.diffusion.heldout import held_out
 from lycoris_bench.store import Store
 from lycoris_bench.study import Study, StudyError
 from lycoris_bench.vocabulary import Checkpoint, Configuration, ImageSet, PromptSet, uid
@@ -45,6 +46,7 @@ class Plan:
     captioned: dict[str, inputs.Captioned] = field(default_factory=dict)  # with other captions
     limit: int | None = None
     complete: bool = True  # its dataset and base models are there: uids can be compared
+    doubts: tuple[str, ...] = ()  # about its held-out images, a sentence each
 
     @property
     def base_model(self) -> str:
@@ -202,15 +204,13 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
     settings = study.settings
     inputs.check_weights(study)
     main, *others = inputs.captioned(study, absent).items()
-    heldout = None
-    if settings.heldout:
-        heldout = dataset.scan(Path(settings.heldout), captions=False)
+    heldout, doubts = held_out(settings.heldout, main[1].data)
     base = inputs.base_uid(settings.base_model, absent)
     other = settings.sampling.base_model
     asked = Plan(
         study, main[1].data, heldout, main[1].prompt_sets, base,
         inputs.base_uid(other, absent) if other else base,
-        inputs.adapter_files(study), dict(others), limit, not absent,
+        inputs.adapter_files(study), dict(others), limit, not absent, doubts,
     )  # fmt: skip
     if problems := list(_too_much(asked)):
         raise StudyError(study.name, problems)

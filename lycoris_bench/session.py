@@ -56,6 +56,8 @@ def open_study(
         asked = plan(study, limit, None if to_run else absent)
         if problems := without_number(asked, store):
             raise studies.StudyError(study.name, problems)
+        for doubt in asked.doubts:
+            print(printable(f"warning: {doubt}", LONGEST), file=sys.stderr)
         return Opened(asked, store, (*absent, *lacking))
 
 
@@ -144,5 +146,6 @@ def validated(opened: Opened) -> dict[str, Any]:
         "configurations": [c.name for c in plan.study.configurations],
         "training_images": examples,
         "missing": list(opened.absent),
+        "warnings": list(plan.doubts),
         "text": text,
     }

@@ -72,8 +72,11 @@ def with_data(dataset: Path, **changes: object) -> Study:
 def test_odd_images_and_hostile_names_go_through_the_whole_line(
     dataset: Path, tmp_path: Path
 ) -> None:
+    heldout = shutil.copytree(dataset, tmp_path / "held out")
+    for image in heldout.rglob("*.[pj]*"):
+        image.write_bytes(image.read_bytes() + b"of another file")
     study = with_data(
-        dataset, heldout=str(dataset), sampling={"prompt_types": ["trigger", "alter"]}
+        dataset, heldout=str(heldout), sampling={"prompt_types": ["trigger", "alter"]}
     )
     store = Store(tmp_path / "run")
     outcomes = run(study, store)

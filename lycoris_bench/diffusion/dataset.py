@@ -97,15 +97,17 @@ def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
     )
 
 
-def scan(folder: str | Path, *, captions: bool = True, words: Path | None = None) -> Dataset:
+def scan(
+    folder: str | Path, *, captions: bool = True, words: Path | None = None, what: str = "dataset"
+) -> Dataset:
     """Reads the tree; `captions=False` for held-out images, which need none. `words` is the prompt
-    tree of the study, for the sentence about missing captions.
+    tree of the study, for the sentence about missing captions; `what` the study calls the folder.
 
     Every image is decoded once. Raises one `DataError` with everything that is wrong, so that it
     can be mended in one go."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"dataset {folder}", ["there is no such folder"])
+        raise DataError(f"{what} {folder}", ["there is no such folder"])
     problems: list[str] = []
     folders, seen = Folders(folder, problems), Seen()
     files = CaptionFiles(folders, TEXT, words) if captions else None
@@ -120,7 +122,7 @@ def scan(folder: str | Path, *, captions: bool = True, words: Path | None = None
     if not images and not problems:
         problems.append("it is empty; images are expected in category/class[/sub-class]")
     if problems:
-        raise DataError(f"dataset {folder}", problems)
+        raise DataError(f"{what} {folder}", problems)
     return Dataset(tuple(example for example in found if example))
 
 
