@@ -45,7 +45,13 @@ def spreadsheet(text: str) -> str:
 
 
 def csv(table: Any) -> str:
-    """A pandas data frame as CSV text, in which no name is a formula."""
+    """A pandas data frame as CSV text, a line a row, in which no name is a formula and none has
+    what a terminal would obey or hide; none is cut."""
+
+    def shown(value: Any) -> Any:
+        return spreadsheet(printable(value, len(value))) if isinstance(value, str) else value
+
     names = table.select_dtypes(exclude="number").columns
-    shown = {n: [spreadsheet(v) if isinstance(v, str) else v for v in table[n]] for n in names}
-    return str(table.assign(**shown).to_csv(index=False))
+    return str(
+        table.assign(**{name: list(map(shown, table[name])) for name in names}).to_csv(index=False)
+    )

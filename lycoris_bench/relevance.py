@@ -23,7 +23,7 @@ from lycoris_bench.features import encoder, look, threads_for
 from lycoris_bench.metrics.dissimilarity import dissimilarity
 from lycoris_bench.metrics.variance import variance
 from lycoris_bench.metrics.vendi import vendi
-from lycoris_bench.printable import spreadsheet
+from lycoris_bench.printable import csv
 
 MEASURES = {"vendi": vendi, "dissimilarity": dissimilarity, "variance": variance}
 ENCODERS = ("dinov2-l", "convnextv2-l", "clip-l-datacomp")
@@ -113,8 +113,8 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The whole table; names of folders as no spreadsheet takes them for a formula."""
-    return table.assign(folder=table["folder"].map(spreadsheet)).to_csv(index=False)
+    """The whole table, with names of folders as a terminal and a spreadsheet may show them."""
+    return csv(table)
 
 
 def refuse_foreign(out: Path, force: bool) -> None:
