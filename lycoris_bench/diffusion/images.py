@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lycoris_bench import disk
+from lycoris_bench.diffusion import png
 from lycoris_bench.errors import BenchError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -81,7 +82,14 @@ def decode(data: bytes) -> Image.Image:
         raise _Unreadable("the file is empty")
     with _opened(data) as image:
         image.load()
-        shown = _on_white(_eight_bit(image))
+        own = image
+        if image.format == "PNG":
+            if png.ends_early(image, data):
+                raise _Unreadable(
+                    "the image is cut short: it has fewer pixels than its header says"
+                )
+            own = png.key_on_white(image, data)
+        shown = _on_white(_eight_bit(own))
         # Only now: of a TIFF the library has already turned the pixels, and says so after loading.
         turn = _TURNS.get(_orientation(image))
     return shown if turn is None else shown.transpose(turn)

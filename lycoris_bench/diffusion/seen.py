@@ -7,9 +7,10 @@ from pathlib import Path
 
 from lycoris_bench import disk
 from lycoris_bench.diffusion.images import DataError, check
+from lycoris_bench.diffusion.png import key_was_missed
 from lycoris_bench.vocabulary import uid
 
-READING = 2  # rises whenever `images` shows a picture in another size, or refuses another
+READING = 3  # rises whenever `images` shows a picture in another size, or refuses another
 
 
 class Seen:
@@ -71,6 +72,7 @@ def _seal(sha256: str, width: int, height: int) -> str:
 def identity(data: bytes) -> str:
     """SHA-256 of a picture's file, by which all that is made of it is known.
 
-    TIFFs, some of which version 0.1 read as black, have another: nothing made then is taken for
-    what is made now."""
-    return hashlib.sha256(data + (b"2" if data[:2] in (b"II", b"MM") else b"")).hexdigest()
+    TIFFs, some of which version 0.1 read as black, have another, and so have PNGs whose transparent
+    colour it missed: nothing made then is taken for what is made now."""
+    read_otherwise = data[:2] in (b"II", b"MM") or key_was_missed(data)
+    return hashlib.sha256(data + (b"2" if read_otherwise else b"")).hexdigest()
