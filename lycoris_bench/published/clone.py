@@ -25,13 +25,21 @@ class Clone:
         return sorted(found, key=lambda path: (len(path.parts), str(path)))
 
     def one(self, name: str) -> Path | None:
-        """The least deep of that name, or None."""
-        return next(iter(self.find(name)), None)
+        """The least deep of that name, or None. PublishedError: others of the name are no copies
+        of it, so that nobody knows which is meant."""
+        found = self.find(name)
+        for other in found[1:]:
+            if _content(other) != _content(found[0]):
+                raise PublishedError(
+                    f"{found[0]} and {other} have one name and different contents; keep the one "
+                    "that is meant"
+                )
+        return next(iter(found), None)
 
     def tables(self, pattern: str) -> list[Path]:
-        """Of a pattern every file, of a plain name the least deep (the rest are copies)."""
-        found = self.find(pattern)
-        return found if "*" in pattern else found[:1]
+        """One file of each name that the pattern matches; the rest are copies of it."""
+        names = dict.fromkeys(path.name for path in self.find(pattern))
+        return [path for name in names if (path := self.one(name))]
 
     def needed(self, name: str, purpose: str) -> Path:
         """The same, or a sentence that says what it is needed for."""
@@ -43,3 +51,9 @@ class Clone:
 def sha256(path: Path) -> str:
     """The digest of a file, for the provenance."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _content(path: Path) -> list[tuple[str, str]]:
+    """Of a folder all files with their digests, of a file its own."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [(str(f.relative_to(path)), sha256(f)) for f in files if f.is_file()]

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from lycoris_bench.published.names import CATEGORIES, LAST_EPOCH, SEEDS, PublishedError
+from lycoris_bench.published.names import CATEGORIES, LAST_EPOCH, SEEDS, PublishedError, translated
 
 FORM = re.compile(
     r"(?:(?P<tenths>\d\d)/)?"
-    r"(?P<drawn>[^/]+?)(?:-(?P<experiment>exp-\d+-[^/]+)-(?P<letter>[abc])(?:-(?P<epoch>\d{6}))?)?"
-    r"(?:/(?P<category>[^/]+)(?:/(?P<class_name>[^/]+)(?:/(?P<subclass>.+))?)?)?"
+    r"(?P<drawn>\w+-\w[\w.+-]*?)(?:-(?P<experiment>exp-\d+-[^/]+)-(?P<letter>[abc])(?:-(?P<epoch>\d{6}))?)?"
+    r"(?:/(?P<category>[^/]+)(?:/(?P<class_name>[^/]+)(?:/(?P<subclass>[^/]+))?)?)?"
 )
 
 
@@ -36,12 +36,17 @@ def folder_key(folder: str) -> FolderKey:
     (0.7, None)
     """
     found = FORM.fullmatch(folder)
-    if found is None or (found["experiment"] is None and "exp-" in found["drawn"]):
+    names = found.groupdict(default="") if found else {}
+    if (
+        found is None
+        or (found["experiment"] is None and re.search(r"-exp([-_\d]|$)", found["drawn"]))
+        or {"..", "."} & {names["class_name"], names["subclass"]}
+    ):
         raise PublishedError(
-            f"folder '{folder}' cannot be read; needed is "
-            "<sampler>-<model>-exp-<number>-<name>-<a, b or c>[-<epoch, 6 digits>]/<category>/..."
+            f"folder '{folder}' cannot be read; needed is <sampler>-<model>"
+            "[-exp-<number>-<name>-<a, b or c>[-<epoch, 6 digits>]][/<category>/<class>/...]"
         )
-    category = found["category"] or ""
+    category = found["category"]
     trained = found["experiment"] is not None
     return FolderKey(
         drawn=found["drawn"],
@@ -49,7 +54,7 @@ def folder_key(folder: str) -> FolderKey:
         seed=SEEDS[found["letter"]] if trained else None,
         epoch=int(found["epoch"] or LAST_EPOCH) if trained else None,
         strength=int(found["tenths"]) / 10 if found["tenths"] else 1.0,
-        category=CATEGORIES.get(category, category),
-        class_name=found["class_name"] or "",
-        subclass=found["subclass"] or "",
+        category=translated(CATEGORIES, category, "category") if category else "",
+        class_name=names["class_name"],
+        subclass=names["subclass"],
     )

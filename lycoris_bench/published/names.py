@@ -1,5 +1,7 @@
 """What the authors' words are called here: every rename of the importer, in one place."""
 
+import math
+
 from lycoris_bench.errors import BenchError
 
 
@@ -35,6 +37,14 @@ METRICS = {
     "FD": "frechet_distance",
 }
 LOWER = ("centroid_distance", "style_loss", "frechet_distance")  # distances: small is best
+RANGES = {  # the least and the largest that a metric can be
+    "image_similarity": (-1.0, 1.0),
+    "text_similarity": (-1.0, 1.0),
+    "centroid_distance": (0.0, 4.0),  # between means of directions, squared
+    "vendi": (1.0, 100.0),  # one image, or all of a set
+    "style_loss": (0.0, math.inf),
+    "frechet_distance": (0.0, math.inf),
+}
 SEEDS = {"a": 23, "b": 24, "c": 25}
 LAST_EPOCH = 50  # a folder without an epoch is the end of training
 IMAGES = 100  # in each of their image sets

@@ -4,13 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lycoris_bench import disk
 from lycoris_bench.published.names import PublishedError
 
 MARK = "# written by lycoris-bench import-published "
 SHOWN = 3
-RUN_FILES = ("metrics.parquet", "metrics.csv", "study.toml", "provenance.json")
+PROVENANCE = "provenance.json"
+RUN_FILES = ("metrics.parquet", "metrics.csv", "study.toml", PROVENANCE)
 
 
 def marked(text: str) -> str:
@@ -32,8 +34,7 @@ def refuse_foreign(files: Iterable[Path], runs: Iterable[Path], force: bool) -> 
         return
     foreign = [path for path in files if path.exists() and not _ours(path)]
     for run in runs:
-        there = [run / name for name in RUN_FILES if (run / name).exists()]
-        foreign += [] if _is_import(run) else there
+        foreign += _foreign(run)
     if foreign:
         more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise PublishedError(
@@ -56,11 +57,42 @@ def _ours(path: Path) -> bool:
     return first == f"{MARK}{_digest(rest)}"
 
 
-def _is_import(run: Path) -> bool:
+def write_run(run: Path, files: Mapping[str, bytes], provenance: Mapping[str, Any]) -> None:
+    """The files of a run's folder, and in its provenance, under "published", a digest of each.
+
+    Provenance goes first: what an import that was stopped has written is known again."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    about = {**provenance, "published": {**provenance["published"], "files": digests}}
+    about["published"]["seal"] = _seal(about)
+    disk.write(run / PROVENANCE, json.dumps(about, indent=1, ensure_ascii=False))
+    for name, data in files.items():
+        disk.write(run / name, data)
+
+
+def _foreign(run: Path) -> list[Path]:
+    """The files of a run's folder that no import wrote, or that were changed since."""
+    there = [run / name for name in RUN_FILES if (run / name).exists()]
     try:
-        return "published" in json.loads((run / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return False
+        about = disk.read_json(run / PROVENANCE)
+        unchanged = about["published"]["seal"] == _seal(about)
+        digests = dict(about["published"]["files"])
+    except (disk.FileError, KeyError, TypeError, ValueError, AttributeError):
+        return there
+    return [
+        path
+        for path in there
+        if not (
+            unchanged
+            if path.name == PROVENANCE
+            else hashlib.sha256(disk.read_bytes(path)).hexdigest() == digests.get(path.name)
+        )
+    ]
+
+
+def _seal(about: Mapping[str, Any]) -> str:
+    """Digest of a provenance without its own seal."""
+    published = {key: value for key, value in about["published"].items() if key != "seal"}
+    return _digest(json.dumps({**about, "published": published}, sort_keys=True))
 
 
 def _digest(text: str) -> str:

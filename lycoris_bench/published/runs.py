@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lycoris_bench import runtime
+from lycoris_bench import parquet, runtime
 from lycoris_bench import study as studies
 from lycoris_bench.printable import csv
+from lycoris_bench.published import outputs
 from lycoris_bench.published.clone import PROMPTS, Clone, sha256
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey
@@ -84,21 +85,28 @@ class Imported:
 
     def write(self) -> None:
         """The run's folder, as `analyze` takes it."""
+        about = {"what": self.what, "sources": self.sources}
+        published = {**about, "experiments_left_out": list(self.left_out)}
+        files = {
+            "study.toml": self.study.toml().encode(),
+            "metrics.parquet": parquet.to_bytes(self.table, ""),
+            "metrics.csv": csv(self.table).encode(),
+        }
         with self.store.lock():
-            self.store.put_frame(self.store.table("metrics"), self.table)
-            self.store.write(self.store.table("metrics").with_suffix(".csv"), csv(self.table))
-            about = {"what": self.what, "sources": self.sources}
-            published = {**about, "experiments_left_out": list(self.left_out)}
             provenance = {**runtime.provenance(), "published": published}
-            self.store.describe(self.study.toml(), provenance)
+            outputs.write_run(self.store.root, files, provenance)
 
 
 def read_runs(clone: Clone, out: Path) -> list[Imported]:
-    """Each run whose tables are there, to be a folder of `out`; nothing is written yet."""
+    """Each run whose tables have rows for it, to be a folder of `out`; nothing is written yet."""
     mapping = clone.needed("config_mapping.csv", "it says which experiment is which configuration")
-    return [
-        made for run in RUNS if (made := _read(run, clone, mapping, Store(out / run.name), out))
-    ]
+    made = [_read(run, clone, mapping, Store(out / run.name), out) for run in RUNS]
+    if not any(made):
+        raise PublishedError(
+            f"no table of {clone.root} has a row of an experiment that {mapping} names and a study "
+            "of this project asks for"
+        )
+    return [run for run in made if run]
 
 
 def _read(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imported | None:
@@ -116,7 +124,10 @@ def _read(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imp
     study = studies.load(run.study, overrides)
     known = experiments(mapping, study)
     read = [rows(path, study, known, run.takes) for path in sources]
-    table = arranged([part for part, _ in read], study)
+    parts = [part for part, _ in read if len(part)]
+    if not parts:
+        return None
+    table = arranged(parts, study)
     left_out = tuple(sorted(set().union(*(other for _, other in read))))
     used = {str(path.relative_to(clone.root)): sha256(path) for path in [*sources, mapping]}
     return Imported(store, run.what, table, study, used, left_out)

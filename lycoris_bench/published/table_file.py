@@ -7,6 +7,7 @@ from pathlib import Path
 from lycoris_bench import disk
 from lycoris_bench.published.names import PublishedError
 
+ROUNDING = 1e-3  # by which their arithmetic may leave the bounds of a metric
 Row = tuple[int, list[str]]
 
 
@@ -35,8 +36,10 @@ def titled_rows(path: Path, needed: tuple[str, ...] = ()) -> tuple[list[str], li
     return titles, rows
 
 
-def number(path: Path, line: int, title: str, cell: str) -> float | None:
-    """The finite number in a cell, None if it is empty."""
+def number(
+    path: Path, line: int, title: str, cell: str, bounds: tuple[float, float]
+) -> float | None:
+    """The finite number in a cell, between the bounds; None if it is empty."""
     if not cell.strip():
         return None
     try:
@@ -45,4 +48,10 @@ def number(path: Path, line: int, title: str, cell: str) -> float | None:
         value = math.nan
     if not math.isfinite(value) or "_" in cell:
         raise PublishedError(f"{path}, line {line}, column '{title}': '{cell}' is no number")
+    low, high = bounds
+    if not low - ROUNDING <= value <= high + ROUNDING:
+        allowed = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of {low:g} or more"
+        raise PublishedError(
+            f"{path}, line {line}, column '{title}': {cell} cannot be; a number {allowed} is needed"
+        )
     return value

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lycoris_bench.published.column_title import View, column_title
 from lycoris_bench.published.folder_key import FolderKey, folder_key
-from lycoris_bench.published.names import IMAGES, METRICS, PROMPT_TYPES, PublishedError
+from lycoris_bench.published.names import IMAGES, METRICS, PROMPT_TYPES, RANGES, PublishedError
 from lycoris_bench.published.table_file import number, titled_rows
 from lycoris_bench.study import Study
 from lycoris_bench.vocabulary import BASE, Configuration, MetricRow, uid
@@ -30,14 +30,17 @@ def rows(
     wanted = [keep(key) and key.experiment not in other for key in keys]
     wide = wide.loc[wanted].reset_index(drop=True)
     keys = [key for key, there in zip(keys, wanted, strict=True) if there]
+    left_out = {name for name in other if name}
+    if not keys:
+        return pd.DataFrame(columns=MetricRow.columns()), left_out
     about = _about(keys, study, known)
     parts = []
     for title, view in views.items():
         part = about.assign(**asdict(view), value=wide[title], better=view.better)
         part["fingerprint"] = _fingerprints(part, view)
         parts.append(part[part["value"].notna()])
-    made = pd.concat(parts, ignore_index=True) if parts else about
-    return made.reindex(columns=MetricRow.columns()), {name for name in other if name}
+    made = pd.concat(parts, ignore_index=True)
+    return made.reindex(columns=MetricRow.columns()), left_out
 
 
 def read(path: Path) -> tuple[pd.DataFrame, list[FolderKey], dict[str, View]]:
@@ -47,6 +50,9 @@ def read(path: Path) -> tuple[pd.DataFrame, list[FolderKey], dict[str, View]]:
     titles, rows = titled_rows(path)
     if not titles or titles[0] != FOLDER:
         raise PublishedError(f"{path} has no first column '{FOLDER}': it is no table of metrics")
+    if len(titles) < 2 or not rows:
+        lacking = "row under its titles" if len(titles) > 1 else f"column but '{FOLDER}'"
+        raise PublishedError(f"{path} has no {lacking}; the file is damaged")
     views, keys, seen = {}, [], set()
     for title in titles[1:]:
         with _where(f"{path}, column '{title}'"):
@@ -57,8 +63,18 @@ def read(path: Path) -> tuple[pd.DataFrame, list[FolderKey], dict[str, View]]:
         if row[0] in seen:
             raise PublishedError(f"{path}, line {line}: it has two rows of {row[0]}")
         seen.add(row[0])
+    drawn = {key.drawn for key in keys if key.experiment}
+    for (line, row), key in zip(rows, keys, strict=True):
+        if drawn and key.drawn not in drawn:
+            raise PublishedError(
+                f"{path}, line {line}: folder '{row[0]}' names no experiment, and no experiment of "
+                f"the table is drawn with its model ({', '.join(sorted(drawn))} are)"
+            )
     columns = {
-        title: pd.Series([number(path, line, title, row[k]) for line, row in rows], dtype=float)
+        title: pd.Series(
+            [number(path, line, title, row[k], RANGES[views[title].metric]) for line, row in rows],
+            dtype=float,
+        )
         for k, title in enumerate(titles[1:], 1)
     }
     return pd.DataFrame(columns, index=range(len(rows))), keys, views

@@ -2,11 +2,12 @@
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lycoris_bench import cli
+from lycoris_bench import cli, disk
 from lycoris_bench.prompts import prompt_set, read_words
 from lycoris_bench.published.run import import_published
 from lycoris_bench.vocabulary import Concept
@@ -57,6 +58,14 @@ LAST = MAPPING.splitlines()[-1]
         (edited(TABLE, "-b/style", "-a/style"), f"{TABLE}, line 3: it has two rows of"),
         (edited(TABLE, f"{LORA}-b/", f"{LORA}-z/"), f"{TABLE}, line 3: folder '"),
         (edited(TABLE, f"{DRAWN}-{LORA}-b/style/dots", ""), f"{TABLE}, line 3: folder '' cannot"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b/style/dots", "../../x"), "line 3: folder '../../x' can"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b/style", f"{DRAWN}-{LORA}-b/stile"),
+         f"{TABLE}, line 3: unknown category 'stile'; known are: anime, people, style"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b/style/dots", f"{DRAWN}/style/.."), "line 3: folder '"),
+        (edited(TABLE, f"{DRAWN}-{LORA}-b", f"{DRAWN[:-3]}"), f"({DRAWN} are)"),
+        (edited(TABLE, "0.25", "1.25"), f"{TABLE}, line 2, column '{TITLES[0]}': 1.25 cannot be; a "
+         "number from -1 to 1 is needed"),
+        (edited(TABLE, "0.25,0.5", "0.25,-2"), f"'{TITLES[1]}': -2 cannot be"),
         (edited(TABLE, TITLES[0], "Beauty (in)"), "column 'Beauty (in)': unknown metric 'Beauty'"),
         (edited(TABLE, TITLES[0], TITLES[1]), f"has two columns '{TITLES[1]}'"),
         (edited(TABLE, "Folder", "Place"), "has no first column 'Folder'"),
@@ -83,6 +92,129 @@ def test_damage_is_named_and_nothing_is_written(
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and error.startswith(f"error: {whole}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("title", "value", "needed"),
+    [
+        ("FD (convnextv2-l-resize)", -5, "of 0 or more"),
+        ("Style Loss (in)", -0.5, "of 0 or more"),
+        ("Squared Centroid Distance (convnextv2-l-crop) (in)", -1, "from 0 to 4"),
+        ("Squared Centroid Distance (convnextv2-l-crop) (in)", 4.5, "from 0 to 4"),
+        ("Vendi (clip-L-14) (in)", 0.5, "from 1 to 100"),
+        ("Vendi (clip-L-14) (in)", 101, "from 1 to 100"),
+    ],
+)
+def test_a_number_that_no_metric_has_is_refused(
+    whole: Path, tmp_path: Path, capsys, title: str, value: float, needed: str
+) -> None:
+    write_table(whole / "ddim_sd15_metrics.csv", {f"{DRAWN}-{LORA}-a": [value]}, [title])
+    assert imported(whole, tmp_path / "out") == 2
+    said = f"line 2, column '{title}': {value} cannot be; a number {needed} is needed"
+    assert said in capsys.readouterr().err
+
+
+def test_numbers_at_the_bounds_and_their_rounding_pass(whole: Path, tmp_path: Path) -> None:
+    """A distance of whole checkpoints has no category."""
+    titles = ["FD (convnextv2-l-resize)", "Vendi (clip-L-14) (in)", "Text Similarity (in)"]
+    values = [-0.0000001, 100.0, -1.0]
+    write_table(
+        whole / "ddim_sd15_metrics.csv", {f"{DRAWN}-{LORA}-a": values, DRAWN: values}, titles
+    )
+    import_published(whole, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "main/metrics.csv").read_text().splitlines()))
+    assert sorted({float(row["value"]) for row in rows}) == sorted(values)
+    assert {row["category"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, f"{TABLE} has no row under its titles; the file is damaged"),
+        ({f"{DRAWN}-exp-7-other-a/style/dots": [0.1, 0.2]}, "has a row of an experiment that"),
+    ],
+)
+def test_a_table_without_rows_is_a_sentence(
+    whole: Path, tmp_path: Path, capsys, table: dict[str, list[object]], said: str
+) -> None:
+    write_table(whole / TABLE, table, TITLES)
+    assert imported(whole, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_tables_and_mappings_with_titles_alone(whole: Path, tmp_path: Path, capsys) -> None:
+    write_table(whole / TABLE, {f"{DRAWN}-{LORA}-a/style/dots": []}, [])
+    assert imported(whole, tmp_path / "out") == 2
+    assert f"{TABLE} has no column but 'Folder'" in capsys.readouterr().err
+    write_table(whole / TABLE, ROWS, TITLES)
+    next(whole.rglob(CONFIG)).write_text(MAPPING.splitlines()[0] + "\n")
+    assert imported(whole, tmp_path / "out") == 2
+    assert "has a row of an experiment that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [TABLE, CONFIG, "token_mapping.csv", "eval_prompts"])
+def test_copies_pass_and_different_files_of_one_name_are_both_named(
+    whole: Path, tmp_path: Path, capsys, name: str
+) -> None:
+    own = next(whole.rglob(name))
+    copy = whole / "old/deeper" / name
+    copy.parent.mkdir(parents=True)
+    shutil.copytree(own, copy) if own.is_dir() else shutil.copy(own, copy)
+    import_published(whole, tmp_path / "copies")
+    changed = next(copy.rglob("alter*"), next(copy.rglob("*.txt"), copy)) if own.is_dir() else copy
+    changed.write_text(changed.read_text() + "\n")
+    assert imported(whole, tmp_path / "out") == 2
+    assert f"{own} and {copy} have one name and different contents" in capsys.readouterr().err
+
+
+def test_equal_copies_of_a_table_give_each_row_once(whole: Path, tmp_path: Path) -> None:
+    """Of a pattern too, where every name is another table."""
+    name = "style_classes_style_losses_b.csv"
+    write_table(whole / name, {f"{DRAWN}-{LORA}-a/style/dots": [7.5]}, ["Style Loss (in)"])
+    (whole / "copy").mkdir()
+    shutil.copy(whole / name, whole / "copy" / name)
+    import_published(whole, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "main/metrics.csv").read_text().splitlines()))
+    assert [row["value"] for row in rows if row["metric"] == "style_loss"] == ["7.5"]
+
+
+@pytest.mark.parametrize(
+    "name", ["study.toml", "metrics.csv", "metrics.parquet", "provenance.json"]
+)
+def test_each_file_of_a_run_that_was_edited_is_kept(
+    whole: Path, tmp_path: Path, capsys, name: str
+) -> None:
+    out = tmp_path / "out"
+    import_published(whole, out)
+    mine = out / "main" / name
+    edited = mine.read_bytes() + b" "
+    if name == "provenance.json":
+        edited = edited.replace(b'"what": "main', b'"what": "my own')
+    mine.write_bytes(edited)
+    assert imported(whole, out) == 2
+    error = capsys.readouterr().err
+    assert f"{mine}" in error and "--force to replace it" in error and mine.read_bytes() == edited
+    assert error.count(str(out / "main")) == 1  # that file alone
+    assert imported(whole, out, "--force") == 0 and mine.read_bytes() != edited
+    assert imported(whole, out) == 0
+
+
+def test_an_import_that_was_stopped_goes_on(whole: Path, tmp_path: Path, monkeypatch) -> None:
+    write, left = disk.write, []
+
+    def stops(path: Path, data: bytes | str) -> Path:
+        left.append(path.name)
+        if path.name == "metrics.csv":
+            raise KeyboardInterrupt
+        return write(path, data)
+
+    monkeypatch.setattr(disk, "write", stops)
+    with pytest.raises(KeyboardInterrupt):
+        import_published(whole, tmp_path / "out")
+    monkeypatch.undo()
+    assert left[-4:] == ["provenance.json", "study.toml", "metrics.parquet", "metrics.csv"]
+    assert imported(whole, tmp_path / "out") == 0
 
 
 def test_a_pipe_or_folder_in_the_place_of_a_table(whole: Path, tmp_path: Path, capsys) -> None:

@@ -26,10 +26,10 @@ def test_a_table_by_hand(clone: Path, tmp_path: Path) -> None:
     write_table(
         clone / "deep/metrics/ddim_sd15_metrics.csv",
         {
-            f"{DRAWN}-{LOHA}-b-000010/style/dots": [1, 2, 3, ""],
-            f"{DRAWN}-{LORA}-a/people/K-2SO": [4, 5, 6, 7],
-            f"{DRAWN}-{EXTRA}-a/people/K-2SO": [8, 8, 8, 8],
-            f"{DRAWN}/people/K-2SO": [9, "", "", ""],
+            f"{DRAWN}-{LOHA}-b-000010/style/dots": [0.1, 0.2, 0.3, ""],
+            f"{DRAWN}-{LORA}-a/people/K-2SO": [0.4, 0.5, 0.6, 7],
+            f"{DRAWN}-{EXTRA}-a/people/K-2SO": [0.8, 0.8, 0.8, 8],
+            f"{DRAWN}/people/K-2SO": [0.9, "", "", ""],
         },
         TITLES,
     )
@@ -37,10 +37,10 @@ def test_a_table_by_hand(clone: Path, tmp_path: Path) -> None:
     rows = table(tmp_path / "out/main")
     where = rows.set_index(["configuration", "metric", "resize"])["value"]
     assert where.to_dict() == {
-        ("lora", "image_similarity", "letterbox"): 5, ("lora", "image_similarity", "crop"): 4,
-        ("lora", "text_similarity", ""): 6, ("lora", "style_loss", "scale"): 7,
-        ("loha", "image_similarity", "letterbox"): 2, ("loha", "image_similarity", "crop"): 1,
-        ("loha", "text_similarity", ""): 3, ("base", "image_similarity", "crop"): 9,
+        ("lora", "image_similarity", "letterbox"): 0.5, ("lora", "image_similarity", "crop"): 0.4,
+        ("lora", "text_similarity", ""): 0.6, ("lora", "style_loss", "scale"): 7,
+        ("loha", "image_similarity", "letterbox"): 0.2, ("loha", "image_similarity", "crop"): 0.1,
+        ("loha", "text_similarity", ""): 0.3, ("base", "image_similarity", "crop"): 0.9,
     }  # fmt: skip
     # The first row of a metric decides what is its main view: here it is the letterbox.
     assert rows["resize"].iloc[0] == "letterbox"
@@ -60,13 +60,13 @@ def test_captions_share_fingerprints_unless_images_are_held_against_them(
 ) -> None:
     write_table(
         clone / "captions_metrics.csv",
-        {f"{DRAWN}-{name}-a/scene/scene_canal": [1, 2, 3, 4] for name in (NO_TAGS, ALL_TAGS)},
+        {f"{DRAWN}-{name}-a/scene/scene_canal": [0.1, 0.2, 0.3, 4] for name in (NO_TAGS, ALL_TAGS)},
         TITLES,
     )
     write_table(
         clone / "ddim_sd15_metrics.csv",
-        {f"{DRAWN}-{LORA}-a/scene/scene_canal": [1, 2, 3, 4],
-         f"{DRAWN}-{LORA}-a/scene/scene_castle": [1, 2, 3, 4]},
+        {f"{DRAWN}-{LORA}-a/scene/scene_canal": [0.1, 0.2, 0.3, 4],
+         f"{DRAWN}-{LORA}-a/scene/scene_castle": [0.1, 0.2, 0.3, 4]},
         TITLES,
     )  # fmt: skip
     import_published(clone, tmp_path / "out")
