@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lycoris_bench.captioning.tags import TAGGER
+from lycoris_bench.printable import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -119,4 +120,10 @@ def register(app: typer.Typer) -> None:
             batch_size,
         )
         disk.write(out, study.as_csv(table))
+        if single := study.left_out(folder):
+            shown = printable(", ".join(single))
+            typer.echo(
+                f"warning: {len(single)} folders of one image, which has no diversity, are left "
+                f"out: {shown}", err=True,
+            )  # fmt: skip
         typer.echo(f"{study.summary(table, sizes or ())}\n\nall {len(table)} numbers: {out}")

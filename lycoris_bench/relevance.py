@@ -5,7 +5,7 @@
 The smaller the ratio, the more the class matters among what the encoder sees."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lycoris_bench import disk
+from lycoris_bench import disk, encoders
 from lycoris_bench.diffusion.folders import images_below
 from lycoris_bench.diffusion.seen import whole
 from lycoris_bench.encoders.base import Encoder
@@ -55,6 +55,7 @@ def relevance(
     for name, value, least in (("seed", seed, 0), ("batch-size", batch_size, 1)):
         if value < least:
             raise RelevanceError(f"--{name} is {value}; {least} or more is allowed")
+    _once(specs)
     folders = classes(root)
     whole(root, folders[WHOLE])
     seers = [encoder(spec, device) for spec in specs]
@@ -75,6 +76,15 @@ def relevance(
                     for name, value in diversity(vectors[sample]).items()
                 ]
     return ratios(pd.DataFrame(made))
+
+
+def _once(specs: Sequence[str]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for spec in specs:
+        record = encoders.record(spec)
+        if first := seen.get((record.name, record.resize)):
+            raise RelevanceError(f"encoders '{first}' and '{spec}' are the same; name it once")
+        seen[record.name, record.resize] = spec
 
 
 def diversity(vectors: np.ndarray[Any, Any]) -> dict[str, float]:
@@ -133,21 +143,39 @@ def refuse_foreign(out: Path, force: bool) -> None:
 
 
 def classes(root: Path) -> dict[str, list[Path]]:
-    """Folder -> its images, those of its sub-folders too: classes, folders of classes, and "."
-    for all. Folders of fewer than two images are left out."""
+    """Folder -> its images, those of its sub-folders too: classes, which are folders without
+    folders, what they lie in, and "." for all. Classes of one image are `left_out`."""
+    found = _folders(root)
+    kept = set(_leaves(found)) - set(left_out(root))
+    if len(kept) < 2:
+        raise RelevanceError(
+            f"{root} has {len(kept)} folders of two images or more; "
+            "at least two are needed, a class each"
+        )
+    above = {parent.as_posix() for leaf in kept for parent in Path(leaf).parents}
+    return {folder: images for folder, images in found.items() if folder in kept | above}
+
+
+def left_out(root: Path) -> list[str]:
+    """The classes of one image: it has no diversity. It counts among all images all the same."""
+    found = _folders(root)
+    return [leaf for leaf in _leaves(found) if len(found[leaf]) == 1]
+
+
+def _folders(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise RelevanceError(f"there is no folder {root}; give one with a folder of images a class")
     found: dict[str, list[Path]] = {WHOLE: []}
     for path in images_below(root):
         for parent in path.relative_to(root).parents:
             found.setdefault(parent.as_posix(), []).append(path)
-    found = {folder: images for folder, images in found.items() if len(images) > 1}
-    if len(found) < 3:
-        raise RelevanceError(
-            f"{root} has {max(0, len(found) - 1)} folders of two images or more; "
-            "at least two are needed, a class each"
-        )
     return found
+
+
+def _leaves(folders: Iterable[str]) -> list[str]:
+    """Of folders, all that they lie in among them, those in which no other lies."""
+    above = {Path(folder).parent.as_posix() for folder in folders}
+    return [folder for folder in folders if folder not in above and folder != WHOLE]
 
 
 def samples(
@@ -200,9 +228,7 @@ class Vectors:
 def summary(table: pd.DataFrame, sizes: Sequence[int] = ()) -> str:
     """The mean ratio over the class folders, an encoder a line, most relevant first: at each of
     the sizes, against as many of all images; without sizes of all images of each class."""
-    own = table[table["folder"] != WHOLE]
-    parents = {Path(folder).parent.as_posix() for folder in own["folder"]}
-    leaves = own[~own["folder"].isin(parents)]
+    leaves = table[table["folder"].isin(_leaves(table["folder"].unique()))]
     if not sizes:
         every = leaves.sort_values("n").drop_duplicates(["folder", *VIEW], keep="last")
         return "\n".join(_means(every, "all their images (--sizes compares equal numbers)"))

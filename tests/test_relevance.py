@@ -201,6 +201,44 @@ def test_what_cannot_be_compared_is_a_sentence(
     ]
 
 
+def test_one_class_is_none_however_deep_it_lies(folder: Path, tmp_path: Path, capsys) -> None:
+    """The folders above it hold the same images."""
+    deep = tmp_path / "deep/a/b"
+    deep.mkdir(parents=True)
+    (folder / "warm/red").rename(deep / "red")
+    arguments = ["relevance", str(tmp_path / "deep"), "--out", str(tmp_path / "r.csv")]
+    assert cli.call(cli.app, arguments) == 2
+    said = "deep has 1 folders of two images or more; at least two are needed, a class each"
+    assert said in capsys.readouterr().err and not (tmp_path / "r.csv").exists()
+
+
+def test_classes_of_one_image_are_named_and_count_among_all(folder: Path, tmp_path: Path, capsys):
+    """Two of them do not make a class of the folder that they lie in."""
+    for name in ("odd/one", "odd/two", "cold/three"):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), "green").save(folder / name / "1.png")
+    out = tmp_path / "r.csv"
+    arguments = ["relevance", str(folder), "--encoders", SPECS[0], "--out", str(out)]
+    assert cli.call(cli.app, arguments) == 0
+    shown = capsys.readouterr()
+    assert "3 folders of one image, which has no diversity, are left out: " in shown.err
+    assert all(name in shown.err for name in ("odd/one", "odd/two", "cold/three"))
+    assert "mean diversity ratio of 3 classes" in shown.out
+    table = pd.read_csv(out)
+    counts = table[table["measure"] == "vendi"].set_index("folder")["n"].to_dict()
+    assert counts == {
+        ".": 21, "warm": 12, "cold": 7, "warm/red": 6, "warm/rose": 6, "cold/blue": 6,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "specs", [SPECS[:1] * 2, [SPECS[0], f"{SPECS[0]}:{encoders.record(SPECS[0]).resize}"]]
+)
+def test_an_encoder_is_named_once(folder: Path, specs: list[str]) -> None:
+    with pytest.raises(RelevanceError, match=f"'{specs[0]}' and '{specs[1]}' are the same; name"):
+        relevance(folder, specs)
+
+
 @pytest.mark.skipif(not GIVEN, reason="LYCORIS_BENCH_PUBLISHED does not name the published data")
 def test_published_orderings() -> None:
     """Their numbers, our ratios: objects of ImageNet matter most to ConvNeXt V2, trained on their
