@@ -77,11 +77,13 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
             left_out = tags.left_out(picture.concept, table)
             text = tags.caption(picture.descriptor, seen, left_out)
         disk.write(places[picture.path], text + "\n")
-    kept = len(pictures) - len(lacking)
-    text = f"{len(lacking)} captions written as *{extension} in {folder}"
+    # Two images of one stem share a caption: files are counted, and what a list has.
+    written = len({places[picture.path] for picture in lacking})
+    kept = len(pictures) - len(asked) + len({places[picture.path] for picture in asked}) - written
+    text = f"{written} captions written as *{extension} in {folder}"
     if kept:
         text += f"; {kept} were there and are kept (--force writes them anew)"
-    return {"written": len(lacking), "kept": kept, "extension": extension, "text": text}
+    return {"written": written, "kept": kept, "extension": extension, "text": text}
 
 
 def _table(folder: Path, words: Path | None) -> Path:

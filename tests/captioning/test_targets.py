@@ -165,3 +165,21 @@ def test_captions_in_a_list_are_there(tmp_path: Path, capsys) -> None:
     assert written(folder, ".txt") == {"deep/2.txt": "a toy\n"}
     assert caption(folder, *given, "--force") == 2
     assert "metadata.jsonl has the captions of 1 images" in capsys.readouterr().err
+
+
+def test_captions_are_counted_as_the_files_that_there_are(tmp_path: Path, capsys) -> None:
+    """Two images of one stem share a caption where it is the same; a list's captions are kept."""
+    folder = pictures(tmp_path, "a/0.png", "a/0.jpg", "a/1.png", "b/0.png", "b/0.bmp", "c/0.png")
+    (folder / "a/1.txt").write_text("mine")
+    (folder / "c/metadata.jsonl").write_text('{"file_name": "0.png", "text": "listed"}')
+    done = write(folder, How("none", descriptor="a toy", extension=".txt"))
+    assert (done["written"], done["kept"]) == (2, 2)
+    assert done["text"].startswith("2 captions written as *.txt in ")
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*.txt")) == [
+        "a/0.txt", "a/1.txt", "b/0.txt",
+    ]  # fmt: skip
+    again = write(folder, How("none", descriptor="a toy", extension=".txt"))
+    assert (again["written"], again["kept"]) == (0, 4)
+    (folder / "c/metadata.jsonl").unlink()
+    forced = write(folder, How("none", descriptor="a toy", extension=".txt", force=True))
+    assert (forced["written"], forced["kept"]) == (4, 0)
