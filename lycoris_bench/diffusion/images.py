@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lycoris_bench import disk
-from lycoris_bench.diffusion import png
+from lycoris_bench.diffusion import jpeg, png
 from lycoris_bench.errors import BenchError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -89,6 +89,8 @@ def decode(data: bytes) -> Image.Image:
                     "the image is cut short: it has fewer pixels than its header says"
                 )
             own = png.key_on_white(image, data)
+        elif image.format == "JPEG" and jpeg.ends_early(image, data):
+            raise _Unreadable("the image is cut short: pixels are missing before its end mark")
         shown = _on_white(_eight_bit(own))
         # Only now: of a TIFF the library has already turned the pixels, and says so after loading.
         turn = _TURNS.get(_orientation(image))
