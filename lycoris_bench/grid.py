@@ -115,10 +115,9 @@ def _configuration(
     named = change.get("name") if change else default.get("name", algorithm)
     found += _wrong(where, algorithm, values, named, own_presets)
     if not found:
-        try:
-            adapter.check(**options)
-        except (ValueError, TypeError) as error:
-            found.append(f"'{where}': {error}")
+        found += _refused(
+            where, adapter, algorithm, options, own_presets.get(values.get("preset", ""))
+        )
     if found:
         said |= dict.fromkeys(found)
         return None
@@ -135,6 +134,28 @@ def _configuration(
         capacity=values.get("capacity", 1),
         importance=values.get("importance", True),
     )
+
+
+def _refused(
+    where: str, adapter: Any, algorithm: str, options: dict[str, Any], preset: Any
+) -> Iterable[str]:
+    """What the algorithm says of the options, and of those that the study's own preset gives to
+    some layers in their place."""
+    try:
+        adapter.check(**options)
+    except (ValueError, TypeError) as error:
+        yield f"'{where}': {error}"
+        return
+    try:
+        maps = registry.preset(preset).maps if preset is not None else ()
+    except (ValueError, TypeError):
+        return  # which is said of the preset itself
+    for layers, override in maps:
+        name, own = override.applied(algorithm, options)
+        try:
+            registry.get("adapters", name).check(**own)
+        except (ValueError, TypeError) as error:
+            yield f"'{where}' with the preset's map for '{layers}': {error}"
 
 
 def _wrong(

@@ -63,6 +63,9 @@ def test_a_preset_may_lie_in_a_file_beside_the_study(tmp_path: Path) -> None:
     ({"attn-mlp": QUERIES}, "attn-mlp", "a preset that exists"),
     ({"queries": QUERIES}, "querys", "did you mean 'queries'"),
     ({}, "ia3", "'ia3' is for ia3 alone"),
+    ({"own": {"name_algo_map": {".*to_q": {"a": 1}}}}, "own", "map for '.*to_q': unknown"),
+    ({"own": {"name_algo_map": {".*to_q": {"dim": 0}}}}, "own", "map for '.*to_q'"),
+    ({"own": {"name_algo_map": {".*to_q": {"algo": "lokr", "dim": 1.5}}}}, "own", "dim"),
 ])  # fmt: skip
 def test_mistakes(presets: dict[str, Any], preset: str, said: str) -> None:
     algorithms = {"lora": {**LORA["lora"], "preset": preset}}

@@ -63,13 +63,18 @@ class Preset:
         parts = {
             "U-Net": (*self.unet, *self.unet_names),
             "text encoder": (*self.text_encoder, *self.text_encoder_names),
-            "maps": [name for name, _ in (*self.by_class, *self.by_name)],
+            "maps": [name for name, _ in self.maps],
         }
         extras = [word for word, on in (("convolutions", self.convolutions),
                                         ("norms", self.norms)) if on]  # fmt: skip
         found = [f"{part}: {', '.join(names)}" for part, names in parts.items() if names]
         only = [f"only for {self.only}"] if self.only else []
         return "; ".join([*found, *([f"with {' and '.join(extras)}"] if extras else []), *only])
+
+    @property
+    def maps(self) -> Map:
+        """Every entry of both maps: what it is for, and what it changes there."""
+        return (*self.by_class, *self.by_name)
 
     def classes(self, is_text: bool) -> tuple[str, ...]:
         """The classes that are looked for in a model."""
