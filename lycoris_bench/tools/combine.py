@@ -2,8 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lycoris_bench.adapters.errors import AdapterFileError
 from lycoris_bench.adapters.ss_metadata import carried
@@ -14,14 +16,22 @@ from lycoris_bench.tools.kinship import check_one_family
 from lycoris_bench.tools.layer import NeedsModel
 from lycoris_bench.tools.lowrank import check_rank
 from lycoris_bench.tools.matching import some
-from lycoris_bench.tools.model_files import open_model
-from lycoris_bench.tools.naming import check_one_way, kohya, named, plain_name
+from lycoris_bench.tools.model_files import ModelFiles, open_model
+from lycoris_bench.tools.naming import check_one_way, kohya, own, plain_name
 from lycoris_bench.tools.result import Made
 from lycoris_bench.tools.rounding import kept, stored
 from lycoris_bench.tools.source import Adapter, open_adapter
 from lycoris_bench.tools.steps import counted
 from lycoris_bench.tools.sums import Part, Sum, add_up
 from lycoris_bench.tools.tables import table
+
+
+class Added(NamedTuple):
+    """One layer of the result: how it was made, and whether it has its only source's form."""
+
+    how: str
+    keeps_form: bool
+    made: Made
 
 
 def combine(
@@ -47,13 +57,8 @@ def combine(
         for source in adapter.layers:
             groups[source.place or plain_name(source.name)].append(Part(source, weight))
     keep_names = _keep_names(adapters, base is not None)
-    sums = [_sum(parts, rank) for parts in counted(list(groups.values()), "adding")]
-    pairs = [(one.parts[0].source, one.made) for one in sums]
-    names = named(pairs, base) if keep_names else [(kohya(x), made) for x, made in pairs]
-    made = [
-        _made(one, layer, tensors)
-        for one, (layer, tensors) in counted([*zip(sums, names, strict=True)], "rounding")
-    ]
+    sums = _added(list(groups.values()), rank, base, keep_names)
+    made = [one.made for one in sums]
     same_form = len(adapters) == 1 and all(one.keeps_form for one in sums)
     about = carried([adapter.metadata for adapter in adapters], family, same_form)
     if not same_form and about:
@@ -101,8 +106,24 @@ def _sum(parts: Sequence[Part], rank: int | None) -> Sum:
         raise BenchError(f"{name}: {error}") from None
 
 
-def _made(one: Sum, layer: str, tensors: Any) -> Made:
+def _added(
+    groups: Sequence[Sequence[Part]], rank: int | None, base: ModelFiles | None, keep_names: bool
+) -> list[Added]:
+    """Each layer added up, named and rounded before the next, as sums are in float64. Where the
+    files' own way of naming cannot say one of them, all have kohya's names, if a model is given."""
+    try:
+        way = "adding" if keep_names else "adding by the model's names"
+        return [_one(parts, rank, keep_names) for parts in counted(groups, way)]
+    except NeedsModel:
+        if base is None or not keep_names:
+            raise
+    return _added(groups, rank, base, keep_names=False)
+
+
+def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
+    one = _sum(parts, rank)
     source = one.parts[0].source
+    layer, tensors = own(source, one.made) if keep_name else (kohya(source), one.made)
     name = layer.replace(".", "_")
     like = [value for part in one.parts for value in part.source.tensors.values()]
     held = (
@@ -111,5 +132,7 @@ def _made(one: Sum, layer: str, tensors: Any) -> Made:
         else stored(name, tensors, like, one.lost)
     )
     blind = one.as_is and source.base is None and source.depends_on_weight
-    wanted = None if blind else one.wanted
-    return Made(name, layer, lambda: held, wanted, source.weight, one.factors)
+    light = replace(one, made={})
+    wanted = None if blind else light.wanted
+    made = Made(name, layer, partial(dict, held), wanted, source.weight, light.factors)
+    return Added(one.how, one.keeps_form, made)

@@ -38,7 +38,7 @@ WRITTEN = {"preparing": 2, "writing": 6, "reading back": 2}
 COMMANDS = {
     "resize a --rank 2": {"reading a": 1, "decomposing": 2, "rounding": 2, **WRITTEN},
     "resize a --size 0.0015": {"decomposing": 2, "rounding, try 1": 2, "rounding, try 2": 2},
-    "combine a b": {"reading a": 1, "reading b": 1, "adding": 2, "rounding": 2, **WRITTEN},
+    "combine a b": {"reading a": 1, "reading b": 1, "adding": 2, **WRITTEN},
     "convert a --to kohya": {"reading a": 1, "checking": 2, **WRITTEN},
     "convert a --to comfyui --model base": {"reading a": 1, "checking": 2, "converting": 2,
                                             **WRITTEN},
