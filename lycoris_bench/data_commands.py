@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lycoris_bench.captioning.tags import TAGGER
-from lycoris_bench.printable import printable
+from lycoris_bench.printable import lines, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         )  # fmt: skip
         done = write(folder, how, runtime.device(device))
         text = done.pop("text")
-        typer.echo(json.dumps(done) if as_json else text)
+        typer.echo(json.dumps(done) if as_json else lines(text))
 
     @app.command("import-published")
     def import_published(
@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
         """The paper's published prompts as a prompt tree, its metric tables as runs."""
         from lycoris_bench.published.run import import_published
 
-        typer.echo(import_published(folder, out, force)["text"])
+        typer.echo(lines(import_published(folder, out, force)["text"]))
 
     @app.command()
     def relevance(

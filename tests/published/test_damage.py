@@ -276,3 +276,11 @@ def test_cells_with_commas_are_one_cell(whole: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "main/metrics.csv").read_text().splitlines()))
     assert {row["subclass"] for row in rows} == {"bald, 3d"}
     assert sorted(float(row["value"]) for row in rows) == [0.25, 0.5]
+
+
+def test_names_of_theirs_reach_no_terminal_as_they_are(whole: Path, tmp_path: Path, capsys) -> None:
+    odd = {f"{DRAWN}-exp-7-\x1b[31mred-a/style/dots": [0.25, 0.5]}
+    write_table(whole / TABLE, ROWS | odd, TITLES)
+    assert imported(whole, tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert r"left out, as the paper does: exp-7-\x1b[31mred" in shown and "\x1b" not in shown
