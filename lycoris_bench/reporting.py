@@ -30,7 +30,7 @@ def analyze_folder(store: Store) -> runtime.Outcome:
         raise StoreError(f"{described} is missing; it says what each configuration is")
     study = studies.load(described)
     table, made_under = found
-    if columns.trained(columns.check(table, str(store.table("metrics")))).empty:
+    if columns.trained(columns.check_file(table, str(store.table("metrics")))).empty:
         raise StoreError(
             f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
         )

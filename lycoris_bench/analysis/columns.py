@@ -97,6 +97,15 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     return rows
 
 
+def check_file(metrics: pd.DataFrame, source: str) -> pd.DataFrame:
+    """As `check`, of a table as it lies in a file, where no number stands for an absent one."""
+    rows = check(metrics, source)
+    for name, least in LEAST.items():
+        if (rows[name].dropna().astype("float64") < least).any():
+            raise BenchError(f"{source}: column '{name}' has numbers below {least}")
+    return rows
+
+
 def _refuse_other_kinds(column: pd.Series, source: str) -> None:
     """Names are texts and complete; numbers are numbers, seeds and epochs whole or absent."""
     name, kind = column.name, pd.api.types.infer_dtype(column.astype("object"), skipna=True)
@@ -112,8 +121,6 @@ def _refuse_other_kinds(column: pd.Series, source: str) -> None:
         raise BenchError(f"{source}: column '{name}' has fractions; whole numbers are needed")
     elif name in ("strength", "n") and column.isna().any():
         raise BenchError(f"{source}: column '{name}' has empty cells; numbers are needed")
-    elif name in LEAST and (column.dropna().astype("float64") < LEAST[name]).any():
-        raise BenchError(f"{source}: column '{name}' has numbers below {LEAST[name]}")
 
 
 def trained(metrics: pd.DataFrame) -> pd.DataFrame:
