@@ -5,17 +5,15 @@ and carries the uid of the settings that made it, so nothing stale is ever taken
 checksum, so nothing damaged is taken for whole."""
 
 import contextlib
-import hashlib
 import io
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import disk, parquet, run_folder
+from lycoris_bench import cards, disk, parquet, run_folder
 from lycoris_bench.run_folder import StoreError
 from lycoris_bench.vocabulary import Checkpoint, Concept, ImageSet, exact, uid
 
@@ -108,9 +106,7 @@ class Store:
         their checksum."""
         path = self.checkpoint(checkpoint)
         if data is not None:
-            modified = self.write(path, data).stat().st_mtime_ns
-            digest = hashlib.sha256(data).hexdigest()
-            card = {**card, "bytes": len(data), "sha256": digest, "modified": modified}
+            card = cards.vouching(card, self.write(path, data), data)
         self.write_json(path.with_suffix(".json"), card)
 
     def card(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
@@ -119,17 +115,7 @@ class Store:
         changed since: they are then trained again."""
         path = self.checkpoint(checkpoint)
         card = self.read_json(path.with_suffix(".json"))
-        if not isinstance(card, dict) or not isinstance(card.get("uid"), str):
-            return None
-        if card.get("status") == "diverged":
-            return card if isinstance(card.get("reason"), str) else None
-        cost = card.get("cost")
-        counted = isinstance(cost, dict) and all(
-            isinstance(cost.get(key), int | float) and math.isfinite(cost[key])
-            for key in ("seconds", "steps")
-        )
-        whole = card.get("status") == "done" and counted and _is_whole(path, card)
-        return card if whole else None
+        return cards.believed(card, path)
 
     def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
         """Whether it was done under this uid, and its file is not what was written."""
@@ -142,8 +128,7 @@ class Store:
         written. StoreError: it is not; it is set aside, to be trained again."""
         path = self.checkpoint(checkpoint)
         card = self.read_json(path.with_suffix(".json"))
-        expected = card.get("sha256") if isinstance(card, dict) else None
-        if not path.is_file() or _sha256(path) != expected:
+        if not cards.holds(card, path):
             self.set_aside(path)
             raise StoreError(
                 f"{path} is damaged (its checksum is another) and was set aside; "
@@ -256,21 +241,3 @@ def concept_path(concept: Concept) -> Path:
     """category/class[/sub-class], each name made safe."""
     parts = (concept.category, concept.class_name, concept.subclass)
     return Path(*(safe(part) for part in parts if part))
-
-
-def _is_whole(path: Path, card: Mapping[str, Any]) -> bool:
-    """Whether a file has the size of its card and, if it was touched since, its checksum too."""
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    if not path.is_file() or found.st_size != card.get("bytes"):
-        return False
-    if not isinstance(card.get("sha256"), str):  # of an earlier version: nothing vouches for it
-        return False
-    return found.st_mtime_ns == card.get("modified") or _sha256(path) == card["sha256"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,7 @@ LAYERS = [
     {"study"},
     {"mistakes", "naming", "overrides"},
     {"grid", "prompts", "settings", "store"},
-    {"parquet", "registry", "run_folder", "runtime"},
+    {"cards", "parquet", "registry", "run_folder", "runtime"},
     {"vocabulary", "disk", "printable", "numbers", "sealed", "wording"},
     {"errors"},
 ]
