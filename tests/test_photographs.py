@@ -17,7 +17,7 @@ import torch
 from photographs import CLASSES, dataset, fetch
 from torch import Tensor
 
-from lycoris_bench import cli, relevance
+from lycoris_bench import cli, encoders, relevance
 from lycoris_bench.diffusion.dataset import scan
 from lycoris_bench.encoders.base import Encoder, Record
 from lycoris_bench.features import encoder, look
@@ -104,6 +104,8 @@ def test_relevance(pictures: Path, real: Lite0, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         relevance, "encoder", lambda spec, device: real if spec == "real" else encoder(spec, device)
     )
+    record = encoders.record
+    monkeypatch.setattr(encoders, "record", lambda s: real.record if s == "real" else record(s))
     table = relevance.relevance(pictures, ["real", MINIATURE], sizes=[8])
     leaves = table[table["folder"].str.contains("/") & (table["n"] == 8)]
     means = leaves.groupby(["encoder", "measure"])["ratio"].mean()
