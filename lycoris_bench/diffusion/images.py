@@ -89,7 +89,7 @@ def decode(data: bytes) -> Image.Image:
                     "the image is cut short: it has fewer pixels than its header says"
                 )
             own = png.key_on_white(image, data)
-        elif image.format == "JPEG" and jpeg.ends_early(image, data):
+        elif image.format == "JPEG" and jpeg.ends_early(image, data, _opened):
             raise _Unreadable("the image is cut short: pixels are missing before its end mark")
         shown = _on_white(_eight_bit(own))
         # Only now: of a TIFF the library has already turned the pixels, and says so after loading.
