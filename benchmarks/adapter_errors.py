@@ -17,12 +17,11 @@ from pathlib import Path
 import torch
 
 from lycoris_bench import registry
-from lycoris_bench.adapters.merged import changes
+from lycoris_bench.adapters.delta import changes
+from tests.support import formulas
+from tests.support.forms import FORMS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.adapters import formulas
-from tests.adapters.forms import FORMS
-
 SIZES = (0.3, 0.003)
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lycoris_bench.adapters import files
-from lycoris_bench.tools import stream
+from lycoris_bench.adapters.formats import adapter_file, streaming
 
 SIZES = (10240, 1280)  # the largest layer of Stable Diffusion 1.5
 START = "import sys; from lycoris_bench import cli; import lycoris_bench.tools.merge as _; "
@@ -58,7 +57,7 @@ def model(folder: Path, paths: list[str]) -> None:
     generator = np.random.default_rng(0)
     shapes = {f"{path}.weight": ("F16", SIZES, 2 * SIZES[0] * SIZES[1]) for path in paths}
     (folder / "unet").mkdir(parents=True)
-    stream.write(
+    streaming.write(
         folder / "unet" / "diffusion_pytorch_model.safetensors",
         shapes,
         lambda name: [generator.normal(0, 0.02, SIZES).astype(np.float16).tobytes()],
@@ -74,7 +73,7 @@ def adapter(path: Path, paths: list[str]) -> None:
         tensors[f"{name}.lora_up.weight"] = torch.randn(SIZES[0], 16) * 0.01
         tensors[f"{name}.lora_down.weight"] = torch.randn(16, SIZES[1]) * 0.01
         tensors[f"{name}.alpha"] = torch.tensor(16.0)
-    path.write_bytes(files.to_bytes(tensors, {}))
+    path.write_bytes(adapter_file.to_bytes(tensors, {}))
 
 
 def run(code: str) -> tuple[float, float]:

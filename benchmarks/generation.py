@@ -17,11 +17,10 @@ import diffusers
 import numpy as np
 import torch
 
-from lycoris_bench.diffusion.backbone import Backbone
-from lycoris_bench.diffusion.sample import initial_noise, sample
-from lycoris_bench.diffusion.speed import prepared
-from lycoris_bench.runtime import device
-from lycoris_bench.study import locate
+from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.run.environment import device
+from lycoris_bench.sampling.sample import initial_noise, prepared, sample
+from lycoris_bench.study.load import locate
 
 
 def main() -> None:

@@ -21,14 +21,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lycoris_bench import encoders
-from lycoris_bench.diffusion.images import SUFFIXES, read_image
-from lycoris_bench.encoders.base import Encoder
-from lycoris_bench.features import Embedder, look, threads_for
-from lycoris_bench.gram_views import Pools
-from lycoris_bench.metrics.gram_sets import GramSet
-from lycoris_bench.runtime import device
-from lycoris_bench.store import Store
+from lycoris_bench.data.images import SUFFIXES, read_image
+from lycoris_bench.run.environment import device
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders.base import Encoder
+from lycoris_bench.scoring.feature_pass import Embedder, look, threads_for
+from lycoris_bench.scoring.gram_features import Pools
+from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 
 Seen = dict[str, np.ndarray]
 

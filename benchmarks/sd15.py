@@ -17,22 +17,20 @@ from typing import Any, NamedTuple
 import diffusers
 import torch
 
-from lycoris_bench import runtime
-from lycoris_bench import study as studies
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.diffusion.backbone import Backbone
-from lycoris_bench.diffusion.dataset import Dataset, Example
-from lycoris_bench.diffusion.freeze import only
-from lycoris_bench.diffusion.latents import LatentCache
-from lycoris_bench.diffusion.optimizer import available
-from lycoris_bench.diffusion.recompute import recomputed
-from lycoris_bench.diffusion.sample import sample
-from lycoris_bench.diffusion.speed import prepared
-from lycoris_bench.diffusion.steps import DTYPES, Run
-from lycoris_bench.miniature.architectures import FULL, parts
-from lycoris_bench.settings import Training
-from lycoris_bench.vocabulary import Concept, Configuration
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.data.dataset import Dataset, Example
+from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.models.random_models import FULL, parts
+from lycoris_bench.run import environment
+from lycoris_bench.sampling.sample import prepared, sample
+from lycoris_bench.study import load as studies
+from lycoris_bench.study.records import Concept, Configuration
+from lycoris_bench.study.settings import Training
+from lycoris_bench.training.latents import LatentCache
+from lycoris_bench.training.modes import only, recomputed
+from lycoris_bench.training.optimizer import available
+from lycoris_bench.training.run import DTYPES, Run
 
 STEPS = 34_750  # of the paper's trainings: 695 an epoch, 50 epochs
 CAPTION = ", ".join(["olis girl"] + ["a tag of two words"] * 16)  # two chunks, as the paper's
@@ -52,7 +50,7 @@ def main() -> None:
     """Prints the machine, a row for each configuration, and the images."""
     given = arguments()
     torch.set_num_threads(given.threads or torch.get_num_threads())
-    device = runtime.device(given.device)
+    device = environment.device(given.device)
     study = studies.load(given.study)
     wanted = {"batch_size": given.batch, "images_per_class": given.batch, "warmup_epochs": 0,
               "gradient_checkpointing": given.checkpointing}  # fmt: skip
@@ -133,7 +131,7 @@ def measured(
     peak = run.meter.peak_memory
     if backbone.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(backbone.device)
-    size = len(files.to_bytes(network.tensors(), {}))
+    size = len(adapter_file.to_bytes(network.tensors(), {}))
     network.detach()
     return Cost(network.modules_matched, network.parameter_count, size,
                 statistics.median(times[1:]), peak)  # fmt: skip

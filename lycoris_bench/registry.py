@@ -8,35 +8,43 @@ of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "di
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from lycoris_bench.errors import BenchError
+from lycoris_bench.messages.errors import BenchError
 
 
 def _plain(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
+PACKAGES = {  # by kind: where entries lie, and an attribute that each of them has
+    "adapters": ("lycoris_bench.adapters.algorithms", "allowed"),
+    "encoders": ("lycoris_bench.scoring.encoders", "record"),
+    "metrics": ("lycoris_bench.scoring.metrics", "better"),
+}
+
+
 @cache
-def entries(package: str) -> dict[str, Any]:
-    """Name -> what the module offers, for each module of `lycoris_bench.<package>`."""
+def entries(kind: str) -> dict[str, Any]:
+    """Name -> what the module offers, for each module of the package of that kind."""
+    package, mark = PACKAGES[kind]
     found: dict[str, Any] = {}
-    parent = importlib.import_module(f"lycoris_bench.{package}")
+    parent = importlib.import_module(package)
     for info in pkgutil.iter_modules(parent.__path__):
-        module = importlib.import_module(f"{parent.__name__}.{info.name}")
+        module = importlib.import_module(f"{package}.{info.name}")
         for name, value in vars(module).items():
-            if _plain(name) == _plain(info.name) and isinstance(value, Callable):  # type: ignore[arg-type]
-                found[info.name if package == "metrics" else info.name.replace("_", "-")] = value
+            if _plain(name) == _plain(info.name) and hasattr(value, mark):
+                found[info.name if kind == "metrics" else info.name.replace("_", "-")] = value
     return found
 
 
-def get(package: str, name: str) -> Any:
+def get(kind: str, name: str) -> Any:
     """The entry of that name; a `KeyError` with a suggestion if there is none."""
-    found = entries(package)
+    found = entries(kind)
     if name not in found:
-        raise BenchError(unknown(package.rstrip("s"), name, found))
+        raise BenchError(unknown(kind.rstrip("s"), name, found))
     return found[name]
 
 
@@ -61,12 +69,12 @@ def unknown(kind: str, name: str, allowed: Iterable[str], elsewhere: Sequence[st
 
 def presets() -> dict[str, Any]:
     """The layer presets, by name."""
-    return importlib.import_module("lycoris_bench.adapters.presets").PRESETS
+    return importlib.import_module("lycoris_bench.adapters.presets.layers").PRESETS
 
 
 def preset(table: Any) -> Any:
     """A preset of one's own from its table; a `ValueError` with every mistake."""
-    return importlib.import_module("lycoris_bench.adapters.presets").Preset.from_table(table)
+    return importlib.import_module("lycoris_bench.adapters.presets.layers").Preset.from_table(table)
 
 
 def dotted(parents: Iterable[Any], names: Iterable[str]) -> list[str]:

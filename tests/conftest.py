@@ -10,6 +10,8 @@ import torch
 
 torch.set_num_threads(1)
 
+pytest_plugins = ["tests.support.tiny_diffusion"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_network_no_colour_no_cache(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -16,7 +16,7 @@ import lycoris_bench
 @pytest.mark.slow
 def test_the_demo_on_two_cores(tmp_path: Path) -> None:
     path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
-    command = [sys.executable, "-m", "lycoris_bench.cli", "demo", "--json"]
+    command = [sys.executable, "-m", "lycoris_bench.cli.main", "demo", "--json"]
     start, peak = time.monotonic(), 0
     with subprocess.Popen(
         command, cwd=tmp_path, env=path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import lycoris_bench
-from lycoris_bench import cli
+from lycoris_bench.cli import main
 
 SOURCE = Path(lycoris_bench.__file__).parent.parent
 DOCS = Path(__file__).parent.parent / "docs"
@@ -34,7 +34,9 @@ def test_the_tutorial_can_be_followed(
         program, *arguments = shlex.split(line)
         assert program == "lycoris-bench"
         workers = ["--workers", "1"] if arguments[0] in ("train", "generate", "score") else []
-        assert cli.call(cli.app, [*arguments, *workers]) == 0, f"{line}: {capsys.readouterr().err}"
+        assert main.call(main.app, [*arguments, *workers]) == 0, (
+            f"{line}: {capsys.readouterr().err}"
+        )
     assert (tmp_path / "runs/mine/report/index.html").exists()
     said = capsys.readouterr().out
     assert "mine is valid: 2 configurations, 4 checkpoints" in said
@@ -53,7 +55,7 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "lycoris-bench"
-        assert cli.call(cli.app, arguments) == 0, f"{line}: {capsys.readouterr().err}"
+        assert main.call(main.app, arguments) == 0, f"{line}: {capsys.readouterr().err}"
         if "--output" in arguments or "-o" in arguments:
             assert (tmp_path / arguments[arguments.index("-o") + 1]).exists()
     said = capsys.readouterr().out
@@ -74,7 +76,7 @@ def command_page() -> str:
     parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     for name in names:
-        arguments = [sys.executable, "-m", "lycoris_bench.cli", *name.split(), "-h"]
+        arguments = [sys.executable, "-m", "lycoris_bench.cli.main", *name.split(), "-h"]
         said = subprocess.run(
             arguments, capture_output=True, text=True, check=True, env=environment, cwd=SOURCE
         ).stdout
@@ -97,7 +99,7 @@ def test_every_test_that_a_page_names_exists() -> None:
 
 def test_the_presets_of_the_adapter_page_are_valid() -> None:
     """Its TOML, as parts of a study."""
-    from lycoris_bench.study import parse
+    from lycoris_bench.study.load import parse
 
     own, combined = (tomllib.loads(block) for block in blocks("adapters.md", "toml"))
     parse({

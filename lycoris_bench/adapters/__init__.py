@@ -5,6 +5,6 @@ The key in a study is the module's name: `registry.get("adapters", "lora")` find
 is what both agree with.
 """
 
-from lycoris_bench.adapters.merged import merged_bias, merged_weight
+from lycoris_bench.adapters.delta import merged_bias, merged_weight
 
 __all__ = ["merged_bias", "merged_weight"]

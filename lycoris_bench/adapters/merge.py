@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.base import add
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.families import family_of, foreign, inputs_of
-from lycoris_bench.adapters.files import by_layer, recognise
-from lycoris_bench.adapters.merged import changes
-from lycoris_bench.adapters.presets import Target, TextEncoders, directory, layers, models
-from lycoris_bench.errors import BenchError
+from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.adapter_file import by_layer, recognise
+from lycoris_bench.adapters.formats.families import family_of, foreign, inputs_of
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.presets.layers import Target, TextEncoders, directory, layers, models
+from lycoris_bench.messages.errors import BenchError
 
 Step = tuple[Target, str]  # a layer and the algorithm's name
 File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength

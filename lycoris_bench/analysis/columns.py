@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.errors import BenchError
-from lycoris_bench.vocabulary import BASE, REAL, MetricRow
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.records import BASE, REAL, MetricRow
 
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
 VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
@@ -44,7 +44,6 @@ CRITERIA = (
         "preservation", "style_loss", "style", "Preservation", "preserves the base model best"
     ),
 )
-
 # What real images are, by whether they were held out (None: unknown): the name of the ceiling, and
 # what lies above it is closer to the training images than ... are.
 CEILING = {
@@ -52,7 +51,6 @@ CEILING = {
     False: ("the training images among themselves", "half of them are to the other half"),
     None: ("real images", "other real images are"),
 }
-
 # What the authors explain (paper 5.3), in their order.
 EXPLAINED = (
     ("image_similarity", "alter"),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lycoris_bench.analysis import sentences
 from lycoris_bench.analysis.aggregation import units
+from lycoris_bench.analysis.bootstrap import resolved, shared
 from lycoris_bench.analysis.columns import (
     CEILING,
     CRITERIA,
@@ -16,10 +17,9 @@ from lycoris_bench.analysis.columns import (
     main_views,
     ordered,
 )
-from lycoris_bench.analysis.noise import resolved, shared
 from lycoris_bench.analysis.ranks import positions, scored
-from lycoris_bench.numbers import number
-from lycoris_bench.vocabulary import BASE, REAL
+from lycoris_bench.messages.numbers import number
+from lycoris_bench.study.records import BASE, REAL
 
 CELL = ["seed", "unit"]
 Finding = dict[str, Any]

@@ -18,7 +18,6 @@ CATEGORICAL = ["algorithm", "preset", "captions"]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
 FOLDS = 5
-
 Refusal = dict[str, str]
 
 

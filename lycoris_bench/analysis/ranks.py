@@ -3,8 +3,8 @@
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, beside, check, trained
-from lycoris_bench.errors import BenchError
-from lycoris_bench.vocabulary import REAL
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.records import REAL
 
 
 def rank_scores(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion
-from lycoris_bench.numbers import fixed, number
+from lycoris_bench.messages.numbers import fixed, number
 
 Finding = Mapping[str, Any]
 Judged = list[tuple[Criterion, Finding]]

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from lycoris_bench.published import names
-from lycoris_bench.published.names import PublishedError, translated
+from lycoris_bench.published import renames
+from lycoris_bench.published.renames import PublishedError, translated
 
 FORM = re.compile(
     r"(?P<metric>[^()]+?)(?: \((?P<eye>[^()]+)\))??(?: \((?P<kind>in|out|trigger)\))?"
@@ -24,7 +24,7 @@ class View:
     @property
     def better(self) -> str:
         """In which direction the number improves."""
-        return "lower" if self.metric in names.LOWER else "higher"
+        return "lower" if self.metric in renames.LOWER else "higher"
 
 
 def column_title(title: str) -> View:
@@ -38,14 +38,14 @@ def column_title(title: str) -> View:
     'style'
     """
     if title == WHOLE_STYLE:
-        return View("style_loss", names.GRAMS, "scale", "style")
+        return View("style_loss", renames.GRAMS, "scale", "style")
     found = FORM.fullmatch(title)
     if found is None:
         raise PublishedError(
             f"column '{title}' cannot be read; "
             "needed is <metric> (<encoder>-<resizing>) (<prompts>)"
         )
-    metric = translated(names.METRICS, found["metric"], "metric")
+    metric = translated(renames.METRICS, found["metric"], "metric")
     encoder, resize = _eye(metric, found["eye"])
     # Their Frechet distance says no prompts: it holds the dataset against its own captions.
     kind = "in" if metric == "frechet_distance" else found["kind"]
@@ -53,21 +53,21 @@ def column_title(title: str) -> View:
         raise PublishedError(
             f"column '{title}' says no prompts: (in), (out) or (trigger) is needed"
         )
-    return View(metric, encoder, resize, names.PROMPT_TYPES[kind])
+    return View(metric, encoder, resize, renames.PROMPT_TYPES[kind])
 
 
 def _eye(metric: str, eye: str | None) -> tuple[str, str]:
     """Encoder and resizing, or those that a metric without them has."""
     if eye is None:
-        known = {"text_similarity": (names.READER, names.NOT_SAID),
-                 "style_loss": (names.GRAMS, "scale")}  # fmt: skip
+        known = {"text_similarity": (renames.READER, renames.NOT_SAID),
+                 "style_loss": (renames.GRAMS, "scale")}  # fmt: skip
         if metric not in known:
             raise PublishedError(f"a column of {metric} names no encoder")
         return known[metric]
     name, _, resizing = eye.rpartition("-")
-    if resizing not in names.RESIZINGS:
-        return translated(names.ENCODERS, eye, "encoder"), names.NOT_SAID
-    encoder = translated(names.ENCODERS, name, "encoder")
-    if resizing == "resize" and encoder in names.SCALED:
+    if resizing not in renames.RESIZINGS:
+        return translated(renames.ENCODERS, eye, "encoder"), renames.NOT_SAID
+    encoder = translated(renames.ENCODERS, name, "encoder")
+    if resizing == "resize" and encoder in renames.SCALED:
         return encoder, "scale"
-    return encoder, names.RESIZINGS[resizing]
+    return encoder, renames.RESIZINGS[resizing]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lycoris_bench.published.names import CAPTIONS, PublishedError, translated
+from lycoris_bench.published.renames import CAPTIONS, PublishedError, translated
 from lycoris_bench.published.table_file import titled_rows
-from lycoris_bench.study import Study
-from lycoris_bench.vocabulary import Configuration, Option
+from lycoris_bench.study.load import Study
+from lycoris_bench.study.records import Configuration, Option
 
 Number = TypeVar("Number", int, float)
 COLUMNS = ("Config", "Algo", "Preset", "Lr", "Dim", "Alpha", "Factor", "Caption")

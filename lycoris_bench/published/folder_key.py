@@ -3,7 +3,13 @@
 import re
 from dataclasses import dataclass
 
-from lycoris_bench.published.names import CATEGORIES, LAST_EPOCH, SEEDS, PublishedError, translated
+from lycoris_bench.published.renames import (
+    CATEGORIES,
+    LAST_EPOCH,
+    SEEDS,
+    PublishedError,
+    translated,
+)
 
 FORM = re.compile(
     r"(?:(?P<tenths>\d\d)/)?"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import disk
-from lycoris_bench.published.names import PublishedError
+from lycoris_bench.files import disk
+from lycoris_bench.published.renames import PublishedError
 
 MARK = "# written by lycoris-bench import-published "
 SHOWN = 3

@@ -5,14 +5,14 @@ from typing import Any
 
 import tomli_w
 
-from lycoris_bench import disk
-from lycoris_bench.prompts import CONCEPTS
-from lycoris_bench.published.clone import PROMPTS, Clone
-from lycoris_bench.published.names import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
+from lycoris_bench.files import disk
+from lycoris_bench.published.checkout import PROMPTS, Clone
+from lycoris_bench.published.renames import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
 from lycoris_bench.published.table_file import table_rows
-from lycoris_bench.store import concept_path
-from lycoris_bench.vocabulary import Concept
-from lycoris_bench.wording import Words, whole_words
+from lycoris_bench.run.store import concept_path
+from lycoris_bench.study.concept_words import CONCEPTS
+from lycoris_bench.study.records import Concept
+from lycoris_bench.study.wording import Words, whole_words
 
 
 def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[Path, str]]:

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from lycoris_bench import parquet, runtime
-from lycoris_bench import study as studies
-from lycoris_bench.printable import csv
+from lycoris_bench.files import parquet
+from lycoris_bench.messages.printable import csv
 from lycoris_bench.published import outputs
-from lycoris_bench.published.clone import PROMPTS, Clone, sha256
+from lycoris_bench.published.checkout import PROMPTS, Clone, sha256
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey
-from lycoris_bench.published.names import PublishedError
+from lycoris_bench.published.renames import PublishedError
 from lycoris_bench.published.tables import arranged, rows
-from lycoris_bench.store import Store, StoreError
-from lycoris_bench.vocabulary import BASE
+from lycoris_bench.run import environment
+from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.study import load as studies
+from lycoris_bench.study.records import BASE
 
 FULL, MEANS = "ddim_sd15_metrics.csv", "ddim_sd15_metrics_mean.csv"
 CAPTIONS = "captions_metrics.csv"
@@ -93,7 +94,7 @@ class Imported:
             "metrics.csv": csv(self.table).encode(),
         }
         with self.store.lock():
-            provenance = {**runtime.provenance(), "published": published}
+            provenance = {**environment.provenance(), "published": published}
             outputs.write_run(self.store.root, files, provenance)
 
 

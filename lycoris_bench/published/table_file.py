@@ -4,8 +4,8 @@ import csv
 import math
 from pathlib import Path
 
-from lycoris_bench import disk
-from lycoris_bench.published.names import PublishedError
+from lycoris_bench.files import disk
+from lycoris_bench.published.renames import PublishedError
 
 ROUNDING = 1e-3  # by which their arithmetic may leave the bounds of a metric
 Row = tuple[int, list[str]]

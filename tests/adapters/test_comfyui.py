@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import comfyui, exports, merged_weight
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.names import Directory
+from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.formats import comfyui, write
+from lycoris_bench.adapters.formats.layer_names import Directory
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 
 KERNEL = "lora_unet_mid_block_resnets_0_conv1"
 PLACES = Directory({
@@ -44,7 +45,7 @@ def test_tucker_lokr_becomes_two_whole_blocks(decomposed: bool, alpha: float | N
     two = torch.einsum("rskl,ro,si->oikl", *(tensors[k].double() for k in
                                              ("lokr_t2", "lokr_w2_a", "lokr_w2_b")))  # fmt: skip
     wanted = (1 if alpha is None else alpha / rank) * torch.einsum("ac,oikl->aocikl", one, two)
-    found = exports.renamed({f"{KERNEL}.{k}": t for k, t in tensors.items()}, "comfyui", PLACES)
+    found = write.renamed({f"{KERNEL}.{k}": t for k, t in tensors.items()}, "comfyui", PLACES)
     names = {key.rpartition(".")[2]: value for key, value in found.items()}
     assert names.keys() == {"lokr_w1", "lokr_w2"}  # no alpha: two whole blocks have no ratio
     made = torch.einsum("ac,oikl->aocikl", names["lokr_w1"], names["lokr_w2"])
@@ -99,15 +100,15 @@ def test_transformers_have_kohyas_names(
     name = f"lora_transformer_{path.replace('.', '_')}"
     given = {f"transformer.{path}.{key}": value for key, value in tensors.items()}
     if reason is None:
-        found = exports.renamed(given, "comfyui", directory)
+        found = write.renamed(given, "comfyui", directory)
         assert found.keys() == {f"{name}.{key}" for key in tensors}
         return
     with pytest.raises(AdapterFileError, match=reason):
-        exports.renamed(given, "comfyui", directory)
+        write.renamed(given, "comfyui", directory)
 
 
 def test_the_converted_file_is_the_same_change_and_warns(tmp_path: Path) -> None:
-    from lycoris_bench.tools.convert import convert
+    from lycoris_bench.adapter_tools.convert import convert
 
     (tmp_path / "base" / "unet").mkdir(parents=True)
     weight = draw(8, 8, 3, 3)
@@ -134,6 +135,6 @@ def test_the_converted_file_is_the_same_change_and_warns(tmp_path: Path) -> None
 def test_other_transformers_have_no_name_there() -> None:
     directory = Directory({"transformer": ["layers.0.attention.to_q"]})
     with pytest.raises(AdapterFileError, match=r"comfyui has no name for transformer.layers.0"):
-        exports.renamed(
+        write.renamed(
             {"transformer.layers.0.attention.to_q.diff": draw(2, 2)}, "comfyui", directory
         )

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from lycoris_bench import registry
-from lycoris_bench.adapters import files
+from lycoris_bench.adapters.attach import AdapterNetwork, attach
+from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import AdapterNetwork, attach
-
-from .forms import FORMS
-from .toys import LAYERS, Toy, randomise, toy
+from tests.support.forms import FORMS
+from tests.support.toys import LAYERS, Toy, randomise, toy
 
 ALGORITHMS = registry.entries("adapters")
 CASES = [
@@ -24,8 +23,6 @@ CASES = [
     for layer in LAYERS
 ]
 contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
-
-
 WRITTEN_AS = {"dylora": "lora"}  # trained in its own way, but a file of the other
 UNSAVED = ("scalar",)  # folded into a factor
 CONSTANT = (".alpha", ".on_input")  # not trained
@@ -111,18 +108,20 @@ def test_strength_0_is_the_base(algorithm: str, options: dict, layer: str) -> No
 def test_through_a_file_and_back(algorithm: str, options: dict, layer: str, tmp_path: Path) -> None:
     _, _, network = adapted(algorithm, options, layer)
     randomise(network)
-    (tmp_path / "a.safetensors").write_bytes(files.to_bytes(network.tensors(), {"ss_seed": "7"}))
-    tensors, metadata = files.read(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(
+        adapter_file.to_bytes(network.tensors(), {"ss_seed": "7"})
+    )
+    tensors, metadata = adapter_file.read(tmp_path / "a.safetensors")
     assert metadata["ss_seed"] == "7"
     assert tensors.keys() == network.tensors().keys()
     for key, value in network.tensors().items():
         assert key.startswith("lora_unet_down_blocks_0_layer.")
-        exact = value.dim() == 0 or key.endswith(files.EXACT)
+        exact = value.dim() == 0 or key.endswith(adapter_file.EXACT)
         wanted = value.numpy() if exact else value.numpy().astype(np.float16)
         np.testing.assert_array_equal(tensors[key].numpy(), wanted)
     found = {key.partition(".")[2]: value for key, value in tensors.items()}
     name = WRITTEN_AS.get(algorithm, algorithm)
-    assert files.recognise(found) == (name, ALGORITHMS[name])
+    assert adapter_file.recognise(found) == (name, ALGORITHMS[name])
 
 
 @contract

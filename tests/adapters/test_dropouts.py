@@ -5,10 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench import registry
-from lycoris_bench.adapters.network import AdapterNetwork, attach
-
-from .forms import FORMS
-from .toys import Toy, randomise, toy
+from lycoris_bench.adapters.attach import AdapterNetwork, attach
+from tests.support.forms import FORMS
+from tests.support.toys import Toy, randomise, toy
 
 ALGORITHMS = list(registry.entries("adapters"))
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -133,8 +132,8 @@ def test_dropout_keeps_the_expectation(layer: str) -> None:
 
 
 def test_norm_layers_keep_with_1_minus_p() -> None:
-    from lycoris_bench.adapters.norms import NormShift
-    from lycoris_bench.adapters.training_only import Limits
+    from lycoris_bench.adapters.algorithms.norm import NormShift
+    from lycoris_bench.adapters.algorithms.regularization import Limits
 
     layer = nn.LayerNorm(20)
     shift = NormShift(layer.weight, layer.bias)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters import merged_weight
-from lycoris_bench.adapters.dylora import DyLoRA
-from lycoris_bench.adapters.files import recognise
+from lycoris_bench.adapters.algorithms.dylora import DyLoRA
+from lycoris_bench.adapters.formats.adapter_file import recognise
 
 SHAPES = [(20, 12), (20, 12, 3, 3)]
 

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lycoris_bench.adapters.full import Full
-from lycoris_bench.adapters.loha import LoHa
-from lycoris_bench.adapters.lokr import LoKr
-from lycoris_bench.adapters.lora import LoRA
-from lycoris_bench.adapters.norms import NormShift
+from lycoris_bench.adapters.algorithms.full import Full
+from lycoris_bench.adapters.algorithms.loha import LoHa
+from lycoris_bench.adapters.algorithms.lokr import LoKr
+from lycoris_bench.adapters.algorithms.lora import LoRA
+from lycoris_bench.adapters.algorithms.norm import NormShift
 
 Array = NDArray[np.float64]
 SHAPES = [(6, 4), (6, 4, 1, 1), (6, 4, 3, 3), (6, 4, 2, 3)]

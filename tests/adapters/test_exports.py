@@ -8,15 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lycoris_bench.adapters import exports, files, portable
-from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file, low_rank, write
+from lycoris_bench.adapters.formats.layer_names import Directory
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.names import Directory
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import directory, models
-
-from .pipelines import pipeline, predict, sd
-from .toys import LAYERS, randomise, toy
+from lycoris_bench.adapters.presets.layers import directory, models
+from tests.support.pipelines import pipeline, predict, sd
+from tests.support.toys import LAYERS, randomise, toy
 
 LAYER = "lora_unet_down_blocks_0_layer"
 EXACT = [  # and the rank of each form on 20 outputs and 12 inputs
@@ -60,7 +59,7 @@ def without_bias(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_exact_as_plain_lora(algorithm: str, options: dict, rank: int | None, layer: str) -> None:
     model, tensors = trained(algorithm, options, layer)
     weight = model.layer.weight.detach()  # type: ignore[union-attr]
-    made = exports.plain_lora(tensors, directory(models(model)), weight_of=lambda *_: weight)
+    made = write.plain_lora(tensors, directory(models(model)), weight_of=lambda *_: weight)
     assert made.errors == {LAYER: 0.0}
     assert made.left_out == tuple(k for k in tensors if k.endswith("diff_b"))
     assert made.tensors.keys() == {
@@ -81,7 +80,7 @@ def test_truncation_is_that_of_the_singular_values(algorithm: str, rank: int) ->
     """|lost| / |ΔW| against numpy's SVD in float64, and no rank-r matrix is nearer."""
     options = {"lokr": {"factor": 4}, "loha": {"dim": 4}, "full": {}}[algorithm]
     model, tensors = trained(algorithm, options, "linear")
-    made = exports.plain_lora(tensors, directory(models(model)), rank=rank)
+    made = write.plain_lora(tensors, directory(models(model)), rank=rank)
     wanted = change(without_bias(tensors), "linear").numpy()
     values = np.linalg.svd(wanted, compute_uv=False)
     tail = np.sqrt(np.square(values[rank:]).sum() / np.square(values).sum())
@@ -96,8 +95,8 @@ def test_what_depends_on_the_weight_needs_it(algorithm: str, options: dict, laye
     model, tensors = trained(algorithm, options, layer)
     where = directory(models(model))
     with pytest.raises(AdapterFileError, match="depends on the base model's weights: give the"):
-        exports.plain_lora(tensors, where)
-    made = exports.plain_lora(
+        write.plain_lora(tensors, where)
+    made = write.plain_lora(
         tensors, where, weight_of=lambda _, path: model.get_submodule(path).weight.detach()
     )
     assert made.errors == {LAYER: 0.0}
@@ -108,13 +107,13 @@ def test_what_depends_on_the_weight_needs_it(algorithm: str, options: dict, laye
 
 def test_products_by_hand() -> None:
     """(1 2; 3 4) ⊗ (0 1): rank 2 · 1; a Hadamard product of two products of rank 1."""
-    up, down, _ = portable.kronecker(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[0.0, 1]]))
+    up, down, _ = low_rank.kronecker(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[0.0, 1]]))
     torch.testing.assert_close(up @ down, torch.tensor([[0.0, 1, 0, 2], [0, 3, 0, 4]]).double())
     assert up.shape == (2, 2)
     one, two = torch.tensor([[1.0], [2]]), torch.tensor([[3.0, 4]])
-    up, down, _ = portable.khatri_rao(one, two, one, two)
+    up, down, _ = low_rank.khatri_rao(one, two, one, two)
     assert (up @ down).tolist() == [[9, 16], [36, 64]] and up.shape == (2, 1)
-    assert portable.truncated(torch.zeros(3, 2)).error == 0
+    assert low_rank.truncated(torch.zeros(3, 2)).error == 0
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -132,7 +131,7 @@ def test_portable_files_load_in_diffusers(algorithm: str, options: dict, tmp_pat
     network.detach()
     tensors = network.tensors()
     found = models(made[0], made[1:])
-    new = exports.plain_lora(
+    new = write.plain_lora(
         tensors, directory(found),
         weight_of=lambda model, path: found[model].get_submodule(path).weight.detach(),
     )  # fmt: skip
@@ -152,12 +151,12 @@ def test_portable_files_load_in_diffusers(algorithm: str, options: dict, tmp_pat
 
 def test_plain_lora_of_one_alpha_stays_bit_by_bit() -> None:
     _, tensors = trained("lora", {"dim": 3, "alpha": 2}, "linear")
-    made = exports.plain_lora(tensors)
+    made = write.plain_lora(tensors)
     assert made.tensors.keys() == tensors.keys()
     assert all(made.tensors[key] is value for key, value in tensors.items())
     other = {key.replace("layer", "other"): value for key, value in tensors.items()}
     other[f"{LAYER.replace('layer', 'other')}.alpha"] = torch.tensor(1.0)
-    both = exports.plain_lora({**tensors, **other}).tensors
+    both = write.plain_lora({**tensors, **other}).tensors
     assert {float(value) for key, value in both.items() if key.endswith("alpha")} == {1.0}
     again = {key: value for key, value in both.items() if key.startswith(f"{LAYER}.")}
     torch.testing.assert_close(change(again, "linear"), change(tensors, "linear"))
@@ -165,7 +164,7 @@ def test_plain_lora_of_one_alpha_stays_bit_by_bit() -> None:
 
 def test_without_a_model_the_names_stay() -> None:
     _, tensors = trained("lokr", {"factor": 4}, "linear")
-    made = exports.plain_lora(tensors)
+    made = write.plain_lora(tensors)
     torch.testing.assert_close(
         change(made.tensors, "linear"), change(tensors, "linear"), rtol=1e-4, atol=1e-5
     )
@@ -189,14 +188,14 @@ def test_names_in_each_layout(layout: str, names: tuple[str, str]) -> None:
     given = ("unet.conv_in", "text_encoder_2.encoder.layers.0.mlp.fc1")
     tensors = {f"{name}.{key}": value for name in given for key, value in PLAIN.items()}
     ending = "lora_A.weight" if layout == "diffusers" else "lora_down.weight"
-    found = exports.renamed(tensors, layout, PLACES)
+    found = write.renamed(tensors, layout, PLACES)
     assert {key.removesuffix(f".{ending}") for key in found if key.endswith(ending)} == set(names)
-    assert files.by_layer(found).keys() == {name.replace(".", "_") for name in names}
+    assert adapter_file.by_layer(found).keys() == {name.replace(".", "_") for name in names}
 
 
 def test_diffusers_has_no_alpha_so_the_ratio_is_folded() -> None:
     tensors = {f"lora_unet_conv_in.{key}": value for key, value in PLAIN.items()}
-    found = exports.renamed({**tensors, "lora_unet_conv_in.alpha": torch.tensor(3.0)}, "diffusers",
+    found = write.renamed({**tensors, "lora_unet_conv_in.alpha": torch.tensor(3.0)}, "diffusers",
                             PLACES)  # fmt: skip
     product = found["unet.conv_in.lora_B.weight"] @ found["unet.conv_in.lora_A.weight"]
     assert product.tolist() == [[3.0, 3, 3]] * 4  # 3/2 · 2
@@ -219,12 +218,12 @@ def test_diffusers_has_no_alpha_so_the_ratio_is_folded() -> None:
 def test_what_a_layout_cannot_say(layout: str, tensors: dict, reason: str) -> None:
     named = {f"lora_unet_conv_in.{key}": value for key, value in tensors.items()}
     with pytest.raises(AdapterFileError, match=reason):
-        exports.renamed(named, layout, PLACES)
+        write.renamed(named, layout, PLACES)
 
 
 def test_layers_that_the_model_lacks_or_that_come_twice() -> None:
     with pytest.raises(AdapterFileError, match="lora_unet_conv_inn is no layer of the model"):
-        exports.renamed({"lora_unet_conv_inn.diff": torch.ones(1)}, "kohya", PLACES)
+        write.renamed({"lora_unet_conv_inn.diff": torch.ones(1)}, "kohya", PLACES)
     twice = {f"{name}.diff": torch.ones(1) for name in ("lora_unet_conv_in", "unet_conv_in")}
     with pytest.raises(AdapterFileError, match="would be written twice: unet_conv_in"):
-        exports.renamed(twice, "kohya", PLACES)
+        write.renamed(twice, "kohya", PLACES)

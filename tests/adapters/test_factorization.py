@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lycoris_bench.adapters.kronecker import factorization
+from lycoris_bench.adapters.algorithms.factors import factorization
 
 
 def equation_5(n: int, factor: int) -> tuple[int, int]:

@@ -10,15 +10,14 @@ import torch
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.files import read, to_bytes
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats.adapter_file import read, to_bytes
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import Preset
-
-from .test_merge import weights
-from .test_names import SD1, SD2, SDXL, unet
-from .toys import toy
+from lycoris_bench.adapters.presets.layers import Preset
+from tests.adapters.test_merge import weights
+from tests.adapters.test_names import SD1, SD2, SDXL, unet
+from tests.support.toys import toy
 
 LAYER = "lora_unet_down_blocks_0_layer"
 UP, DOWN = f"{LAYER}.lora_up.weight", f"{LAYER}.lora_down.weight"
@@ -214,8 +213,8 @@ def test_an_adapter_of_a_transformer_says_so(make: Callable, name: str) -> None:
 
 def test_a_second_text_encoder_is_sdxls() -> None:
     """Its layers are not those of a model's only one, though their paths are the same."""
-    from lycoris_bench.adapters.families import family_of, version_of
-    from lycoris_bench.adapters.names import Directory
+    from lycoris_bench.adapters.formats.families import family_of, version_of
+    from lycoris_bench.adapters.formats.layer_names import Directory
 
     layer = "text_model_encoder_layers_0_mlp_fc1"
     only = Directory({"text_encoder": ["encoder.layers.0.mlp.fc1"]})

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lycoris_bench.adapters.files import AdapterFileError, metadata, read, to_bytes
+from lycoris_bench.adapters.formats.adapter_file import AdapterFileError, metadata, read, to_bytes
 
 TENSORS = {
     "lora_unet_conv_in.lora_up.weight": torch.arange(12.0).reshape(2, 6).t() / 7,

@@ -9,13 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.merged import changes
-from lycoris_bench.adapters.network import attach
-
-from .forms import FORMS
-from .toys import randomise, toy
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from tests.support.forms import FORMS
+from tests.support.toys import randomise, toy
 
 CASES = [(kind, options, layer) for kind, forms in FORMS.items() for options in forms
          for layer in ("linear", "conv3x3")]  # fmt: skip
@@ -35,7 +34,7 @@ def reshaped(value: Tensor) -> Iterator[Tensor]:
 
 def fits_some_weight(tensors: dict[str, Tensor]) -> bool:
     """Whether there is a weight whose change this is: sizes are those that the tensors have."""
-    _, kind = files.recognise(tensors) or pytest.fail("no algorithm")
+    _, kind = adapter_file.recognise(tensors) or pytest.fail("no algorithm")
     shape = kind.shape_from(tensors)
     sizes = {1, *(n for v in tensors.values() for n in (*v.shape, v.numel()))}
     sizes |= {v.shape[-3] * v.shape[-2] for v in tensors.values() if v.dim() > 2}
@@ -59,7 +58,7 @@ def fits_some_weight(tensors: dict[str, Tensor]) -> bool:
 def test_what_is_read_can_be_applied(kind: str, options: dict, layer: str, tmp_path: Path) -> None:
     network = attach(toy(layer)[0], None, "full", kind, options, seed=0)
     randomise(network)
-    right = files.by_layer(network.tensors())[LAYER]
+    right = adapter_file.by_layer(network.tensors())[LAYER]
     refused = 0
     for name, value in right.items():
         for other in reshaped(value):
@@ -67,12 +66,12 @@ def test_what_is_read_can_be_applied(kind: str, options: dict, layer: str, tmp_p
             save_file({f"{LAYER}.{key}": v.clone().contiguous() for key, v in wrong.items()},
                       path := tmp_path / "a")  # fmt: skip
             try:
-                tensors, _ = files.read(path)
+                tensors, _ = adapter_file.read(path)
             except AdapterFileError as error:
                 refused += 1
                 assert LAYER in str(error) and "do not fit a weight" not in str(error)
                 continue
-            (found,) = files.by_layer(tensors).values()
+            (found,) = adapter_file.by_layer(tensors).values()
             shown = {key: tuple(v.shape) for key, v in found.items()}
             assert fits_some_weight(found), shown
     assert refused or kind in ("full", "norm")

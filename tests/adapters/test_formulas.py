@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
-from lycoris_bench.adapters.base import Adapter
-
-from . import formulas
-from .forms import FORMS
+from lycoris_bench.adapters.algorithms.base import Adapter
+from tests.support import formulas
+from tests.support.forms import FORMS
 
 SHAPES = {"linear": (20, 12), "kernel": (20, 12, 3, 2), "1x1": (20, 12, 1, 1), "1d": (20, 12, 3)}
 CASES = [

@@ -5,16 +5,15 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.families import family_of, inputs_of
-from lycoris_bench.adapters.files import by_layer, to_bytes
-from lycoris_bench.adapters.layouts import canonical
+from lycoris_bench.adapters.formats.adapter_file import by_layer, to_bytes
+from lycoris_bench.adapters.formats.families import family_of, inputs_of
+from lycoris_bench.adapters.formats.layouts import canonical
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
-
-from .formulas import change
-from .test_names import SD1, unet
-from .test_other_models import flux, sd3
-from .test_peft_folders import Net
+from tests.adapters.test_names import SD1, unet
+from tests.adapters.test_other_models import flux, sd3
+from tests.adapters.test_peft_folders import Net
+from tests.support.formulas import change
 
 BLOCK, ONE = "transformer_blocks.0.", "single_transformer_blocks.1."
 QKV = ("attn.to_q", "attn.to_k", "attn.to_v")

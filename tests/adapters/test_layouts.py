@@ -11,12 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lycoris_bench import registry
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.layouts import canonical, layout_of
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.layouts import canonical, layout_of
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-
-from .toys import LAYERS, toy
+from tests.support.toys import LAYERS, toy
 
 A, B = torch.arange(6.0).reshape(2, 3), torch.arange(8.0).reshape(4, 2)
 PLAIN = {"lora_down.weight": A, "lora_up.weight": B}
@@ -113,7 +112,7 @@ def through_a_file(tensors: dict[str, Tensor], path: Path) -> Tensor:
     save_file({f"lora_unet_down_blocks_0_layer.{key}": value.contiguous()
                for key, value in tensors.items()}, path)  # fmt: skip
     model, base = toy("linear")[0], toy("linear")[0]
-    report = Merger(model).merge(files.read(path)[0])
+    report = Merger(model).merge(adapter_file.read(path)[0])
     assert report.matched == 1
     return (model.layer.weight.double() - base.layer.weight.double()).detach()
 
@@ -170,7 +169,7 @@ def test_conv_factors_as_matrices(tmp_path: Path) -> None:
     save_file({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}, tmp_path / "a.st")
     before = model.layer.weight.detach().double().numpy()  # type: ignore[union-attr]
     before = before.copy()
-    Merger(model).merge(files.read(tmp_path / "a.st")[0])
+    Merger(model).merge(adapter_file.read(tmp_path / "a.st")[0])
     change = model.layer.weight.detach().double().numpy() - before  # type: ignore[union-attr]
     wanted = (up.double().numpy() @ down.double().numpy()).reshape(20, 12, 3, 3)
     np.testing.assert_allclose(change, wanted, rtol=1e-5, atol=1e-5)

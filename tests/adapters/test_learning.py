@@ -5,10 +5,9 @@ import torch
 from torch import nn
 
 from lycoris_bench.adapters import merged_weight
-from lycoris_bench.adapters.network import attach
-
-from .forms import FORMS
-from .toys import toy
+from lycoris_bench.adapters.attach import attach
+from tests.support.forms import FORMS
+from tests.support.toys import toy
 
 CASES = [
     pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")

@@ -5,11 +5,10 @@ import torch
 
 from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.norms import NormShift
-
-from .forms import FORMS
-from .toys import randomise, toy
+from lycoris_bench.adapters.algorithms.norm import NormShift
+from lycoris_bench.adapters.attach import attach
+from tests.support.forms import FORMS
+from tests.support.toys import randomise, toy
 
 LIMIT = 0.01  # shorter than any change below
 CASES = [

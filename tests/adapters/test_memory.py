@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.base import Adapter
-from lycoris_bench.adapters.boft import BOFT
-from lycoris_bench.adapters.loha import Hadamard, LoHa
+from lycoris_bench.adapters.algorithms.base import Adapter
+from lycoris_bench.adapters.algorithms.boft import BOFT
+from lycoris_bench.adapters.algorithms.loha import Hadamard, LoHa
 
 
 def factors(dtype: torch.dtype, o: int = 5, i: int = 7, rank: int = 3) -> list[Tensor]:

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench import registry
+from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
-from lycoris_bench.adapters.network import attach
-
-from .toys import predict, randomise, toy
+from tests.support.toys import predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench import registry
-from lycoris_bench.adapters.network import AdapterNetwork, attach
-
-from .toys import predict, randomise, toy
+from lycoris_bench.adapters.attach import AdapterNetwork, attach
+from tests.support.toys import predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import files, merged_weight
+from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.formats import adapter_file
 
 B = 4  # a block
 
@@ -52,14 +53,16 @@ def test_whose_oft_it_is(
     tensors = {f"{name}.oft_R.weight": packed}
     tensors |= {f"{name}.{key}": value for key, value in extra.items()}
     save_file(tensors, tmp_path / "a.safetensors")
-    found, _ = files.read(tmp_path / "a.safetensors")
-    (own,) = files.by_layer(found).values()
+    found, _ = adapter_file.read(tmp_path / "a.safetensors")
+    (own,) = adapter_file.by_layer(found).values()
     strong = packed.double() / packed.shape[1] ** 0.5 if extra else packed
     wanted = turned(weight, strong, one_trainer)
     got = merged_weight(own, weight)
     assert float((got - wanted).norm() / (wanted - weight).norm()) < 1e-6
-    (tmp_path / "b.safetensors").write_bytes(files.to_bytes(found, {}))  # and again, from ours
-    (again,) = files.by_layer(files.read(tmp_path / "b.safetensors")[0]).values()
+    (tmp_path / "b.safetensors").write_bytes(
+        adapter_file.to_bytes(found, {})
+    )  # and again, from ours
+    (again,) = adapter_file.by_layer(adapter_file.read(tmp_path / "b.safetensors")[0]).values()
     assert torch.equal(merged_weight(again, weight), got)
 
 
@@ -69,6 +72,6 @@ def test_pefts_own_configuration_makes_it_pefts(tmp_path: Path) -> None:
     packed, weight = 0.1 * torch.randn(2, 6), torch.randn(10, 8, 1, 1, dtype=torch.float64)
     about = {"lora_adapter_metadata": '{"peft_type": "OFT", "r": 0, "oft_block_size": 4}'}
     save_file({"lora_unet_conv_in.oft_R.weight": packed}, tmp_path / "a", about)
-    (own,) = files.by_layer(files.read(tmp_path / "a")[0]).values()
+    (own,) = adapter_file.by_layer(adapter_file.read(tmp_path / "a")[0]).values()
     wanted = turned(weight, packed, one_trainer=False)
     assert float((merged_weight(own, weight) - wanted).norm() / (wanted - weight).norm()) < 1e-6

@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import layers, targets
-
-from .test_names import SD2, SDXL, unet
-from .toys import randomise
+from lycoris_bench.adapters.presets.layers import layers, targets
+from tests.adapters.test_names import SD2, SDXL, unet
+from tests.support.toys import randomise
 
 
 def clip(kind: str, width: int, depth: int) -> nn.Module:

@@ -9,16 +9,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lycoris_bench import registry
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.loha import LoHa
-from lycoris_bench.adapters.lokr import LoKr
-from lycoris_bench.adapters.lora import LoRA
+from lycoris_bench.adapters.algorithms.loha import LoHa
+from lycoris_bench.adapters.algorithms.lokr import LoKr
+from lycoris_bench.adapters.algorithms.lora import LoRA
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import Preset, targets
-
-from .pipelines import predict, sd, sdxl
-from .toys import randomise
+from lycoris_bench.adapters.presets.layers import Preset, targets
+from tests.support.pipelines import predict, sd, sdxl
+from tests.support.toys import randomise
 
 Models = tuple[nn.Module, nn.Module]
 
@@ -113,7 +112,7 @@ def test_a_file_of_several_algorithms_merges_as_it_was_trained(
     texts = {target.model for target in targets(made[0], made[1:], own)} - {"unet"}
     assert len(texts) == len(made) - 1
     save_file(network.tensors(), tmp_path / "a.safetensors")
-    report = Merger(made[0], made[1:]).merge(files.read(tmp_path / "a.safetensors")[0])
+    report = Merger(made[0], made[1:]).merge(adapter_file.read(tmp_path / "a.safetensors")[0])
     assert report.algorithms == ("loha", "lokr", "lora", "norm")
     assert report.matched == network.modules_matched and report.unmatched == ()
     assert (trained - base).abs().max() > 0.01

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lycoris_bench.adapters import files, patterns
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.patterns import Pattern, PatternError, ends_with, matches
-from lycoris_bench.adapters.presets import Preset
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.presets import patterns
+from lycoris_bench.adapters.presets.layers import Preset
+from lycoris_bench.adapters.presets.patterns import Pattern, PatternError, ends_with, matches
 
 NAMES = ["", "a", "ab", "aab", "b.a", "down_blocks.2.attn2.to_k", "down_blocks.10.attn1.to_q",
          "mid_block.attentions.0.ff.net.0.proj", "aaaaaaaa", "a-b", "x{2}",
@@ -126,7 +127,7 @@ def adapter(folder: Path, place: str, **options: Any) -> Path:
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_in_configurations(place: str, tmp_path: Path) -> None:
     def alpha(**options: Any) -> float:
-        tensors, _ = files.read(adapter(tmp_path, place, **options))
+        tensors, _ = adapter_file.read(adapter(tmp_path, place, **options))
         return next(float(v) for key, v in tensors.items() if key.endswith("alpha"))
 
     for text in HANGING:
@@ -144,7 +145,7 @@ def test_in_configurations(place: str, tmp_path: Path) -> None:
     about = {"lora_adapter_metadata": '{"r": 2, "alpha_pattern": {"(a+)+X": 3}}'}
     save_file(long, tmp_path / "b", about)
     with pytest.raises(AdapterFileError, match="is a name of 1,502 letters; up to 1,000 are match"):
-        files.read(tmp_path / "b")
+        adapter_file.read(tmp_path / "b")
 
 
 @pytest.mark.parametrize("text", HANGING)

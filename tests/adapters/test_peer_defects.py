@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from lycoris_bench import registry
 from lycoris_bench.adapters import merged_bias, merged_weight
-from lycoris_bench.adapters.network import AdapterNetwork, attach
-
-from . import formulas
-from .test_formulas import moved, relative
-from .test_peers import peer
-from .toys import Toy, randomise, toy
+from lycoris_bench.adapters.attach import AdapterNetwork, attach
+from tests.adapters.test_formulas import moved, relative
+from tests.adapters.test_peers import peer
+from tests.support import formulas
+from tests.support.toys import Toy, randomise, toy
 
 ALL = registry.entries("adapters")
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-
-from .forms import FORMS
-from .toys import LAYERS, predict, randomise, toy
+from tests.support.forms import FORMS
+from tests.support.toys import LAYERS, predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]

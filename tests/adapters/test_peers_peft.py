@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters import merged_weight
-
-from .toys import toy
+from tests.support.toys import toy
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")

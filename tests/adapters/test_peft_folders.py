@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters import files, peft_export
-from lycoris_bench.adapters.errors import AdapterFileError
-from lycoris_bench.adapters.layouts import canonical
+from lycoris_bench.adapters.formats import adapter_file, peft_write
+from lycoris_bench.adapters.formats.layer_names import Directory
+from lycoris_bench.adapters.formats.layouts import canonical
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.names import Directory
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
-
 LAYERS = ["down.linear", "down.conv", "down.point", "out"]
 LORA = {"r": 2, "lora_alpha": 3, "init_lora_weights": False}
 PATTERNS = {"rank_pattern": {"conv": 3}, "alpha_pattern": {"down.point": 5, "out": 1}}
@@ -91,8 +90,8 @@ def merged(tensors: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize(("kind", "options"), [*BOTH, *READ])
 def test_what_peft_saves_is_read_here(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
     model = trained(kind, options, tmp_path)
-    tensors, about = files.read(tmp_path)
-    assert files.layout_of(tmp_path) == "peft" and json.loads(about["adapter_config"])
+    tensors, about = adapter_file.read(tmp_path)
+    assert adapter_file.layout_of(tmp_path) == "peft" and json.loads(about["adapter_config"])
     torch.testing.assert_close(merged(tensors), model(inputs()), rtol=1e-5, atol=1e-6)
     again = canonical(tensors, about)  # what is read is not changed by a second reading
     assert all(again[key] is tensors[key] for key in again) and again.keys() == tensors.keys()
@@ -104,15 +103,15 @@ def test_peft_loads_what_is_written_here(
 ) -> None:
     """From the canonical tensors alone: the configuration is worked out from their shapes."""
     expected = trained(kind, options, tmp_path / "theirs")(inputs())
-    tensors, _ = files.read(tmp_path / "theirs")
-    parts = peft_export.parts(tensors, Directory({"unet": LAYERS}))
-    for name, content in peft_export.files_of(parts).items():
+    tensors, _ = adapter_file.read(tmp_path / "theirs")
+    parts = peft_write.parts(tensors, Directory({"unet": LAYERS}))
+    for name, content in peft_write.files_of(parts).items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     again = peft.PeftModel.from_pretrained(Net(), str(tmp_path / "unet")).eval()
     torch.testing.assert_close(again(inputs()), expected, rtol=1e-3, atol=1e-3)  # a half file
-    ours, _ = files.read(tmp_path)  # a folder of folders
+    ours, _ = adapter_file.read(tmp_path)  # a folder of folders
     assert all(key.startswith("unet_base_model_model_") for key in ours)
     torch.testing.assert_close(merged(ours), again(inputs()), rtol=1e-5, atol=1e-6)
 
@@ -122,7 +121,7 @@ def test_oft_of_a_kernel_is_that_of_the_merged_weight(tmp_path: Path) -> None:
     config = peft.OFTConfig(r=0, oft_block_size=4, target_modules=["down.conv"], init_weights=False)
     peft.get_peft_model(net := Net(), config).save_pretrained(tmp_path)
     merged_net = Net()
-    Merger(merged_net).merge(files.read(tmp_path)[0])
+    Merger(merged_net).merge(adapter_file.read(tmp_path)[0])
     theirs = net.down["conv"].get_delta_weight("default")
     expected = (Net().down["conv"].weight.flatten(1) @ theirs.T).reshape(16, 12, 3, 3)
     torch.testing.assert_close(merged_net.down["conv"].weight, expected, rtol=1e-5, atol=1e-6)
@@ -139,7 +138,7 @@ def test_what_is_not_read_is_refused_by_name(
     config = getattr(peft, kind)(target_modules=["down.linear"], **options)
     peft.get_peft_model(Net(), config).save_pretrained(tmp_path)
     with pytest.raises(AdapterFileError, match=reason):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
 
 
 def test_an_embedding_is_refused_by_name(tmp_path: Path) -> None:
@@ -147,22 +146,22 @@ def test_an_embedding_is_refused_by_name(tmp_path: Path) -> None:
     config = peft.LoraConfig(r=2, target_modules=["words"])
     peft.get_peft_model(model, config).save_pretrained(tmp_path)
     with pytest.raises(AdapterFileError, match="lora_embedding_A' is of a LoRA of embeddings"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(AdapterFileError, match=r"is a folder without adapter_config\.json"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(AdapterFileError, match=r"adapter_model\.safetensors cannot be read"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
     torch.save({}, tmp_path / "adapter_model.bin")
     with pytest.raises(AdapterFileError, match="is a pickle.*safe_serialization=True"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
     for text in ("[1]", "{", "\0"):
         (tmp_path / "adapter_config.json").write_text(text)
         with pytest.raises(AdapterFileError, match=r"adapter_config\.json (is not|cannot|holds)"):
-            files.read(tmp_path)
+            adapter_file.read(tmp_path)
 
 
 @pytest.mark.parametrize(("change", "reason"), [
@@ -177,11 +176,11 @@ def test_what_peft_cannot_say(change: dict[str, Tensor], reason: str) -> None:
     plain = {"down_linear.lora_up.weight": torch.ones(12, 2),
              "down_linear.lora_down.weight": torch.ones(2, 8)}  # fmt: skip
     with pytest.raises(AdapterFileError, match=reason):
-        peft_export.parts({**plain, **change}, Directory({"unet": LAYERS}))
+        peft_write.parts({**plain, **change}, Directory({"unet": LAYERS}))
 
 
 def test_lokr_blocks_that_no_factor_gives() -> None:
     """12 outputs as 6·2 and 12 inputs as 2·6: PEFT splits equal sizes alike."""
     odd = {"out.lokr_w1": torch.ones(6, 2), "out.lokr_w2": torch.ones(2, 6)}
     with pytest.raises(AdapterFileError, match="no factor and rank that give the blocks of out"):
-        peft_export.parts(odd, Directory({"unet": ["out"]}))
+        peft_write.parts(odd, Directory({"unet": ["out"]}))

@@ -11,11 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
-
-from .test_peft_folders import LORA, PATTERNS, Net
+from tests.adapters.test_peft_folders import LORA, PATTERNS, Net
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -53,7 +52,7 @@ def same(folder: Path, whole: Any) -> None:
     with torch.no_grad():
         model.out.weight.mul_(3)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    assert Merger(model).merge(files.read(folder)[0]).unmatched == ()
+    assert Merger(model).merge(adapter_file.read(folder)[0]).unmatched == ()
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(model.state_dict()[key], value, rtol=1e-4, atol=1e-5)
     assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
@@ -83,9 +82,9 @@ def test_a_start_out_of_the_base_model_is_refused_by_name(start: str, tmp_path: 
         same(plain, whole)
     reason = rf"init_lora_weights = '{start}'.*path_initial_model_for_weight_conversion.*merge"
     with pytest.raises(AdapterFileError, match=rf"{tmp_path}: 'adapter_config' has {reason}"):
-        files.read(changed(tmp_path, init_lora_weights=start))
+        adapter_file.read(changed(tmp_path, init_lora_weights=start))
     with pytest.raises(AdapterFileError, match=rf"'lora_adapter_metadata' of unet has {reason}"):
-        files.read(single(tmp_path))
+        adapter_file.read(single(tmp_path))
 
 
 @pytest.mark.parametrize("options", [
@@ -98,7 +97,7 @@ def test_what_peft_converts_to_plain_lora_is_exact(options: dict, tmp_path: Path
     """Twice the rank: the factors beside those that were taken out of W."""
     whole = trained(tmp_path / "made", start=tmp_path / "start", **options)
     same(tmp_path / "made", whole)
-    tensors = files.read(tmp_path / "made")[0]
+    tensors = adapter_file.read(tmp_path / "made")[0]
     assert len(tensors["base_model_model_down_linear.lora_down.weight"]) == 4
 
 
@@ -149,7 +148,7 @@ def test_what_cannot_be_read_right_is_refused_by_name(
     trained(tmp_path, **LORA)
     for place in (changed(tmp_path, **{option: value}), single(tmp_path, **{option: value})):
         with pytest.raises(AdapterFileError, match=said) as caught:
-            files.read(place)
+            adapter_file.read(place)
         assert str(caught.value).startswith(f"{place}: ") and "\n" not in str(caught.value)
 
 
@@ -187,12 +186,12 @@ def test_a_rank_that_is_left_out_is_8_as_in_peft(
     said = "says r = 8, which is PEFT's default, and its tensors have the rank 2"
     for place in (tmp_path / "two", single(tmp_path / "two")):
         with pytest.raises(AdapterFileError, match=said):
-            files.read(place)
+            adapter_file.read(place)
     if kind != "LoKrConfig":  # whose blocks are whole here
         whole = trained(tmp_path / "eight", kind, **{**options, "r": 8})
         same(without(tmp_path / "eight", "r"), whole)
     ranks = {"rank_pattern": {"linear": 2, "out": 2}}
-    files.read(changed(tmp_path / "two", **ranks))
+    adapter_file.read(changed(tmp_path / "two", **ranks))
 
 
 @pytest.mark.filterwarnings("default")
@@ -200,15 +199,19 @@ def test_an_option_of_later_times_is_told(tmp_path: Path) -> None:
     whole = trained(tmp_path, **LORA)
     changed(tmp_path, twist=0.5, off=None, none=False)
     with pytest.warns(UserWarning, match="not known here.*: twist; compare with PEFT's"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
     with pytest.warns(UserWarning):
         same(tmp_path, whole)
 
 
 def test_a_module_to_save_is_named_by_its_path(tmp_path: Path) -> None:
     trained(tmp_path, **LORA, modules_to_save=["point"])
-    tensors = files.read(tmp_path)[0]
-    strangers = {name for name, own in files.by_layer(tensors).items() if not files.recognise(own)}
+    tensors = adapter_file.read(tmp_path)[0]
+    strangers = {
+        name
+        for name, own in adapter_file.by_layer(tensors).items()
+        if not adapter_file.recognise(own)
+    }
     assert strangers == {"base_model_model_down_point"}
     with pytest.warns(UserWarning, match="of an unknown kind: base_model_model_down_point"):
         assert Merger(Net()).merge(tensors).unmatched == ("base_model_model_down_point",)
@@ -224,11 +227,11 @@ def test_texts_as_editors_save_them(content: bytes, said: str | None, tmp_path: 
     if said is None:
         encoding = "utf-16" if content[:1] == b"\xff" else "utf-8-sig"
         (tmp_path / "adapter_config.json").write_bytes(text.decode().encode(encoding))
-        assert files.read(tmp_path)[0]
+        assert adapter_file.read(tmp_path)[0]
         return
     (tmp_path / "adapter_config.json").write_bytes(content)
     with pytest.raises(AdapterFileError, match=rf"{tmp_path}/adapter_config.json.*{said}"):
-        files.read(tmp_path)
+        adapter_file.read(tmp_path)
 
 
 def test_metadata_that_is_no_configuration(tmp_path: Path) -> None:
@@ -237,4 +240,4 @@ def test_metadata_that_is_no_configuration(tmp_path: Path) -> None:
     for text in ("[1]", "{", "[" * 100_000, "5", ""):
         save_file(tensors, tmp_path / "a", {"lora_adapter_metadata": text})
         with pytest.raises(AdapterFileError, match="'lora_adapter_metadata' is not a JSON object"):
-            files.read(tmp_path / "a")
+            adapter_file.read(tmp_path / "a")

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lycoris_bench.adapters import files, peft_export
-from lycoris_bench.adapters.errors import AdapterFileError
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file, peft_write
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import directory, models
-
-from .pipelines import Models, predict, sd, sdxl
-from .toys import randomise
+from lycoris_bench.adapters.presets.layers import directory, models
+from tests.support.pipelines import Models, predict, sd, sdxl
+from tests.support.toys import randomise
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,9 +41,9 @@ def test_peft_predicts_the_same(
     made = make()
     base, tensors = predict(made), trained(made, algorithm, options)
     found = models(made[0], made[1:])
-    parts = peft_export.parts(tensors, directory(found))
+    parts = peft_write.parts(tensors, directory(found))
     assert parts.keys() == found.keys()
-    for name, content in peft_export.files_of(parts).items():
+    for name, content in peft_write.files_of(parts).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     Merger(made[0], made[1:]).merge(tensors)
@@ -56,8 +55,8 @@ def test_peft_predicts_the_same(
     )
     torch.testing.assert_close(predict(theirs), wanted, rtol=0, atol=1e-4)
     again = make()
-    report = Merger(again[0], again[1:]).merge(files.read(tmp_path)[0])
-    assert report.unmatched == () and report.matched == len(files.by_layer(tensors))
+    report = Merger(again[0], again[1:]).merge(adapter_file.read(tmp_path)[0])
+    assert report.unmatched == () and report.matched == len(adapter_file.by_layer(tensors))
     torch.testing.assert_close(predict(again), wanted, rtol=0, atol=1e-4)
 
 
@@ -69,4 +68,4 @@ def test_norms_are_named(tmp_path: Path) -> None:
     with pytest.raises(
         AdapterFileError, match=r"unet has lora, norm; \S*norm\S* is NormShift: con"
     ):
-        peft_export.parts(network.tensors(), where)
+        peft_write.parts(network.tensors(), where)

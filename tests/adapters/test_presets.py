@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters import files
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import targets
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.presets.layers import targets
 
 Models = tuple[nn.Module, nn.Module]
 
@@ -87,7 +87,7 @@ def test_table_5(
         assert printed(length) == size
         if length < 5 * 2**20:  # the count of bytes is that of a real file
             zeros = {key: torch.zeros(value.shape) for key, value in tensors.items()}
-            written = files.to_bytes(zeros, {"ss_tag_frequency": "x" * 74_000})
+            written = adapter_file.to_bytes(zeros, {"ss_tag_frequency": "x" * 74_000})
             assert abs(len(written) - length) < 200  # the hash in the metadata
     finally:
         network.detach()

@@ -6,13 +6,12 @@ from torch import nn
 
 from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
-from lycoris_bench.adapters.boft import block_size
-from lycoris_bench.adapters.kronecker import factorization
-from lycoris_bench.adapters.network import attach
-
-from .forms import FORMS
-from .test_formulas import moved
-from .toys import toy
+from lycoris_bench.adapters.algorithms.boft import block_size
+from lycoris_bench.adapters.algorithms.factors import factorization
+from lycoris_bench.adapters.attach import attach
+from tests.adapters.test_formulas import moved
+from tests.support.forms import FORMS
+from tests.support.toys import toy
 
 CASES = [(name, k) for name, forms in FORMS.items() for k in range(len(forms))]
 

@@ -9,13 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lycoris_bench.adapters import exports, files
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file, write
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.network import attach
-from lycoris_bench.adapters.presets import Preset, directory, models
-
-from .pipelines import Models, pipeline, predict, sd, sdxl
-from .toys import randomise, toy
+from lycoris_bench.adapters.presets.layers import Preset, directory, models
+from tests.support.pipelines import Models, pipeline, predict, sd, sdxl
+from tests.support.toys import randomise, toy
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 every_model = pytest.mark.parametrize("make", [sd, sdxl])
@@ -56,14 +55,14 @@ def test_diffusers_loads_what_is_written_here(
     made = make()
     base, tensors = predict(made), trained(made)
     where = directory(models(made[0], made[1:]))
-    written = exports.renamed(tensors, layout, where)
-    assert files.layout_of(written) == layout
+    written = write.renamed(tensors, layout, where)
+    assert adapter_file.layout_of(written) == layout
     path = tmp_path / "adapter.safetensors"
-    path.write_bytes(files.to_bytes(written, {}))
+    path.write_bytes(adapter_file.to_bytes(written, {}))
     pipeline(made).load_lora_weights(str(path))
     theirs = predict(made)
     close(theirs, merged(make, tensors), base)
-    close(merged(make, files.read(path)[0]), theirs, base)
+    close(merged(make, adapter_file.read(path)[0]), theirs, base)
 
 
 def test_ranks_and_alphas_that_differ_between_layers(tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_ranks_and_alphas_that_differ_between_layers(tmp_path: Path) -> None:
     randomise(network, size=0.1)
     network.detach()
     tensors, base = network.tensors(), predict(made)
-    written = exports.renamed(tensors, "diffusers", directory(models(made[0], made[1])))
+    written = write.renamed(tensors, "diffusers", directory(models(made[0], made[1])))
     save_file({key: value.contiguous() for key, value in written.items()}, tmp_path / "a.st")
     pipeline(made).load_lora_weights(load_file(tmp_path / "a.st"))
     close(predict(made), merged(sd, tensors), base)
@@ -117,7 +116,7 @@ def test_what_diffusers_saves_is_read_here(
     pipe.save_lora_weights(
         tmp_path, **tensors, **_collate_lora_metadata(dict(zip(names, made, strict=True)))
     )
-    found, about = files.read(tmp_path / "pytorch_lora_weights.safetensors")
+    found, about = adapter_file.read(tmp_path / "pytorch_lora_weights.safetensors")
     assert json.loads(about["lora_adapter_metadata"])["unet.r"] == 3
     close(merged(make, found), predict(made), base)
 
@@ -183,9 +182,9 @@ def through_lycoris(layer: str, algorithm: str, options: dict, path: Path) -> Te
     randomise(network, size=0.2)
     trained = model(x)
     network.detach()
-    own = exports.renamed(network.tensors(), "lycoris", directory(models(model)))
+    own = write.renamed(network.tensors(), "lycoris", directory(models(model)))
     save_file({key: value.contiguous() for key, value in own.items()}, path)
-    Merger(model).merge(files.read(path)[0])
+    Merger(model).merge(adapter_file.read(path)[0])
     assert (trained - base).abs().max() > 0.01
     torch.testing.assert_close(model(x), trained, rtol=1e-5, atol=1e-5)
     return trained

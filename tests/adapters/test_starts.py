@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from lycoris_bench import registry
-
-from .forms import FORMS
+from tests.support.forms import FORMS
 
 LINEAR, KERNEL = (1600, 1600), (40, 400, 3, 3)
 

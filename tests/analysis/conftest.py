@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lycoris_bench.vocabulary import MetricRow
+from lycoris_bench.study.records import MetricRow
 
 Rows = Callable[..., pd.DataFrame]
 

@@ -8,8 +8,7 @@ import pytest
 from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import positions, rank_scores
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lycoris_bench.analysis.claims import order
-from lycoris_bench.analysis.claims.contrasts import CONTRASTS, pairs
+from lycoris_bench.analysis.claims import pairs as order
+from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs
 from lycoris_bench.analysis.claims.interval import effect
-from lycoris_bench.analysis.claims.settings import members
 
 CHANGES = {  # what a pair of each contrast may differ in, written out
     "rate": [{"lr"}],

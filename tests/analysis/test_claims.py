@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lycoris_bench.analysis.claims.declared import CLAIMS, ORDERS, TABLE
-from lycoris_bench.analysis.claims.judge import judge
-from lycoris_bench.analysis.claims.shown import shown
+from lycoris_bench.analysis.claims.claims import CLAIMS, ORDERS, TABLE
+from lycoris_bench.analysis.claims.table import shown
+from lycoris_bench.analysis.claims.verdicts import judge
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import rank_scores
-from lycoris_bench.analysis.report import environment
-
-from .conftest import row
-from .test_report import Page
+from lycoris_bench.analysis.report.page import environment
+from tests.analysis.conftest import row
+from tests.analysis.test_report import Page
 
 CONFIGURATIONS = [  # name, algorithm, preset, lr, dim, alpha, factor, capacity, importance
     ("lora", "lora", "attn-mlp", 1e-3, 8, 4, None, 1, True),

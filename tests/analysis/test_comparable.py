@@ -5,8 +5,7 @@ import pytest
 
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.ranks import rank_scores
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 FACTORS = pd.DataFrame(
     {"configuration": ["lora", "loha", "lora-tags"], "captions": ["main", "main", "tags"]}

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.correlation import correlations
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 
 def test_each_pair_equals_numpy_over_the_samples_both_have(table: Rows) -> None:

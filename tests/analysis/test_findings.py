@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lycoris_bench.analysis.bootstrap import resolved
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.findings import findings
-from lycoris_bench.analysis.noise import resolved
 from lycoris_bench.analysis.ranks import rank_scores, scored
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 CLASSES = ("bunny", "panda", "lobster", "tortoise", "bear", "duck")
 

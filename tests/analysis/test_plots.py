@@ -11,7 +11,6 @@ import pytest
 
 from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
 from lycoris_bench.analysis.columns import main_views
-from lycoris_bench.analysis.pictures import agreement, over, scatters
 from lycoris_bench.analysis.plots.beeswarm import beeswarm, swarm
 from lycoris_bench.analysis.plots.canvas import figure, label, lean
 from lycoris_bench.analysis.plots.curves import curves
@@ -19,6 +18,7 @@ from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.labels import place, spread
 from lycoris_bench.analysis.plots.scatter import PAIRS, front, scatter, some
 from lycoris_bench.analysis.ranks import positions, rank_scores
+from lycoris_bench.analysis.report.figures import agreement, over, scatters
 
 
 def test_the_front_equals_a_naive_search() -> None:

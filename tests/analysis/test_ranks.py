@@ -7,8 +7,7 @@ from scipy.stats import rankdata
 
 from lycoris_bench.analysis.columns import GROUP
 from lycoris_bench.analysis.ranks import positions, rank_scores
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 
 def naive(values: list[float], better: str) -> list[float]:

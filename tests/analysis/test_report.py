@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lycoris_bench.analysis import report, tables
-from lycoris_bench.analysis.gallery import Gallery
-from lycoris_bench.analysis.run import Analysis, analyze_tables
+from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
+from lycoris_bench.analysis.report import page as report
+from lycoris_bench.analysis.report import tables
+from lycoris_bench.analysis.report.gallery import Gallery
 
 HOSTILE = "<script>alert(\"1\")</script>&'naïve ☃'"
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -5,8 +5,7 @@ import pytest
 
 from lycoris_bench.analysis.findings import findings
 from lycoris_bench.analysis.series import apart
-
-from .conftest import Rows, row
+from tests.analysis.conftest import Rows, row
 
 CLASSES = ("bunny", "panda", "lobster", "tortoise", "bear", "duck")
 CONTROL = {"metric": "text_similarity", "prompt_type": "alter"}

@@ -3,7 +3,7 @@
 import pytest
 
 from lycoris_bench.miniature.networks import WEIGHTS
-from lycoris_bench.miniature.training_set import held_out
+from lycoris_bench.miniature.pretraining.training_set import held_out
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 
-from lycoris_bench.miniature.evaluate import generate
 from lycoris_bench.miniature.networks import WEIGHTS
+from lycoris_bench.miniature.pretraining.evaluate import generate
 
 
 def test_folder_is_a_stable_diffusion_pipeline(base):

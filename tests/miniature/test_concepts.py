@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lycoris_bench.miniature import concepts
-from lycoris_bench.miniature.concept_table import CONCEPTS
-from lycoris_bench.miniature.words import TRIGGERS, world_words
+from lycoris_bench.miniature.concepts import build
+from lycoris_bench.miniature.concepts.table import CONCEPTS
+from lycoris_bench.miniature.world.words import TRIGGERS, world_words
 
-HOME = Path(concepts.__file__).parent
+HOME = Path(build.__file__).parents[1]
 PROMPTS = Path(__file__).parents[2] / "prompts" / "miniature"
 RECORDS = tomllib.loads((HOME / "dataset" / "concepts.toml").read_text())
 
@@ -82,11 +82,11 @@ def test_captions_start_with_the_descriptor():
 @pytest.mark.parametrize("concept", CONCEPTS[::4], ids=lambda c: c.key)
 def test_shipped_pictures_are_what_the_code_renders(concept):
     for split, held in (("dataset", False), ("heldout", True)):
-        shown = concepts.picture(concept, 2, held)
+        shown = build.picture(concept, 2, held)
         shipped = _read(HOME / split / concept.key / "0003.png")
         assert np.array_equal(shipped, np.asarray(shown.image))
     text = (HOME / "dataset" / concept.key / "0003.txt").read_text().strip()
-    assert text == concepts.caption(concept, concepts.picture(concept, 2).tags)
+    assert text == build.caption(concept, build.picture(concept, 2).tags)
 
 
 def test_held_out_pictures_are_new():
@@ -95,7 +95,7 @@ def test_held_out_pictures_are_new():
     }
     for key, files in _folders("heldout").items():
         digests = {hashlib.sha256(_read(f)).digest() for f in files}
-        assert len(digests) == len(files) == concepts.HELD_OUT
+        assert len(digests) == len(files) == build.HELD_OUT
         assert not digests & seen[key], key
 
 

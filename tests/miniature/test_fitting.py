@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lycoris_bench.miniature.fitting import Schedule, fit, generators, rate_at
+from lycoris_bench.miniature.pretraining.fitting import Schedule, fit, generators, rate_at
 
 SCHEDULE = Schedule(steps=20, rate=0.1, seed=3, ema=0.9, warm_up=0.5, save_every=10)
 

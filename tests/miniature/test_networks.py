@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lycoris_bench.miniature import probes
 from lycoris_bench.miniature.networks import (
     END_TOKEN,
     FEATURES,
@@ -14,8 +13,9 @@ from lycoris_bench.miniature.networks import (
     ImageEncoder,
     ImageTextEncoder,
 )
-from lycoris_bench.miniature.oracle import ATTRIBUTES, accuracy, labels, load_oracle
-from lycoris_bench.miniature.world import Scene
+from lycoris_bench.miniature.pretraining import probes
+from lycoris_bench.miniature.world.oracle import ATTRIBUTES, accuracy, labels, load_oracle
+from lycoris_bench.miniature.world.scene import Scene
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lycoris_bench.miniature.captions import PLACE_PHRASES, describe, sentence
-from lycoris_bench.miniature.training_set import scene_of
-from lycoris_bench.miniature.words import world_words
-from lycoris_bench.miniature.world import (
+from lycoris_bench.miniature.pretraining.training_set import scene_of
+from lycoris_bench.miniature.world.captions import PLACE_PHRASES, describe, sentence
+from lycoris_bench.miniature.world.scene import (
     BACKGROUNDS,
     COLOURS,
     OBJECTS,
@@ -19,6 +18,7 @@ from lycoris_bench.miniature.world import (
     render,
     sample_scene,
 )
+from lycoris_bench.miniature.world.words import world_words
 
 
 def test_vocabulary_is_as_rich_as_promised():

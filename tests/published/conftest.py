@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lycoris_bench.published.run import import_published
+from lycoris_bench.published.import_published import import_published
 
 DRAWN = "ddim-v1-5-pruned-emaonly"
 LORA, LOHA, EXTRA = "exp-1001-sd15-lora8a4", "exp-1011-sd15-loha4a2", "exp-1007-sd15-lora8a4-lr5e-5"

@@ -4,19 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lycoris_bench import reporting
-from lycoris_bench import study as studies
-from lycoris_bench.analysis import importance
+from lycoris_bench.analysis import importance, run_tables
 from lycoris_bench.analysis.aggregation import by_checkpoint
 from lycoris_bench.analysis.columns import GROUP
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.correlation import correlations
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.study import load as studies
 
 
 @pytest.fixture(scope="module")
 def scores(captions: pd.DataFrame) -> pd.DataFrame:
-    known = reporting.factors(studies.load("package:configs/captions.toml").configurations)
+    known = run_tables.factors(studies.load("package:configs/captions.toml").configurations)
     rows, aside = comparable(captions, known)
     assert [(one["metric"], one["prompt_type"]) for one in aside] == [("text_similarity", "train")]
     assert len(rows) == len(captions) - 72 * 39
@@ -108,7 +107,7 @@ def test_r2_is_near_the_printed_one_where_the_data_allow(imported) -> None:
     rows = rows[
         rows["category"].isin(PRINTED) & rows["encoder"].isin(["dinov2-l", "clip-l-datacomp"])
     ]
-    known = reporting.factors(studies.load("package:configs/paper.toml").configurations)
+    known = run_tables.factors(studies.load("package:configs/paper.toml").configurations)
     explained, refused = importance.explain(by_checkpoint(rank_scores(rows)), known)
     assert refused == []
     views = ["category", "metric", "prompt_type"]

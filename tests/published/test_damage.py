@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lycoris_bench import cli
-from lycoris_bench.prompts import prompt_set, read_words
-from lycoris_bench.published.run import import_published
-from lycoris_bench.vocabulary import Concept
-
-from .conftest import DRAWN, LORA, MAPPING, write_table
+from lycoris_bench.cli import main
+from lycoris_bench.published.import_published import import_published
+from lycoris_bench.study.concept_words import read_words
+from lycoris_bench.study.prompt_types import prompt_set
+from lycoris_bench.study.records import Concept
+from tests.published.conftest import DRAWN, LORA, MAPPING, write_table
 
 TITLES = ["Text Similarity (in)", "Image Similarity (dinov2-l-fb-crop) (in)"]
 ROWS = {f"{DRAWN}-{LORA}-{seed}/style/dots": [0.25, 0.5] for seed in "abc"}
@@ -26,7 +26,7 @@ def whole(clone: Path) -> Path:
 
 
 def imported(clone: Path, out: Path, *more: str) -> int:
-    return cli.call(cli.app, ["import-published", str(clone), "--out", str(out), *more])
+    return main.call(main.app, ["import-published", str(clone), "--out", str(out), *more])
 
 
 def edited(name: str, old: str, new: str, times: int = 1):

@@ -1,14 +1,12 @@
-# ruff: noqa: F811
 """Files of a run that the user has edited are kept, and an import that was stopped goes on."""
 
 from pathlib import Path
 
 import pytest
 
-from lycoris_bench import disk
-from lycoris_bench.published.run import import_published
-
-from .test_damage import imported, whole  # noqa: F401  (a fixture)
+from lycoris_bench.files import disk
+from lycoris_bench.published.import_published import import_published
+from tests.published.test_damage import imported
 
 
 @pytest.mark.parametrize(

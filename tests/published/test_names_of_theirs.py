@@ -4,13 +4,13 @@ from itertools import product
 
 import pytest
 
-from lycoris_bench import encoders, registry
-from lycoris_bench.published import names
+from lycoris_bench import registry
+from lycoris_bench.published import renames
 from lycoris_bench.published.column_title import column_title
 from lycoris_bench.published.folder_key import FolderKey, folder_key
-from lycoris_bench.published.names import PublishedError
-
-from .conftest import DRAWN, LORA
+from lycoris_bench.published.renames import PublishedError
+from lycoris_bench.scoring import encoders
+from tests.published.conftest import DRAWN, LORA
 
 
 @pytest.mark.parametrize("strength", [None, 3, 10])
@@ -90,7 +90,7 @@ def test_a_title_that_is_not_known(title: str, said: str) -> None:
 
 def test_our_names_exist_and_point_the_same_way() -> None:
     known = {getattr(m, "called", name): m for name, m in registry.entries("metrics").items()}
-    for name in names.METRICS.values():
-        assert known[name].better == ("lower" if name in names.LOWER else "higher")
-    for name in (*names.ENCODERS.values(), names.GRAMS):
+    for name in renames.METRICS.values():
+        assert known[name].better == ("lower" if name in renames.LOWER else "higher")
+    for name in (*renames.ENCODERS.values(), renames.GRAMS):
         assert encoders.record(name).name == name

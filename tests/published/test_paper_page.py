@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lycoris_bench import reporting
-from lycoris_bench import study as studies
-from lycoris_bench.analysis.claims.judge import UNTESTED, judge
+from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.claims.verdicts import UNTESTED, judge
 from lycoris_bench.analysis.columns import OVERALL, main_views
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.study import load as studies
 
 PAGE = Path(__file__).parent.parent.parent / "docs/paper.md"
 RUNS = ("captions", "main-means", "main-classes")
@@ -24,7 +24,7 @@ def everything(imported: Path) -> dict[str, list[dict]]:
 def judged(run: Path) -> list[dict]:
     """What `analyze` writes as claims, without pictures and SHAP."""
     configurations = studies.load(run / "study.toml").configurations
-    known = reporting.factors(configurations)
+    known = run_tables.factors(configurations)
     metrics = pd.read_parquet(run / "metrics.parquet")
     known = known[known["configuration"].isin(metrics["configuration"])].reset_index(drop=True)
     rows, _ = comparable(metrics, known)

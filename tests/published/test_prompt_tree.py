@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lycoris_bench.prompts import assignment, prompt_set, read_words
 from lycoris_bench.published import outputs
-from lycoris_bench.published.clone import Clone
-from lycoris_bench.published.names import PROMPT_FILES, PublishedError
+from lycoris_bench.published.checkout import Clone
 from lycoris_bench.published.prompt_tree import concepts, prompt_files
-from lycoris_bench.vocabulary import Concept
+from lycoris_bench.published.renames import PROMPT_FILES, PublishedError
+from lycoris_bench.study.concept_words import read_words
+from lycoris_bench.study.prompt_types import assignment, prompt_set
+from lycoris_bench.study.records import Concept
 
 HERO = Concept("anime characters", "hero", "wux outfit")
 FROG = Concept("stuffed toys", "plushie_frog")

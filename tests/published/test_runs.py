@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lycoris_bench import cli
-from lycoris_bench.published.names import PublishedError
-from lycoris_bench.published.run import import_published
-
-from .conftest import DRAWN, EXTRA, LOHA, LORA, write_table
+from lycoris_bench.cli import main
+from lycoris_bench.published.import_published import import_published
+from lycoris_bench.published.renames import PublishedError
+from tests.published.conftest import DRAWN, EXTRA, LOHA, LORA, write_table
 
 TITLES = ["Image Similarity (dinov2-l-fb-crop) (in)", "Image Similarity (dinov2-l-fb-padding) (in)",
           "Text Similarity (in)", "Style Loss (base model)"]  # fmt: skip
@@ -88,7 +87,7 @@ def test_a_damaged_table_is_one_sentence(
 ) -> None:
     write_table(clone / "ddim_sd15_metrics.csv", rows, titles)
     arguments = ["import-published", str(clone), "--out", str(tmp_path / "out")]
-    assert cli.call(cli.app, arguments) == 2
+    assert main.call(main.app, arguments) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
 

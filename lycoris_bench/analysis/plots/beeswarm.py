@@ -19,7 +19,7 @@ from lycoris_bench.analysis.plots.canvas import (
     lines,
     to_svg,
 )
-from lycoris_bench.numbers import fixed
+from lycoris_bench.messages.numbers import fixed
 
 LABELS = {"lr_level": "learning rate"}
 SHORT, VALUES = 18, 28  # characters of a value, and of a line of them

@@ -17,7 +17,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
 from matplotlib.text import Text
 
-from lycoris_bench.printable import printable
+from lycoris_bench.messages.printable import printable
 
 INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"
 # Told apart by eyes with any colour vision, of like weight on white (after Okabe and Ito).
@@ -27,7 +27,6 @@ LONGEST = 28  # characters of a name: what fits beside a plot
 WIDTH = 40  # of a line of names above one
 RTL = ("R", "AL", "AN")  # set from right to left
 RAMP = ("#8fb6dc", "#4585c0", "#123f6b")  # few to many
-
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere

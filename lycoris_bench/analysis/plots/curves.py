@@ -17,7 +17,7 @@ from lycoris_bench.analysis.plots.canvas import (
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import spread
-from lycoris_bench.vocabulary import BASE, REAL
+from lycoris_bench.study.records import BASE, REAL
 
 NAMED = 8  # so many configurations are all named; of more, the highest and the lowest
 

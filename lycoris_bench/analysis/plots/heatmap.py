@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
 from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, label, to_svg
-from lycoris_bench.numbers import fixed
+from lycoris_bench.messages.numbers import fixed
 
 DIVERGING = ("#e08a4a", "#f5cfae", "#ffffff", "#b4d2eb", "#4a8cc4")  # against, none, with
 

@@ -17,7 +17,7 @@ from lycoris_bench.analysis.plots.canvas import (
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import Point, place
-from lycoris_bench.vocabulary import BASE, REAL
+from lycoris_bench.study.records import BASE, REAL
 
 Axis = tuple[str, str]  # metric, prompt type
 PAIRS: tuple[tuple[Axis, Axis], ...] = (

@@ -1,0 +1,34 @@
+"""What the user of a converted file should know of the programs that read it."""
+
+from collections.abc import Iterator
+
+from lycoris_bench.adapter_tools.source import Adapter
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.formats.comfyui import CAUTION, FUSED, ROTATIONS
+from lycoris_bench.adapters.formats.layer_names import TEXTS
+
+WEBUI = "up_blocks.0.upsamplers.0.conv"
+
+
+def cautions(adapter: Adapter, to: str) -> list[str]:
+    """One sentence for each thing that a known program reads otherwise; empty for most files."""
+    return list(_cautions(adapter, to))
+
+
+def _cautions(adapter: Adapter, to: str) -> Iterator[str]:
+    places = [source.place for source in adapter.layers if source.place]
+    if to == "comfyui" and any(source.algorithm in ROTATIONS for source in adapter.layers):
+        yield CAUTION
+    if to == "lycoris" and any(model in TEXTS for model, _ in places):
+        yield ("ComfyUI reads no text encoders under names of lycoris; --to comfyui or "
+               "--to kohya has them")  # fmt: skip
+    if to == "kohya" and adapter.family == "Stable Diffusion XL" and ("unet", WEBUI) in places:
+        yield (f"A1111's webui (1.10) finds {WEBUI} of Stable Diffusion XL under CompVis names "
+               "only: --to compvis")  # fmt: skip
+    if to == "full" and any(
+        BIAS in source.tensors and FUSED.fullmatch(source.place[1])
+        for source in adapter.layers
+        if source.place and source.place[0] == "transformer"
+    ):
+        yield ("ComfyUI loses the biases of q, k and v of a transformer, which are slices of one "
+               "layer there")  # fmt: skip

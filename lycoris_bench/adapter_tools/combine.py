@@ -1,0 +1,138 @@
+"""`adapter combine`: one file that means the weighted sum of several."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lycoris_bench.adapter_tools import result, strengths
+from lycoris_bench.adapter_tools.error_report import Row, report, table
+from lycoris_bench.adapter_tools.kinship import check_one_family
+from lycoris_bench.adapter_tools.layer import NeedsModel
+from lycoris_bench.adapter_tools.matching import some
+from lycoris_bench.adapter_tools.naming import check_one_way, kohya, own, plain_name
+from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.rounding import kept, stored
+from lycoris_bench.adapter_tools.source import Adapter, open_adapter
+from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapter_tools.svd import check_rank
+from lycoris_bench.adapter_tools.weighted_sum import Part, Sum, add_up
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.files import outputs
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
+
+
+class Added(NamedTuple):
+    """One layer of the result: how it was made, and whether it has its only source's form."""
+
+    how: str
+    keeps_form: bool
+    made: Made
+
+
+def combine(
+    files: Sequence[Path], out: Path, weights: Sequence[float] = (), rank: int | None = None,
+    model: str | None = None, force: bool = False, layers: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """The sum of weight · change, layer by layer, each in the shortest form that is exact.
+
+    LoRAs are put side by side and full differences added up; other mixtures become the sum's own
+    LoRA where its rank is small, else a full difference, or with `rank` the nearest LoRA. Raises
+    `NeedsModel` where a change depends on W and no model is given, `AdapterMismatch` for files
+    of different families."""
+    check_rank(rank, None)
+    outputs.check(out, list(files), force)
+    whole: dict[Path, float] = defaultdict(float)  # a file given twice counts once
+    for file, weight in zip(files, _weights(weights, files), strict=True):
+        whole[file.resolve()] += weight
+    base = None if model is None else open_model(model)
+    adapters = [open_adapter(file, base) for file in whole]
+    family = check_one_family(adapters)
+    groups: dict[Hashable, list[Part]] = defaultdict(list)
+    for adapter, weight in zip(adapters, whole.values(), strict=True):
+        for source in adapter.layers:
+            groups[source.place or plain_name(source.name)].append(Part(source, weight))
+    keep_names = _keep_names(adapters, base is not None)
+    sums = _added(list(groups.values()), rank, base, keep_names)
+    made = [one.made for one in sums]
+    same_form = len(adapters) == 1 and all(one.keeps_form for one in sums)
+    about = carried([adapter.metadata for adapter in adapters], family, same_form)
+    if not same_form and about:
+        about["ss_network_module"] = "lycoris.kohya"
+    rows = result.write(out, made, about, force)
+    left_out = [f"{a.path.name}: {name}" for a in adapters for name in a.left_out]
+    data, text = report(rows, layers, left_out)
+    kinds: dict[str, list[Row]] = defaultdict(list)
+    for one, row in zip(sums, rows, strict=True):
+        kinds[one.how].append(row)
+    made_of = [(how, len(own), max(row.error for row in own)) for how, own in kinds.items()]
+    text = f"{table(('how', 'layers', 'largest error'), made_of)}\n\n{text}\nResult: {out}"
+    said = [f"left out: {some(left_out)}"] if left_out else []
+    return {"result": str(out), "how": dict(Counter({h: n for h, n, _ in made_of})), **data,
+            "left_out": left_out, "warnings": said, "status": int(bool(said)),
+            "text": text}  # fmt: skip
+
+
+def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
+    given = list(weights) or [1.0] * len(files)
+    if len(given) != len(files):
+        raise BenchError(f"there are {len(files)} files and {len(given)} weights; "
+                         "give --weight once for each file, in their order")  # fmt: skip
+    return strengths.check("--weight", given)
+
+
+def _keep_names(adapters: Sequence[Adapter], with_model: bool) -> bool:
+    """Whether all files name their layers in one way; without a model they have to."""
+    try:
+        check_one_way(source.name for adapter in adapters for source in adapter.layers)
+    except NeedsModel:
+        if not with_model:
+            raise
+        return False
+    return True
+
+
+def _sum(parts: Sequence[Part], rank: int | None) -> Sum:
+    name = plain_name(parts[0].source.name)
+    try:
+        return add_up(parts, rank)
+    except (NeedsModel, AdapterFileError):
+        raise
+    except ValueError as error:
+        raise BenchError(f"{name}: {error}") from None
+
+
+def _added(
+    groups: Sequence[Sequence[Part]], rank: int | None, base: ModelFiles | None, keep_names: bool
+) -> list[Added]:
+    """Each layer added up, named and rounded before the next, as sums are in float64. Where the
+    files' own way of naming cannot say one of them, all have kohya's names, if a model is given."""
+    try:
+        way = "adding" if keep_names else "adding by the model's names"
+        return [_one(parts, rank, keep_names) for parts in counted(groups, way)]
+    except NeedsModel:
+        if base is None or not keep_names:
+            raise
+    return _added(groups, rank, base, keep_names=False)
+
+
+def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
+    one = _sum(parts, rank)
+    source = one.parts[0].source
+    layer, tensors = own(source, one.made) if keep_name else (kohya(source), one.made)
+    name = layer.replace(".", "_")
+    like = [value for part in one.parts for value in part.source.tensors.values()]
+    held = (
+        kept(name, tensors)
+        if one.as_is and tensors is one.made
+        else stored(name, tensors, like, one.lost)
+    )
+    blind = one.as_is and source.base is None and source.depends_on_weight
+    light = replace(one, made={})
+    wanted = None if blind else light.wanted
+    made = Made(name, layer, partial(dict, held), wanted, source.weight, light.factors)
+    return Added(one.how, one.keeps_form, made)

@@ -1,0 +1,174 @@
+"""`adapter extract`: the difference of two models as an adapter."""
+
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapter_tools import result
+from lycoris_bench.adapter_tools.error_report import report
+from lycoris_bench.adapter_tools.matching import some
+from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.rounding import stored
+from lycoris_bench.adapter_tools.source import Change
+from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, nearest_kronecker, svd
+from lycoris_bench.adapters.algorithms.lokr import LoKr
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.families import family_of
+from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.files import outputs
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.weights_on_disk import NO_LAYER, ModelFiles, open_model
+
+KINDS = ("lora", "lokr", "full")
+RANK = 16
+Place = tuple[str, str, str]  # (model, path, "weight" or "bias")
+
+
+def extract(
+    base: str, tuned: str, out: Path, kind: str = "lora", rank: int | None = None,
+    energy: float | None = None, factor: int = 8, force: bool = False, layers: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """tuned - base as `kind`, with the relative error of each layer and of all.
+
+    Layers that are the same in both are left out. What the kind cannot say (biases and norms
+    with lora and lokr, embeddings) is named. Raises `ValueError` where nothing changed."""
+    _check(kind, rank, energy, factor)
+    before, after = open_model(base), open_model(tuned)
+    outputs.check(out, [before.root, after.root], force)
+    changed, left_out = _compare(before, after, kind)
+    if not changed:
+        but = f"; they differ in {some(left_out)}" if left_out else ""
+        raise BenchError(f"{base} and {tuned} differ in no weight that '{kind}' can change{but}")
+    made = _full(before, after, changed) if kind == "full" else _matrices(
+        before, after, changed, (kind, rank if rank or energy else RANK, energy, factor)
+    )  # fmt: skip
+    about = carried([{}], family_of(before.widths), same_form=False)
+    about |= {"ss_network_module": "lycoris.kohya"} if about else {}
+    rows = result.write(out, made, about, force)
+    data, text = report(rows, layers, left_out)
+    if left_out:
+        text += f"\nnot expressible as {kind}: {len(left_out)} tensors: {some(left_out)}"
+    text += f"\n{len(rows)} tensors extracted. Result: {out}"
+    return {"result": str(out), "kind": kind, **data, "left_out": left_out, "text": text}
+
+
+def _check(kind: str, rank: int | None, energy: float | None, factor: int) -> None:
+    if kind not in KINDS:
+        raise BenchError(f"--as is '{kind}'; allowed are: {', '.join(KINDS)}")
+    if kind != "lora" and (rank is not None or energy is not None):
+        raise BenchError(f"--rank and --energy are for --as lora, not for {kind}")
+    check_rank(rank, energy)
+    LoKr.check(factor=factor)
+
+
+def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor | None:
+    """tuned - base in float64; None where they are the same, at the lesser precision of the two.
+
+    A half-precision copy of the base model differs from it everywhere by rounding alone."""
+    old, new = before.read(*place), after.read(*place)
+    if old.shape != new.shape:
+        raise BenchError(f"{'.'.join(place)} is {tuple(old.shape)} in {before.root} and "
+                         f"{tuple(new.shape)} in {after.root}: these are other models")  # fmt: skip
+    coarse = old.dtype if old.element_size() < new.element_size() else new.dtype
+    if torch.equal(old.to(coarse), new.to(coarse)):
+        return None
+    delta = new.double() - old.double()
+    if not bool(torch.isfinite(delta).all()):
+        raise BenchError(f"{'.'.join(place)}: the difference is not finite: a model is damaged")
+    return delta
+
+
+def _compare(before: ModelFiles, after: ModelFiles, kind: str) -> tuple[list[Place], list[str]]:
+    """The tensors that differ and that the kind can say, and the names of those it cannot."""
+    shared = [place for place in before.places if place in after.places]
+    if not shared:
+        raise BenchError(f"{before.root} and {after.root} have no layer in common")
+    changed: list[Place] = []
+    left_out: list[str] = []
+    for place in counted(shared, "comparing"):
+        if _difference(before, after, place) is None:
+            continue
+        matrix = place[2] == "weight" and len(before.shape(*place)) > 1
+        if place[1].rpartition(".")[2] not in NO_LAYER and (kind == "full" or matrix):
+            changed.append(place)
+        else:
+            left_out.append(".".join(place))
+    return changed, left_out
+
+
+def _approximate(
+    delta: Tensor, kind: str, rank: int | None, energy: float | None, factor: int
+) -> dict[str, Tensor]:
+    if kind == "lokr":
+        return nearest_kronecker(delta, factor)
+    values = svd(delta)
+    return lora(values, delta.shape, choose(values.s, rank, energy))
+
+
+def _matrices(
+    before: ModelFiles, after: ModelFiles, changed: list[Place],
+    how: tuple[str, int | None, float | None, int],
+) -> list[Made]:  # fmt: skip
+    """A layer's weight each, as LoRA or LoKr."""
+    made = []
+    for place in counted(changed, "decomposing"):
+        name = before.directory.spell(*place[:2], "kohya")
+        wanted = partial(_wanted, before, after, place)
+        delta, _ = wanted()
+        found = _approximate(delta, *how)
+        again, _ = changes(found, delta, torch.float64)
+        lost = float((delta - again).norm() / delta.norm())
+        held = stored(name, found, _read(before, after, place), lost)
+        made.append(Made(".".join(place[:2]), name, partial(dict, held), wanted))
+    return made
+
+
+def _wanted(before: ModelFiles, after: ModelFiles, place: Place) -> Change:
+    delta = _difference(before, after, place)
+    assert delta is not None
+    return delta, None
+
+
+def _read(before: ModelFiles, after: ModelFiles, place: Place) -> list[Tensor]:
+    return [before.read(*place), after.read(*place)]
+
+
+def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[Made]:
+    """The differences of a layer's weight and bias, one layer in memory at a time."""
+    layers: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    for place in changed:
+        layers[place[:2]].append(place)
+    return [
+        Made(".".join(layer), before.directory.spell(*layer, "kohya"),
+             partial(_differences, before, after, places),
+             partial(_both, before, after, layer, places))
+        for layer, places in layers.items()
+    ]  # fmt: skip
+
+
+def _differences(before: ModelFiles, after: ModelFiles, places: list[Place]) -> dict[str, Tensor]:
+    made = {_full_name(before, place): _wanted(before, after, place)[0] for place in places}
+    like = [value for place in places for value in _read(before, after, place)]
+    return stored(".".join(places[0][:2]), made, like)
+
+
+def _both(
+    before: ModelFiles, after: ModelFiles, layer: tuple[str, str], places: list[Place]
+) -> Change:
+    found = {place[2]: _wanted(before, after, place)[0] for place in places}
+    weight = found.get("weight")
+    if weight is None:
+        weight = torch.zeros(before.shape(*layer), dtype=torch.float64)
+    return weight, found.get("bias")
+
+
+def _full_name(model: ModelFiles, place: Place) -> str:
+    kind, path, what = place
+    norm = len(model.shape(kind, path)) == 1
+    return {"weight": "w_norm", "bias": "b_norm"}[what] if norm else \
+        {"weight": "diff", "bias": "diff_b"}[what]  # fmt: skip

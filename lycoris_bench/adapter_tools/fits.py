@@ -1,0 +1,65 @@
+"""Whether one layer's tensors fit the model's layer, by their shapes: no number is computed."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.words import what
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
+
+Tensors = Mapping[str, Tensor]
+DIFFERENCES = ("full", "norm")
+
+
+def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
+    """`BenchError`, which names the model's layer, where the tensors do not fit it.
+
+    The weights of a quantized model may be packed, and their shapes then say nothing."""
+    if base.is_packed(*place):
+        return
+    bias = base.shape(*place, "bias") if base.has(*place, "bias") else None
+    try:
+        fits(tensors, base.shape(*place), bias)
+    except BenchError as error:
+        raise BenchError(f"{error} ({'.'.join(place)} of {base.root})") from None
+
+
+def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
+    """`BenchError` where a change of a known algorithm is not one of a weight and a bias of these
+    shapes; a matrix may stand for an unrolled kernel, and 1x1 kernels for a matrix."""
+    known = recognise(tensors)
+    assert known is not None
+    algorithm, kind = known
+    if set(tensors) != {BIAS}:
+        if (algorithm == "norm" and len(weight) != 1) or (
+            len(weight) == 1 and algorithm not in DIFFERENCES
+        ):
+            raise BenchError(f"it is {what(tensors)}, which a weight of shape {tuple(weight)} "
+                             "does not take")  # fmt: skip
+        shown = kind.shape_from(tensors)
+        if shown is not None and not _one_shape(shown, weight):
+            raise BenchError(f"its change of shape {tuple(shown)} does not fit a weight of shape "
+                             f"{tuple(weight)}")  # fmt: skip
+        changes(tensors, torch.empty(weight, device="meta"))
+    shift = kind.bias_from(tensors)
+    if shift is not None and shift.shape != bias:
+        has = "the layer has none" if bias is None else f"that of the layer is of {tuple(bias)}"
+        raise BenchError(f"it changes a bias of {tuple(shift.shape)}, and {has}")
+
+
+def _one_shape(shown: Sequence[int], weight: Sequence[int]) -> bool:
+    unrolled = len(shown) == 2 and shown[0] == weight[0] and math.prod(shown) == math.prod(weight)
+    return unrolled or _without_ones(shown) == _without_ones(weight)
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    sizes = list(shape)
+    while sizes and sizes[-1] == 1:
+        sizes.pop()
+    return sizes

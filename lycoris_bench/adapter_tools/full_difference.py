@@ -1,0 +1,53 @@
+"""Any adapter as plain differences: W' - W as `diff`, which every reader of full files takes."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from lycoris_bench.adapter_tools import result
+from lycoris_bench.adapter_tools.error_report import Row
+from lycoris_bench.adapter_tools.naming import kohya, named
+from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.rounding import stored
+from lycoris_bench.adapter_tools.source import Adapter, Source
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.models.weights_on_disk import ModelFiles
+
+
+def full(
+    adapter: Adapter, out: Path, base: ModelFiles | None, about: Mapping[str, str], force: bool
+) -> list[Row]:
+    """Writes the file, one layer in memory at a time; its error by layer.
+
+    Without a model names stay, and changes that depend on W raise `NeedsModel`."""
+    for source in adapter.layers:
+        source.shape()
+    if base is None:
+        names = [layer for layer, _ in named([(x, _shown(x)) for x in adapter.layers], None)]
+    else:
+        names = [kohya(source) for source in adapter.layers]
+    layers = [
+        Made(layer.replace(".", "_"), layer, partial(_differences, x), x.change, x.weight)
+        for x, layer in zip(adapter.layers, names, strict=True)
+    ]
+    return result.write(out, layers, about, force)
+
+
+def _differences(source: Source) -> dict[str, Tensor]:
+    moved, shift = source.change()
+    weight, bias = _names(source)
+    made = {} if set(source.tensors) == {bias} else {weight: moved}
+    if shift is not None:
+        made[bias] = shift
+    return stored(source.name, made, source.tensors.values())
+
+
+def _names(source: Source) -> tuple[str, str]:
+    return ("w_norm", "b_norm") if source.algorithm == "norm" else ("diff", BIAS)
+
+
+def _shown(source: Source) -> dict[str, Tensor]:
+    """A tensor under each name that the result has."""
+    return dict.fromkeys(_names(source)[:1], next(iter(source.tensors.values())))

@@ -1,0 +1,103 @@
+"""The dtype that a result is stored in: the shortest that loses nothing that matters."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapter_tools.layer import algorithm, shape_of
+from lycoris_bench.adapter_tools.products import apart, factors_of, length
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.adapter_file import EXACT, by_layer
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+
+Tensors = Mapping[str, Tensor]
+FP8 = {dtype for name, dtype in vars(torch).items() if name.startswith("float8")}
+HALF = 5e-4  # of a change: what rounding a factor or two to half precision does
+SINGLE = 2e-7
+SHARE = 0.01  # of what the form itself leaves out, which hides its rounding
+
+
+def kept(name: str, tensors: Tensors) -> dict[str, Tensor]:
+    """One layer bit by bit; float8 as fp16 and fp64 as fp32, which every reader has.
+
+    Raises `AdapterFileError` for a number that is not finite, or too large for fp32."""
+    whole = {"lokr_w1", "lokr_w2"} <= tensors.keys()  # their alpha is not used, and may be infinite
+    found = {
+        key: value.half() if value.dtype in FP8 else
+        value.float() if value.dtype == torch.float64 else value
+        for key, value in tensors.items()
+        if not (whole and key == "alpha" and not bool(torch.isfinite(value.float()).all()))
+    }  # fmt: skip
+    for key, value in found.items():
+        check(f"{name}.{key}", tensors[key], value.dtype)
+    return found
+
+
+def stored(
+    name: str, made: Tensors, like: Iterable[Tensor], lost: float = 0.0
+) -> dict[str, Tensor]:
+    """One layer's computed tensors as the file holds them.
+
+    `like` are the source's tensors: a result of half-precision ones may be rounded as they were,
+    to 5e-4 of the change, one of others not at all. `lost` is what the form leaves out already.
+    Raises `AdapterFileError` for what fp32 cannot hold."""
+    made = {k: v if v.is_floating_point() or not v.dim() else v.double() for k, v in made.items()}
+    sources = {value.dtype for value in like if value.is_floating_point() and value.dim()}
+    coarse = sources <= {torch.float16, *FP8}
+    allowed = max(HALF if coarse else SINGLE, SHARE * lost)
+    narrow = [torch.bfloat16] if torch.bfloat16 in sources else []
+    for dtype in (*narrow, torch.float16):
+        found = {key: cast(key, value, dtype) for key, value in made.items()}
+        finite = all(bool(torch.isfinite(value).all()) for value in found.values())
+        if finite and _difference(found, made) <= allowed:
+            return found
+    for key, value in made.items():
+        check(f"{name}.{key}", value, torch.float32)
+    return {key: cast(key, value, torch.float32) for key, value in made.items()}
+
+
+def cast(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor in this dtype; magnitudes and inexact scalars, which would change the whole
+    layer, in fp32."""
+    if not value.is_floating_point():
+        return value
+    short = value.to(dtype)
+    exact = value.dim() > 0 or bool(short.to(value.dtype) == value)
+    return value.float() if f".{key}".endswith(EXACT) or not exact else short
+
+
+def check(name: str, value: Tensor, dtype: torch.dtype) -> None:
+    """Raises `AdapterFileError` where a number is not finite or beyond the dtype's range."""
+    if not value.is_floating_point() or not value.numel():
+        return
+    least, most = (value if value.element_size() > 1 else value.float()).aminmax()  # NaN stays
+    largest = max(-float(least), float(most))
+    limit = torch.finfo(dtype).max
+    if not largest <= limit:  # NaN is not
+        kind = str(dtype).removeprefix("torch.")
+        raise AdapterFileError(f"{name}: its largest number is {largest:.3g}, and {kind} holds "
+                               f"finite numbers up to {limit:.3g}; nothing is written")  # fmt: skip
+
+
+def _difference(found: Tensors, made: Tensors) -> float:
+    """|change of the one - change of the other| / |change of the other|, biases among them."""
+    short, whole = (by_layer({f"x.{key}": value for key, value in tensors.items()})["x"]
+                    for tensors in (found, made))  # fmt: skip
+    if (one := factors_of(whole)) is not None and (two := factors_of(short)) is not None:
+        size = length(one)
+        return apart(one, two) / size if size else float(apart(one, two) > 0)
+    if algorithm(whole) in ("full", "norm"):
+        pairs = [(short[key], whole[key]) for key in whole]
+    else:
+        zero = torch.zeros(shape_of(whole))
+        first, second = (changes(x, zero, torch.float64) for x in (short, whole))
+        pairs = [
+            (a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None
+        ]
+    worst = 0.0
+    for rounded, exact in pairs:
+        size = float(torch.linalg.vector_norm(exact.double()))
+        missed = float(torch.linalg.vector_norm(rounded.double() - exact.double()))
+        worst = max(worst, missed / size if size else float(missed > 0))
+    return worst

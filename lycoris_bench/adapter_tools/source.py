@@ -1,0 +1,179 @@
+"""The layers of an adapter file, each by itself or beside the base model's weight."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapter_tools.fits import fits_model
+from lycoris_bench.adapter_tools.layer import (
+    NeedsModel,
+    algorithm,
+    is_unrolled,
+    needs_weight,
+    shape_of,
+)
+from lycoris_bench.adapter_tools.matching import matched
+from lycoris_bench.adapter_tools.products import Factors, factors_of
+from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.adapter_file import by_layer, read, spellings
+from lycoris_bench.adapters.formats.families import family_of, inputs_of
+from lycoris_bench.adapters.formats.layouts import Spelling
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.printable import printable
+from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
+
+Tensors = Mapping[str, Tensor]
+NORM = re.compile(r"norm(?!.*linear)|[._]ln_|(?:in|out)_layers[._]0$|(?:unet|model)[._]out[._]0$")
+LARGEST = torch.finfo(torch.float32).max
+Change = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One layer of a file, and how the file spells it."""
+
+    file: Path
+    name: str
+    tensors: Tensors
+    spelling: Spelling
+    in_folder: bool = False  # one of PEFT, whose configuration holds what names do not say
+    base: ModelFiles | None = None
+    place: Layer | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """Which algorithm's tensors these are."""
+        return algorithm(self.tensors)
+
+    @property
+    def depends_on_weight(self) -> bool:
+        """Whether ΔW depends on W."""
+        return needs_weight(self.tensors)
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it changes a weight of one dimension, of which no LoRA can be made."""
+        return self.algorithm == "norm" or ("diff" in self.tensors and len(self.shape()) == 1)
+
+    def weight(self) -> Tensor | None:
+        """W, read anew at each call; None without a model."""
+        return self.base.read(*self.place) if self.base and self.place else None
+
+    def fits(self) -> None:
+        """Raises `AdapterFileError` where a model is given whose layer has other shapes."""
+        if self.base and self.place:
+            try:
+                fits_model(self.tensors, self.base, self.place)
+            except BenchError as error:
+                raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
+
+    def shape(self) -> torch.Size:
+        """W's shape. `NeedsModel` where the tensors do not show it and no model is given."""
+        if self.base and self.place:
+            return self.base.shape(*self.place)
+        if is_unrolled(self.name, self.tensors):
+            raise NeedsModel(
+                f"{self.name}: the tensors do not show the kernel's size: give --model"
+            )
+        if (
+            "diff" in self.tensors
+            and self.tensors["diff"].dim() == 1
+            and not NORM.search(self.name)
+        ):
+            sizes = tuple(self.tensors["diff"].shape)
+            raise NeedsModel(f"{self.name}: its diff of shape {sizes} is that of a norm, and its "
+                             "name is none of a norm: give --model")  # fmt: skip
+        try:
+            return shape_of(self.tensors)
+        except AdapterFileError as error:
+            raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
+
+    def change(self) -> Change:
+        """(ΔW, Δb) in float64. `AdapterFileError` names the layer where they do not fit."""
+        weight = self.weight()
+        if weight is None and self.depends_on_weight:
+            dora = " with dora_scale" if "dora_scale" in self.tensors else ""
+            raise NeedsModel(f"{self.name}: the change by {self.algorithm}{dora} depends on the "
+                             "base model's weights: give --model")  # fmt: skip
+        try:
+            moved, shift = changes(
+                self.tensors,
+                torch.zeros(self.shape()) if weight is None else weight,
+                torch.float64,
+            )
+        except (NeedsModel, AdapterFileError):
+            raise
+        except ValueError as error:
+            raise AdapterFileError(f"{self.file}: {self.name}: {error}") from None
+        for value in (moved, shift):
+            largest = 0.0 if value is None else float(value.abs().max())
+            if not largest <= LARGEST:  # NaN is not
+                raise AdapterFileError(f"{self.file}: {self.name}: the largest number of its "
+                                       f"change is {largest:.3g}, and float32, which readers "
+                                       f"compute in, holds up to {LARGEST:.3g}")  # fmt: skip
+        return moved, shift
+
+    def factors(self) -> Factors | None:
+        """ΔW as a product where it is one by its structure and no bias is beside it; else None."""
+        return factors_of(self.tensors)
+
+    def check(self) -> None:
+        """Raises `AdapterFileError` for a change beyond fp32, which only large factors have."""
+        large = any(float(value.float().abs().max()) > 1e7 for value in self.tensors.values()
+                    if value.numel() and value.is_floating_point())  # fmt: skip
+        if large and not (self.depends_on_weight and self.base is None):
+            self.change()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A file's layers, what of it is left out (names, with the reason), and its metadata."""
+
+    path: Path
+    layers: list[Source]
+    left_out: list[str]
+    metadata: dict[str, str]
+    family: str  # of models, by names and shapes; "" where they tell none
+
+
+def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
+    """The layers that an algorithm knows and, where a model is given, that it has. Without one they
+    are the file's own, also where one is several layers of diffusers.
+
+    Raises `AdapterFileError` for what is no adapter or does not fit the model's layers,
+    `AdapterMismatch` for another model's."""
+    reading = counted([path], f"reading {printable(path.name, 60)}")
+    (tensors, metadata), *_ = (read(one, divide=base is not None) for one in reading)
+    spelled = spellings(path)
+    layers = by_layer(tensors, divide=base is not None)
+    left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
+                for name, own in layers.items() if algorithm(own) == "unknown"]  # fmt: skip
+    places: dict[str, Layer] = {}
+    if base is not None:
+        found = matched(path, base, tensors)
+        places = {one.name: place for place, one in found.layers.items()}
+        left_out += [f"{name} (not in the model)" for name in found.missing
+                     if algorithm(layers[name]) != "unknown"]  # fmt: skip
+    known = [
+        Source(path, name, own, spelled.get(name, Spelling(name, "kohya", sides=False)),
+               path.is_dir(), base, places.get(name))
+        for name, own in layers.items()
+        if algorithm(own) != "unknown" and (base is None or name in places)
+    ]  # fmt: skip
+    for source in known:
+        source.fits()
+    return Adapter(path, known, left_out, metadata, _family(tensors, layers))
+
+
+def _family(tensors: Tensors, layers: Mapping[str, Tensors]) -> str:
+    """By diffusers' names where all layers have such."""
+    with contextlib.suppress(AdapterFileError):
+        layers = by_layer(tensors)
+    return family_of({name: inputs_of(own) for name, own in layers.items()})

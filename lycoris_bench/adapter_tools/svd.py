@@ -1,0 +1,127 @@
+"""A change as products: truncated SVD for LoRA, the nearest Kronecker product for LoKr."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.factors import factorization
+from lycoris_bench.adapters.algorithms.options import LARGEST, Range
+from lycoris_bench.adapters.formats import write
+from lycoris_bench.adapters.formats.low_rank import ROUNDING, Product
+from lycoris_bench.messages.errors import BenchError
+
+
+class Svd(NamedTuple):
+    """U (o, n), singular values (n,) from the largest on, Vᵀ (n, i·k²), in float64."""
+
+    u: Tensor
+    s: Tensor
+    vh: Tensor
+
+    def cut(self, rank: int) -> "Svd":
+        """The first `rank` of them."""
+        return Svd(self.u[:, :rank], self.s[:rank], self.vh[:rank])
+
+    @property
+    def matrix(self) -> Tensor:
+        """U · diag(s) · Vᵀ."""
+        return (self.u * self.s) @ self.vh
+
+
+def svd(change: Tensor) -> Svd:
+    """Of a change (o, i, ...) read as the matrix (o, i·k²)."""
+    matrix = change.double().flatten(1)
+    if not bool(torch.isfinite(matrix).all()):
+        raise BenchError("it holds NaN or an infinity")
+    return Svd(*torch.linalg.svd(matrix, full_matrices=False))
+
+
+def svd_of_product(up: Tensor, down: Tensor) -> Svd:
+    """Of up · down, (o, r) by (r, n), at the cost of r x r: both are first made triangular."""
+    if up.shape[1] >= min(len(up), down.shape[1]):
+        return svd(up @ down)
+    q1, r1 = torch.linalg.qr(up.double())  # NaN stays NaN
+    q2, r2 = torch.linalg.qr(down.double().T)
+    inner = svd(r1 @ r2.T)
+    return Svd(q1 @ inner.u, inner.s, inner.vh @ q2.T)
+
+
+def rank_of_energy(values: Tensor, energy: float) -> int:
+    """The least rank whose singular values have this share of the sum of squares.
+
+    >>> rank_of_energy(torch.tensor([3.0, 1.0, 0.0]), 0.9), rank_of_energy(torch.ones(4), 1.0)
+    (1, 4)
+    """
+    squares = values.double() ** 2
+    shares = squares.cumsum(0) / squares.sum()
+    wanted = min(energy, float(shares[-1]))
+    return int((shares < wanted).sum()) + 1
+
+
+def choose(values: Tensor, rank: int | None, energy: float | None) -> int:
+    """The rank asked for, or that of the energy share; never above that of the matrix."""
+    wanted = rank if rank is not None else rank_of_energy(values, energy or 1.0)
+    return max(1, min(wanted, numerical_rank(values)))
+
+
+def numerical_rank(values: Tensor) -> int:
+    """Singular values that are more than rounding of fp32."""
+    return int((values > values.max() * ROUNDING).sum())
+
+
+def check_rank(rank: int | None, energy: float | None) -> None:
+    """Raises `ValueError` for a rank or an energy share out of range, or both at once."""
+    if rank is not None and energy is not None:
+        raise BenchError("give --rank or --energy, not both")
+    if rank is not None and rank not in (allowed := Range(1, LARGEST, whole=True)):
+        raise BenchError(f"--rank is {rank}; {allowed} is allowed")
+    if energy is not None and not 0 < energy <= 1:
+        raise BenchError(f"--energy is {energy:g}; a share above 0 and up to 1 is allowed")
+
+
+def tail(values: Tensor, rank: int) -> float:
+    """|what is left out|: the root of the sum of squares after the first `rank`."""
+    return float(torch.linalg.vector_norm(values[rank:].double()))
+
+
+def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
+    """LoRA tensors of this rank for a weight of `shape`, √s on either side."""
+    cut = found.cut(rank)
+    root = cut.s.sqrt()
+    return write.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
+
+
+def nearest_kronecker(change: Tensor, factor: int) -> dict[str, Tensor]:
+    """LoKr tensors of the w1 ⊗ w2 nearest to a change (o, i, ...), in the sum of squares.
+
+    The blocks of the change, each a row of numbers, make a matrix whose best rank-1
+    approximation is w1 and w2 (Van Loan and Pitsianis 1993). Sizes as LoKr's `factor` gives."""
+    (u, v), (ui, vi) = (factorization(n, factor) for n in change.shape[:2])
+    kernel = tuple(change.shape[2:])
+    blocks = change.double().reshape(u, v, ui, vi, *kernel).transpose(1, 2).reshape(u * ui, -1)
+    best = svd(blocks).cut(1)
+    root = math.sqrt(float(best.s[0]))
+    return {
+        "lokr_w1": (root * best.u).reshape(u, ui).contiguous(),
+        "lokr_w2": (root * best.vh).reshape(v, vi, *kernel).contiguous(),
+        "alpha": torch.tensor(1.0),
+    }
+
+
+HALF = 2  # bytes of a number
+
+
+def within(values: list[Tensor], costs: list[int], budget: int) -> list[int]:
+    """The rank of each layer when the largest singular values of all are kept until `budget`
+    bytes are spent; `costs` are bytes per rank. One threshold for all layers: the water level.
+
+    >>> within([torch.tensor([5.0, 1.0]), torch.tensor([4.0, 3.0])], [10, 20], 50)
+    [1, 2]
+    """
+    owners = torch.cat([torch.full((len(v),), n) for n, v in enumerate(values)])
+    order = torch.cat(values).argsort(descending=True, stable=True)
+    spent = torch.tensor(costs)[owners[order]].cumsum(0)
+    kept = owners[order][spent <= budget]
+    return torch.bincount(kept, minlength=len(values)).tolist()

@@ -1,0 +1,174 @@
+"""`adapter verify`: proof that a file was applied: layers, change per block, and a picture."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapter_tools import strengths
+from lycoris_bench.adapter_tools.error_report import norm, table
+from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, match, some
+from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.formats.adapter_file import read
+from lycoris_bench.adapters.formats.layer_names import natural
+from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.printable import printable
+from lycoris_bench.models.backbone import Backbone, BackboneError
+from lycoris_bench.models.weights_on_disk import Layer, ModelFiles, open_model
+from lycoris_bench.run.environment import device as chosen_device
+from lycoris_bench.sampling.sample import sample
+
+STEPS, GUIDANCE = 8, 4.0
+LONGEST = 2000  # characters of a problem
+
+
+def verify(
+    model: str, path: Path, strength: float = 1.0, prompt: str = "a photo", seed: int = 0,
+    picture: bool = True, device: str = "cpu",
+) -> dict[str, Any]:  # fmt: skip
+    """What of the file is in the model, |strength · ΔW| / |W| per block, and how many grey levels
+    (of 255) a picture of the same seed moves.
+
+    Status 1 if nothing or not all matches, if a layer has another shape, if a number leaves the
+    range of the model's dtype, if the picture does not change, or if it is wanted and cannot be
+    drawn. `BenchError` for a strength that is not finite, a seed out of range, and no text."""
+    _check(strength, prompt, seed)
+    base = open_model(model)
+    tensors, _ = read(path)
+    found = match(tensors, base, path)
+    problems = [] if found.complete else [f"{path.name}: {found.sentence()}"]
+    blocks = _blocks(base, found, strength, problems)
+    drawn = None
+    if picture and found.layers and not problems:
+        drawn = _draw(model, tensors, (strength, prompt, seed, device), problems)
+    counts = {"matched": len(found.layers), "not_in_model": len(found.missing),
+              "unknown_kind": len(found.unknown), "untouched": len(found.untouched)}  # fmt: skip
+    result = {
+        "model": str(base.root), "file": str(path), "strength": strength, **counts,
+        "names": {"not_in_model": found.missing, "unknown_kind": found.unknown},
+        "blocks": blocks, "picture": drawn,
+        "problems": [printable(one, LONGEST) for one in problems], "status": int(bool(problems)),
+    }  # fmt: skip
+    return {**result, "text": _text(result, found)}
+
+
+def _check(strength: float, prompt: str, seed: int) -> None:
+    strengths.check("--strength", [strength])
+    if not 0 <= seed < 2**63:
+        raise BenchError(f"--seed is {printable(seed, 40)}; a whole number from 0 to 2^63 - 1 is "
+                         "allowed")  # fmt: skip
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise BenchError(f"--prompt is no UTF-8 text: '{printable(prompt)}'")
+
+
+def _blocks(
+    base: ModelFiles, found: Match, strength: float, problems: list[str]
+) -> list[dict[str, Any]]:
+    """A row a block; a layer of another shape is a problem."""
+    rows: dict[str, dict[str, Any]] = {}
+    for layer in counted([*found.layers, *found.untouched], "comparing"):
+        block = block_of(".".join(layer))
+        row = rows.setdefault(
+            block, {"block": block, "matched": 0, "untouched": 0, "_moved": 0.0, "_base": 0.0}
+        )
+        if layer not in found.layers:
+            row["untouched"] += 1
+            continue
+        weight = base.read(*layer)
+        try:
+            moved = _moved(base, layer, found.layers[layer], weight, strength)
+        except AdapterMismatch as error:
+            problems.append(str(error))
+            continue
+        row["matched"] += 1
+        row["_moved"] += norm(moved) ** 2
+        row["_base"] += norm(weight) ** 2
+    for row in rows.values():
+        moved, whole = row.pop("_moved"), row.pop("_base")
+        row["change"] = (moved / whole) ** 0.5 if whole else None
+    return [rows[block] for block in sorted(rows, key=natural)]
+
+
+def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strength: float) -> Tensor:
+    """strength · ΔW; `AdapterMismatch` where the layer cannot take it."""
+    moved, shift = change(one, weight)
+    parts = {"weight": (weight, moved)}
+    if shift is not None:
+        if not base.has(*layer, "bias"):
+            raise AdapterMismatch(f"{one.name} changes a bias that the layer does not have")
+        parts["bias"] = base.read(*layer, "bias"), shift
+    for kind, (value, difference) in parts.items():
+        if value.shape != difference.shape:
+            raise AdapterMismatch(f"{one.name}: a change of shape {tuple(difference.shape)} does "
+                                  f"not fit a {kind} of shape {tuple(value.shape)}")  # fmt: skip
+        dtype = str(value.dtype).removeprefix("torch.")
+        if not value.is_floating_point():
+            raise AdapterMismatch(f"{one.name}: its {kind} is stored as {dtype} in the model, "
+                                  "which takes no change")  # fmt: skip
+        largest = float(add(value.float(), (difference, strength)).abs().max())
+        if not largest <= torch.finfo(value.dtype).max:  # float8 would be cut off there
+            raise AdapterMismatch(f"{one.name}: at strength {strength:g} its {kind} leaves the "
+                                  f"range of the model's {dtype}")  # fmt: skip
+    return strength * moved
+
+
+def _draw(
+    model: str, tensors: Any, wanted: tuple[float, str, int, str],
+    problems: list[str],
+) -> dict[str, Any] | None:  # fmt: skip
+    """Mean and largest difference of two pictures, in grey levels."""
+    strength, prompt, seed, device = wanted
+    try:
+        backbone = Backbone.load(model, chosen_device(device))
+        side = backbone.unet.config.sample_size * backbone.vae_scale
+
+        def picture() -> np.ndarray[Any, Any]:
+            drawn = sample(backbone, [prompt], [seed], steps=STEPS, guidance=GUIDANCE,
+                           width=side, height=side)  # fmt: skip
+            if not bool(drawn.finite.all()):
+                raise BackboneError("the picture is not finite")
+            return drawn.pixels[0].astype(int)
+
+        before = picture()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a match in part, which the table would have shown
+            Merger(backbone.unet, backbone.text_encoders).merge(tensors, strength)
+        moved = np.abs(picture() - before)
+    except (BackboneError, AdapterMismatch, UserWarning) as error:
+        problems.append(f"no picture: {error}; --no-picture compares weights alone")
+        return None
+    if not moved.any():
+        problems.append("the picture does not change")
+    return {"prompt": prompt, "seed": seed, "steps": STEPS, "guidance": GUIDANCE,
+            "mean": float(moved.mean()), "largest": int(moved.max())}  # fmt: skip
+
+
+def _some(names: list[str]) -> str:
+    return printable(some(names, 3))
+
+
+def _text(result: dict[str, Any], found: Match) -> str:
+    rows = [(r["block"], r["matched"], r["untouched"], r["change"]) for r in result["blocks"]]
+    lines = [
+        f"matched            {result['matched']}",
+        f"not in the model   {result['not_in_model']}  {_some(found.missing)}".rstrip(),
+        f"of unknown kind    {result['unknown_kind']}  {_some(found.unknown)}".rstrip(),
+        f"untouched layers   {result['untouched']}",
+        "",
+        table(("block", "matched", "untouched", "change"), rows),
+        "",
+    ]
+    if drawn := result["picture"]:
+        lines.append(
+            f"picture  seed {drawn['seed']}, '{printable(drawn['prompt'])}': differs by "
+            f"{drawn['mean']:.3g} grey levels on average, {drawn['largest']} at most"
+        )
+    lines.append(
+        "applied" if not result["problems"] else "not proven: it is not applied as a whole"
+    )
+    return "\n".join(lines)

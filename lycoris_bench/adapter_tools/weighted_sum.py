@@ -1,0 +1,187 @@
+"""The weighted sum of several changes of one layer, in the shortest form that says it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapter_tools.layer import Tensors
+from lycoris_bench.adapter_tools.products import Factors, beside, is_plain_lora, plain_factors
+from lycoris_bench.adapter_tools.source import Change, Source
+from lycoris_bench.adapter_tools.svd import Svd, lora, numerical_rank, svd, svd_of_product, tail
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.formats.low_rank import Product, balanced
+from lycoris_bench.messages.errors import BenchError
+
+ONE_FACTOR = ("hada_w1_a", "lokr_w1", "lokr_w1_a", "diff", BIAS, "w_norm", "b_norm")
+OF_NORM = {"diff": "w_norm", BIAS: "b_norm"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file's layer and its weight in the sum."""
+
+    source: Source
+    weight: float
+
+    @property
+    def tensors(self) -> Tensors:
+        """The layer's tensors."""
+        return self.source.tensors
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it changes a bias alone."""
+        return set(self.tensors) == {BIAS}
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A layer's tensors in float64, how they were made, the share of the change that this form
+    leaves out, and whether they are one file's own."""
+
+    parts: Sequence[Part]
+    made: Tensors
+    how: str
+    lost: float = 0.0
+    as_is: bool = False
+
+    @property
+    def keeps_form(self) -> bool:
+        """Whether these are one file's tensors in shape and alpha, of other numbers at most."""
+        own = self.parts[0].tensors
+        return len(self.parts) == 1 and own.keys() == self.made.keys() and all(
+            value.shape == own[key].shape and (key != "alpha" or float(value) == float(own[key]))
+            for key, value in self.made.items()
+        )  # fmt: skip
+
+    def wanted(self) -> Change:
+        """The sum of weight · change, in float64."""
+        found = [(part, *part.source.change()) for part in self.parts]
+        shifts = [part.weight * shift for part, _, shift in found if shift is not None]
+        moves = [part.weight * move for part, move, _ in found if not part.is_bias]
+        moved = _sum(moves) if moves else torch.zeros_like(found[0][1])
+        return moved, _sum(shifts) if shifts else None
+
+    def factors(self) -> Factors | None:
+        """The same as a product where all are by their structure, and no bias is among them."""
+        return _product(self.parts)
+
+
+def _product(parts: Sequence[Part]) -> Factors | None:
+    found = [part.source.factors() for part in parts]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return beside([(part.weight * up, down)
+                   for part, (up, down) in zip(parts, known, strict=True)])  # fmt: skip
+
+
+def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
+    """The weighted sum of one layer. `NeedsModel` where a change cannot be known without W."""
+    biased, parts = parts, [part for part in parts if not part.is_bias]
+    if len(biased) == 1 and biased[0].weight == 1 and not _longer(biased[0].tensors, rank):
+        return Sum(biased, biased[0].tensors, "as it is (exact)", as_is=True)
+    shifts = [(part.weight, part.tensors[BIAS].double()) for part in biased if BIAS in part.tensors]
+    bias = {BIAS: _sum([weight * shift for weight, shift in shifts])} if shifts else {}
+    if not parts:
+        return Sum(biased, bias, "biases added (exact)")
+    if all(is_plain_lora(part.tensors) for part in parts):
+        made, how, lost = _concatenated(parts, rank)
+    elif len(parts) == 1 and (scaled := _scaled(parts[0])) is not None:
+        made, how, lost = scaled, "one file's, scaled (exact)", 0.0
+    elif all(part.source.is_norm for part in parts):
+        return Sum(biased, _norms(biased), "norms added (exact)")
+    else:
+        made, how, lost = _of_sum(parts, rank)
+    return Sum(biased, made | bias, how, lost)
+
+
+def _longer(tensors: Tensors, rank: int | None) -> bool:
+    """Whether this is a LoRA of more than the rank that is asked for."""
+    return rank is not None and is_plain_lora(tensors) and len(tensors["lora_down.weight"]) > rank
+
+
+def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
+    """ups side by side and downs one above the other: the sum of the products."""
+    shape = _common([part.source.shape() for part in parts])
+    factors = [
+        balanced(Product(*plain_factors(part.tensors)), part.weight) for part in parts
+    ]  # fmt: skip
+    up, down = beside(factors)
+    if rank is not None and up.shape[1] > rank:
+        return _nearest(svd_of_product(up, down), shape, rank)
+    ones = [1 for _ in shape[2:]]
+    made = {
+        "lora_up.weight": up.reshape(*up.shape, *ones),
+        "lora_down.weight": down.reshape(len(down), *shape[1:]),
+        "alpha": torch.tensor(float(len(down))),
+    }
+    return made, "LoRA side by side (exact)", 0.0
+
+
+def _nearest(found: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor], str, float]:
+    whole = tail(found.s, 0)
+    lost = tail(found.s, rank) / whole if whole else 0.0
+    return lora(found, shape, rank), "nearest LoRA (SVD)", lost
+
+
+def _scaled(part: Part) -> dict[str, Tensor] | None:
+    """One file's layer times its weight, in its own form; None where that has no such form."""
+    if part.source.depends_on_weight or part.weight == 0:
+        return None
+    linear = ("lora_up.weight", *ONE_FACTOR)
+    return {
+        name: part.weight * value.double() if name in linear and name != BIAS else value
+        for name, value in part.tensors.items()
+    }
+
+
+def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
+    """Files call a norm's differences as its own or as those of any layer."""
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    for part in parts:
+        for name, value in part.tensors.items():
+            found[OF_NORM.get(name, name)].append(part.weight * value.double())
+    return {name: _sum(values) for name, values in found.items()}
+
+
+def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
+    """The sum itself: as a LoRA of its own rank where that is shorter, else as a difference."""
+    if (product := _product(parts)) is not None:
+        shape = _common([part.source.shape() for part in parts])
+        found = svd_of_product(*product)
+    else:
+        total = _total(parts)
+        shape = total.shape
+        if all(part.source.algorithm == "full" for part in parts):
+            return {"diff": total}, "differences added (exact)", 0.0
+        found = svd(total)
+    least = numerical_rank(found.s)
+    if rank is not None and least > rank:
+        return _nearest(found, shape, rank)
+    if rank is not None or least * (len(found.u) + found.vh.shape[1]) < shape.numel():
+        return lora(found, shape, max(1, least)), "LoRA of the sum (exact)", 0.0
+    return {"diff": _total(parts)}, "full difference (exact)", 0.0
+
+
+def _total(parts: Sequence[Part]) -> Tensor:
+    return _sum([part.weight * part.source.change()[0] for part in parts])
+
+
+def _sum(values: Sequence[Tensor]) -> Tensor:
+    shape = _common([value.shape for value in values])
+    return torch.stack([value.reshape(shape) for value in values]).sum(0)
+
+
+def _common(shapes: Sequence[torch.Size]) -> torch.Size:
+    """The shape that shows the kernel; a matrix may stand for the unrolled weight."""
+    longest = max(shapes, key=len)
+    for shape in shapes:
+        if shape[0] != longest[0] or shape.numel() != longest.numel():
+            sizes = " and ".join(str(tuple(one)) for one in (longest, shape))
+            raise BenchError(f"the files' changes of one layer have the shapes {sizes}: they were "
+                             "made for other models")  # fmt: skip
+    return longest

@@ -1,0 +1,197 @@
+"""What an adapter is: W' = W + strength · ΔW, with ΔW computed in one place from named tensors.
+
+    class LoRA(Adapter):
+        def __init__(self, weight, bias=None, generator=None, *, dim=8, ...): parameters
+        def tensors(self): those parameters under the names that files give them
+        @staticmethod
+        def delta_from(tensors, weight): ΔW
+
+Training computes ΔW from the live parameters, merging from a file's tensors: the same function,
+so a trained weight and a merged weight cannot differ. `weight` is there for algorithms whose
+change depends on W. Keyword-only parameters of the constructor are the algorithm's options.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.algorithms import options as ranges
+from lycoris_bench.adapters.algorithms.regularization import Limits
+from lycoris_bench.messages.errors import BenchError
+
+Tensors = Mapping[str, Tensor]
+BIAS = "diff_b"
+
+
+class Adapter(nn.Module, ABC):
+    """A trainable change of one layer's weight, and of its bias where the algorithm has one.
+
+    Parameters are fp32 whatever the layer is, and ΔW is exactly 0 at the start. Random values
+    are drawn from `generator` on the CPU, so that they do not depend on the device."""
+
+    marks: ClassVar[tuple[str, ...]]  # any of these names marks the algorithm in a file
+    names: ClassVar[frozenset[str]]  # every tensor name that `delta_from` and `bias_from` use
+    allowed: ClassVar[Mapping[str, ranges.Range | ranges.Switch]] = {}  # the constructor's options
+
+    strength: float = 1.0
+    limits: Limits = Limits()
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors a file holds for this layer, attached to the graph."""
+
+    def drawn(self) -> dict[str, Tensor]:
+        """The tensors of one training step, for algorithms that train a part at a time."""
+        return self.tensors()
+
+    @staticmethod
+    @abstractmethod
+    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        """ΔW in fp32 and in W's shape; `ValueError` where the tensors do not fit W."""
+
+    @staticmethod
+    @abstractmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        """W's shape as far as the tensors tell it, None where only W does; factors that are
+        matrices by design (LoHa's, LoKr's) give that of the unrolled weight.
+
+        `BenchError` where one is missing or they do not fit each other (`fitting`)."""
+
+    @staticmethod
+    def bias_from(tensors: Tensors) -> Tensor | None:
+        """The change of the bias, None where there is none. Any algorithm's file may have one."""
+        return tensors.get(BIAS)
+
+    @classmethod
+    def recognises(cls, tensors: Tensors) -> bool:
+        """Whether one layer's tensors are of this algorithm, by their names and shapes.
+
+        A layer with a name that the algorithm does not use is not recognised: to leave that
+        tensor out would change what the file means."""
+        return bool(tensors.keys() & set(cls.marks)) and tensors.keys() <= cls.names | {BIAS}
+
+    @classmethod
+    def options(cls) -> Mapping[str, ranges.Range | ranges.Switch]:
+        """The algorithm's own options and those that every algorithm has."""
+        return {**cls.allowed, **ranges.LIMITS}
+
+    @classmethod
+    def check(cls, **options: Any) -> None:
+        """Raises `ValueError` for options that are unknown or out of range; needs no model."""
+        ranges.check(cls.options(), options)
+        if options.get("dora_wd") and options.get("max_norm") is not None:
+            raise BenchError("max_norm bounds the length of ΔW, which dora_wd sets: choose one")
+
+    @classmethod
+    def covers(cls, weight: Tensor, options: Mapping[str, Any]) -> bool:
+        """Whether these options train a layer of this weight: conv_dim 0 leaves out kernels."""
+        return not (is_kernel(weight) and options.get("conv_dim") == 0)
+
+    def delta(self, weight: Tensor) -> Tensor:
+        """ΔW of the present parameters."""
+        with full_precision(weight):
+            return self.delta_from(self.tensors(), weight)
+
+    def shrink(self, ratio: float) -> None:
+        """Makes ΔW `ratio` times what it is, for max_norm."""
+        raise NotImplementedError
+
+    def forward(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The adapted weight and bias, in the dtype of the originals."""
+        if self.training and self.limits.skips():
+            return weight, bias
+        with full_precision(weight):
+            tensors = self.drawn() if self.training else self.tensors()
+            change = self.delta_from(tensors, weight)
+            shift = self.bias_from(tensors)
+            if self.training:
+                change, shift = self.limits.rows(change, shift)
+            new = add(weight, (change, self.strength))
+            return new, bias if bias is None else add(bias, (shift, self.strength))
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def add(value: Tensor, *changes: tuple[Tensor | None, float]) -> Tensor:
+    """value + the sum of strength · change in fp32, rounded once; `value` itself at strength 0."""
+    total = value
+    for change, strength in changes:
+        if change is not None and strength != 0:
+            total = torch.add(total.float(), change, alpha=strength)
+    return total.to(value.dtype)
+
+
+def full_precision(weight: Tensor) -> torch.autocast:
+    """Weight arithmetic stays fp32 under autocast; the layer's own operation does not."""
+    kind = "cpu" if weight.device.type == "meta" else weight.device.type
+    return torch.autocast(kind, enabled=False)
+
+
+def fit(matrix: Tensor, weight: Tensor) -> Tensor:
+    """The unrolled change (o, i·k²) in W's shape; `ValueError` for the change of another layer."""
+    if matrix.numel() != weight.numel() or matrix.shape[0] != weight.shape[0]:
+        found, wanted = tuple(matrix.shape), tuple(weight.shape)
+        raise BenchError(f"a change of shape {found} does not fit a weight of shape {wanted}")
+    return matrix.reshape(weight.shape)
+
+
+def scale(tensors: Tensors, rank: int) -> Tensor | float:
+    """alpha/dim, the merge ratio; 1 where alpha is missing or 0."""
+    if "alpha" not in tensors:
+        return 1.0
+    alpha = tensors["alpha"].reshape(())
+    alpha = alpha if alpha.dtype == torch.float64 else alpha.float()
+    return torch.where(alpha == 0, 1.0, alpha / rank)
+
+
+def rank_of(
+    weight: Tensor,
+    dim: int,
+    alpha: float | None,
+    conv_dim: int | None,
+    conv_alpha: float | None,
+    rs_lora: bool = False,
+) -> tuple[int, Tensor]:
+    """(rank, alpha) of a layer: kernels larger than 1x1 take the conv_ values where given.
+
+    With rs_lora the ratio is alpha/√dim: alpha·√dim is what files say, so that every reader,
+    which divides by dim, finds it."""
+    if is_kernel(weight):
+        dim = dim if conv_dim is None else conv_dim
+        alpha = alpha if conv_alpha is None else conv_alpha
+    if dim < 1:
+        raise BenchError("conv_dim is 0: this layer is not trained")
+    value = float(alpha or dim) * (math.sqrt(dim) if rs_lora else 1)
+    return dim, torch.tensor(value, device=weight.device)
+
+
+def is_kernel(weight: Tensor) -> bool:
+    """Whether the weight is that of a convolution larger than 1x1."""
+    return any(size != 1 for size in weight.shape[2:])
+
+
+def zeros(weight: Tensor, *shape: int) -> nn.Parameter:
+    """The factor that makes ΔW = 0 at the start."""
+    return nn.Parameter(torch.zeros(shape, device=weight.device))
+
+
+def kaiming(weight: Tensor, generator: torch.Generator | None, *shape: int) -> nn.Parameter:
+    """Uniform within ±1/√(product of all sizes but the first)."""
+    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    drawn = torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
+    return nn.Parameter(drawn.to(weight.device))
+
+
+def normal(
+    weight: Tensor, generator: torch.Generator | None, std: float, *shape: int
+) -> nn.Parameter:
+    """Gaussian around 0."""
+    drawn = torch.empty(shape, device="cpu").normal_(0, std, generator=generator)
+    return nn.Parameter(drawn.to(weight.device))

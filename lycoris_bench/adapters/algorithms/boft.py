@@ -1,0 +1,127 @@
+"""BOFT: the rows of W are rotated in stages, each over pairs from farther apart (a butterfly)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors
+from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.rotations import (
+    BLOCKS,
+    RESCALE,
+    ROTATION,
+    magnitudes,
+    refuse_max_norm,
+    rescale,
+    turn,
+)
+from lycoris_bench.messages.errors import BenchError
+
+
+class BOFT(Adapter):
+    """W' = s ⊙ R_p ⋯ R_1·R_0·W, each R_s block-diagonal after a swap of rows (Liu et al. 2024).
+
+    `oft_blocks` (p+1, n, b, b) with o = n·b, n = 2^p and b the largest even number up to dim for
+    which there is such an n. Each block is the Cayley transform of B - Bᵀ (cayley.py), `alpha`
+    the constraint over all of them, `rescale` s. Strength acts on W' - W as a whole."""
+
+    marks = (BLOCKS,)
+    names = frozenset((BLOCKS, RESCALE, "alpha"))
+    allowed = ROTATION
+    alpha: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        dim: int = 12,
+        constraint: float = 0.0,
+        rescaled: bool = False,
+    ) -> None:
+        super().__init__()
+        size = block_size(len(weight), dim)
+        count = len(weight) // size
+        shape = (count.bit_length(), count, size, size)  # p + 1 stages
+        alpha = torch.tensor(float(constraint), device=weight.device)
+        self.register_buffer("alpha", alpha, persistent=False)
+        self.blocks = nn.Parameter(torch.zeros(shape, device=weight.device))
+        self.rescale = magnitudes(weight) if rescaled else None
+
+    @classmethod
+    def recognises(cls, tensors: Tensors) -> bool:
+        four = BLOCKS in tensors and tensors[BLOCKS].dim() == 4  # three make it Diag-OFT
+        return four and super().recognises(tensors)
+
+    @classmethod
+    def check(cls, **options: Any) -> None:
+        super().check(**options)
+        refuse_max_norm("boft", options)
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {BLOCKS: self.blocks, "alpha": self.alpha}
+        return found if self.rescale is None else {**found, RESCALE: self.rescale}
+
+    @staticmethod
+    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        blocks = tensors[BLOCKS]
+        stages, count, size = blocks.shape[:3]
+        if count * size != len(weight) or size % 2 or count % 2 ** (stages - 1):
+            shape, wanted = tuple(blocks.shape), tuple(weight.shape)
+            raise BenchError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
+        angles = turn(blocks, tensors.get("alpha"), len(weight))
+        rows = weight.to(blocks.dtype).flatten(1)
+        # the backward pass goes through the stages anew: kept, each would cost another weight
+        change: Tensor = checkpoint(
+            _butterfly, angles, rows, use_reentrant=False, preserve_rng_state=False
+        )
+        return rescale(change.reshape(weight.shape), tensors, weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        stages, count, size, other = sizes(tensors, BLOCKS, 4)
+        if size != other or size % 2 or count % 2 ** (stages - 1):
+            raise BenchError(f"{said(tensors, BLOCKS)} are no stages of square blocks of even size")
+        one_each(tensors, RESCALE, count * size, "outputs")
+        one_each(tensors, BIAS, count * size, "outputs")
+        return None  # the number of inputs is not known
+
+
+def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:
+    """R_p ⋯ R_0·W - W, from R - I of each stage; rows are W unrolled."""
+    change = torch.zeros_like(rows)  # kept apart from W, or its small digits would be lost
+    for stage, angle in enumerate(angles):
+        change = change + _stage(angle, rows + change, 2**stage * angle.shape[-1] // 2)
+    return change
+
+
+def _stage(angle: Tensor, rows: Tensor, stride: int) -> Tensor:
+    """(R - I)·rows, where each block takes pairs of rows that are `stride` apart."""
+    columns = rows.shape[1]
+    paired = rows.reshape(-1, 2, stride, columns).transpose(1, 2)
+    turned = angle @ paired.reshape(len(angle), -1, columns)
+    return turned.reshape(-1, stride, 2, columns).transpose(1, 2).reshape(rows.shape)
+
+
+def block_size(outputs: int, dim: int) -> int:
+    """The largest even b up to dim for which outputs/b is a power of two.
+
+    Raises `ValueError` that says which dim there is for so many outputs.
+
+    >>> block_size(320, 12), block_size(768, 12), block_size(768, 6), block_size(64, 9)
+    (10, 12, 6, 8)
+    """
+    odd = outputs // (outputs & -outputs)
+    if odd == outputs:
+        raise BenchError(f"boft pairs rows: {outputs} outputs, an odd number, cannot be paired")
+    size = 2 * odd
+    if size > dim:
+        raise BenchError(
+            f"boft has no blocks up to dim {dim} for {outputs} outputs; dim {size} has"
+        )
+    while size * 2 <= min(dim, outputs):
+        size *= 2
+    return size

@@ -1,0 +1,143 @@
+"""Diag-OFT: the rows of W are rotated, a block of output channels at a time."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors
+from lycoris_bench.adapters.algorithms.factors import factorization
+from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.rotations import (
+    BLOCKS,
+    RESCALE,
+    ROTATION,
+    magnitudes,
+    refuse_max_norm,
+    rescale,
+    turn,
+)
+from lycoris_bench.messages.errors import BenchError
+
+DIRECT, ON_INPUT, ONE_TRAINER = "oft_diag", "oft_in.weight", "oft_in.one_trainer"
+
+
+class DiagOFT(Adapter):
+    """W' = s ⊙ Rᵀ·W with one rotation R for each block of outputs (Qiu et al. 2023).
+
+    `oft_blocks` (n, b, b) with (b, n) = factorization(o, dim), so that b is at most dim or the
+    other part of o, whichever is smaller; R is the Cayley transform of B - Bᵀ (cayley.py), `alpha`
+    the constraint, `rescale` s. Strength acts on W' - W as a whole.
+
+    Files may instead hold R itself: `oft_diag` (n, b, b) of old LyCORIS; `oft_in.weight` for
+    PEFT's OFT, which rotates inputs: y = layer(x·R), or W' = W·Rᵀ for each block of input
+    channels, or of unrolled inputs i·k² as PEFT has for kernels. With `oft_in.one_trainer` it is
+    OneTrainer's, which has W' = W·R for convolutions, and may share one block among all."""
+
+    marks = (BLOCKS, DIRECT, ON_INPUT)
+    names = frozenset((*marks, ONE_TRAINER, RESCALE, "alpha"))
+    allowed = ROTATION
+    alpha: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        dim: int = 8,
+        constraint: float = 0.0,
+        rescaled: bool = False,
+    ) -> None:
+        super().__init__()
+        size, count = factorization(len(weight), dim)
+        if size == 1:
+            raise BenchError(_unsplit(len(weight), dim))
+        alpha = torch.tensor(float(constraint), device=weight.device)
+        self.register_buffer("alpha", alpha, persistent=False)
+        self.blocks = nn.Parameter(torch.zeros(count, size, size, device=weight.device))
+        self.rescale = magnitudes(weight) if rescaled else None
+
+    @classmethod
+    def recognises(cls, tensors: Tensors) -> bool:
+        three = BLOCKS not in tensors or tensors[BLOCKS].dim() == 3  # four make it BOFT
+        return three and super().recognises(tensors)
+
+    @classmethod
+    def check(cls, **options: Any) -> None:
+        super().check(**options)
+        refuse_max_norm("diag-oft", options)
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {BLOCKS: self.blocks, "alpha": self.alpha}
+        return found if self.rescale is None else {**found, RESCALE: self.rescale}
+
+    @staticmethod
+    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        name = _present(tensors)
+        blocks = tensors[name]
+        if name == BLOCKS:
+            angle = turn(blocks, tensors.get("alpha"), len(weight))
+        else:
+            angle = blocks - torch.eye(blocks.shape[-1], device=blocks.device)
+        if ONE_TRAINER in tensors:
+            angle = _one_trainers(angle, weight)
+        change = (_inputs if name == ON_INPUT else _outputs)(angle, weight, name)
+        return rescale(change, tensors, weight)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        name = _present(tensors)
+        if name != ON_INPUT:
+            count, size = tensors[name].shape[:2]
+            one_each(tensors, RESCALE, count * size, "outputs")
+            one_each(tensors, BIAS, count * size, "outputs")
+        return None  # of what is turned one size is known
+
+
+def _present(tensors: Tensors) -> str:
+    """The name of the blocks (n, b, b), of which there is one kind."""
+    present = [name for name in DiagOFT.marks if name in tensors]
+    if len(present) != 1:
+        raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
+    shape = sizes(tensors, present[0], 3)
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise BenchError(f"{said(tensors, present[0])} is no row of square blocks (n, b, b)")
+    return present[0]
+
+
+def _outputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
+    """(R - I)ᵀ·W of each block of rows."""
+    count, size = angle.shape[:2]
+    if count * size != len(weight):
+        raise _misfit(angle, weight, name)
+    rows = weight.to(angle.dtype).reshape(count, size, -1)
+    return (angle.mT @ rows).reshape(weight.shape)
+
+
+def _inputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
+    """W·(R - I)ᵀ of each block of input channels, or of unrolled inputs."""
+    count, size = angle.shape[:2]
+    if weight.dim() < 2 or count * size not in (weight.shape[1], weight[0].numel()):
+        raise _misfit(angle, weight, name)
+    columns = weight.to(angle.dtype).reshape(len(weight), count, size, -1)
+    return torch.einsum("onck,ndc->ondk", columns, angle).reshape(weight.shape)
+
+
+def _one_trainers(angle: Tensor, weight: Tensor) -> Tensor:
+    """A single block is that of all inputs; convolutions are turned the other way."""
+    shared = len(angle) == 1 and weight[0].numel() % angle.shape[-1] == 0
+    angle = angle.expand(weight[0].numel() // angle.shape[-1], -1, -1) if shared else angle
+    return angle if weight.dim() == 2 else angle.mT
+
+
+def _unsplit(outputs: int, dim: int) -> str:
+    """Why there is nothing to rotate: blocks of one row."""
+    fit = next((d for d in range(2, outputs) if factorization(outputs, d)[0] > 1), None)
+    advice = f"no dim splits {outputs}" if fit is None else f"dim = {fit} would do"
+    return f"diag-oft with dim {dim} splits {outputs} outputs into blocks of 1; {advice}"
+
+
+def _misfit(angle: Tensor, weight: Tensor, name: str) -> BenchError:
+    shape, wanted = tuple(angle.shape), tuple(weight.shape)
+    return BenchError(f"{name} of shape {shape} does not fit a weight of shape {wanted}")

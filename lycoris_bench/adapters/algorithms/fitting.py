@@ -1,0 +1,62 @@
+"""Whether one layer's tensors fit each other, before any weight is known."""
+
+import math
+from collections.abc import Mapping
+
+from torch import Size, Tensor
+
+from lycoris_bench.messages.errors import BenchError
+
+Tensors = Mapping[str, Tensor]
+
+
+def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
+    """The shape of a tensor; `BenchError` where it is missing or has too few sizes."""
+    if name not in tensors:
+        raise BenchError(f"'{name}' is missing")
+    found = tensors[name].shape
+    if len(found) < least:
+        raise BenchError(f"{said(tensors, name)} has too few sizes; {least} are needed")
+    return found
+
+
+def said(tensors: Tensors, *names: str) -> str:
+    """Names with their shapes: "lora_up.weight (4, 2) and lora_down.weight (2, 3)"."""
+    return " and ".join(f"{name} {tuple(tensors[name].shape)}" for name in names)
+
+
+def product(tensors: Tensors, left: str, right: str) -> tuple[int, int]:
+    """(rows, columns) of left · right, each read as a matrix; `BenchError` where they have no
+    rank in common."""
+    one, two = sizes(tensors, left), sizes(tensors, right)
+    if one[1] != two[0] or math.prod(one[2:]) != 1:
+        raise BenchError(f"{said(tensors, left, right)} have no rank in common")
+    return one[0], math.prod(two[1:])
+
+
+def tucker(tensors: Tensors, core: str, left: str, right: str) -> Size:
+    """Shape of the kernel that a core (r, s, k...) makes between left (r, o) and right (s, i)."""
+    middle = sizes(tensors, core, 3)
+    one, two = sizes(tensors, left), sizes(tensors, right)
+    if tuple(middle[:2]) != (one[0], two[0]):
+        raise BenchError(f"{said(tensors, core, left, right)} have no rank in common")
+    return Size((math.prod(one[1:]), math.prod(two[1:]), *middle[2:]))
+
+
+def one_each(tensors: Tensors, name: str, count: int, what: str) -> None:
+    """`BenchError` where a tensor is there and has not one number for each of `count`."""
+    if name not in tensors:
+        return
+    shape = tensors[name].shape
+    if not max(shape, default=1) == math.prod(shape) == count:
+        raise BenchError(f"{name} of shape {tuple(shape)} does not fit {count} {what}")
+
+
+def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:
+    """The shape that two parts of a change share; `BenchError` where they have none in common."""
+    if one != two:
+        raise BenchError(
+            f"{said(tensors, *names)} are of changes {tuple(one)} and {tuple(two)}; "
+            "they must be of one shape"
+        )
+    return one

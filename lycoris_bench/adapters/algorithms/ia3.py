@@ -1,0 +1,64 @@
+"""(IA)³: ΔW = w ⊙ W, one number for each output channel or each input channel."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, zeros
+from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.options import Switch
+from lycoris_bench.messages.errors import BenchError
+
+
+class IA3(Adapter):
+    """W' = (1 + w) ⊙ W along one axis (Liu et al. 2022); the bias stays.
+
+    `weight` is (o,), or (i,) with train_on_input; for convolutions (1, o, 1, 1) or (1, i, 1, 1).
+    `on_input` says which, as 0 or 1: for a square layer its shape cannot. In a grouped
+    convolution i counts the inputs of one group."""
+
+    marks = ("on_input",)  # `weight` alone could be anything
+    names = frozenset(("weight", "on_input"))
+    allowed: ClassVar = {"train_on_input": Switch()}
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        train_on_input: bool = False,
+    ) -> None:
+        super().__init__()
+        # no buffer: it stays on the CPU, so that asking it does not wait for a device
+        self.on_input = torch.tensor(int(train_on_input))
+        size = weight.shape[int(train_on_input)]
+        ones = [1 for _ in weight.shape[2:]]
+        self.weight = zeros(weight, *((1, size, *ones) if ones else (size,)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"weight": self.weight, "on_input": self.on_input}
+
+    @staticmethod
+    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
+        axis = int(bool(tensors["on_input"]))
+        sizes = [1 for _ in weight.shape]
+        sizes[axis] = weight.shape[axis]
+        if tensors["weight"].numel() != sizes[axis]:
+            raise BenchError(
+                f"weight has {tensors['weight'].numel()} numbers for the {sizes[axis]} "
+                f"{'inputs' if axis else 'outputs'} of a weight of shape {tuple(weight.shape)}"
+            )
+        return tensors["weight"].reshape(sizes) * weight.to(tensors["weight"].dtype)
+
+    @staticmethod
+    def shape_from(tensors: Tensors) -> torch.Size | None:
+        found = sizes(tensors, "weight", 1)
+        one_each(tensors, "weight", found.numel(), "channels")
+        if tensors["on_input"].numel() != 1:
+            raise BenchError(f"{said(tensors, 'on_input')} is not one number, 0 or 1")
+        return None  # of what is scaled one size is known
+
+    def shrink(self, ratio: float) -> None:
+        self.weight.mul_(ratio)

@@ -1,0 +1,1 @@
+"""Adapter files: every layout and spelling of the ecosystem, read and written."""

@@ -1,0 +1,141 @@
+"""Adapter files as the ecosystem writes and reads them: safetensors with `ss_*` metadata."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
+from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.formats import layouts, peft_read
+from lycoris_bench.adapters.formats.checked import check, refuse_doubles
+from lycoris_bench.adapters.formats.layer_names import natural
+from lycoris_bench.adapters.formats.layouts import canonical, known_names
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError, open_file
+from lycoris_bench.adapters.formats.ss_metadata import metadata
+from lycoris_bench.files.disk import kind_of
+from lycoris_bench.messages.printable import printable
+
+__all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
+           "to_bytes"]  # fmt: skip
+LONGEST_NAME = 2000
+# near |W|, 1 and I, where half precision rounds off ΔW
+EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".oft_in.weight")
+
+
+def by_layer(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, divide: bool = True
+) -> dict[str, dict[str, Tensor]]:
+    """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`); the
+    layers in the natural order of their names."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    for key, value in canonical(tensors, metadata, divide).items():
+        layer, _, name = key.partition(".")
+        layers.setdefault(layer, {})[name] = value
+    return {layer: layers[layer] for layer in sorted(layers, key=natural)}
+
+
+def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of an adapter: a safetensors file or a PEFT folder, in any layout.
+
+    The tensors are named as `layouts.canonical` says. They are views of the mapped file, so that
+    it is never in memory twice. Raises `AdapterFileError`, which says why it is no adapter or
+    which tensor is damaged: what is read has factors that fit each other and finite numbers."""
+    raw, about = _raw(Path(path))
+    try:
+        _refuse_long(raw)
+        tensors = canonical(raw, about, divide)
+        layers = by_layer(tensors, divide=divide)
+        kinds = {name: recognise(found) for name, found in layers.items()}
+        for name, found in layers.items():
+            if (known := kinds[name]) is not None:
+                check(name, known[1], found)
+            elif found.keys() <= known_names():
+                raise AdapterFileError(f"{name} has {', '.join(found)} and no more, which is of "
+                                       "no algorithm: one is missing, or one too many")  # fmt: skip
+        refuse_doubles(layers)
+    except AdapterFileError as error:
+        raise AdapterFileError(f"{path}: {error}") from None
+    if not any(kinds.values()):
+        algorithms = ", ".join(registry.entries("adapters"))
+        first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
+        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
+    return tensors, about
+
+
+def _refuse_long(names: Iterable[str]) -> None:
+    """Raises `AdapterFileError` for a name that is no layer's, which would take long to look at."""
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            raise AdapterFileError(f"'{printable(name, 60)}' is a name of {len(name):,} letters; "
+                                   f"up to {LONGEST_NAME:,} are read")  # fmt: skip
+
+
+def spellings(path: str | Path) -> dict[str, layouts.Spelling]:
+    """Layer, as `by_layer` names it -> how the file itself spells it."""
+    return layouts.spellings(_raw(Path(path))[0])
+
+
+def layout_of(source: str | Path | Mapping[str, Tensor]) -> str:
+    """The layout of a file, a PEFT folder or tensors as they lie in a file: "kohya", "lycoris",
+    "compvis", "comfyui", "diffusers", "peft" or "unknown"."""
+    raw = source if isinstance(source, Mapping) else _raw(Path(source))[0]
+    return layouts.layout_of(raw)
+
+
+def _raw(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The file's own names, in order, and its metadata; those of a folder's files together."""
+    if kind_of(path) == "a folder":
+        return peft_read.read(path)
+    return open_file(path)
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The file: half precision, contiguous, with the hash that tools show as the model's. The
+    same tensors and metadata make the same bytes.
+
+    Raises `AdapterFileError` for a number that half precision cannot hold."""
+    halves = _apart({key: _half(key, tensors[key]) for key in sorted(tensors)})
+    digest = hashlib.sha256()
+    for value in halves.values():
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    about = {**metadata, "sshs_model_hash": f"0x{digest.hexdigest()}"}
+    content = save(halves)  # would write metadata in an order that differs from call to call
+    header, start = _header(content)
+    header = {"__metadata__": dict(sorted(about.items())), **header}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % 8)
+    return len(padded).to_bytes(8, "little") + padded + content[start:]
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """A safetensors file's JSON header, and where its numbers begin."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:start]), start
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, as the format asks: layers that are one elsewhere (`fused`)
+    share their factors."""
+    seen: set[int] = set()
+    for key, value in tensors.items():
+        place = value.untyped_storage().data_ptr()
+        tensors[key] = value.clone() if place in seen else value
+        seen.add(place)
+    return tensors
+
+
+def _half(key: str, value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    half = value.half() if value.is_floating_point() else value
+    if not bool(torch.isfinite(half).all()):
+        raise AdapterFileError(f"'{key}' holds a number that a half-precision file cannot hold")
+    rounded = value.dim() == 0 and half.to(value.dtype) != value  # a rounded alpha or magnitude
+    whole = rounded or key.endswith(EXACT)  # would change the whole layer
+    return value if whole else half

@@ -1,0 +1,74 @@
+"""A layer's tensors before anything is made of them: shapes, dtypes and numbers."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter
+from lycoris_bench.adapters.algorithms.diag_oft import ONE_TRAINER
+from lycoris_bench.adapters.algorithms.dora import fits
+from lycoris_bench.adapters.algorithms.loha import LoHa
+from lycoris_bench.adapters.algorithms.lokr import WHOLE, LoKr
+from lycoris_bench.adapters.formats.layer_names import claims
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.messages.errors import BenchError
+
+FLAGS = ("on_input", ONE_TRAINER)  # whole numbers by design
+
+
+def check(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> None:
+    """Raises `AdapterFileError`, which names the layer and the tensor, for one that is missing,
+    holds no number or one that is not finite, is of another dtype, or does not fit the others."""
+    for name, value in tensors.items():
+        # of a LoKr with two whole blocks it is not used, and in half precision it may be infinite
+        ignored = name == "alpha" and tensors.keys() >= set(WHOLE)
+        if reason := None if ignored else _fault(name, value):
+            raise AdapterFileError(f"'{layer}.{name}' {reason}")
+    shape(layer, kind, tensors)
+
+
+def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> torch.Size | None:
+    """W's shape as far as the tensors tell (`Adapter.shape_from`), the magnitude and the bias
+    held against it. Raises `AdapterFileError` as above, and reads no number."""
+    for name, value in tensors.items():
+        if not value.numel():
+            raise AdapterFileError(f"'{layer}.{name}' has the shape {tuple(value.shape)}, which "
+                                   "holds no number")  # fmt: skip
+    try:
+        found = kind.shape_from(tensors)
+        if found is not None:
+            fits(tensors, found, unrolled=kind in (LoHa, LoKr) and len(found) == 2)
+            _bias_fits(tensors, found)
+    except BenchError as error:
+        raise AdapterFileError(f"{layer}: {error}") from None
+    return found
+
+
+def _fault(name: str, value: Tensor) -> str | None:
+    if not value.is_floating_point() and name not in FLAGS:
+        dtype = str(value.dtype).removeprefix("torch.")
+        return f"is of {dtype}; floating-point numbers are allowed"
+    if name in FLAGS and value.numel() == 1 and float(value) not in (0, 1):
+        return f"is {float(value):g}; 0 or 1 is allowed"
+    if not bool(torch.isfinite(value if value.element_size() > 1 else value.float()).all()):
+        return "holds NaN or an infinity"
+    return None
+
+
+def _bias_fits(tensors: Mapping[str, Tensor], shape: torch.Size) -> None:
+    if BIAS in tensors and tensors[BIAS].shape != shape[:1]:
+        raise BenchError(f"{BIAS} of shape {tuple(tensors[BIAS].shape)} does not fit "
+                         f"{shape[0]} outputs")  # fmt: skip
+
+
+def refuse_doubles(layers: Iterable[str]) -> None:
+    """Raises `AdapterFileError` for a layer under two spellings, of which both would be applied."""
+    claimed: dict[tuple[str, str], str] = defaultdict(str)
+    for layer in layers:
+        for place in claims(layer):
+            if other := claimed[place]:
+                raise AdapterFileError(f"one layer is there under two names, '{other}' and "
+                                       f"'{layer}'")  # fmt: skip
+            claimed[place] = layer

@@ -1,0 +1,213 @@
+"""Flux and SD 3 by the names of Black Forest Labs and Stability, as diffusers' layers.
+
+One layer there may be several here: qkv is q, k and v, and Flux's linear1 q, k, v and the MLP, one
+below the other in the outputs. Each gets the rows of its own, of the very factors."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.diag_oft import ON_INPUT, ONE_TRAINER
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
+from lycoris_bench.adapters.algorithms.glora import A1, A2, B1, B2
+from lycoris_bench.adapters.algorithms.lora import DOWN, MID, UP
+from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.formats.checked import shape
+from lycoris_bench.adapters.formats.layer_names import BEGINNINGS
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+
+Span = tuple[int, int]  # outputs from, to
+Layer = dict[str, Tensor]
+SWAPPED = "(halves swapped)"  # scale and shift stand the other way round
+ATTENTION = ("attn.to_q", "attn.to_k", "attn.to_v")
+ADDED = ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
+DOUBLE = {
+    "img_attn_qkv": ATTENTION, "txt_attn_qkv": ADDED,
+    "img_attn_proj": ("attn.to_out.0",), "txt_attn_proj": ("attn.to_add_out",),
+    "img_mlp_0": ("ff.net.0.proj",), "img_mlp_2": ("ff.net.2",),
+    "txt_mlp_0": ("ff_context.net.0.proj",), "txt_mlp_2": ("ff_context.net.2",),
+    "img_mod_lin": ("norm1.linear",), "txt_mod_lin": ("norm1_context.linear",),
+    "img_attn_norm_query_norm": ("attn.norm_q",), "img_attn_norm_key_norm": ("attn.norm_k",),
+    "txt_attn_norm_query_norm": ("attn.norm_added_q",),
+    "txt_attn_norm_key_norm": ("attn.norm_added_k",),
+}  # fmt: skip
+SINGLE = {
+    "linear1": (*ATTENTION, "proj_mlp"), "linear2": ("proj_out",),
+    "modulation_lin": ("norm.linear",),
+    "norm_query_norm": ("attn.norm_q",), "norm_key_norm": ("attn.norm_k",),
+}  # fmt: skip
+JOINT = {
+    "x_block_attn_qkv": ATTENTION, "context_block_attn_qkv": ADDED,
+    "x_block_attn2_qkv": ("attn2.to_q", "attn2.to_k", "attn2.to_v"),
+    "x_block_attn_proj": ("attn.to_out.0",), "context_block_attn_proj": ("attn.to_add_out",),
+    "x_block_attn2_proj": ("attn2.to_out.0",),
+    "x_block_mlp_fc1": ("ff.net.0.proj",), "x_block_mlp_fc2": ("ff.net.2",),
+    "context_block_mlp_fc1": ("ff_context.net.0.proj",),
+    "context_block_mlp_fc2": ("ff_context.net.2",),
+    "x_block_adaLN_modulation_1": ("norm1.linear",),
+    "context_block_adaLN_modulation_1": ("norm1_context.linear",),
+    "x_block_attn_ln_q": ("attn.norm_q",), "x_block_attn_ln_k": ("attn.norm_k",),
+    "x_block_attn2_ln_q": ("attn2.norm_q",), "x_block_attn2_ln_k": ("attn2.norm_k",),
+    "context_block_attn_ln_q": ("attn.norm_added_q",),
+    "context_block_attn_ln_k": ("attn.norm_added_k",),
+}  # fmt: skip
+BLOCKS = {
+    "double_blocks": ("transformer_blocks", DOUBLE),
+    "single_blocks": ("single_transformer_blocks", SINGLE),
+    "joint_blocks": ("transformer_blocks", JOINT),
+}
+EMBEDDERS = {"time_in": "timestep", "vector_in": "text", "guidance_in": "guidance",
+             "t_embedder": "timestep", "y_embedder": "text"}  # fmt: skip
+ENDS = {
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "x_embedder_proj": "pos_embed.proj",
+    "context_embedder": "context_embedder",
+    "final_layer_linear": "proj_out",
+    "final_layer_adaLN_modulation_1": f"norm_out.linear{SWAPPED}",
+    **{
+        f"{theirs}_{part}": f"time_text_embed.{ours}_embedder.linear_{k}"
+        for theirs, ours in EMBEDDERS.items()
+        for k, part in ((1, "in_layer"), (2, "out_layer"), (1, "mlp_0"), (2, "mlp_2"))
+    },
+}
+STARTS = "|".join(start for start, models in BEGINNINGS.items() if "transformer" in models)
+BLOCK = re.compile(rf"(?:{STARTS})({'|'.join(BLOCKS)})_(\d+)_(.+)")
+OUTSIDE = re.compile(rf"(?:{STARTS})({'|'.join(ENDS)})")
+FIRST = (UP, "hada_w1_a", "hada_w2_a", "diff", BIAS, "w_norm", "b_norm", B1)  # a row an output
+KEPT = (DOWN, MID, "hada_w1_b", "hada_w2_b", "hada_t1", "hada_t2", "alpha", A1, A2, B2, ON_INPUT,
+        ONE_TRAINER)  # fmt: skip
+LEFT_ALONE = ("lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
+
+
+def unfused(layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """The layers by diffusers' names, where they have those of Black Forest Labs or Stability;
+    all others as they are.
+
+    Raises `AdapterFileError` for a layer whose factors cannot be divided exactly."""
+    renamed = names(layers)
+    found: dict[str, Layer] = {}
+    for name, tensors in layers.items():
+        parts = _parts(name, renamed[name], tensors) if name in renamed else {name: tensors}
+        for path, own in parts.items():
+            if path in found:
+                raise AdapterFileError(f"'{path}' is there twice, once of them in {name}")
+            found[path] = own
+    return found
+
+
+def names(layers: Iterable[str]) -> dict[str, list[str]]:
+    """Layer -> what it is called here, of those that Black Forest Labs or Stability named."""
+    layers = list(layers)
+    if not any(BLOCK.fullmatch(_plain(name)) for name in layers):
+        return {}
+    return {
+        name: [f"lora_transformer_{_plain(path.removesuffix(SWAPPED))}" for path in paths]
+        for name in layers
+        if (paths := _paths(name))
+    }
+
+
+def _plain(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _paths(name: str) -> list[str]:
+    """diffusers' layers, from the first output on; none for a name of another kind."""
+    if block := BLOCK.fullmatch(_plain(name)):
+        kind, number, rest = block.groups()
+        ours, table = BLOCKS[kind]
+        return [f"{ours}.{number}.{path}" for path in table.get(rest, ())]
+    end = OUTSIDE.fullmatch(_plain(name))
+    return [ENDS[end[1]]] if end else []
+
+
+def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer]:
+    paths = _paths(name)
+    swapped, last = paths[0].endswith(SWAPPED), paths[0].endswith("norm1_context.linear")
+    if (len(paths) == 1 and not (swapped or last)) or tensors.keys() <= set(KEPT):
+        return dict.fromkeys(spelled, tensors)
+    outputs, inputs = _size(name, tensors)
+    if swapped or (last and outputs == 2 * inputs):
+        # SD 3's last block has but a scale and a shift of the text, in the order of the end
+        return {spelled[0]: _rows(name, tensors, [(outputs // 2, outputs), (0, outputs // 2)])}
+    if len(paths) == 1:
+        return {spelled[0]: tensors}
+    width = outputs // 3 if len(paths) == 3 else inputs or outputs // 7  # the MLP is 4 wide
+    ends = [0, width, 2 * width, 3 * width, outputs][: len(paths) + 1]
+    if not 0 < ends[-2] < ends[-1] == outputs:
+        raise AdapterFileError(f"{name}: its {outputs} outputs are not those of "
+                               f"{', '.join(paths)}")  # fmt: skip
+    spans = zip(spelled, pairwise(ends), strict=True)
+    return {path: _rows(name, tensors, [span]) for path, span in spans}
+
+
+def _size(name: str, tensors: Layer) -> tuple[int, int]:
+    """(outputs, inputs) of the layer, 0 for inputs that the tensors do not show."""
+    known = recognise(tensors)
+    if known is None:
+        raise AdapterFileError(f"{name} is of no known algorithm: {', '.join(tensors)}")
+    found = shape(name, known[1], tensors)
+    if found is None and known[0] != "glora":
+        raise _undivided(name, known[0])
+    found = torch.Size((len(tensors[B1]), len(tensors[A1]))) if found is None else found
+    return found[0], found[1] if len(found) > 1 else 0
+
+
+def _rows(name: str, tensors: Layer, spans: Sequence[Span]) -> Layer:
+    """The tensors of some outputs, one span below the other."""
+    if _crosses(tensors, spans) and tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
+        tensors = _as_lora(tensors)
+    return {key: _taken(name, key, value, tensors, spans) for key, value in tensors.items()}
+
+
+def _taken(name: str, key: str, value: Tensor, tensors: Layer, spans: Sequence[Span]) -> Tensor:
+    axis, step = 0, 1
+    if key in (*KEPT, *LEFT_ALONE):
+        return value
+    if key in ("hada_w1_a", "hada_w2_a") and f"hada_t{key[6]}" in tensors:
+        axis = 1  # Tucker's are the other way round
+    elif key in ("lokr_w1", "lokr_w1_a"):
+        step = _second(tensors)
+    elif key == MAGNITUDE and not (value.dim() and len(value) == value.numel()):
+        raise _undivided(name, "a DoRA of inputs")
+    elif key not in (*FIRST, MAGNITUDE):
+        raise _undivided(name, key)
+    if step > 1 and _crosses(tensors, spans):
+        raise _undivided(name, f"a LoKr whose blocks of {step} outputs cross from one to the next")
+    return torch.cat([value.narrow(axis, a // step, (b - a) // step) for a, b in spans], dim=axis)
+
+
+def _crosses(tensors: Layer, spans: Sequence[Span]) -> bool:
+    """Whether a block of LoKr's belongs to two layers."""
+    lokr = "lokr_w1" in tensors or "lokr_w1_a" in tensors
+    return lokr and any(edge % _second(tensors) for span in spans for edge in span)
+
+
+def _as_lora(tensors: Layer) -> Layer:
+    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
+    t = {key: value.float() for key, value in tensors.items()}
+    w1 = t["lokr_w1"] if "lokr_w1" in t else t["lokr_w1_a"] @ t["lokr_w1_b"]
+    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
+            DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
+    if "alpha" in t:  # divided by the rank, which is larger by w1's columns
+        made["alpha"] = t["alpha"] * w1.shape[1]
+    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
+
+
+def _second(tensors: Layer) -> int:
+    """Outputs of LoKr's second block, which is whole, a product, or in Tucker form."""
+    if "lokr_w2" in tensors:
+        return len(tensors["lokr_w2"])
+    return tensors["lokr_w2_a"].shape[1 if "lokr_t2" in tensors else 0]
+
+
+def _undivided(name: str, what: str) -> AdapterFileError:
+    return AdapterFileError(
+        f"{name} is several layers of diffusers in one, and {what} cannot be divided among them; "
+        "train it with diffusers' names, or use it in the program that wrote it"
+    )

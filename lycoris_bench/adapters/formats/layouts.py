@@ -1,0 +1,190 @@
+"""Any layout's tensors under the LyCORIS names that the algorithms know.
+
+A key is `<layer>.<tensor>`. Layers keep their own spelling, dots turned into underscores, which
+`names.Directory.find` understands; tensors get one name each, shape and ratio."""
+
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from torch import Tensor
+
+from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.lora import DOWN, UP
+from lycoris_bench.adapters.algorithms.norm import NormShift
+from lycoris_bench.adapters.formats.flux_and_sd3 import unfused
+from lycoris_bench.adapters.formats.peft_read import configurations
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.formats.settling import OUTPUTS, PACKED, SCALED, UP_BIAS, settled
+from lycoris_bench.messages.printable import printable
+
+EMBEDDINGS = "bundle_emb."
+SIDES = {"A": DOWN, "B": UP, "down": DOWN, "up": UP}
+NAMED = r"(?:\.[^.]+)?"  # PEFT may put an adapter's name before the last part
+Split = tuple[str, str]  # layer, tensor
+
+
+def _processor(key: re.Match[str]) -> Split:
+    """diffusers of 2023 kept the four projections of an attention in its processor."""
+    layer, name, side = key.groups()
+    text = layer.endswith("self_attn")
+    if name == "to_out":
+        name = "out_proj" if text else "to_out.0"
+    elif text and name in ("to_q", "to_k", "to_v"):
+        name = f"{name[-1]}_proj"
+    return f"{layer}.{name}", SIDES[side]
+
+
+SPELLINGS = [
+    (rf"(.+)\.lora_([AB]){NAMED}\.weight", lambda key: (key[1], SIDES[key[2]])),
+    (rf"(.+)\.lora_B{NAMED}\.bias", lambda key: (key[1], UP_BIAS)),
+    (r"(.+?)(?:\.processor)?\.(to_\w+?|add_[qkv]_proj)_lora\.(up|down)\.weight", _processor),
+    (r"(.+)\.(?:lora|lora_linear_layer)\.(up|down)\.weight", lambda key: (key[1], SIDES[key[2]])),
+    (rf"(.+)\.lora_magnitude_vector{NAMED}(?:\.weight)?", lambda key: (key[1], OUTPUTS)),
+    (rf"(.+)\.((?:hada|lokr)_\w+){NAMED}", lambda key: (key[1], key[2])),
+    (rf"(.+)\.oft_R{NAMED}\.weight", lambda key: (key[1], PACKED)),
+    (r"(.+)\.oft_R\.scaled_oft", lambda key: (key[1], SCALED)),
+]
+XLABS = "XLabs's LoRA of Flux, which is not read; use it in the program that wrote it"
+REFUSED = {
+    "lora_embedding_": "a LoRA of embeddings, which is not read; train it without the embeddings",
+    "boft_R": "PEFT's BOFT, which scales biases as well; merge it with PEFT",
+    "processor.qkv_lora": XLABS,
+    "processor.proj_lora": XLABS,
+    "ia3_l": "PEFT's (IA)³, which scales biases as well; merge it with PEFT",
+}
+
+
+def canonical(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, divide: bool = True
+) -> dict[str, Tensor]:
+    """`<layer>.<tensor>` -> tensor with LyCORIS's names, shapes and ratios; nothing is copied
+    that needs no arithmetic, and what is canonical stays as it is.
+
+    Textual embeddings that lie in the file (`bundle_emb`) change no weight: they are left out,
+    with a warning. What is several layers of diffusers in one (`fused`) is divided, unless it is
+    to keep its name. Raises `AdapterFileError` for what cannot be read and for a tensor under two
+    names."""
+    configs = configurations(metadata or {})
+    tensors = _without_embeddings(tensors)
+    layers: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, (layer, name) in _splits(tensors).items():
+        if name in layers[layer]:
+            raise AdapterFileError(f"'{key}' is there twice: {layer} has {name} already")
+        layers[layer][name] = tensors[key]
+    done = {layer: settled(layer, own, configs) for layer, own in layers.items()}
+    found: dict[str, Tensor] = {}
+    for layer, own in (unfused(done) if divide else done).items():
+        for name, value in own.items():
+            key = f"{layer.replace('.', '_')}.{name}"
+            if key in found:
+                raise AdapterFileError(f"'{key}' is there twice, once of them as {layer}")
+            found[key] = value
+    return found
+
+
+def _without_embeddings(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    names = {key.split(".")[1]: None for key in tensors if key.startswith(EMBEDDINGS)}
+    if not names:
+        return tensors
+    warnings.warn(
+        f"textual embeddings are left out, as they change no weight: {printable(', '.join(names))}",
+        stacklevel=3,
+    )
+    return {key: value for key, value in tensors.items() if not key.startswith(EMBEDDINGS)}
+
+
+def layout_of(keys: Iterable[str]) -> str:
+    """The layout that most names of a file are of: "kohya", "lycoris", "compvis", "comfyui",
+    "diffusers" or "peft"; "unknown" for none."""
+    counts: dict[str, int] = defaultdict(int)
+    for key in keys:
+        counts[_layout(key)] += 1
+    if "compvis" in counts:  # text encoders have kohya's names beside it
+        return "compvis"
+    return max(counts, key=lambda layout: counts[layout], default="unknown")
+
+
+FORMS = [
+    (r"(lora|oft)_unet_((in|out)put|middle)_block.*", "compvis"),
+    (r"lora_unet_(time_embed|label_emb|out)_\d.*", "compvis"),
+    (r"(lora|oft)_(unet|te\d?|transformer)_.*", "kohya"),
+    (r"lycoris_.*", "lycoris"),
+    (r"(\w+\.)?base_model\.model\..*", "peft"),
+    (r"(diffusion_model|text_encoders|clip_[lgh]|t5xxl)\..*", "comfyui"),
+    (r"(unet|transformer|text_encoder(_[23])?)\..*", "diffusers"),
+    (r".*\.(lora_[AB]|processor|lora)\..*", "diffusers"),
+]
+
+
+def _layout(key: str) -> str:
+    return next((name for form, name in FORMS if re.fullmatch(form, key)), "unknown")
+
+
+def _splits(keys: Iterable[str]) -> dict[str, Split]:
+    """Key -> layer and tensor. An unknown tensor goes with the layer whose name it begins with,
+    so that a layer is never read without a part of it."""
+    keys = list(keys)
+    for key in keys:
+        for mark, reason in REFUSED.items():
+            if f".{mark}" in key:
+                raise AdapterFileError(f"'{key}' is of {reason}")
+    known = {key: _split(key) for key in keys}
+    layers = {split[0] for split in known.values() if split}
+    return {key: split or _stranger(key, layers) for key, split in known.items()}
+
+
+def _split(key: str) -> Split | None:
+    for form, meaning in SPELLINGS:
+        if match := re.fullmatch(form, key):
+            return meaning(match)
+    if match := re.fullmatch(rf"(.+?)\.({_expression()})", key):
+        return match[1], match[2]
+    return None
+
+
+def _stranger(key: str, layers: set[str]) -> Split:
+    """With a layer of the file; else all but the last part is taken for the layer's name."""
+    parts = key.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        if (layer := ".".join(parts[:end])) in layers:
+            return layer, ".".join(parts[end:])
+    layer, _, name = key.rpartition(".")
+    return (layer, name) if layer else (name, "")
+
+
+@cache
+def known_names() -> frozenset[str]:
+    """Every tensor name of every algorithm; but for (IA)³'s "weight", which ends other names
+    too: it goes with the layer of its `on_input`."""
+    kinds = [*registry.entries("adapters").values(), NormShift]
+    return frozenset(name for kind in kinds for name in kind.names) - {"weight"} | {BIAS, "alpha"}
+
+
+@cache
+def _expression() -> str:
+    return "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a file spells a layer: its name with its dots, its layout, and whether its LoRA is an A
+    and a B, which leave no place for alpha."""
+
+    layer: str
+    layout: str
+    sides: bool
+
+
+def spellings(keys: Iterable[str]) -> dict[str, Spelling]:
+    """Layer, as `canonical` names it -> how these names of a file spell it."""
+    found: dict[str, Spelling] = {}
+    for key, (layer, _) in _splits(keys).items():
+        before = found.get(name := layer.replace(".", "_"))
+        sides = ".lora_A" in key or ".lora_B" in key or (before is not None and before.sides)
+        found[name] = Spelling(layer, _layout(key), sides)
+    return found

@@ -1,0 +1,189 @@
+"""Writing an adapter in another layout's names, and as plain LoRA that every program reads."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.base import scale
+from lycoris_bench.adapters.algorithms.lora import DOWN, MID, UP
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats import comfyui
+from lycoris_bench.adapters.formats.adapter_file import by_layer
+from lycoris_bench.adapters.formats.layer_names import Directory
+from lycoris_bench.adapters.formats.low_rank import Product, balanced, exact, truncated
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.formats.words import ADVICE, kind_of, what
+
+WeightOf = Callable[[str, str], Tensor]  # (model, path) -> W, for changes that depend on it
+Place = tuple[str, str]
+OF_WEIGHT = ("glora", "ia3", "diag-oft", "boft")
+PLAIN = {UP, DOWN, "alpha"}
+
+
+@dataclass(frozen=True)
+class Portable:
+    """An adapter as plain LoRA in kohya's names: its tensors, the share |lost| / |ΔW| of each
+    layer (0 where it is exact), and what plain LoRA cannot say."""
+
+    tensors: dict[str, Tensor]
+    errors: dict[str, float]
+    left_out: tuple[str, ...]
+
+
+def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) -> dict[str, Tensor]:
+    """The tensors of one file in the names of "kohya", "lycoris", "compvis", "comfyui" or
+    "diffusers"; PEFT's folders are `peft_export.parts`.
+
+    Raises `AdapterFileError` for a layer that the model lacks or that the layout cannot say."""
+    found: dict[str, Tensor] = {}
+    for name, own in by_layer(tensors).items():
+        place = place_of(name, directory)
+        for key, value in said(name, own, layout, place, directory).items():
+            full = f"{spelled(place, layout, directory)}.{key}"
+            if full in found:
+                raise AdapterFileError(f"'{full}' would be written twice: {name} is its second")
+            found[full] = value
+    return found
+
+
+def place_of(name: str, directory: Directory) -> Place:
+    """Where the layer lies; `AdapterFileError` if the model has none of the name."""
+    place = directory.find(name)
+    if place is None:
+        raise AdapterFileError(f"{name} is no layer of the model")
+    return place
+
+
+def spelled(place: Place, layout: str, directory: Directory) -> str:
+    """The layer's name in the layout. ComfyUI knows those of Flux and SD 3 by kohya's names."""
+    joint = any(".attn.add_" in path for path in directory.models.get("transformer", ()))
+    in_joint = layout == "comfyui" and place[0] == "transformer" and joint
+    return directory.spell(*place, "kohya" if in_joint else layout)
+
+
+def said(
+    name: str, own: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
+) -> Mapping[str, Tensor]:
+    """One layer's tensors as the layout has them; `AdapterFileError` for what it cannot say."""
+    if layout == "diffusers":
+        return sides(name, own)
+    if layout == "comfyui":
+        beside = directory.models["transformer"] if place[0] == "transformer" else ()
+        return comfyui.said(name, own, place[1], beside)
+    return own
+
+
+def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A plain LoRA as an A and a B without alpha, as diffusers has it: the ratio is folded in.
+
+    Bit by bit where the ratio is 1, else in float64 and for the writer to round."""
+    if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
+        kind = what(tensors)
+        raise AdapterFileError(f"diffusers reads plain LoRA alone, and {name} is {kind}: {ADVICE}")
+    up, down = tensors[UP], tensors[DOWN]
+    ratio = float(scale({"alpha": tensors.get("alpha", torch.tensor(0.0)).double()}, len(down)))
+    if ratio != 1:
+        up, down = balanced(Product(up.double(), down.double()), ratio)
+    return {"lora_A.weight": down, "lora_B.weight": up}
+
+
+def plain_lora(
+    tensors: Mapping[str, Tensor],
+    directory: Directory | None = None,
+    rank: int | None = None,
+    weight_of: WeightOf | None = None,
+    through: Callable[[list[str]], Iterable[str]] = iter,
+) -> Portable:
+    """Every layer as plain LoRA of at most `rank`: by its structure where that rank allows, else
+    by SVD with the error told; without a rank, exactly.
+
+    A change that depends on W (DoRA, GLoRA, (IA)³, OFT, BOFT) or whose kernel the file does not
+    show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named.
+    `through` gives the layers' names one by one, and may count them."""
+    left_out: list[str] = []
+    found: dict[str, tuple[Product, tuple[int, ...]]] = {}
+    as_is: dict[str, dict[str, Tensor]] = {}
+    layers = by_layer(tensors, divide=directory is not None)
+    for name in through(list(layers)):
+        own = layers[name]
+        place = place_of(name, directory) if directory else None
+        spelled = directory.spell(*place) if directory and place else name
+        if kind_of(own) in ("norm", "unknown") or own.keys() == {"diff_b"}:
+            left_out.append(f"{name}: {what(own)}")
+            continue
+        weight = weight_of(*place) if weight_of and place else None
+        if "diff" in own and (own["diff"] if weight is None else weight).dim() == 1:
+            left_out.append(f"{name}: {what(own)} of a norm")
+            continue
+        product = as_product(name, own, weight, rank)
+        if "diff_b" in own:
+            left_out.append(f"{name}.diff_b")
+        shape = _inner_shape(own) if weight is None else tuple(weight.shape[1:])
+        found[spelled] = product, shape
+        if own.keys() == PLAIN and product.rank == len(own[DOWN]):
+            as_is[spelled] = own
+    made = {name: lora(*one) for name, one in found.items()}
+    if found.keys() == as_is.keys() and len({float(own["alpha"]) for own in as_is.values()}) == 1:
+        made = as_is  # bit by bit
+    flat = {f"{name}.{key}": value for name, own in made.items() for key, value in own.items()}
+    return Portable(flat, {name: one.error for name, (one, _) in found.items()}, tuple(left_out))
+
+
+def as_product(
+    name: str, tensors: Mapping[str, Tensor], weight: Tensor | None, rank: int | None
+) -> Product:
+    """One layer's change as up · down; `AdapterFileError` where it needs a W that is not given."""
+    try:
+        product = exact(tensors)
+    except (RuntimeError, KeyError, IndexError):
+        sizes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in tensors.items())
+        raise AdapterFileError(f"{name}: {sizes} do not fit each other") from None
+    if product is None and "diff" in tensors:
+        return truncated(tensors["diff"].flatten(1), rank)
+    if product is None:
+        if weight is None:
+            raise AdapterFileError(
+                f"{name} is {what(tensors)}, whose change depends on the base model's weights: "
+                "give the base model"
+            )
+        try:
+            return truncated(changes(tensors, weight, torch.float64)[0].flatten(1), rank)
+        except ValueError as error:
+            raise AdapterFileError(f"{name}: {error}") from None
+    smaller = min(len(product.up), product.down.shape[1])
+    if product.rank > min(smaller, rank or smaller):  # more than the matrix has, or is asked for
+        return truncated(product.up @ product.down, rank)
+    return product
+
+
+def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """LoRA tensors of the product for a weight of (o, *shape), with an alpha of 1.
+
+    One alpha for all layers, whatever their ranks: where they differ, diffusers 0.42 gives some
+    layers that of others."""
+    ones = [1 for _ in shape[1:]]
+    up, down = balanced(product, product.rank)
+    return {
+        UP: up.reshape(*up.shape, *ones).contiguous(),
+        DOWN: down.reshape(product.rank, *shape).contiguous(),
+        "alpha": torch.tensor(1.0),
+    }
+
+
+def _inner_shape(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """W's shape without its outputs, as far as the tensors show it: matrices stay matrices."""
+    if DOWN in tensors:
+        down = tensors[DOWN]
+        return (down.shape[1], *tensors.get(MID, down).shape[2:])
+    if "diff" in tensors:
+        return tuple(tensors["diff"].shape[1:])
+    if "hada_t1" in tensors:
+        return (tensors["hada_w1_b"].shape[1], *tensors["hada_t1"].shape[2:])
+    if "hada_w1_b" in tensors:
+        return (tensors["hada_w1_b"].shape[1],)
+    one, two = (tensors.get(f"lokr_w{k}", tensors.get(f"lokr_w{k}_b")) for k in (1, 2))
+    assert one is not None and two is not None
+    kernel = tensors.get("lokr_t2", two)
+    return (one.shape[1] * two.shape[1], *kernel.shape[2:])

@@ -1,0 +1,135 @@
+"""Which layers are trained, and what files call them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from lycoris_bench.adapters.formats.layer_names import TEXTS, Directory
+from lycoris_bench.adapters.presets.preset import Override, Preset
+from lycoris_bench.adapters.presets.tables import PRESETS
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.registry import unknown
+
+__all__ = [
+    "PRESETS",
+    "Preset",
+    "Target",
+    "TextEncoders",
+    "directory",
+    "layers",
+    "models",
+    "targets",
+]
+CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LINEAR = (nn.Linear, *CONVOLUTION)  # a 1x1 convolution counts as linear
+NORM = (nn.LayerNorm, nn.GroupNorm)
+TextEncoders = nn.Module | Sequence[nn.Module | None] | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One layer: its name in files, the block that reports count it in, the module, where it is,
+    and what a preset's maps say of it."""
+
+    name: str  # lora_unet_down_blocks_0_attentions_0_proj_in
+    block: str  # unet.down_blocks.0
+    module: nn.Module
+    model: str = "unet"
+    path: str = ""  # down_blocks.0.attentions.0.proj_in
+    override: Override = field(default_factory=Override)
+
+    @property
+    def is_norm(self) -> bool:
+        return isinstance(self.module, NORM)
+
+    @property
+    def inputs(self) -> int | None:
+        """Inputs of a linear layer or convolution, by which families of models are told apart."""
+        weight = self.module.weight
+        return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
+
+
+def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
+    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...
+
+    A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
+    given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
+    if len(given) > len(TEXTS):
+        raise BenchError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
+    kind = "transformer" if "Transformer" in type(denoiser).__name__ else "unet"
+    texts = zip(TEXTS, given, strict=False)
+    return {kind: denoiser, **{name: model for name, model in texts if model is not None}}
+
+
+def targets(
+    unet: nn.Module, text_encoders: TextEncoders = None, preset: str | Preset = "full"
+) -> list[Target]:
+    """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise BenchError(unknown("preset", preset, PRESETS))
+        preset = PRESETS[preset]
+    found = models(unet, text_encoders)
+    where = directory(found)
+    return [
+        _target(where, kind, path, module, preset.override(path, inside))
+        for kind, model in found.items()
+        for path, module, inside in _walk(model)
+        if preset.takes(path, kind in TEXTS, inside) and _wanted(module, preset)
+    ]
+
+
+def layers(unet: nn.Module, text_encoders: TextEncoders = None) -> list[Target]:
+    """Every layer an adapter file could change."""
+    found = models(unet, text_encoders)
+    where = directory(found)
+    return [
+        _target(where, kind, path, module, Override())
+        for kind, model in found.items()
+        for path, module in model.named_modules()
+        if _is_layer(module)
+    ]
+
+
+def directory(found: dict[str, nn.Module]) -> Directory:
+    """The names that files may give the models' layers."""
+    return Directory(
+        {
+            kind: [path for path, module in model.named_modules() if _is_layer(module)]
+            for kind, model in found.items()
+        }
+    )
+
+
+def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
+    """(path, layer, classes of the modules it lies in and its own) of each layer."""
+    inside: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    for path, module in model.named_modules():
+        parent = inside[path.rpartition(".")[0]] if path else ()
+        inside[path] = (*parent, type(module).__name__)
+        if _is_layer(module):
+            yield path, module, inside[path]
+
+
+def _wanted(module: nn.Module, preset: Preset) -> bool:
+    if isinstance(module, CONVOLUTION):
+        return preset.convolutions or set(module.kernel_size) == {1}
+    return isinstance(module, nn.Linear) or preset.norms
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
+    if isinstance(module, NORM):
+        return None not in (module.weight, module.bias)
+    return isinstance(module, LINEAR)
+
+
+def _target(
+    where: Directory, model: str, path: str, module: nn.Module, override: Override
+) -> Target:
+    parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
+    numbered = len(parts) > 1 and parts[1].isdigit()
+    block = ".".join([model, *parts[: 2 if numbered else 1]])
+    return Target(where.spell(model, path), block, module, model, path, override)

@@ -1,0 +1,108 @@
+"""The whole analysis: tables in, tables and a page out. Nothing is read or written here."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis import (
+    aggregation,
+    columns,
+    comparable,
+    correlation,
+    importance,
+    ranks,
+    series,
+)
+from lycoris_bench.analysis.claims.verdicts import judge
+from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.report import page as report
+from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.messages.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyze_tables` makes; the stage stores each under its name."""
+
+    scores: pd.DataFrame  # the ranked rows + score
+    aggregate: pd.DataFrame  # per configuration, epoch, category and view
+    checkpoints: pd.DataFrame  # the same per checkpoint, seeds kept apart
+    references: pd.DataFrame  # base and real images per category and view
+    shap: pd.DataFrame
+    refusals: list[importance.Refusal]  # what was not ranked or explained, and why
+    correlation: pd.DataFrame
+    findings: dict[str, Any]  # plain values only, ready for JSON
+    html: str
+
+
+def analyze_tables(
+    metrics: pd.DataFrame,
+    factors: pd.DataFrame,
+    gallery: Gallery = EMPTY,
+    provenance: Mapping[str, Any] | None = None,
+    costs: pd.DataFrame | None = None,
+    failures: Mapping[str, str] | None = None,
+    heldout: bool | None = None,
+) -> Analysis:
+    """Every table of the analysis and the report.
+
+    metrics: MetricRows; factors: one row per configuration (configuration, algorithm, preset,
+    lr, lr_level, capacity, importance, and what else the report should show); gallery: what the
+    images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
+    and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
+    out, or are half of the training images against the other half.
+    ValueError: rows that cannot be compared, or configurations without factors."""
+    metrics = columns.check(metrics)
+    check_factors(metrics, factors)
+    metrics, aside = comparable.comparable(metrics, factors)
+    metrics, factors, names = series.apart(metrics, factors)
+    scores = ranks.rank_scores(metrics)
+    checkpoints = aggregation.by_checkpoint(scores)
+    with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
+        explaining = behind.submit(importance.explain, checkpoints, factors)
+        made: dict[str, Any] = {
+            "scores": scores,
+            "aggregate": aggregation.by_configuration(scores),
+            "checkpoints": checkpoints,
+            "references": aggregation.references(ranks.positions(metrics)),
+            "correlation": correlation.correlations(scores),
+            "findings": {
+                **findings(metrics, heldout),
+                "claims": judge(columns.main_views(scores), factors),
+            },
+        }
+        page = report.render(
+            report.Context(
+                metrics,
+                factors,
+                explained=lambda: explaining.result()[0],
+                refused=lambda: [*aside, *explaining.result()[1]],
+                gallery=gallery,
+                provenance=provenance or {},
+                costs=costs,
+                failures=failures or {},
+                configurations=names,
+                **made,
+            )
+        )
+        shap, refusals = explaining.result()
+    made |= {"shap": shap, "refusals": [*aside, *refusals]}
+    for key, table in made.items():
+        if isinstance(table, pd.DataFrame):
+            made[key] = series.together(table, names)
+    return Analysis(**made, html=page)
+
+
+def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:
+    """Every configuration of the table has one row of factors, and no more."""
+    needed = ("configuration", "algorithm", "preset", "lr", "lr_level", "capacity", "importance")
+    if missing := [name for name in needed if name not in factors]:
+        raise BenchError(f"the factors lack the columns: {', '.join(missing)}")
+    names = factors["configuration"]
+    if twice := sorted(set(names[names.duplicated()])):
+        raise BenchError(f"the factors have two rows for: {', '.join(twice)}")
+    if unknown := sorted(set(columns.trained(metrics)["configuration"]) - set(names)):
+        raise BenchError(f"the factors have no row for: {', '.join(unknown)}")

@@ -1,0 +1,113 @@
+"""All pictures of a report, each with the words that stand in for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
+from lycoris_bench.analysis.plots.beeswarm import beeswarm
+from lycoris_bench.analysis.plots.curves import curves
+from lycoris_bench.analysis.plots.heatmap import heatmap
+from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
+from lycoris_bench.analysis.series import together
+from lycoris_bench.messages.numbers import fixed
+
+# Not in the square of metrics: the first two ask what Vendi asks, and a number of a whole
+# checkpoint shares no sample with those of concepts. The table of correlations has them all.
+APART = ("dissimilarity", "variance", "frechet_distance")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG image and the words that stand in for it."""
+
+    svg: bytes
+    alt: str
+
+
+def scatters(
+    aggregate: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+) -> Iterator[Picture]:
+    """The trade-offs of one category: what its tables say of two criteria at a time."""
+    for x, y in PAIRS:
+        if svg := scatter(aggregate, references, factors, (x, y)):
+            yield Picture(
+                svg,
+                f"Scatter plot of {title(y[0], first=False)} on {y[1]} prompts against "
+                f"{title(x[0], first=False)} on {x[1]} prompts, a point for each configuration; "
+                "the scores are in the table of the same category",
+            )
+
+
+def over(
+    along: str, checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+) -> Iterator[Picture]:
+    """How the value of each criterion moves with "epoch" or "strength", in one category; where
+    there is none, that of each other metric."""
+    there = ordered(zip(checkpoints["metric"], checkpoints["prompt_type"], strict=True))
+    criteria = [(c.metric, c.prompt_type) for c in CRITERIA]
+    for metric, kind in [axis for axis in criteria if axis in there] or there:
+        if svg := curves(checkpoints, references, factors, (metric, kind), along):
+            alt = (
+                f"Curves of {words(metric)} on {kind} prompts over {along}s, "
+                "a line for each configuration"
+            )
+            yield Picture(svg, alt)
+
+
+def over_strengths(
+    checkpoints: pd.DataFrame,
+    references: pd.DataFrame,
+    factors: pd.DataFrame,
+    configurations: Mapping[str, str],
+) -> Iterator[Picture]:
+    """The same over the strengths of the last epoch, under the names without strength."""
+    last = together(checkpoints[checkpoints["epoch"] == checkpoints["epoch"].max()], configurations)
+    return over("strength", last, references, factors)
+
+
+def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
+    """Beeswarms of one category, of what the paper shows and the main encoder of each."""
+    for metric, kind in explained(shap):
+        part = shap[(shap["metric"] == metric) & (shap["prompt_type"] == kind)]
+        if part.empty:
+            continue
+        part = part[part["encoder"] == part["encoder"].iloc[0]]
+        reach = part["shap"].abs().groupby(part["feature"]).mean().sort_values(ascending=False)
+        sizes = ", ".join(f"{name} {fixed(size)}" for name, size in reach.items())
+        alt = f"SHAP values of {words(metric)} on {kind} prompts; mean absolute effects: {sizes}"
+        yield Picture(beeswarm(part, factors), alt)
+
+
+def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Picture]:
+    """Between criteria (each metric's main view), then between encoders and resizings."""
+    main = scores.drop_duplicates("metric").set_index("metric")[["encoder", "resize"]]
+    seen = ordered(zip(*(scores[name] for name in VIEW), strict=True))
+    criteria = [
+        view
+        for metric in main.index
+        for view in seen
+        if view[:3] == (metric, *main.loc[metric]) and metric not in APART
+    ]
+    if len(criteria) > 1:
+        names = [f"{words(metric)}, {kind}" for metric, _, _, kind in criteria]
+        yield _square(correlation, criteria, names, "Metrics and prompt types")
+    criterion = CRITERIA[0]
+    eyes = [v for v in seen if v[0] == criterion.metric and v[3] == criterion.prompt_type]
+    if len(eyes) > 1:
+        names = [f"{encoder}, {resize}" for _, encoder, resize, _ in eyes]
+        yield _square(correlation, eyes, names, f"Encoders, for {words(criterion.metric)}")
+
+
+def _square(
+    correlation: pd.DataFrame, views: list[tuple[str, ...]], names: list[str], heading: str
+) -> Picture:
+    sides = [[f"{name}_{side}" for name in VIEW] for side in "ab"]
+    r = correlation.set_index([*sides[0], *sides[1]])["r"]
+    matrix = pd.DataFrame(
+        [[r.get((*a, *b), float("nan")) for b in views] for a in views], index=names, columns=names
+    )
+    return Picture(
+        heatmap(matrix, heading), f"Heatmap of correlations. {heading}: {', '.join(names)}"
+    )

@@ -1,0 +1,146 @@
+"""The images that a report shows: as many as a page can hold, chosen by a rule that it states."""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lycoris_bench.analysis.report.gallery import Gallery
+from lycoris_bench.files import disk
+from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.image_sets import Key, by_set
+from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept
+
+CONCEPTS = 4  # or one of each category, where there are more
+ROWS = 24  # checkpoints, the base model among them
+IMAGES = 3  # of each set
+SIDE = 160  # pixels of a thumbnail
+LOSSLESS = 100
+LARGEST = 16 * 2**10  # bytes of one
+PAGE = 6_000_000  # bytes of all: 8 MB as text. One concept fits whatever it shows:
+
+
+# ROWS x 5 prompt types x IMAGES x LARGEST is less.
+
+
+def gallery(plan: Plan, store: Store) -> Gallery:
+    """Thumbnails (WebP) of the base model and of configurations at their first seed and last epoch;
+    image k has the same prompt and noise in all. Concepts are added while the page has room."""
+    every = _last(plan)
+    shown = [BASE_CHECKPOINT, *_chosen(every, ROWS - 1)]
+    jobs = {checkpoint: by_set(plan.jobs(checkpoint)) for checkpoint in shown}
+    entries: list[dict[str, Any]] = []
+    concepts: list[Concept] = []
+    room = PAGE
+    for concept in _concepts(plan):
+        kinds = [p.prompt_type for p in plan.prompt_sets if p.concept == concept]
+        made = [_entry(store, jobs, (concept, kind)) for kind in kinds]
+        room -= sum(
+            len(image) for entry in made for row in entry["rows"] for image in row["images"]
+        )
+        if room < 0:
+            break
+        entries += made
+        concepts.append(concept)
+    drawn = any(entry["rows"] for entry in entries)
+    return Gallery(entries, _left_out(plan, len(every), len(shown) - 1, concepts) * drawn)
+
+
+def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key) -> dict[str, Any]:
+    """What the page shows of one concept and prompt type."""
+    rows = []
+    for checkpoint, sets in jobs.items():
+        paths = (store.image(job.image_set, job.k) for job in sets[key][:IMAGES])
+        if images := [image for path in paths if (image := thumbnail(path))]:
+            rows.append({"label": str(checkpoint), "images": images})
+    asked = (job.prompt for job in jobs[BASE_CHECKPOINT][key][:IMAGES])
+    return {
+        "concept": str(key[0]),
+        "prompt_type": key[1],
+        "prompt": " | ".join(dict.fromkeys(asked)),
+        "rows": rows,
+    }
+
+
+def thumbnail(path: Path) -> bytes | None:
+    """The image as WebP of at most SIDE pixels and LARGEST bytes, without its parameters: lossless
+    where it is that small. None: it is missing or cannot be read."""
+    if disk.kind_of(path):
+        return None
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError):
+        return None
+    whole = max(small.size) <= SIDE
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    made = b""
+    for quality in (*[LOSSLESS] * whole, 80, 60, 40, 20, 0):
+        buffer = io.BytesIO()
+        small.save(buffer, "WEBP", lossless=quality == LOSSLESS, quality=quality)
+        made = buffer.getvalue()
+        if len(made) <= LARGEST:
+            break
+    return made
+
+
+def _last(plan: Plan) -> list[Checkpoint]:
+    """Each configuration's first seed and last epoch, at every strength."""
+    last: dict[tuple[str, float], Checkpoint] = {}
+    for checkpoint in plan.checkpoints[1:]:
+        if checkpoint.seed in (None, plan.study.settings.seeds[0]):
+            last[checkpoint.configuration.name, checkpoint.strength] = checkpoint
+    return list(last.values())
+
+
+def _chosen(checkpoints: Sequence[Checkpoint], count: int) -> list[Checkpoint]:
+    """So many, in the study's order: each algorithm's first configuration, then those of its lowest
+    and highest rate and of its largest capacity, then the others."""
+    plain = [c for c in checkpoints if c.strength == 1] or list(checkpoints)
+    by_algorithm: dict[str, list[Checkpoint]] = defaultdict(list)
+    for checkpoint in plain:
+        by_algorithm[checkpoint.configuration.algorithm].append(checkpoint)
+    groups = by_algorithm.values()
+    wanted = [
+        *(group[0] for group in groups),
+        *(min(group, key=lambda c: c.configuration.lr) for group in groups),
+        *(max(group, key=lambda c: c.configuration.lr) for group in groups),
+        *(max(group, key=lambda c: c.configuration.capacity or 0) for group in groups),
+        *checkpoints,
+    ]
+    chosen = set(list(dict.fromkeys(wanted))[:count])
+    return [checkpoint for checkpoint in checkpoints if checkpoint in chosen]
+
+
+def _concepts(plan: Plan) -> list[Concept]:
+    """Concepts of all categories in turn: the first of each, then the second of each, ..."""
+    by_category: dict[str, list[Concept]] = defaultdict(list)
+    for concept in dict.fromkeys(p.concept for p in plan.prompt_sets):
+        by_category[concept.category].append(concept)
+    turns: Iterable[Concept | None] = chain.from_iterable(zip_longest(*by_category.values()))
+    return [c for c in turns if c][: max(CONCEPTS, len(by_category))]
+
+
+def _left_out(plan: Plan, rows: int, shown: int, concepts: Sequence[Concept]) -> str:
+    """What is not shown, by which rule, and where it lies."""
+    settings = plan.study.settings
+    there = len({p.concept for p in plan.prompt_sets})
+    parts = []
+    if shown < rows:
+        parts.append(
+            f"{shown} of {rows} configurations and strengths (each algorithm's first, those of its "
+            "lowest and highest rate and largest capacity, then the others in the study's order)"
+        )
+    if len(concepts) < there:
+        parts.append(f"{len(concepts)} of {there} concepts (the first of each category in turn)")
+    if len(settings.seeds) > 1:
+        parts.append(f"the first of {len(settings.seeds)} seeds")
+    if len(settings.epochs) > 1:
+        parts.append(f"the last of {len(settings.epochs)} epochs")
+    parts.append(f"at most {IMAGES} images of each set")
+    return f"Shown are {', '.join(parts)}. All images lie in the run folder, under images."

@@ -1,0 +1,134 @@
+"""One file that opens without a server or a network: what was compared, and what came out."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from lycoris_bench.analysis.claims.table import shown as shown_claims
+from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.plots.canvas import colours
+from lycoris_bench.analysis.report import figures, tables
+from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import fixed, number
+from lycoris_bench.messages.printable import lines
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a report shows. Frames are those of the modules of the same names."""
+
+    metrics: pd.DataFrame
+    factors: pd.DataFrame
+    scores: pd.DataFrame
+    aggregate: pd.DataFrame
+    checkpoints: pd.DataFrame
+    references: pd.DataFrame
+    correlation: pd.DataFrame
+    findings: Mapping[str, Any]
+    explained: Callable[[], pd.DataFrame]  # SHAP values, which may still be in the making
+    refused: Callable[[], Sequence[Mapping[str, str]]]
+    gallery: Gallery = EMPTY
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    costs: pd.DataFrame | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+    configurations: Mapping[str, str] = field(default_factory=dict)  # of series, their names
+
+
+def render(context: Context) -> str:
+    """The page as HTML text: styles, pictures and images are inside; every name is escaped."""
+    names = ordered(context.metrics["study"].astype(str))
+    template = environment().get_template("report.html.j2")
+    shown = shown_categories(context.findings)
+    categories = [_category(context, name) for name in shown]
+    agreement = list(figures.agreement(context.correlation, context.scores))
+    shap = context.explained()  # last: by now it is likely there
+    for category in categories:
+        part = shap[shap["category"] == category["name"]]
+        category["swarms"] = list(figures.swarms(part, context.factors))
+    return template.render(
+        study=", ".join(names) or "empty study",
+        findings=context.findings,
+        claims=shown_claims(context.findings["claims"]),
+        criteria=CRITERIA,
+        ink=colours(ordered(context.factors["algorithm"])),
+        signs=tables.signs(context.factors),
+        compared=tables.compared(context.factors, context.costs, context.configurations),
+        counts=tables.counts(context.metrics, context.configurations),
+        categories=categories,
+        beside=set(context.references["configuration"]),
+        refusals=ordered(refusal["sentence"] for refusal in context.refused()),
+        agreement=agreement,
+        gallery=by_concept(context.gallery.entries),
+        left_out=context.gallery.left_out,
+        failures=context.failures,
+        provenance=tables.flat(context.provenance),
+        fingerprints=tables.fingerprints(context.metrics),
+    )
+
+
+def environment() -> jinja2.Environment:
+    """Undefined names are errors; what comes from a study is never taken for markup, and what would
+    hide in it or turn the line round is written as an escape."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("lycoris_bench.analysis"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["data_uri"] = data_uri
+    made.filters["number"], made.filters["fixed"] = number, fixed
+    return made
+
+
+def _visible(value: Any) -> Any:
+    return lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def shown_categories(findings: Mapping[str, Any]) -> list[str]:
+    """All of them, and the mean over all first; a single one is its own mean."""
+    names = [name for name in findings["categories"] if name != OVERALL]
+    return names if len(names) == 1 else [OVERALL, *names]
+
+
+def _category(context: Context, name: str) -> dict[str, Any]:
+    """What the page shows of one category."""
+
+    def of(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["category"] == name]
+
+    seen = [of(main_views_of(frame, context)) for frame in (context.aggregate, context.checkpoints)]
+    references = of(main_views_of(context.references, context))
+    found = context.findings["categories"][name]
+    return {
+        "name": name,
+        "found": found,
+        "table": tables.scores(found, context.factors),
+        "scatters": list(figures.scatters(seen[0], references, context.factors)),
+        "curves": list(figures.over("epoch", seen[1], references, context.factors)),
+        "strengths": list(
+            figures.over_strengths(seen[1], references, context.factors, context.configurations)
+        ),
+    }
+
+
+def main_views_of(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """A frame's rows as each metric's main encoder sees them."""
+    first = main_views(context.metrics)[["metric", "encoder", "resize"]].drop_duplicates()
+    return frame.merge(first, on=["metric", "encoder", "resize"])
+
+
+def data_uri(data: bytes) -> Markup:
+    """Bytes of an SVG, PNG, JPEG or WebP image as an address that holds the image itself."""
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"<svg": "svg+xml"}
+    kind = next((kind for start, kind in kinds.items() if data.startswith(start)), None)
+    if kind is None:
+        raise BenchError(f"an image begins with {data[:8]!r}: PNG, JPEG, WebP or SVG is needed")
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

@@ -1,0 +1,140 @@
+"""The tables of the report, as plain lists of what stands in their cells."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
+from lycoris_bench.analysis.plots.canvas import markers
+from lycoris_bench.analysis.sentences import BEST, LEADS, kind
+from lycoris_bench.analysis.series import NO_EPOCH, NO_SEED
+from lycoris_bench.messages.numbers import number
+
+SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
+HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")
+HEADINGS = {
+    "lr": "learning rate",
+    "peak_memory": "peak memory",
+    "size": "file size",
+    "seconds": "training time",
+}
+COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
+
+
+def compared(
+    factors: pd.DataFrame, costs: pd.DataFrame | None, configurations: Mapping[str, str]
+) -> dict[str, Any]:
+    """The configurations: factors, then training cost (to the last epoch, mean over seeds).
+
+    `configurations`: series -> the configuration that was trained, whatever the strength."""
+    spent = _spent(costs)
+    columns = [name for name in factors if name not in HIDDEN]
+    columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
+    rows = []
+    for row in factors.to_dict("records"):
+        name = row["configuration"]
+        cost = spent.get(configurations.get(name, name), {})
+        cells = [number(row[name], name) for name in columns]
+        cells += [number(cost.get(name), name) for name in COSTS if _any(spent, name)]
+        rows.append({"name": name, "algorithm": row["algorithm"], "cells": cells})
+    names = [*columns, *(name for name in COSTS if _any(spent, name))]
+    return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
+
+
+def _spent(costs: pd.DataFrame | None) -> dict[str, dict[str, Any]]:
+    """Costs grow with the epoch: of each run the largest, then the mean over seeds."""
+    if costs is None or costs.empty:
+        return {}
+    known = [name for name in COSTS if name in costs]
+    numbers = costs.assign(**{name: pd.to_numeric(costs[name], "coerce") for name in known})
+    runs = numbers.groupby(["configuration", "seed"], dropna=False)[known].max()
+    return runs.groupby("configuration").mean().to_dict("index")
+
+
+def _any(spent: dict[str, dict[str, Any]], name: str) -> bool:
+    return any(pd.notna(cost.get(name)) for cost in spent.values())
+
+
+def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
+    """One row a configuration, one cell a criterion; base and real images stand above them."""
+    criteria = [criterion for criterion in CRITERIA if criterion.key in found]
+    algorithm = dict(zip(factors["configuration"], factors["algorithm"], strict=True))
+    ranked = {
+        c.key: {row["configuration"]: row for row in found[c.key]["ranking"]} for c in criteria
+    }
+    names = ordered(name for rows in ranked.values() for name in rows)
+    names.sort(
+        key=lambda name: list(algorithm).index(name) if name in algorithm else len(algorithm)
+    )
+    rows = []
+    for name in names:
+        cells = [_cell(found[c.key], ranked[c.key].get(name), name) for c in criteria]
+        share = found.get("fidelity", {}).get("distance_closed", {}).get(name)
+        rows.append(
+            {"name": name, "algorithm": algorithm.get(name), "cells": cells, "share": share}
+        )
+    outside = [
+        {"name": label, "cells": [found[c.key].get(key) for c in criteria]}
+        for key, label in (("base", "base model"), ("real", "real images"))
+        if any(key in found[c.key] for c in criteria)
+    ]
+    closed = any(row["share"] for row in rows)
+    return {"criteria": criteria, "rows": rows, "outside": outside, "closed": closed}
+
+
+def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
+    if row is None:
+        return None
+    told = kind(one)
+    return {
+        **row,
+        "best": name == one.get("best") and told in (LEADS, BEST),
+        "tied": name in one.get("tied_with", ()) and told == LEADS,
+    }
+
+
+def counts(metrics: pd.DataFrame, configurations: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What went into the study, as (number, of what)."""
+    rows = trained(metrics)
+    concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
+    made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
+    facts = [
+        (rows["configuration"].replace(dict(configurations)).nunique(), "configuration"),
+        (rows.loc[rows["seed"] != NO_SEED, "seed"].nunique(), "seed"),
+        (rows.loc[rows["epoch"] != NO_EPOCH, "epoch"].nunique(), "epoch"),
+        (len(made), "checkpoint"),
+        (len(concepts), "concept"),
+        (rows["prompt_type"].nunique(), "prompt type"),
+        (len(rows), "score"),
+    ]
+    return [(number(n), word if n == 1 else f"{word}s") for n, word in facts if n]
+
+
+def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per metric, encoder and resizing: what its numbers were computed over."""
+    rows = []
+    for names, part in trained(metrics).groupby(["metric", "encoder", "resize"], sort=False):
+        marks = ordered(part["fingerprint"].astype(str))
+        rows.append(
+            {"names": names, "n": ordered(map(str, sorted(part["n"].unique()))), "marks": marks}
+        )
+    return rows
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as lines of a name and a text."""
+    lines: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += flat(value, f"{prefix}{key} · ")
+        elif value is not None:
+            text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            lines.append((f"{prefix}{key}", text))
+    return lines
+
+
+def signs(factors: pd.DataFrame) -> list[tuple[str, str]]:
+    """The mark of each preset in the scatter plots, as a character."""
+    presets = markers(ordered(factors["preset"].fillna("").astype(str)))
+    return [(SIGNS[mark], name) for name, mark in presets.items() if name]

@@ -1,0 +1,116 @@
+"""A metric table, and what is known of its configurations, become the files of a run's analysis.
+Of a study or of a mere run folder: nothing here reads datasets, images or weights."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from lycoris_bench import registry
+from lycoris_bench.analysis import columns
+from lycoris_bench.analysis.pipeline import analyze_tables
+from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.planning import scored_rows
+from lycoris_bench.run import outcome
+from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.study import load as studies
+from lycoris_bench.study.records import COMBINED, REAL, Configuration
+
+SIZES = ("dim", "alpha", "factor")  # options with a column of their own, so that they compare
+
+
+def analyze_folder(store: Store) -> outcome.Outcome:
+    """Analyzes a run folder as it is: its metric table, and what its study.toml says of the
+    configurations in it. Neither dataset nor base model nor images are needed; none are shown.
+
+    StoreError: there is no metric table, or nothing that says what was compared."""
+    found = store.frame(store.table("metrics"))
+    if found is None:
+        raise StoreError(f"{store.root} holds no metrics.parquet{_runs_inside(store.root)}")
+    described = store.root / "study.toml"
+    if not described.exists():
+        raise StoreError(f"{described} is missing; it says what each configuration is")
+    study = studies.load(described)
+    table, made_under = found
+    if columns.trained(columns.check_file(table, str(store.table("metrics")))).empty:
+        raise StoreError(
+            f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
+        )
+    if others := scored_rows.of_other_settings(store, table, made_under):
+        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
+        raise StoreError(
+            f"{store.table('metrics')} holds the numbers of other settings or data than the run "
+            f"has now, of: {shown}; run 'lycoris-bench score' with the study file"
+        )
+    names = set(table["configuration"])
+    known = factors(study.configurations)
+    there = known["configuration"].isin(names)
+    return write_analysis(
+        store, table, known[there].reset_index(drop=True),
+        heldout=study.settings.heldout is not None,
+    )  # fmt: skip
+
+
+def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
+    """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
+    there is a column `captions` where configurations were trained on different ones, and one for
+    each of SIZES that any has."""
+    configurations = list(configurations)
+    rates: dict[str, list[float]] = {}
+    for c in configurations:
+        rates[c.algorithm] = sorted({c.lr, *rates.get(c.algorithm, [])})
+    made = pd.DataFrame([
+        {
+            "configuration": c.name,
+            "algorithm": c.algorithm,
+            "preset": c.preset,
+            "lr": c.lr or None,
+            "lr_level": rates[c.algorithm].index(c.lr) + 1,
+            "captions": c.captions.lstrip(".") or "main",
+            "capacity": c.capacity,
+            "importance": c.importance,
+            **(sizes := {k: v for k, v in c.options if k in SIZES and c.algorithm != COMBINED}),
+            "options": ", ".join(
+                f"{Path(key).name} {value}" for key, value in c.options if key not in sizes
+            ),
+        }
+        for c in configurations
+    ])  # fmt: skip
+    return made if made["captions"].nunique() > 1 else made.drop(columns="captions")
+
+
+def write_analysis(
+    store: Store,
+    table: pd.DataFrame,
+    known: pd.DataFrame,
+    shown: Gallery = EMPTY,
+    costs: pd.DataFrame | None = None,
+    failures: Mapping[str, str] | None = None,
+    heldout: bool | None = None,
+) -> outcome.Outcome:
+    """Analyzes a table and stores what comes of it.
+
+    heldout: whether the table's real images were held out from training."""
+    found = store.read_json(store.provenance)
+    provenance = found if isinstance(found, dict) else {}
+    result = analyze_tables(
+        without_false_ceilings(table), known, shown, provenance, costs, failures, heldout
+    )
+    for name in ("scores", "aggregate", "shap", "correlation"):
+        store.put_frame(store.table(name), getattr(result, name))
+    store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
+    store.write(store.report, result.html)
+    return outcome.Outcome(done=1, failed=dict(failures or {}))
+
+
+def without_false_ceilings(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without numbers of real images that a perfect generator would not reach on average,
+    as older runs have them: those of metrics that need sets of equal n."""
+    biased = {m.called for m in registry.entries("metrics").values() if m.equal_n}
+    return table[~((table["configuration"] == REAL) & table["metric"].isin(biased))]
+
+
+def _runs_inside(folder: Path) -> str:
+    """What else the folder may have been meant for."""
+    inside = sorted(path.parent.name for path in folder.glob("*/metrics.parquet"))
+    return f"; it has the runs: {', '.join(inside)}" if inside else "; run 'lycoris-bench score'"

@@ -1,0 +1,69 @@
+"""How the program ends: exit statuses, and errors as sentences in place of tracebacks."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.messages.errors import BenchError, explained
+from lycoris_bench.messages.printable import printable
+
+INTERRUPTED = 130
+MOST = 40  # mistakes that are printed
+LONGEST = 2000  # characters of one mistake that are printed
+REPORT = (
+    "This is a fault of lycoris-bench. Please report it to the project with what "
+    "--debug prints and, if you can, the file."
+)
+
+
+def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        Path.cwd()
+    except OSError:
+        print("error: the present folder is gone; go to another with cd", file=sys.stderr)
+        return 2
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except Exception as error:
+        return _explain(error, "--debug" in arguments)
+    if result == INTERRUPTED:  # as the CLI library says it
+        again = " ".join(["lycoris-bench", *arguments])
+        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
+    return result if isinstance(result, int) else 0
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as a line, without the place in the code that it comes from."""
+    print(f"warning: {_line(str(message))}", file=sys.stderr)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """One sentence on stderr; 2 for what the user can mend, 1 for a fault of the program."""
+    if debug:
+        raise error
+    if hasattr(error, "show"):  # a usage error of the CLI library
+        error.show()
+        return 2
+    problems = getattr(error, "problems", None)
+    if problems and len(problems) > 1:
+        head = f"{len(problems)} mistakes in {printable(str(error).split(': ')[0])}:"
+        rest = [f"and {len(problems) - MOST:,} more"] if len(problems) > MOST else []
+        print("\n  - ".join([head, *map(_line, problems[:MOST]), *rest]), file=sys.stderr)
+        return 2
+    print(f"error: {_line(explained(error))}", file=sys.stderr)
+    if isinstance(error, BenchError | OSError):
+        return 2
+    print(REPORT, file=sys.stderr)
+    return 1
+
+
+def _line(text: str) -> str:
+    return printable(text, LONGEST)

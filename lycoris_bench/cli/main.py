@@ -1,0 +1,242 @@
+"""The command line: parses, calls one stage, says where the result is. Importing this module
+loads neither torch nor pandas, so that `--help` is instant."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import lycoris_bench
+from lycoris_bench.cli import adapter, data
+from lycoris_bench.cli.exits import call
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.messages.printable import lines
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    help="Which fine-tuning of a text-to-image model is more faithful, and which more "
+    "controllable? A study fine-tunes, draws, scores and reports.",
+)
+app.add_typer(adapter.app, name="adapter")
+DEMO = "package:configs/demo.toml"
+NONE: list[str] = []
+STAGES = ("train", "generate", "score", "analyze")
+StudyFile = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
+]
+StudyOrRun = Annotated[
+    str, typer.Argument(metavar="STUDY|RUN", help="A study file, or a run folder as it is.")
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
+]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes (default on the CPU: one a core, if the memory is enough)."
+    ),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
+Rate = Annotated[
+    str | None,
+    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
+
+
+def _stage(name: str, purpose: str) -> None:
+    def command(
+        study: StudyFile,
+        run: Run = None,
+        set_: Set = NONE,
+        limit: Limit = None,
+        device: Device = "auto",
+        workers: Workers = None,
+        batch_size: BatchSize = None,
+        dry_run: DryRun = False,
+        rate: Rate = None,
+        as_json: Json = False,
+        debug: Debug = False,
+    ) -> None:
+        if name == "analyze" and Path(study).is_dir():
+            _analyze_folder(
+                Path(study), bool(run or set_ or limit or batch_size or dry_run or rate), as_json
+            )
+            return
+        from lycoris_bench.cli import session
+        from lycoris_bench.planning import overview
+
+        if rate and not dry_run:
+            raise BenchError("--rate goes with --dry-run: a stage takes the time that it takes")
+        opened = session.open_study(
+            study, run, set_, limit, batch_size, device=device, to_run=None if dry_run else name
+        )
+        if dry_run:
+            found = overview.overview(opened.plan, opened.store, opened.absent, rate=rate)
+            _say(found, as_json)
+            return
+        with opened.store.lock():
+            result = session.stage(opened, name, device, workers, debug)
+        _finish(session.summary(opened, name, result), result.status, as_json)
+
+    if name == "analyze":
+        command.__annotations__["study"] = StudyOrRun
+    command.__doc__ = purpose
+    app.command(name)(command)
+
+
+def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
+    from lycoris_bench.analysis import run_tables
+    from lycoris_bench.run.store import Store
+
+    if narrowed:
+        raise BenchError(
+            f"{folder} is a run folder, which is analyzed as it is: --run, --set, --limit, "
+            "--batch-size, --dry-run and --rate go with a study file"
+        )
+    store = Store(folder)
+    with store.lock(), doing(f"analyzing {folder}"):
+        run_tables.analyze_folder(store)
+    text = f"analyze: 1 done. Result: {store.report}"
+    _say({"stage": "analyze", "done": 1, "result": str(store.report), "text": text}, as_json)
+
+
+_stage("train", "Fine-tune the base model under every configuration and seed.")
+_stage("generate", "Draw the images of every checkpoint, and of the base model.")
+_stage("score", "Turn the images into rows of the metric table.")
+_stage("analyze", "Rank, explain and report: writes report/index.html.")
+
+
+@app.command()
+def demo(
+    run: Run = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """A whole study in a miniature world, in a few minutes on a laptop."""
+    from lycoris_bench.cli import session
+
+    opened = session.open_study(DEMO, run, [], None, None, device=device, to_run="train")
+    status = 0
+    with opened.store.lock():
+        for name in STAGES:
+            result = session.stage(opened, name, device, workers, debug)
+            status = max(status, result.status)
+            session.complain(name, result)
+    _finish(session.findings(opened), status, as_json)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    run: Run = None,
+    set_: Set = NONE,
+    limit: Limit = None,
+    device: Device = "auto",
+    rate: Rate = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What a study asks for: checkpoints, images, time, disk and downloads, and what is there."""
+    from lycoris_bench.cli import session
+    from lycoris_bench.planning import overview
+
+    opened = session.open_study(study, run, set_, limit, None, device=device)
+    found = overview.overview(opened.plan, opened.store, opened.absent, device, rate)
+    _say(found, as_json)
+
+
+@app.command()
+def validate(
+    study: StudyFile,
+    set_: Set = NONE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check a study file and all that it names; every mistake is reported at once."""
+    from lycoris_bench.cli import session
+
+    opened = session.open_study(study, None, set_, None, None)
+    _finish(session.validated(opened), 1 if opened.absent else 0, as_json)
+
+
+@app.command("ls")
+def list_(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|KIND",
+            help="A study file; or adapters, presets, encoders, metrics, prompt-types.",
+        ),
+    ],
+    run: Run = None,
+    set_: Set = NONE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is stored of each checkpoint of a study, or what a study file may name."""
+    from lycoris_bench.cli import session
+    from lycoris_bench.planning import overview
+    from lycoris_bench.study import catalogue
+
+    if study in catalogue.KINDS:
+        _say(catalogue.catalogue(study), as_json)
+        return
+    opened = session.open_study(study, run, set_, None, None)
+    _say(overview.listing(opened.plan, opened.store, opened.absent), as_json)
+
+
+data.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(lycoris_bench.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _say(result: dict[str, Any], as_json: bool) -> None:
+    """Data goes to stdout: as JSON, or as the text that the session made of it."""
+    text = result.pop("text")
+    typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else lines(text))
+
+
+def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:
+    _say(result, as_json)
+    if status:
+        raise typer.Exit(status)
+
+
+def main() -> None:
+    """Entry point: errors of the user's making are one sentence and exit status 2."""
+    sys.exit(call(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""How far a stage is: bars on a terminal, else a line on stderr every half a minute."""
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lycoris_bench.messages.numbers import significant
+from lycoris_bench.planning.overview import duration
+from lycoris_bench.run import outcome
+
+EVERY = 30.0  # seconds between two lines
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[outcome.Progress]:
+    """What a stage is to call with its steps."""
+    console = Console(stderr=True)
+    with _bars(console) if console.is_terminal else _lines() as progress:
+        yield progress
+
+
+@contextlib.contextmanager
+def _bars(console: Console) -> Iterator[outcome.Progress]:
+    columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn(elapsed_when_finished=True))  # fmt: skip
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, steps: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.advance(tasks[what], steps)
+
+        yield progress
+
+
+@dataclass
+class Lines:
+    """Counts steps and says where they stand. Called from several threads."""
+
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    what: str = ""
+    done: int = 0
+    total: int = 0
+    began: float = 0.0
+    lock: Any = field(default_factory=threading.Lock)
+
+    def __call__(self, what: str, steps: int, total: int) -> None:
+        """So many more steps of a stage are done."""
+        with self.lock:
+            if what != self.what:
+                self.what, self.done, self.total, self.began = what, 0, total, self.clock()
+            self.done += steps
+
+    def tell(self) -> None:
+        """One line: done, total, rate and the time that is left at that rate."""
+        with self.lock:
+            passed = self.clock() - self.began
+            if not self.total or passed <= 0:
+                return
+            line = f"{self.what}: {self.done:,} of {self.total:,} ({self.done / self.total:.0%})"
+            if self.done:
+                rate = self.done / passed
+                left = duration(max(0, self.total - self.done) / rate)
+                line += f", {_rate(rate)}, about {left} left"
+        self.say(line)
+
+
+def _rate(value: float) -> str:
+    """A rate in the unit in which it is read easily.
+
+    >>> _rate(12.34), _rate(0.5), _rate(0.002)
+    ('12.3 a second', '30 a minute', '7.2 an hour')
+    """
+    for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
+        if value * seconds >= 1 or unit == "hour":
+            break
+    return f"{significant(value * seconds, short=True)} {'an' if unit == 'hour' else 'a'} {unit}"
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[outcome.Progress]:
+    if not logging.getLogger().handlers and not log.handlers:  # an application's own go first
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+    lines, over = Lines(log.info), threading.Event()
+
+    def follow() -> None:
+        while not over.wait(EVERY):
+            lines.tell()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        over.set()
+        thread.join()

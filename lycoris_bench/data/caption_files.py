@@ -1,0 +1,152 @@
+"""Where the captions of images are written: in a text file of the same stem beside each image,
+or in a `metadata.jsonl` as datasets of the hub have it, which goes first."""
+
+import json
+import shlex
+from pathlib import Path
+
+from lycoris_bench.data.folders import Folders
+from lycoris_bench.files import disk
+from lycoris_bench.study.wording import LONGEST, too_long
+
+TEXT = ".txt"  # the extension of the main captions; other captions have one of their own
+EXTENSIONS = {"adjusted": TEXT, "all": ".all-tags", "none": ".no-tags"}
+"""Strategy of `lycoris-bench caption` -> the extension of what it writes."""
+METADATA = "metadata.jsonl"
+LARGEST = 100 * LONGEST  # bytes of a caption's file, white space among them
+SHOWN = 3  # of many missing captions
+
+
+class CaptionFiles:
+    """The captions of one extension in a dataset: `0001.txt` for `0001.png` with `.txt`.
+
+    In `metadata.jsonl` they are the key `text` for `.txt`, else the extension without its dot;
+    its `file_name` is relative to its own folder, which is the image's or one above it; the
+    nearest goes first."""
+
+    def __init__(self, folders: Folders, extension: str, words: Path | None = None) -> None:
+        self.folders, self.extension, self.words = folders, extension, words
+        self.problems = folders.problems
+        self.key = "text" if extension == TEXT else extension.removeprefix(".")
+        self.missing: list[str] = []
+        self._listed: dict[Path, dict[str, str]] = {}
+        self._spelled: dict[Path, dict[str, Path]] = {}
+
+    def of(self, image: Path) -> str | None:
+        """The caption on one line; None, and a problem or `missing`, where there is none."""
+        listed = self.listed(image)
+        text = self._beside(image) if listed is None else " ".join(listed.split())
+        if text == "" and listed is not None:
+            self.problems.append(f"{METADATA} has no caption for {self.folders.name(image)}")
+        if text and (problem := too_long(text)):
+            self.problems.append(f"the caption of {self.folders.name(image)} {problem}")
+            return None
+        return text or None
+
+    def listed(self, image: Path) -> str | None:
+        """What the nearest list says of an image, which it is asked once."""
+        root, name = self.folders.root, disk.composed(str(image))
+        above = [place for place in image.parents if place == root or root in place.parents]
+        found = [self._metadata(place).pop(name, None) for place in above]
+        return next((text for text in found if text is not None), None)
+
+    def complain(self, images: int, rest: bool) -> None:
+        """Adds the missing captions of so many images as one problem that says what to type; and
+        with `rest` a problem for each listed image that nobody asked for: there is none."""
+        if self.missing:
+            some = ", ".join(self.missing[:SHOWN])
+            more = len(self.missing) - SHOWN
+            self.problems.append(
+                f"{len(self.missing)} of {images} captions are missing: {some}"
+                + (f" and {more} more" if more > 0 else "")
+                + f"; to have them written, type: {self._command()}"
+            )
+        listed = dict.fromkeys(name for names in self._listed.values() for name in names)
+        for name in listed if rest else ():
+            name = name.removeprefix(f"{disk.composed(str(self.folders.root))}/")
+            self.problems.append(f"{METADATA} names {name}, which is no image of the dataset")
+
+    def _command(self) -> str:
+        root = self.folders.root
+        words = ["lycoris-bench", "caption", str(root)]
+        if self.words and not (root / "concepts.toml").exists():
+            words += ["--words", str(self.words)]
+        strategy = next((s for s, e in EXTENSIONS.items() if e == self.extension), "none")
+        if strategy != "adjusted":
+            words += ["--strategy", strategy]
+        if EXTENSIONS[strategy] != self.extension:
+            words += ["--extension", self.extension]
+        return shlex.join(words)
+
+    def _metadata(self, place: Path) -> dict[str, str]:
+        """Image -> caption, of a folder's own list."""
+        if place in self._listed:
+            return self._listed[place]
+        here = self._listed[place] = {}
+        path, lines = place / METADATA, []
+        try:
+            lines = disk.read_lines(path) if path in self.folders.files(place) else []
+        except disk.FileError as error:
+            self._complain_of(error)
+        for number, line in enumerate(lines, 1):
+            if line and (problem := self._take(line, place, here)):
+                self.problems.append(f"{self.folders.name(path)}, line {number}: {problem}")
+        return here
+
+    def _take(self, line: str, place: Path, here: dict[str, str]) -> str | None:
+        """Puts a line's caption into `here`; the problem with it, if there is one."""
+        try:
+            entry = json.loads(line)
+            image, text = disk.composed(str(place / entry["file_name"])), entry.get(self.key)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return f'needed is {{"file_name": "1.png", "{self.key}": "..."}}'
+        if text is None:
+            return None
+        if not isinstance(text, str) or not _plain(text):
+            return f"'{self.key}' is not text"
+        if image in here:
+            return f"{entry['file_name']} is named twice"
+        here[image] = text
+        return None
+
+    def _beside(self, image: Path) -> str | None:
+        path = self.file(image)
+        if path is None:
+            self.missing.append(self.folders.name(image.with_suffix(self.extension)))
+            return None
+        try:
+            if (size := path.stat().st_size) > LARGEST:  # not read: it may be larger than memory
+                self.problems.append(
+                    f"caption {self.folders.name(path)} is a file of {size:,} bytes; "
+                    f"at most {LONGEST:,} characters are allowed"
+                )
+                return None
+            text = " ".join(disk.read_text(path).split())
+        except disk.FileError as error:
+            self._complain_of(error)
+            return None
+        if not text:
+            self.problems.append(f"caption {self.folders.name(path)} is empty")
+        return text or None
+
+    def file(self, image: Path) -> Path | None:
+        """The caption's file, its extension in any case and its name in either Unicode form."""
+        exact = image.with_suffix(self.extension)
+        if exact.exists() or disk.kind_of(exact):
+            return exact
+        if image.parent not in self._spelled:
+            files = self.folders.files(image.parent)
+            self._spelled[image.parent] = {_spelled(p.stem, p.suffix): p for p in files}
+        return self._spelled[image.parent].get(_spelled(image.stem, self.extension))
+
+    def _complain_of(self, error: disk.FileError) -> None:
+        self.problems.append("caption " + str(error).replace(f"{self.folders.root}/", "", 1))
+
+
+def _spelled(stem: str, suffix: str) -> str:
+    return disk.composed(stem) + suffix.casefold()
+
+
+def _plain(text: str) -> bool:
+    """Without NUL and lone halves of a character, which no tokenizer and no table takes."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)

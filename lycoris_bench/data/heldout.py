@@ -1,0 +1,52 @@
+"""Real images that are held out from training: a study's `heldout`, and whether they are."""
+
+from pathlib import Path
+
+from lycoris_bench.data.dataset import Dataset, Example, scan
+from lycoris_bench.data.images import DataError
+
+SHOWN = 3  # of many images or concepts
+
+
+def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[str, ...]]:
+    """The images of the folder that is given, and a sentence for each doubt about them: that some
+    are trained on (the same bytes lie in `data`), or that concepts of `data` have none.
+
+    DataError: the folder is not there, is damaged, or holds nothing but training images."""
+    if given is None:
+        return None, ()
+    folder = Path(given)
+    found = scan(folder, captions=False, what="heldout")
+    trained = {example.sha256 for example in data.examples}
+    shared = [example for example in found.examples if example.sha256 in trained]
+    wanted = {example.concept for example in data.examples if example.generate}
+    own = [example for example in found.examples if example.concept in wanted] or found.examples
+    if all(example.sha256 in trained for example in own):
+        raise DataError(f"heldout {folder}", [
+            f"all {len(own)} images are training images ({_some(shared, folder)}); give images "
+            "that are not trained on, or leave 'heldout' out, and half of the training images is "
+            "held against the other half"
+        ])  # fmt: skip
+    doubts = []
+    if shared:
+        doubts.append(
+            f"heldout {folder}: {len(shared)} of {len(found.examples)} images are training images "
+            f"({_some(shared, folder)}); take them out of one of the two folders"
+        )
+    if lacking := [
+        str(concept) for concept in data.concepts if concept in wanted - {*found.concepts}
+    ]:
+        doubts.append(
+            f"heldout {folder}: {len(lacking)} of {len(wanted)} concepts have no image there "
+            f"({_listed(lacking)}); they have no ceiling of real images"
+        )
+    return found, tuple(doubts)
+
+
+def _some(examples: list[Example], folder: Path) -> str:
+    return _listed([str(example.path.relative_to(folder)) for example in examples])
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,1 +1,0 @@
-"""Images and captions in, weights and pictures out: everything that touches the diffusion model."""

@@ -1,0 +1,54 @@
+"""Tables as parquet that carry their own checksum, and the uid of what each was made from."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.files import disk
+
+UID, CHECKSUM = b"uid", b"lycoris-bench.checksum"
+
+
+def to_bytes(frame: Any, uid: str = "") -> bytes:
+    """The file of a data frame."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    about = {**(table.schema.metadata or {}), UID: uid.encode()}
+    about[CHECKSUM] = _checksum(table, about)
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(about), buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def read(path: Path) -> tuple[Any, str] | None:
+    """The data frame and its uid; None where it is missing, broken, or other than was written.
+
+    A table without uid and checksum was written by somebody else, and is taken as it is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        data = disk.read_bytes(path)
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        about = dict(table.schema.metadata or {})
+        found, uid = about.pop(CHECKSUM, None), about.get(UID, b"").decode()
+        ours = uid or CHECKSUM in data  # also where the metadata can be read no more
+        if ours and found != _checksum(table, about):
+            return None
+        return table.to_pandas(), uid
+    except Exception:  # a damaged file may raise almost anything
+        return None
+
+
+def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
+    """SHA-256 of names, types, values and metadata: pages have checksums of their own, but the
+    footer, which says what the pages mean, has none."""
+    digest = hashlib.sha256(repr(sorted(about.items())).encode())
+    for field, column in zip(table.schema, table.columns, strict=True):
+        values = json.dumps(column.to_pylist(), default=repr)
+        digest.update(f"{field.name} {field.type} {values}".encode(errors="surrogatepass"))
+    return digest.hexdigest().encode()

@@ -1,0 +1,1 @@
+"""Texts for the user: errors, names from files, numbers. Standard library only."""

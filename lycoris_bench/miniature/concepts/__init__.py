@@ -1,0 +1,1 @@
+"""The concepts of the miniature dataset: what the base model does not know."""

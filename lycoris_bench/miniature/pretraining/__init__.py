@@ -1,0 +1,1 @@
+"""How the weights of the miniature world are trained and measured."""

@@ -1,0 +1,1 @@
+"""The renderer of the miniature world: scenes, captions, styles."""

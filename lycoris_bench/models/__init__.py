@@ -1,0 +1,1 @@
+"""Base models: found, read, described; text encoding and conditioning."""

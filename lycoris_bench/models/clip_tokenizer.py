@@ -1,0 +1,79 @@
+"""CLIP's tokenizer from the vocabulary that open_clip ships: single-file checkpoints carry none,
+and nothing is to be downloaded."""
+
+import functools
+import gzip
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+SIZE = 49408
+LENGTH = 77
+
+
+@functools.cache
+def vocabulary() -> tuple[dict[str, int], list[str]]:
+    """(symbol -> id, merges) of CLIP: 256 bytes, the same at a word's end, one symbol a merge,
+    and two marks."""
+    packed = files("open_clip").joinpath("bpe_simple_vocab_16e6.txt.gz").read_bytes()
+    # The file is of a larger vocabulary; its first line is a version.
+    merges = gzip.decompress(packed).decode().split("\n")[1 : SIZE - 2 * 256 - 2 + 1]
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    symbols = [chr(byte) for byte in printable]
+    symbols += [chr(256 + k) for k in range(256 - len(printable))]  # stand-ins for the others
+    names = [*symbols, *(f"{s}</w>" for s in symbols), *(m.replace(" ", "") for m in merges)]
+    return {name: k for k, name in enumerate([*names, START, END])}, merges
+
+
+def write(folder: Path, pad: str = END) -> None:
+    """The files of a tokenizer's folder."""
+    ids, merges = vocabulary()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")
+    lines = "\n".join(["#version: 0.2", *merges]) + "\n"
+    (folder / "merges.txt").write_text(lines, encoding="utf-8")
+    config = {
+        "tokenizer_class": "CLIPTokenizer", "model_max_length": LENGTH, "bos_token": START,
+        "eos_token": END, "unk_token": END, "pad_token": pad,
+    }  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def clip_tokenizer(pad: str = END) -> Any:
+    """A `CLIPTokenizer` of 77 tokens a chunk."""
+    from transformers import CLIPTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), pad)
+        return CLIPTokenizer.from_pretrained(folder)
+
+
+def chunked(
+    tokenizer: Any, prompts: Sequence[str], max_tokens: int | None = None
+) -> tuple[Tensor, list[int]]:
+    """Token ids [n, chunks, length] and the number of chunks that each prompt needs.
+
+    A chunk is bos, up to length - 2 tokens, eos and padding; length is the tokenizer's (77 for
+    Stable Diffusion). Prompts are cut at `max_tokens` without bos and eos; all get the chunks of
+    the longest, which for the others hold no words. A short prompt is one chunk, as the
+    pipeline of diffusers makes it."""
+    length = tokenizer.model_max_length
+    room = length - 2
+    encoded = tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]
+    encoded = [ids if max_tokens is None else ids[:max_tokens] for ids in encoded]
+    needed = [max(1, -(-len(ids) // room)) for ids in encoded]
+    rows = torch.full((len(encoded), max(needed), length), tokenizer.pad_token_id)
+    rows[:, :, 0] = tokenizer.bos_token_id
+    for n, ids in enumerate(encoded):
+        for chunk in range(max(needed)):
+            words = ids[chunk * room : (chunk + 1) * room]
+            rows[n, chunk, 1 : 1 + len(words)] = torch.tensor(words, dtype=torch.long)
+            rows[n, chunk, 1 + len(words)] = tokenizer.eos_token_id
+    return rows, needed

@@ -1,0 +1,121 @@
+"""Single-file checkpoints: which layer of which model a CompVis key is.
+
+The structure is read off the keys themselves: a block ends where a `.op` (down) or a lone `.conv`
+(up) stands, so that U-Nets of any depth are understood."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from lycoris_bench.adapters.formats import compvis_layers
+
+UNET = "model.diffusion_model."
+CLIP = {
+    "cond_stage_model.transformer.": "text_encoder",
+    "conditioner.embedders.0.transformer.": "text_encoder",
+}
+OPEN_CLIP = {
+    "cond_stage_model.model.": "text_encoder",
+    "conditioner.embedders.0.model.": "text_encoder_2",  # the SDXL refiner's only encoder
+    "conditioner.embedders.1.model.": "text_encoder_2",
+}
+ENDS = {theirs: ours for ours, theirs in compvis_layers.ENDS.items()}
+RESNET = {theirs: ours for ours, theirs in compvis_layers.RESNET.items()}
+RESBLOCK = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
+}  # fmt: skip
+FUSED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")  # thirds of OpenCLIP's in_proj
+
+
+class Spot(NamedTuple):
+    """A layer's weight or bias: all of a tensor, or one third of its rows."""
+
+    model: str
+    path: str
+    kind: str  # "weight" or "bias"
+    third: int | None = None
+
+
+def is_checkpoint(keys: Iterable[str]) -> bool:
+    """Whether these are the keys of a CompVis checkpoint."""
+    return any(key.startswith(UNET) for key in keys)
+
+
+def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
+    """Key -> the layers it holds, for every key of the U-Net and the text encoders."""
+    keys = list(keys)
+    unet = _unet(key.removeprefix(UNET) for key in keys if key.startswith(UNET))
+    found: dict[str, list[Spot]] = {}
+    for key in keys:
+        layer, _, kind = key.rpartition(".")
+        if key.startswith(UNET) and layer.removeprefix(UNET) in unet:
+            found[key] = [Spot("unet", unet[layer.removeprefix(UNET)], kind)]
+            continue
+        for prefix, model in CLIP.items():
+            if key.startswith(prefix):
+                found[key] = [Spot(model, layer.removeprefix(prefix), kind)]
+        for prefix, model in OPEN_CLIP.items():
+            if key.startswith(prefix):
+                found[key] = [Spot(model, *rest) for rest in _open_clip(key.removeprefix(prefix))]
+    return {key: at for key, at in found.items() if at and at[0].kind in ("weight", "bias")}
+
+
+def _open_clip(key: str) -> Iterator[tuple[str, str, int | None]]:
+    layer, _, kind = key.rpartition(".")
+    if layer == "ln_final":
+        yield "text_model.final_layer_norm", kind, None
+    if not (inner := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)", key)):
+        return
+    block, name = f"text_model.encoder.layers.{inner[1]}.", inner[2]
+    if fused := re.fullmatch(r"attn\.in_proj_(weight|bias)", name):
+        yield from ((block + part, fused[1], third) for third, part in enumerate(FUSED))
+    elif (part := RESBLOCK.get(name.rpartition(".")[0])) is not None:
+        yield block + part, kind, None
+
+
+def _unet(keys: Iterable[str]) -> dict[str, str]:
+    """CompVis layer -> diffusers path."""
+    layers = sorted({key.rpartition(".")[0] for key in keys})
+    found = {layer: ENDS[layer] for layer in layers if layer in ENDS}
+    found |= _part(layers, "middle_block", "mid_block", {0: 0, 1: 0, 2: 1})
+    for side, blocks, last in (("input_blocks", "down_blocks", "op"),
+                               ("output_blocks", "up_blocks", "conv")):  # fmt: skip
+        block = place = 0
+        for n in _numbers(layers, side):
+            if (side, n) == ("input_blocks", 0):
+                continue
+            prefix = f"{side}.{n}."
+            own = [layer for layer in layers if layer.startswith(prefix)]
+            target = f"{blocks}.{block}"
+            found |= _part(own, f"{side}.{n}", target, {0: place, 1: place})
+            resample = [x for x in own if re.fullmatch(rf"{re.escape(prefix)}\d\.{last}", x)]
+            for layer in resample:
+                found[layer] = f"{target}.{blocks.split('_')[0]}samplers.0.conv"
+            place += 1
+            if resample:
+                block, place = block + 1, 0
+    return found
+
+
+def _part(
+    layers: Iterable[str], source: str, target: str, places: dict[int, int]
+) -> dict[str, str]:
+    """The layers of a block's residual and attention parts."""
+    found = {}
+    for layer in layers:
+        if not (inner := re.fullmatch(rf"{re.escape(source)}\.(\d)\.(.+)", layer)):
+            continue
+        place = places.get(int(inner[1]))
+        if place is None:
+            continue
+        name = inner[2]
+        if name in RESNET:
+            found[layer] = f"{target}.resnets.{place}.{RESNET[name]}"
+        elif name.startswith(("transformer_blocks.", "norm", "proj_")):
+            found[layer] = f"{target}.attentions.{place}.{name}"
+    return found
+
+
+def _numbers(layers: Iterable[str], side: str) -> list[int]:
+    return sorted({int(layer.split(".")[1]) for layer in layers if layer.startswith(f"{side}.")})

@@ -1,0 +1,98 @@
+"""The text encoders of a single file: CLIP under its own names, OpenCLIP's under those of CLIP."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.models.hub import BackboneError
+
+HEAD_WIDTH = 64
+RESBLOCK = {
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
+}  # fmt: skip
+ENDS = {
+    "token_embedding.weight": "embeddings.token_embedding.weight",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.weight": "final_layer_norm.weight",
+    "ln_final.bias": "final_layer_norm.bias",
+}
+
+
+def read(tensors: Mapping[str, Tensor], sdxl: bool) -> tuple[Any, ...]:
+    """One text encoder, or SDXL's CLIP and OpenCLIP."""
+    if sdxl:
+        clip = _under(tensors, "conditioner.embedders.0.transformer.text_model.")
+        other = dict(_renamed(_under(tensors, "conditioner.embedders.1.model.")))
+        return _model(clip, "quick_gelu"), _model(other, "gelu")
+    if clip := _under(tensors, "cond_stage_model.transformer.text_model."):
+        return (_model(clip, "quick_gelu"),)
+    other = dict(_renamed(_under(tensors, "cond_stage_model.model.")))
+    if not other:
+        raise BackboneError("it holds no text encoder")
+    # SD 2.x conditions on the last layer but one behind the norm: the last is left out.
+    last = f"encoder.layers.{_layers(other) - 1}."
+    other = {n: t for n, t in other.items() if not n.startswith(last) and n != PROJECTION}
+    return (_model(other, "gelu"),)
+
+
+PROJECTION = "text_projection.weight"
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _renamed(own: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """OpenCLIP's tensors as CLIP's: the fused projection in three, the last one turned."""
+    for name, tensor in own.items():
+        if name in ENDS:
+            yield ENDS[name], tensor
+        elif name == "text_projection":
+            yield PROJECTION, tensor.T.contiguous()
+        elif name.startswith("transformer.resblocks."):
+            number, _, rest = name.removeprefix("transformer.resblocks.").partition(".")
+            here = f"encoder.layers.{number}"
+            layer, _, kind = rest.rpartition(".")
+            if layer == "attn":  # in_proj_weight, in_proj_bias
+                for part, third in zip("qkv", tensor.chunk(3), strict=True):
+                    yield f"{here}.self_attn.{part}_proj.{kind.removeprefix('in_proj_')}", third
+            else:
+                yield f"{here}.{RESBLOCK[layer]}.{kind}", tensor
+
+
+def _layers(own: Mapping[str, Tensor]) -> int:
+    return len({name.split(".")[2] for name in own if name.startswith("encoder.layers.")})
+
+
+def _model(own: Mapping[str, Tensor], activation: str) -> Any:
+    """The transformers model of these tensors, with a projection where they have one."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    words, width = own["embeddings.token_embedding.weight"].shape
+    config = CLIPTextConfig(
+        vocab_size=words,
+        hidden_size=width,
+        intermediate_size=own["encoder.layers.0.mlp.fc1.weight"].shape[0],
+        num_hidden_layers=_layers(own),
+        num_attention_heads=max(1, width // HEAD_WIDTH),
+        max_position_embeddings=own["embeddings.position_embedding.weight"].shape[0],
+        projection_dim=own[PROJECTION].shape[0] if PROJECTION in own else width,
+        hidden_act=activation,
+        bos_token_id=words - 2,
+        eos_token_id=words - 1,
+        pad_token_id=words - 1 if activation == "quick_gelu" else 0,
+    )
+    with torch.random.fork_rng([]):  # the first values are thrown away
+        model = (CLIPTextModelWithProjection if PROJECTION in own else CLIPTextModel)(config)
+    # Newer versions of transformers drop the prefix of the bare model.
+    prefixed = any(name.startswith("text_model.") for name in model.state_dict())
+    state = {
+        f"text_model.{n}" if prefixed and n != PROJECTION else n: t for n, t in own.items()
+    }  # fmt: skip
+    missing, _ = model.load_state_dict(state, strict=False)
+    if missing:
+        raise BackboneError(f"a text encoder lacks {len(missing)} tensors, such as {missing[0]}")
+    return model

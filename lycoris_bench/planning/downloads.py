@@ -1,0 +1,81 @@
+"""What a study needs from the model hub, and what of it is already on this machine."""
+
+from dataclasses import dataclass
+
+from lycoris_bench.planning.resolve import PLACEHOLDER
+from lycoris_bench.registry import get
+from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders.base import Record
+from lycoris_bench.scoring.encoders.weights import PACKAGE, given, here, is_repository
+from lycoris_bench.study.settings import Settings
+
+# Gigabytes of the files that are read, as the repositories have them in single precision.
+SIZES = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": 4.3,
+    "timm/vit_large_patch14_dinov2.lvd142m": 1.2,
+    "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K": 1.7,
+    "timm/convnextv2_large.fcmae_ft_in22k_in1k_384": 0.8,
+    "timm/vgg19.tv_in1k": 0.6,
+}
+# What loading reads: these repositories hold the same weights in other forms too.
+PIPELINE = (
+    "*/*.json", "tokenizer/*.txt", "unet/*model.safetensors", "text_encoder/model.safetensors",
+    "vae/*model.safetensors",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Download:
+    """A repository, or a file of the user's, what it is for, its size if known, and how to fetch
+    it if it is not here."""
+
+    repository: str
+    use: str
+    gigabytes: float | None
+    there: bool
+    command: str
+
+    def __str__(self) -> str:
+        size = f"about {self.gigabytes} GB" if self.gigabytes else "size unknown"
+        state = "there" if self.there else f"type: {self.command}"
+        return f"{self.repository} ({self.use}, {size}): {state}"
+
+
+def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Download]:
+    """The base model if it is of the hub, the one that draws if it is another, then the encoders;
+    nothing is fetched or asked for.
+
+    The uids are those of a plan, which says with them whether the models are there."""
+    found = []
+    models = {settings.base_model: ("base model", base_uid)}
+    if other := settings.sampling.base_model:
+        models.setdefault(other, ("base model that draws", drawn_uid or base_uid))
+    for name, (use, identity) in models.items():
+        there = identity != PLACEHOLDER
+        if name in SIZES or not there:
+            command = _command(name, *(f"--include '{part}'" for part in PIPELINE))
+            found.append(Download(name, use, SIZES.get(name), there, command))
+    for name in dict.fromkeys(spec.partition(":")[0] for spec in settings.scoring.encoders):
+        record = encoders.record(name)
+        if own := settings.scoring.weights.get(name):
+            record = given(record, own)
+        if not record.weights.startswith(PACKAGE):
+            found.append(_encoder(name, record))
+    return found
+
+
+def _encoder(name: str, record: Record) -> Download:
+    file = here(record, get("encoders", name).files)
+    size = SIZES.get(record.weights)
+    if file is not None and size is None:
+        size = round(file.stat().st_size / 1e9, 1) or None
+    if not is_repository(record.weights):
+        use = f"encoder {name}, a file"
+        return Download(record.weights, use, size, file is not None, "give its path")
+    revision = [] if record.revision == "main" else [f"--revision {record.revision}"]
+    command = _command(record.weights, *revision)
+    return Download(record.weights, f"encoder {name}", size, file is not None, command)
+
+
+def _command(repository: str, *options: str) -> str:
+    return " ".join([f"hf download {repository}", *options])

@@ -1,0 +1,155 @@
+"""What a study asks for and what there is of it, as data and as text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lycoris_bench.messages.numbers import significant
+from lycoris_bench.planning import scored_rows, time_and_disk
+from lycoris_bench.planning.downloads import downloads
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.resolve import PLACEHOLDER
+from lycoris_bench.run import environment
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Checkpoint
+
+
+def overview(
+    plan: Plan,
+    store: Store,
+    absent: Sequence[str],
+    device: str | None = None,
+    rate: str | None = None,
+) -> dict[str, Any]:
+    """How much a study asks for, what is there already, how long the rest takes at a rate that
+    is stated, and what is missing to begin. Without a device nothing is measured: time is
+    counted where a rate is given."""
+    stored = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
+    trained = sum(status(plan, store, checkpoint) == "trained" for checkpoint in plan.trained)
+    images = sum(one["images"] for one in stored)
+    asked = [one["of"] for one in stored]
+    steps, drawing = time_and_disk.left(plan, store)
+    speed = _rate(plan, store, device, rate, steps or drawing)
+    time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
+    pictures, weights = time_and_disk.disk_bytes(plan)
+    needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
+    epochs = plan.study.settings.epochs
+    result: dict[str, Any] = {
+        "study": plan.study.name,
+        "run": str(store.root),
+        "configurations": len(plan.study.configurations),
+        "checkpoints": len(plan.trained),
+        "checkpoints_there": trained,
+        "concepts": len({p.concept for p in plan.prompt_sets}),
+        "training_images": len(plan.data.examples),
+        "steps_per_epoch": plan.steps(1),
+        "steps_per_run": plan.steps(epochs[-1]) if epochs else 0,
+        "images_per_checkpoint": max(asked),
+        "images_of_checkpoints": sum(asked[1:]),
+        "images": sum(asked),
+        "images_there": images,
+        "scored": sum(one["scored"] for one in stored),
+        "steps_left": steps,
+        "rate": speed
+        and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
+        "seconds_left": time,
+        "disk_bytes": pictures + (weights or 0),
+        "downloads": [{**vars(one)} for one in needed],
+        "missing": list(absent),
+    }
+    files = "not counted" if weights is None else _size(weights)
+    lines = [
+        f"study        {result['study']} in {result['run']}",
+        f"checkpoints  {result['checkpoints']} of {result['configurations']} configurations, "
+        f"{trained} there",
+        f"training     {result['training_images']} images, {result['steps_per_epoch']} steps an "
+        f"epoch, {result['steps_per_run']:,} a run, {steps:,} left",
+        f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
+        f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
+        f"scored       {result['scored']} of {len(stored)}",
+        f"time left    {_left(speed, time)}",
+        f"disk         about {_size(pictures)} of images, {files} of checkpoints",
+        *(f"download     {one}" for one in needed),
+        *(f"missing      {sentence}" for sentence in absent),
+    ]
+    return {**result, "text": "\n".join(lines)}
+
+
+def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None) -> str:
+    if speed is None or time is None:
+        return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
+    steps, images = (significant(rate, short=True) for rate in (speed.steps, speed.images))
+    return (
+        f"about {duration(sum(time.values()))} ({parts}), one process, at {steps} training steps "
+        f"and {images} images a second, {speed.source}"
+    )
+
+
+def _rate(
+    plan: Plan, store: Store, device: str | None, rate: str | None, anything: int
+) -> time_and_disk.Rate | None:
+    if rate is not None:
+        return time_and_disk.given(rate)
+    if device is None:
+        return None
+    if PLACEHOLDER in (plan.base_uid, plan.drawn_base_uid) or not anything:
+        return time_and_disk.ASSUMED
+    return time_and_disk.measured(plan, store, environment.device(device))
+
+
+def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, Any]:
+    """One line a checkpoint: trained, images, scored; then what is missing to know more."""
+    states = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
+    width = max(len(one["checkpoint"]) for one in states)
+    lines = [
+        f"{one['checkpoint']:<{width}}  {one['status']:<9}  "
+        f"{one['images']}/{one['of']} images  {'scored' if one['scored'] else ''}".rstrip()
+        for one in states
+    ]
+    lines += [f"missing: {sentence}" for sentence in absent]
+    return {"checkpoints": states, "missing": list(absent), "text": "\n".join(lines)}
+
+
+def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the store has of a checkpoint."""
+    asked = plan.image_count(checkpoint)
+    return {
+        "checkpoint": str(checkpoint),
+        "status": status(plan, store, checkpoint),
+        "images": asked - time_and_disk.images_left(plan, store, checkpoint),
+        "of": asked,
+        "scored": scored_rows.rows(plan, store, checkpoint) is not None,
+    }
+
+
+def status(plan: Plan, store: Store, checkpoint: Checkpoint) -> str:
+    """given, trained, diverged, stale (trained under other settings), unknown (there, but not the
+    dataset or base model that would tell) or missing; of what is combined, whether all its parts
+    are there."""
+    if checkpoint.is_base or checkpoint.is_combined:
+        return "missing" if plan.unusable(store, checkpoint) else "given"
+    card = store.card(checkpoint.weights)
+    if card is None:
+        return "missing"
+    if card["uid"] != plan.checkpoint_uid(checkpoint):
+        return "stale" if plan.complete else "unknown"
+    return "trained" if card["status"] == "done" else card["status"]
+
+
+def duration(seconds: float) -> str:
+    """Rounded, in the largest unit of which there are at least two; hours up to 1 000.
+
+    >>> duration(90), duration(7300), duration(9e5), duration(9e6)
+    ('90 s', '2 h', '250 h', '104 days')
+    """
+    for unit, size, least in (("days", 86400, 41.67), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(value: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value / 2**20:,.0f} MiB"

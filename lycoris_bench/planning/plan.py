@@ -1,0 +1,235 @@
+"""What a study asks for, worked out once: concepts, prompts, the images of every checkpoint, and
+the uid of each thing, which is a hash of all that matters upstream of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lycoris_bench.data import dataset
+from lycoris_bench.data.heldout import held_out
+from lycoris_bench.planning import resolve
+from lycoris_bench.run.store import Store
+from lycoris_bench.study import prompt_types
+from lycoris_bench.study.load import Study, StudyError
+from lycoris_bench.study.records import Checkpoint, Configuration, ImageSet, PromptSet, uid
+from lycoris_bench.training.buckets import steps_per_epoch
+
+MOST = 1_000_000_000  # training steps, or images, of a study
+MOST_EPOCH = 10_000_000  # images that an epoch shows: its order is a list
+MOST_QUEUE = 1_000_000  # images of one checkpoint: its queue is a list
+FORMAT = 1  # raised when training or sampling changes what it computes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to draw: its place in the queue says batch, its seed says noise."""
+
+    image_set: ImageSet
+    k: int
+    prompt: str
+    text: str
+    group: int
+    seed: int
+    uid: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with its inputs read. Picklable: worker processes get it as it is."""
+
+    study: Study
+    data: dataset.Dataset
+    heldout: dataset.Dataset | None
+    prompt_sets: tuple[PromptSet, ...]
+    base_uid: str
+    drawn_base_uid: str  # of the model that images are drawn with, which may be another
+    files: dict[str, str]  # content of each adapter file that the study names
+    captioned: dict[str, resolve.Captioned] = field(default_factory=dict)  # with other captions
+    limit: int | None = None
+    complete: bool = True  # its dataset and base models are there: uids can be compared
+    doubts: tuple[str, ...] = ()  # about its held-out images, a sentence each
+
+    @property
+    def base_model(self) -> str:
+        """What images are drawn with: the model that was trained on, or `sampling.base_model`."""
+        settings = self.study.settings
+        return settings.sampling.base_model or settings.base_model
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """What is drawn: base, then the study's checkpoints, or the first `limit` of them."""
+        base, *made = self.study.checkpoints
+        return [base, *made[: self.limit]]
+
+    @property
+    def trained(self) -> list[Checkpoint]:
+        """The checkpoints whose weights those need, in the study's order."""
+        needed = {
+            part
+            for checkpoint in self.checkpoints
+            for part, _ in self.parts(checkpoint)
+            if isinstance(part, Checkpoint)
+        }
+        return [checkpoint for checkpoint in self.study.trained if checkpoint in needed]
+
+    def data_of(self, configuration: Configuration) -> dataset.Dataset:
+        """The training images with the captions that the configuration is trained with."""
+        captions = configuration.captions
+        return self.captioned[captions].data if captions else self.data
+
+    def prompt_sets_of(self, checkpoint: Checkpoint) -> tuple[PromptSet, ...]:
+        """What a checkpoint draws: its train prompts are the captions that it was trained with."""
+        captions = checkpoint.configuration.captions
+        return self.captioned[captions].prompt_sets if captions else self.prompt_sets
+
+    def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
+        """What is added to the base model to draw with it, and how strongly."""
+        if checkpoint.is_base:
+            return []
+        if not checkpoint.is_combined:
+            return [(checkpoint.weights, checkpoint.strength)]
+        own = self.study.own
+        return [
+            (
+                Checkpoint(own[name], checkpoint.seed, checkpoint.epoch)
+                if name in own
+                else Path(name),
+                float(strength) * checkpoint.strength,
+            )
+            for name, strength in checkpoint.configuration.options
+        ]
+
+    def checkpoint_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of trained weights: base model, data, settings, configuration, seed, epoch.
+
+        Other epochs of the study do not matter, as the rate is constant after the warm-up."""
+        if checkpoint.is_base:
+            return self.base_uid
+        training = self.study.settings.training.identity()
+        configuration = checkpoint.configuration
+        return uid(FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training,
+                   configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
+
+    def drawn_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of the model that draws: of the weights if they are drawn with as they are,
+        else of the base model and all that is added to it, with strengths."""
+        if checkpoint.is_base:
+            return self.drawn_base_uid
+        parts = [(self._part_uid(part), strength) for part, strength in self.parts(checkpoint)]
+        if len(parts) == 1 and parts[0][1] == 1 and self.drawn_base_uid == self.base_uid:
+            return parts[0][0]
+        return uid(FORMAT, self.drawn_base_uid, parts)
+
+    def _part_uid(self, part: Checkpoint | Path) -> str:
+        return self.files[str(part)] if isinstance(part, Path) else self.checkpoint_uid(part)
+
+    def unusable(self, store: Store, checkpoint: Checkpoint) -> str | None:
+        """Why images of this checkpoint cannot be drawn, or None."""
+        for part, _ in self.parts(checkpoint):
+            if isinstance(part, Path):
+                continue
+            card = store.card(part)
+            name = f"{part} " if checkpoint.is_combined else ""
+            if card is None:
+                return f"{name}is not trained yet; run 'lycoris-bench train'"
+            if card["uid"] != self.checkpoint_uid(part):
+                return (
+                    f"{name}was trained under other settings; "
+                    "run 'lycoris-bench train' to make it anew"
+                )
+            if card["status"] == "diverged":
+                return f"{name}diverged: {card['reason']}"
+        return None
+
+    def run_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of a training, whatever epochs are asked of it: what a saved state is of."""
+        return self.checkpoint_uid(replace(checkpoint, epoch=0))
+
+    def by_run(self) -> list[list[Checkpoint]]:
+        """The checkpoints of each configuration and seed, in epoch order."""
+        runs: dict[tuple[str, int | None], list[Checkpoint]] = {}
+        for checkpoint in self.trained:
+            key = (checkpoint.configuration.name, checkpoint.seed)
+            runs.setdefault(key, []).append(checkpoint)
+        return list(runs.values())
+
+    def steps(self, epochs: int) -> int:
+        """Training steps of so many epochs."""
+        return epochs * steps_per_epoch(self.data, self.study.settings.training)
+
+    def is_trained(self, store: Store, checkpoint: Checkpoint) -> bool:
+        """Whether the store has it under its present uid; a diverged one counts."""
+        card = store.card(checkpoint)
+        return card is not None and card["uid"] == self.checkpoint_uid(checkpoint)
+
+    def image_count(self, checkpoint: Checkpoint) -> int:
+        """How many images a checkpoint's queue has, without making it."""
+        return len(self.prompt_sets_of(checkpoint)) * self.study.settings.sampling.images
+
+    def jobs(self, checkpoint: Checkpoint) -> list[Job]:
+        """The whole queue of a checkpoint, in an order that only the study decides."""
+        made_by = self.drawn_uid(checkpoint)
+        return [
+            job
+            for prompt_set in self.prompt_sets_of(checkpoint)
+            for job in self._of(checkpoint, made_by, prompt_set)
+        ]
+
+    def absent(self, store: Store, checkpoint: Checkpoint) -> list[Job]:
+        """The images of a checkpoint's queue that are not stored under their present uid."""
+        return [
+            job
+            for job in self.jobs(checkpoint)
+            if store.image_uid(store.image(job.image_set, job.k)) != job.uid
+        ]
+
+    def _of(self, checkpoint: Checkpoint, made_by: str, prompt_set: PromptSet) -> Iterator[Job]:
+        sampling = self.study.settings.sampling
+        how: tuple[object, ...] = sampling.steps, sampling.guidance, sampling.width, sampling.height
+        clip_skip = self.study.settings.training.clip_skip
+        if (sampling.precision, clip_skip) != ("fp32", 1):  # older images have neither
+            how = (*how, sampling.precision, clip_skip)
+        image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
+        shared = prompt_types.assignment(sampling.images, len(prompt_set.prompts))
+        for k, group in enumerate(shared):
+            prompt, seed = prompt_set.prompts[group], sampling.seed + k
+            identity = uid(FORMAT, made_by, prompt, seed, how)
+            yield Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity)
+
+
+def plan(study: Study, limit: int | None = None, absent: list[str] | None = None) -> Plan:
+    """Reads what the study names; every mistake in data and prompts is one `StudyError`.
+
+    With `absent`, a dataset or base model that is not there is a sentence added to it, and the
+    plan is one to count with, not to run."""
+    settings = study.settings
+    resolve.check_weights(study)
+    main, *others = resolve.captioned(study, absent).items()
+    heldout, doubts = held_out(settings.heldout, main[1].data)
+    base = resolve.base_uid(settings.base_model, absent)
+    other = settings.sampling.base_model
+    asked = Plan(
+        study, main[1].data, heldout, main[1].prompt_sets, base,
+        resolve.base_uid(other, absent) if other else base,
+        resolve.adapter_files(study), dict(others), limit, not absent, doubts,
+    )  # fmt: skip
+    if problems := list(_too_much(asked)):
+        raise StudyError(study.name, problems)
+    return asked
+
+
+def _too_much(plan: Plan) -> Iterator[str]:
+    """Work that nobody means, and that no memory holds: counted here without making a list."""
+    settings = plan.study.settings
+    shown = sum(plan.data.repeats(settings.training.images_per_class))
+    steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
+    images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
+    counts = (
+        (shown, MOST_EPOCH, "images in an epoch", "training.images_per_class or 'repeats'"),
+        (steps, MOST, "training steps", "epochs, seeds or training.images_per_class"),
+        (max(images), MOST_QUEUE, "images of one checkpoint", "sampling.images"),
+        (sum(images), MOST, "images", "sampling.images, strengths or seeds"),
+    )
+    for count, most, what, key in counts:
+        if count > most:
+            yield f"it asks for {count:,} {what}; at most {most:,} are allowed: lower {key}"

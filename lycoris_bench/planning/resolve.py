@@ -1,0 +1,202 @@
+"""What a study names, read from the disk: training images, captions, prompts, adapter files.
+Every mistake is a sentence; what is merely not there yet can be counted without it."""
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lycoris_bench import registry
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.data import dataset
+from lycoris_bench.data.images import DataError
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models import backbone
+from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders.weights import given, here, is_repository
+from lycoris_bench.study import concept_words, prompt_types
+from lycoris_bench.study.load import Study, StudyError
+from lycoris_bench.study.records import COMBINED, Concept, PromptSet
+from lycoris_bench.training import optimizer, tensorboard
+
+MOST_IMAGES = 1_000_000  # of a dataset that is declared, not there
+PLACEHOLDER = "not there"  # in place of the identity of a base model that is not there
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """The training images with one kind of captions, and the prompts that follow from them."""
+
+    data: dataset.Dataset
+    prompt_sets: tuple[PromptSet, ...]
+
+
+def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
+    """By the extension of captions, "" being the main ones, what a study trains on and asks for.
+
+    Where the dataset is not there and `absent` is given, the sentence that says so goes to it,
+    and the images are those that the prompt tree counts: their captions are empty."""
+    settings = study.settings
+    folder, tree = Path(settings.dataset), Path(settings.prompts)
+    data = selected(_scanned(folder, tree, absent), settings.concepts)
+    extensions = dict.fromkeys(["", *(c.captions for c in study.configurations)])
+    there = folder.is_dir()
+    found = {"": data} | {
+        extension: data.recaptioned(folder, extension, tree) if there else data
+        for extension in extensions
+        if extension
+    }
+    return {
+        extension: Captioned(images, _prompt_sets(study, images, extension))
+        for extension, images in found.items()
+    }
+
+
+def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Dataset:
+    """The dataset with the repeats of its table, or what is declared of one that is not there."""
+    try:
+        data = dataset.scan(folder, words=tree)
+    except DataError as error:
+        counts = {} if folder.exists() or absent is None else _declared(tree)
+        if absent is None or not counts:
+            raise
+        if (images := sum(counts.values())) > MOST_IMAGES:
+            raise StudyError(
+                str(tree), [f"{images:,} images are declared; at most {MOST_IMAGES:,} are allowed"]
+            ) from None
+        absent.append(
+            f"{error}; put category/class[/sub-class] folders with images there, or name another "
+            "with --set dataset=/its/full/path"
+        )
+        data = dataset.declared(counts, (512, 512))
+    try:
+        table = concept_words.concept_table(folder, tree)[1]
+    except concept_words.PromptError:
+        return data  # which is said where the words are read
+    return data.repeating(concept_words.numbers(table, "repeats"))
+
+
+def _declared(tree: Path) -> dict[Concept, int]:
+    """What the prompt tree says of a dataset's images; nothing where it has no table of concepts.
+    A mistake in the table is a `PromptError`."""
+    if not (tree / concept_words.CONCEPTS).exists():
+        return {}
+    return concept_words.numbers(concept_words.concept_table(tree)[1], "images")
+
+
+def _prompt_sets(study: Study, data: dataset.Dataset, extension: str) -> tuple[PromptSet, ...]:
+    """The prompts of each concept and type; every mistake is one `StudyError`."""
+    settings = study.settings
+    tree = Path(settings.prompts)
+    concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
+    words = concept_words.read_words(Path(settings.dataset), concepts, tree)
+    made: list[PromptSet] = []
+    problems: list[str] = []
+    for concept in concepts:
+        captions = [example.caption for example in data.of(concept)]
+        for kind in settings.sampling.prompt_types:
+            try:
+                found = prompt_types.prompt_set(
+                    tree, concept, kind, words[concept], captions, extension
+                )
+            except concept_words.PromptError as error:
+                problems.append(str(error))
+                continue
+            made += [found] if found else []
+    if problems:
+        raise StudyError(study.name, dict.fromkeys(problems))
+    return tuple(made)
+
+
+def base_uid(name: str, absent: list[str] | None) -> str:
+    """Identity of a base model; of one that is not there a placeholder, and the reason."""
+    try:
+        return backbone.fingerprint(name)
+    except backbone.BackboneError as error:
+        if (
+            absent is None or Path(name).is_absolute()
+        ):  # a path is a mistake, a hub id is not yet here
+            raise
+        if str(error) not in absent:
+            absent.append(str(error))
+        return PLACEHOLDER
+
+
+def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
+    """The examples whose concept matches a pattern such as `toys/*`; each must match something."""
+    names = {str(concept): concept for concept in data.concepts}
+    chosen: set[Concept] = set()
+    for pattern in map(disk.composed, patterns):
+        matched = {
+            concept
+            for name, concept in names.items()
+            if name == pattern or fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/")
+        }
+        if not matched:
+            raise StudyError("concepts", [registry.unknown("concept", pattern, names)])
+        chosen |= matched
+    examples = tuple(example for example in data.examples if example.concept in chosen)
+    return replace(data, examples=examples)
+
+
+def missing_libraries(study: Study, device: str) -> list[str]:
+    """What training on this device needs and is not installed, a sentence each."""
+    training, found = study.settings.training, []
+    if not study.own:
+        return []
+    try:
+        optimizer.check(training.optimizer, device)
+    except BenchError as error:
+        found.append(str(error))
+    try:
+        if training.tensorboard:
+            tensorboard.check()
+    except BenchError as error:
+        found.append(str(error))
+    return found
+
+
+def check_weights(study: Study) -> None:
+    """Files that a study names as encoders' weights are there, or one `StudyError` says which
+    are not. Repositories may be fetched when the encoders are loaded."""
+    problems = []
+    for name, weights in study.settings.scoring.weights.items():
+        record = given(encoders.record(name), weights)
+        if not is_repository(record.weights) and here(record) is None:
+            problems.append(f"'scoring.weights.{name}': there is no file {weights}")
+    if problems:
+        raise StudyError(study.name, problems)
+
+
+def adapter_files(study: Study) -> dict[str, str]:
+    """Path -> content of each adapter file that is combined; every unreadable one is reported."""
+    trained = {c.name for c in study.configurations if c.algorithm != COMBINED}
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for configuration in study.configurations:
+        if configuration.algorithm != COMBINED:
+            continue
+        for name in configuration.keywords.keys() - trained:
+            try:
+                tensors, _ = adapter_file.read(name)
+            except adapter_file.AdapterFileError as error:
+                problems.append(f"combine.{configuration.name}: {error}")
+                continue
+            found[name] = content(tensors)
+    if problems:
+        raise StudyError(study.name, dict.fromkeys(problems))
+    return found
+
+
+def content(tensors: Mapping[str, Tensor]) -> str:
+    """The adapter itself: another file of the same tensors is the same."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

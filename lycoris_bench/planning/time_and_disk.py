@@ -1,0 +1,141 @@
+"""How long the rest of a study takes, and how much disk all of it needs.
+
+Time is measured, not guessed: what stored checkpoints cost if there are any, else passes of the
+base model's U-Net that together take seconds (`diffusion.pace`). Where the base model is not
+there, or a rate is given, it is counted at that rate."""
+
+from typing import NamedTuple
+
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.models.outline import outline
+from lycoris_bench.planning.pace import BUDGET, Pace, pace
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.resolve import PLACEHOLDER
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.training.run import DTYPES
+
+BACKWARD = 2.0  # a backward pass costs about two forward passes
+PNG = 1.85  # bytes a pixel of a stored PNG, as the demo's images have
+
+
+class Rate(NamedTuple):
+    """Training steps and images a second of one process, and where the figures come from."""
+
+    steps: float
+    images: float
+    source: str
+
+
+# Of Stable Diffusion 1.5 at 512x512, batch 8: what one H100-class GPU may do, not a measurement.
+ASSUMED = Rate(7.0, 8.0, "assumed of one H100-class GPU, --rate gives your own")
+
+
+def given(text: str) -> Rate:
+    """A rate as it is typed: `7,8` is 7 training steps and 8 images a second."""
+    try:
+        steps, images = (float(part) for part in text.split(","))
+        if not all(1e-9 < rate < 1e9 for rate in (steps, images)):
+            raise ValueError
+    except ValueError:
+        raise BenchError(
+            f"--rate is '{text}'; two numbers above 0 are needed, training steps and images "
+            "a second, like 7,8"
+        ) from None
+    return Rate(steps, images, "as given")
+
+
+def left(plan: Plan, store: Store) -> tuple[int, int]:
+    """Training steps and images that the store lacks."""
+    steps = {epoch: plan.steps(epoch) for epoch in {c.epoch or 0 for c in plan.trained}}
+    training = 0
+    for run in plan.by_run():
+        lacking = [c for c in run if not plan.is_trained(store, c)]
+        training += steps[lacking[-1].epoch or 0] if lacking else 0
+    return training, sum(images_left(plan, store, checkpoint) for checkpoint in plan.checkpoints)
+
+
+def images_left(plan: Plan, store: Store, checkpoint: Checkpoint) -> int:
+    """Images of a checkpoint that the store lacks; of one without a folder they need no search."""
+    if not store.applied(checkpoint).parent.exists():
+        return plan.image_count(checkpoint)
+    return len(plan.absent(store, checkpoint))
+
+
+def measured(plan: Plan, store: Store, device: str) -> Rate:
+    """The rate of this machine, in `sampling.precision`: passes of the model that draws and, where
+    no stored checkpoint says what training costs, of the one that is trained on."""
+    settings = plan.study.settings
+    sampling, training = settings.sampling, settings.training
+    side, width, height = training.resolution, sampling.width, sampling.height
+    cards = [store.card(checkpoint) for checkpoint in plan.trained]
+    costs = [card["cost"] for card in cards if card and card["status"] == "done"]
+    alike = (settings.base_model, side, side) == (plan.base_model, width, height)
+    budget = BUDGET if costs or alike else BUDGET / 2
+    drawn = _pace(
+        plan.base_model, device, sampling.precision, width, height, sampling.batch_size, budget
+    )
+    passes = 2 if sampling.guidance > 1 else 1
+    image = passes * sampling.steps * drawn.forward + drawn.decode
+    if costs:
+        step = sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs)
+    else:
+        tuned = drawn
+        if not alike:
+            tuned = _pace(
+                settings.base_model, device, sampling.precision, side, side, training.batch_size,
+                budget,
+            )  # fmt: skip
+        images = training.batch_size * training.gradient_accumulation
+        step = (1 + BACKWARD) * tuned.forward * images
+    return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
+
+
+def _pace(
+    name: str, device: str, precision: str, width: int, height: int, batch: int, budget: float
+) -> Pace:
+    return pace(Backbone.load(name, device, DTYPES[precision]), width, height, batch, budget)
+
+
+def _source(drawn: Pace, precision: str, trained: bool) -> str:
+    return (
+        f"measured here by U-Net passes of {drawn.rows} x {drawn.width} x {drawn.height} pixels "
+        f"in {precision}" + (" and by the checkpoints that are trained" if trained else "")
+    )
+
+
+def disk_bytes(plan: Plan) -> tuple[int, int | None]:
+    """Bytes of all images, and of all checkpoints (fp16) when the study is complete; None where
+    the base model is neither there nor known by name."""
+    sampling = plan.study.settings.sampling
+    images = sum(plan.image_count(checkpoint) for checkpoint in plan.checkpoints)
+    counted = parameters(plan)
+    weights = None
+    if counted is not None:
+        weights = sum(2 * counted[c.configuration.name] for c in plan.trained)
+    return int(images * sampling.width * sampling.height * PNG), weights
+
+
+def parameters(plan: Plan) -> dict[str, int] | None:
+    """Trained parameters of each configuration, counted on a base model without memory."""
+    name = plan.study.settings.base_model
+    known = outline(name)
+    if known is None and plan.base_uid == PLACEHOLDER:
+        return None
+    if known is None:
+        backbone = Backbone.load(name)
+        unet, texts = backbone.unet.to("meta"), [t.to("meta") for t in backbone.text_encoders]
+    else:
+        unet, texts = known.unet, list(known.text_encoders)
+    counted: dict[object, int] = {}
+    found: dict[str, int] = {}
+    for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
+        shape = (c.algorithm, c.preset, c.layers, c.options)  # the same at every rate
+        if shape not in counted:
+            network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
+            counted[shape] = network.parameter_count
+            network.detach()
+        found[c.name] = counted[shape]
+    return found

@@ -1,0 +1,1 @@
+"""A run folder and how work is done in it: store, executor, environment."""

@@ -1,0 +1,99 @@
+"""A run folder as a whole: whose it is, who holds it, and what a killed process left in it."""
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+
+STUDY = "study.toml"
+PROVENANCE = "provenance.json"
+FOLDERS = ("checkpoints", "images", "features", "metrics", "analysis", "report")
+
+
+class StoreError(BenchError):
+    """The run folder cannot be used: one sentence saying why, and what to do."""
+
+
+@contextlib.contextmanager
+def held(root: Path) -> Iterator[None]:
+    """Holds the folder, which is made if it is not there, for this process. StoreError: another
+    process has it, or it cannot be written."""
+    if kind := disk.never_written(root, folder=True):
+        raise StoreError(f"run folder {root} is {kind}; choose another with --run")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = _lock_file(root / ".lock")
+    except OSError as error:
+        raise StoreError(
+            f"run folder {root} cannot be written ({error.strerror}); choose another with --run"
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            raise StoreError(
+                f"run folder {root} is in use by process {handle.read().strip() or '?'}; "
+                "wait for it, or choose another with --run"
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    """The file that is held; a link is not followed, as its target would be written to."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    handle = os.fdopen(descriptor, "r+" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "r")
+    if handle.mode == "r":
+        handle.close()
+        raise StoreError(f"{path} is no plain file; remove it, or choose another folder with --run")
+    return handle
+
+
+def belongs_to(root: Path, study: str) -> None:
+    """StoreError: the folder holds the run of another study, or other things and no run."""
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root} is no folder; choose another with --run")
+    try:
+        found = disk.read_toml(root / STUDY).get("name")
+    except disk.FileError:
+        found = None
+    if found is None:
+        if _holds_other_things(root):
+            raise StoreError(
+                f"{root} holds other things and no run of lycoris-bench ({STUDY} is missing or "
+                "broken); choose another folder with --run"
+            ) from None
+        return
+    if found != study:
+        raise StoreError(
+            f"run folder {root} belongs to the study '{found}', not to '{study}'; "
+            "choose another with --run"
+        )
+
+
+def sweep(root: Path) -> None:
+    """Removes what a killed process left half written, in a folder that is a run."""
+    if not all((root / name).is_file() for name in (STUDY, PROVENANCE)):
+        return
+    ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
+    for folder in FOLDERS:
+        for leftover in (root / folder).rglob(f"*{disk.PARTIAL}"):
+            if ours.search(leftover.name) and leftover.is_file():
+                leftover.unlink(missing_ok=True)
+
+
+def _holds_other_things(root: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in root.iterdir())
+    except OSError:
+        return False  # it is missing, or that it is no folder is said where it is locked

@@ -1,0 +1,244 @@
+"""A run on disk (design.md 4): the only module that knows the folder tree.
+
+Files are written whole: temporary name, fsync, rename. What marks work as done is written last
+and carries the uid of the settings that made it, so nothing stale is ever taken for fresh; and a
+checksum, so nothing damaged is taken for whole."""
+
+import contextlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.files import disk, parquet
+from lycoris_bench.run import cards
+from lycoris_bench.run import folder as run_folder
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.study.records import Checkpoint, Concept, ImageSet, exact, uid
+
+LONGEST_NAME = 255  # bytes of one name, as most file systems have it
+DAMAGED = ".damaged"
+IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whole PNG
+
+
+def safe(name: str) -> str:
+    """A file name that stays where it is put: separators, control and leading dots escaped. One
+    that file systems would refuse as too long is cut, and ends in a hash of the whole.
+
+    >>> safe("hat, pixel art"), safe(".."), safe("a/b"), safe("naïve ☃")
+    ('hat, pixel art', '%2E.', 'a%2Fb', 'naïve ☃')
+    """
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|%]', lambda m: f"%{ord(m.group()):02X}", name)
+    name = "%2E" + name[1:] if name.startswith(".") else name
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST_NAME:
+        return name
+    end = "-" + uid(name)
+    return whole[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
+
+
+class Store:
+    """Paths, whole writes and reads of one run folder. Paths are rendered here only."""
+
+    def __init__(self, root: str | Path) -> None:
+        try:
+            self.root = Path(root).resolve()
+        except (OSError, RuntimeError) as error:  # a link that points to itself is the latter
+            raise StoreError(f"run folder {root} cannot be used ({error})") from None
+
+    # ---- the folder as a whole
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run for this process; a second process is refused with a sentence."""
+        with run_folder.held(self.root):
+            run_folder.sweep(self.root)
+            yield
+
+    def belongs_to(self, study: str) -> None:
+        """Refuses a folder that holds the run of another study, or that is no run at all."""
+        run_folder.belongs_to(self.root, study)
+
+    def describe(
+        self, study: str, provenance: dict[str, Any], identities: Mapping[str, str] | None = None
+    ) -> None:
+        """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
+        self.write(self.root / run_folder.STUDY, study)
+        self.write_json(self.provenance, provenance)
+        if identities is not None:
+            self.write_json(self.identities, identities)
+
+    def set_aside(self, path: Path) -> None:
+        """A damaged file gets another name, so that the stage that made it makes it again."""
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            path.replace(path.with_name(f"{path.name}{DAMAGED}"))
+
+    def write(self, path: Path, data: bytes | str) -> Path:
+        """The whole file or none of it."""
+        try:
+            return disk.write(path, data)
+        except disk.FileError as error:
+            raise StoreError(str(error)) from None
+
+    def write_json(self, path: Path, value: Any) -> Path:
+        return self.write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+    def read_json(self, path: Path) -> Any:
+        """The value, or None where the file is missing or broken (it is then made anew)."""
+        try:
+            return disk.read_json(path)
+        except disk.FileError:
+            return None
+
+    # ---- checkpoints
+
+    def run_folder(self, checkpoint: Checkpoint) -> Path:
+        name = safe(checkpoint.configuration.name)
+        return self.root / "checkpoints" / name / f"seed-{checkpoint.seed}"
+
+    def checkpoint(self, checkpoint: Checkpoint) -> Path:
+        return self.run_folder(checkpoint) / f"epoch-{checkpoint.epoch:03d}.safetensors"
+
+    def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: dict) -> None:
+        """Weights (None for a diverged run), then the card, which marks them as done and holds
+        their checksum."""
+        path = self.checkpoint(checkpoint)
+        if data is not None:
+            card = cards.vouching(card, self.write(path, data), data)
+        self.write_json(path.with_suffix(".json"), card)
+
+    def card(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
+        """Uid, status ("done" or "diverged"; then with a `reason`) and training cost; None where
+        nothing is stored, where the card lacks something, or where the weights were cut short or
+        changed since: they are then trained again."""
+        path = self.checkpoint(checkpoint)
+        card = self.read_json(path.with_suffix(".json"))
+        return cards.believed(card, path)
+
+    def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
+        """Whether it was done under this uid, and its file is not what was written."""
+        card = self.read_json(self.checkpoint(checkpoint).with_suffix(".json"))
+        done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
+        return done and self.card(checkpoint) is None
+
+    def weights(self, checkpoint: Checkpoint) -> Path:
+        """The file of a checkpoint that has a card, once its content is found to be what was
+        written. StoreError: it is not; it is set aside, to be trained again."""
+        path = self.checkpoint(checkpoint)
+        card = self.read_json(path.with_suffix(".json"))
+        if not cards.holds(card, path):
+            self.set_aside(path)
+            raise StoreError(
+                f"{path} is damaged (its checksum is another) and was set aside; "
+                "run 'lycoris-bench train' to make it anew"
+            )
+        return path
+
+    def training_state(self, checkpoint: Checkpoint) -> Path:
+        return self.run_folder(checkpoint) / "state.safetensors"
+
+    def logs(self, checkpoint: Checkpoint) -> Path:
+        """TensorBoard's files of a training, where they are asked for."""
+        name = safe(checkpoint.configuration.name)
+        return self.root / "logs" / name / f"seed-{checkpoint.seed}"
+
+    # ---- images
+
+    def branch(self, checkpoint: Checkpoint) -> Path:
+        """The part of a path that names a checkpoint at its strength; the base model's is `base`.
+
+        What was not trained here has `given` in place of seed and epoch."""
+        if checkpoint.is_base:
+            return Path("base")
+        name = safe(checkpoint.configuration.name)
+        strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
+        if checkpoint.epoch is None:
+            return Path(name, f"given{strength}")
+        return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
+
+    def image(self, image_set: ImageSet, k: int) -> Path:
+        place = self.root / "images" / self.branch(image_set.checkpoint)
+        return place / concept_path(image_set.concept) / image_set.prompt_type / f"{k:05d}.png"
+
+    def applied(self, checkpoint: Checkpoint) -> Path:
+        """What merging the checkpoint changed: modules matched, change per block."""
+        return self.root / "images" / self.branch(checkpoint) / "applied.json"
+
+    def put_image(self, path: Path, pixels: Any, parameters: dict[str, Any]) -> None:
+        """A uint8 [h,w,3] array as PNG; its parameters, uid among them, in its text chunk."""
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        info.add_text("lycoris-bench", json.dumps(parameters))
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=1)
+        self.write(path, buffer.getvalue())
+
+    def image_uid(self, path: Path) -> str | None:
+        """The uid an image was drawn under; None where there is none, or the file is broken or was
+        cut short. What is damaged inside is noticed when it is decoded."""
+        from PIL import Image
+
+        try:
+            if disk.kind_of(path):
+                return None  # a pipe would be waited for
+            with path.open("rb") as file, Image.open(file) as image:
+                found = json.loads(image.info["lycoris-bench"])["uid"]
+                file.seek(-len(IEND), os.SEEK_END)
+                return str(found) if file.read() == IEND else None
+        except Exception:  # a broken file may raise almost anything
+            return None
+
+    # ---- features, metrics, analysis
+
+    def features(self, branch: Path, key: str) -> Path:
+        """`key` names encoder and resizing and ends in the encoder record's hash."""
+        return self.root / "features" / branch / f"{safe(key)}.safetensors"
+
+    @property
+    def encoder_weights(self) -> Path:
+        """SHA-256 of each encoder's weights as they were last read."""
+        return self.root / "features" / "weights.json"
+
+    def metrics(self, branch: Path, kind: str = "") -> Path:
+        return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
+
+    def table(self, name: str) -> Path:
+        """`metrics`, or a table of the analysis such as `scores`."""
+        folder = self.root if name == "metrics" else self.root / "analysis"
+        return folder / f"{name}.parquet"
+
+    def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
+        """A data frame as parquet; the uid of what it was made from lies in its metadata."""
+        self.write(path, parquet.to_bytes(frame, uid))
+
+    def frame(self, path: Path) -> tuple[Any, str] | None:
+        """The data frame and its uid; None where it is missing, broken, or fails a checksum."""
+        return parquet.read(path)
+
+    @property
+    def identities(self) -> Path:
+        """Checkpoint -> identity of what it is made from, as the last command had it."""
+        return self.root / "identities.json"
+
+    @property
+    def provenance(self) -> Path:
+        return self.root / "provenance.json"
+
+    @property
+    def findings(self) -> Path:
+        return self.root / "analysis" / "findings.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+
+def concept_path(concept: Concept) -> Path:
+    """category/class[/sub-class], each name made safe."""
+    parts = (concept.category, concept.class_name, concept.subclass)
+    return Path(*(safe(part) for part in parts if part))

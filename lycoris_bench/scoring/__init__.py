@@ -1,0 +1,1 @@
+"""From images to the rows of the metric table."""

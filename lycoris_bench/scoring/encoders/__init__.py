@@ -1,0 +1,63 @@
+"""One encoder a file: weights, revision and preprocessing in one record, and `encode`.
+
+    encoder = load("dinov2-l:crop", device="cuda")
+    features = encoder.encode([encoder.prepare(image) for image in images])   # [n, 1024]
+
+The key in a study is the module's name with hyphens; after a colon the resizing, if it is not
+the record's own.
+"""
+
+from dataclasses import replace
+
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.registry import get
+from lycoris_bench.scoring.encoders.base import Encoder, Features, Record
+from lycoris_bench.scoring.encoders.weights import MissingWeights, WrongWeights, given, here, sha256
+
+__all__ = [
+    "Encoder",
+    "Features",
+    "MissingWeights",
+    "Record",
+    "WrongWeights",
+    "load",
+    "record",
+    "resolved",
+]
+
+
+def record(spec: str) -> Record:
+    """The record of "dinov2-l" or "dinov2-l:crop". It loads nothing: good enough for a key."""
+    name, _, resize = spec.partition(":")
+    entry: type[Encoder] = get("encoders", name)
+    chosen = entry.record.with_resize(resize) if resize else entry.record
+    if chosen.resize not in entry.resizings:
+        raise BenchError(
+            f"encoder '{name}' takes square images, which '{resize}' does not make; "
+            f"allowed are: {', '.join(entry.resizings)}"
+        )
+    return chosen
+
+
+def resolved(spec: str, weights: str | None = None) -> Record:
+    """The record with what its weights are: the SHA-256 of their file, if it is on this machine.
+
+    `weights` are others than its own: a file, or a repository as `owner/name[@revision]`. It is
+    what `load` loads, good enough for a key, and nothing is fetched."""
+    chosen = record(spec)
+    return _with_content(chosen if weights is None else given(chosen, weights))
+
+
+def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
+    """The encoder itself; weights that are not on this machine are fetched from the hub."""
+    entry = get("encoders", spec.partition(":")[0])
+    encoder: Encoder = entry(resolved(spec, weights), device)
+    encoder.record = _with_content(encoder.record)  # known by now, even if just fetched
+    return encoder
+
+
+def _with_content(chosen: Record) -> Record:
+    if chosen.sha256 is not None:
+        return chosen
+    file = here(chosen, get("encoders", chosen.name).files)
+    return chosen if file is None else replace(chosen, sha256=sha256(file))

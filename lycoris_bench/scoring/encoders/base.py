@@ -1,0 +1,110 @@
+"""What an encoder is: one record that says exactly what it does to an image, and `encode`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.registry import unknown
+from lycoris_bench.scoring.encoders.resize import RESIZINGS, Picture
+from lycoris_bench.study.records import uid
+
+Features = Tensor | list[Tensor]
+Outputs = Literal["image", "image+text", "gram"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that the features of an image depend on, apart from the image.
+
+    `weights` is a repository of the model hub or a local file, `revision` that of the hub.
+    `sha256` is that of the weights file: None until it is read (`resolved`), else it is checked.
+    """
+
+    name: str
+    weights: str
+    revision: str
+    sha256: str | None
+    size: int
+    resize: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    outputs: Outputs
+
+    @property
+    def hash(self) -> str:
+        """Part of every feature's key: another preprocessing, or other weights, can never reuse
+        old features. Weights whose content is known are that content, wherever they lie."""
+        return uid(self if self.sha256 is None else replace(self, weights="", revision=""))
+
+    def with_resize(self, mode: str) -> "Record":
+        """The same encoder with another resizing."""
+        if mode not in RESIZINGS:
+            raise BenchError(unknown("resizing", mode, RESIZINGS))
+        return replace(self, resize=mode)
+
+
+class Encoder(ABC):
+    """Images (and for some also texts) to features. Subclasses are final.
+
+    A subclass sets `record`, its default, and `files`, the names that its weights have in a
+    repository, the first that is there; it takes weights in `__init__(record, device)`, and writes
+    `forward`. It raises MissingWeights, WrongWeights or ImportError with what to do about it.
+    """
+
+    record: Record
+    device: torch.device
+    files: ClassVar[tuple[str, ...]] = ()
+    resizings: ClassVar[tuple[str, ...]] = tuple(RESIZINGS)
+
+    @abstractmethod
+    def forward(self, batch: Tensor) -> Features:
+        """[n, 3, h, w] on the device -> [n, d], or for "gram" one [n, c, c] a layer."""
+
+    def with_record(self, record: Record) -> Self:
+        """The same network behind another resizing: nothing is loaded again."""
+        other = copy(self)
+        other.record = record
+        return other
+
+    def prepare(self, image: Image.Image | Picture) -> Tensor:
+        """(x / 255 - mean) / std of the resized RGB image: float32 [3, h, w] on the CPU."""
+        picture = image if isinstance(image, Picture) else Picture(image)
+        resized = np.array(picture.resized(self.record.resize, self.record.size))
+        pixels = torch.from_numpy(resized).permute(2, 0, 1).float() / 255
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.record.mean, self.record.std))
+        return (pixels - mean) / std
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor | Sequence[Tensor]) -> Features:
+        """Prepared images -> float32 [n, d] on the device, not normalised; or Gram stacks.
+
+        A list may mix shapes, as `scale` makes them: each shape is one batch, and the features
+        come back in the order of the images. The caller chooses n: all of them are encoded at
+        once."""
+        if not len(images):
+            raise BenchError(f"encoder {self.record.name} was given no images")
+        if isinstance(images, Tensor):
+            return self.forward(images.to(self.device))
+        rows: dict[torch.Size, list[int]] = {}
+        for row, image in enumerate(images):
+            rows.setdefault(image.shape, []).append(row)
+        parts = [
+            self.forward(torch.stack([images[row] for row in same]).to(self.device))
+            for same in rows.values()
+        ]
+        order = torch.tensor([row for same in rows.values() for row in same]).argsort()
+        if isinstance(parts[0], list):
+            return [torch.cat(layer)[order.to(self.device)] for layer in zip(*parts, strict=True)]
+        return torch.cat(parts)[order.to(self.device)]  # type: ignore[arg-type]
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> float32 [n, d] in the space of the images; for "image+text" alone."""
+        raise BenchError(f"encoder {self.record.name} has no text side: its outputs are images")

@@ -1,0 +1,177 @@
+"""Where an encoder's weights are: in the package, a local file, the cache of the hub, or the hub.
+
+A file that is in the cache is taken without a network call. `HF_HOME` and `HF_HUB_OFFLINE` are
+huggingface_hub's own and mean here what they mean there.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors import safe_open
+
+import lycoris_bench
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.scoring.encoders.base import Record
+
+PACKAGE = "package:"  # before a path within lycoris_bench: the same record on every machine
+TIMM = ("model.safetensors", "pytorch_model.bin")
+OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+
+
+class MissingWeights(BenchError):
+    """The weights are neither here nor to be had; says which, and what to type."""
+
+
+class WrongWeights(BenchError):
+    """There is a file, but not the one that the record means."""
+
+
+def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
+    """The file with the record's weights; on the hub, the first of `filenames` that is there.
+
+    Its SHA-256 is checked if the record declares one."""
+    if is_repository(record.weights):
+        path = _cached(record, filenames) or _downloaded(record, filenames)
+    else:
+        path = local_file(record.weights, record.name)
+    if record.sha256 and (found := sha256(path)) != record.sha256:
+        raise WrongWeights(
+            f"{path} has sha256 {found}, but the record of {record.name} says "
+            f"{record.sha256}: its features would not be comparable"
+        )
+    return path
+
+
+def here(record: Record, filenames: Sequence[str] = ()) -> Path | None:
+    """The same file if it is on this machine, else None: nothing is asked for or fetched."""
+    if is_repository(record.weights):
+        return _cached(record, filenames)
+    try:
+        return local_file(record.weights, record.name)
+    except MissingWeights:
+        return None
+
+
+def given(record: Record, weights: str) -> Record:
+    """The record with other weights: a file, or a repository as `owner/name[@revision]`."""
+    repository, _, revision = weights.partition("@")
+    if Path(weights).is_file() or not is_repository(repository):
+        repository, revision = weights, "local"
+        _check_kind(disk.expand(weights), record.name)
+    return replace(record, weights=repository, revision=revision or "main", sha256=None)
+
+
+def _check_kind(path: Path, name: str) -> None:
+    """WrongWeights for a file that holds no weights, before any work is done."""
+    if not path.is_file():
+        return  # which is said where it is looked for
+    if path.suffix not in SUFFIXES:
+        raise WrongWeights(
+            f"the weights of {name} are to be read from {path}, which is of another kind; allowed "
+            f"are: {', '.join(SUFFIXES)}"
+        )
+    if path.suffix == ".safetensors":
+        with reading(path, name), safe_open(path, "numpy"):
+            pass
+
+
+_read: dict[tuple[str, int, int], str] = {}
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content; read once a process while its size and time stay as they are."""
+    about = path.stat()
+    key = str(path.resolve()), about.st_size, about.st_mtime_ns
+    if key not in _read:
+        with path.open("rb") as file:
+            _read[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _read[key]
+
+
+def is_repository(weights: str) -> bool:
+    """Whether it reads `owner/repository` and is not a file."""
+    named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", weights) and not weights.endswith(SUFFIXES)
+    return bool(named) and not Path(weights).is_file()
+
+
+def local_file(weights: str, name: str) -> Path:
+    """A file in the package or elsewhere on this machine."""
+    if weights.startswith(PACKAGE):
+        path = Path(lycoris_bench.__file__).parent / weights.removeprefix(PACKAGE)
+        advice = "the installation is incomplete, install lycoris-bench again"
+    else:
+        path = disk.expand(weights)
+        advice = "give the path of a file, or owner/name of a repository on the hub"
+    if not path.is_file():
+        raise MissingWeights(
+            f"the weights of {name} are missing: there is no file {path}; {advice}"
+        )
+    return path
+
+
+def _cached(record: Record, filenames: Sequence[str]) -> Path | None:
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError as error:
+        raise needed("huggingface_hub", record.name) from error
+    for name in filenames:
+        path = try_to_load_from_cache(record.weights, name, revision=record.revision)
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
+def _downloaded(record: Record, filenames: Sequence[str]) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    reason = f"it has none of {', '.join(filenames)}"
+    for name in filenames:
+        try:
+            return Path(hf_hub_download(record.weights, name, revision=record.revision))
+        except EntryNotFoundError as error:
+            if not isinstance(error, LocalEntryNotFoundError):
+                continue  # the repository answered: its weights have another name
+            reason = first_sentence(error)
+        except (OSError, ValueError) as error:
+            reason = first_sentence(error)
+        break
+    raise MissingWeights(
+        f"the weights of {record.name} are missing: {record.weights} is not in the cache and "
+        f"could not be downloaded ({reason}); where there is a network, type: "
+        f"hf download {record.weights} --revision {record.revision}"
+    )
+
+
+class MissingLibrary(BenchError, ImportError):
+    """A library that an encoder needs is not installed; says what to type."""
+
+
+def needed(package: str, name: str) -> MissingLibrary:
+    """The error for a library that is not installed."""
+    return MissingLibrary(f"encoder {name} needs {package}; type: pip install {package}")
+
+
+@contextmanager
+def reading(path: Path, name: str) -> Iterator[None]:
+    """Turn what a library says about a damaged or foreign file into one sentence."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise WrongWeights(
+            f"{path} does not hold the weights of {name} "
+            f"({type(error).__name__}: {first_sentence(error)})"
+        ) from error
+
+
+def first_sentence(error: Exception) -> str:
+    """Libraries explain at length; the first sentence says what happened."""
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".:")

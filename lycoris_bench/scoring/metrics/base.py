@@ -1,0 +1,88 @@
+"""What a metric is: a pure function whose parameter names are its inputs.
+
+    @metric(better="higher", encoder="image")
+    def image_similarity(generated, reference): ...
+
+Inputs, in terms of one image set of n images:
+- `generated` [n, d]: features of its images, not normalised (for "gram": a list of [n, c, c]);
+- `reference` [m, d]: features of the dataset's images of the same concept;
+- `text` [n, d]: row i holds the features of image i's own text;
+- `base` [n, d]: features of the base model's images, row i with the prompt and seed of image i;
+- `groups` [n]: the diversity group of each image (its prompt for alter, else 0);
+- `weights`: how much each image of `generated` [n] and of `reference` [m] counts, a pair.
+
+A metric of the whole checkpoint (`whole`) gets the images of all concepts at once. One of pooled
+Gram matrices (`pooled`) gets a `GramSet` for `generated` and for `reference` (gram_sets.py). One
+that needs sets of equal n (`equal_n`) has no ceiling: there are never as many real images.
+
+It returns one number for the set, or one number per image (a float64 array [n]) whose mean is
+the metric's value. Arithmetic is float64. Bad input is a ValueError of one sentence.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lycoris_bench.messages.errors import BenchError
+
+Array = NDArray[np.float64]
+Better = Literal["higher", "lower"]
+EncoderKind = Literal["image", "text", "gram"]
+INPUTS = ("generated", "reference", "text", "base", "groups", "weights")
+
+
+class Metric(Protocol):
+    """A metric function and the facts it knows about itself."""
+
+    __name__: str
+    called: str  # its name in the metric table: the function's, but for another view of the same
+    better: Better  # the direction in which the number improves
+    encoder: EncoderKind  # image features, a text and image space, or Gram matrices
+    version: int  # raised whenever a value can move: it is part of each score's fingerprint
+    inputs: tuple[str, ...]
+    prompt_types: tuple[str, ...]  # those it is meant for; none: all whose inputs are there
+    categories: tuple[str, ...]  # likewise
+    whole: bool  # one number for all concepts of a checkpoint together
+    pooled: bool  # what it needs of Gram matrices is their mean and spread
+    equal_n: bool  # what it gives on average depends on n: only sets of equal n compare
+
+    def __call__(self, *args: Any, **kwargs: Any) -> float | Array: ...
+
+
+def metric(
+    *,
+    better: Better,
+    encoder: EncoderKind,
+    version: int = 1,
+    called: str = "",
+    prompt_types: tuple[str, ...] = (),
+    categories: tuple[str, ...] = (),
+    whole: bool = False,
+    pooled: bool = False,
+    equal_n: bool = False,
+) -> Callable[[Callable[..., float | Array]], Metric]:
+    """Decorate a function with its facts; the function itself stays as it is."""
+    if better not in get_args(Better):
+        raise BenchError(f"better is '{better}'; allowed are: {', '.join(get_args(Better))}")
+    if encoder not in get_args(EncoderKind):
+        raise BenchError(f"encoder is '{encoder}'; allowed are: {', '.join(get_args(EncoderKind))}")
+
+    def decorate(function: Callable[..., float | Array]) -> Metric:
+        inputs = tuple(inspect.signature(function).parameters)
+        if unknown := [name for name in inputs if name not in INPUTS]:
+            raise BenchError(
+                f"metric {function.__name__} asks for {', '.join(unknown)}; "
+                f"inputs are: {', '.join(INPUTS)}"
+            )
+        decorated = cast(Metric, function)
+        decorated.called = called or function.__name__
+        decorated.better, decorated.encoder = better, encoder
+        decorated.version, decorated.inputs = version, inputs
+        decorated.prompt_types, decorated.categories = prompt_types, categories
+        decorated.whole, decorated.pooled, decorated.equal_n = whole, pooled, equal_n
+        return decorated
+
+    return decorate

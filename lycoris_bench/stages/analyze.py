@@ -1,0 +1,58 @@
+"""Stage 4: the metric table becomes ranks, explanations, findings and a report."""
+
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.report.image_choice import gallery
+from lycoris_bench.planning import scored_rows
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.run import outcome
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import BASE, REAL
+
+NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-bench score'"
+
+
+def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outcome:
+    """Analyzes what is scored; checkpoints of the study that are not are named failures."""
+    table = scored_rows.table(plan, store)
+    if table is None or set(table["configuration"]) <= {BASE, REAL}:
+        return outcome.Outcome(failed=_failures(plan, store, table))
+    return run_tables.write_analysis(
+        store, table, run_tables.factors(plan.study.configurations), gallery(plan, store),
+        pd.DataFrame(_costs(plan, store)), _failures(plan, store, table),
+        heldout=plan.heldout is not None,
+    )  # fmt: skip
+
+
+def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """What each configuration and seed cost up to its last checkpoint, from the cards."""
+    rows = []
+    for run in plan.by_run():
+        cards = [card for c in run if (card := store.card(c)) and card["status"] == "done"]
+        if cards:
+            about = {"configuration": run[0].configuration.name, "seed": run[0].seed}
+            cost = cards[-1].get("cost")
+            known = cost if isinstance(cost, dict) else {}
+            rows.append({**known, **about, "size": cards[-1].get("bytes")})
+    return rows
+
+
+def _failures(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str, str]:
+    """The study's checkpoints that the table lacks, and why."""
+    names = ["configuration", "seed", "epoch", "strength"]
+    there: set[Any] = set()
+    if table is not None:
+        known = table[names].astype(object).where(table[names].notna(), None)
+        there = set(known.itertuples(index=False, name=None))
+    lacking = {}
+    for checkpoint in plan.checkpoints:
+        key = (
+            checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
+        )  # fmt: skip
+        if key not in there:
+            reason = plan.unusable(store, checkpoint) or ""
+            lacking[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
+    return lacking

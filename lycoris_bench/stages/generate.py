@@ -1,0 +1,137 @@
+"""Stage 2: every checkpoint draws the images of its queue; the store gets those it lacks."""
+
+import warnings
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.merge import Merger
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.planning.resolve import content
+from lycoris_bench.run import executor
+from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.store import Store
+from lycoris_bench.sampling.sample import Embeddings, prepared, sample
+from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.training.run import DTYPES
+
+BLANK = 1.0  # grey levels of standard deviation below which an image shows nothing
+
+
+def generate(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
+    """Draws what is missing, base included; a checkpoint without weights is a named failure."""
+    outcome = outcome_module.Outcome()
+    items, total = [], 0
+    for checkpoint in plan.checkpoints:
+        reason = plan.unusable(store, checkpoint)
+        missing = 0 if reason else len(plan.absent(store, checkpoint))
+        if reason:
+            outcome.failed[str(checkpoint)] = reason
+        elif not missing:
+            outcome.skipped += 1
+        else:
+            items.append((str(checkpoint), (plan, store, checkpoint, options.device)))
+            total += missing
+    results = executor.each(
+        draw, items, workers=options.workers, total=total, what="generate",
+        progress=options.progress, debug=options.debug,
+    )  # fmt: skip
+    for name, drawn, error in results:
+        refused, warned = drawn or (None, None)
+        if problem := error or refused:
+            outcome.failed[name] = problem
+        else:
+            outcome.done += 1
+        if warned:
+            outcome.warnings[name] = warned
+    return outcome
+
+
+def draw(
+    plan: Plan, store: Store, checkpoint: Checkpoint, device: str
+) -> tuple[str | None, str | None]:
+    """One checkpoint's queue, cut into batches that do not depend on what is stored already, so
+    that a continued run draws the same pixels. Returns what was refused, and what was warned."""
+    sampling = plan.study.settings.sampling
+    backbone, merger = _loaded(plan.base_model, device, sampling.precision, sampling.compile)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        _merge(plan, store, merger, checkpoint)
+    embeddings = Embeddings(backbone, plan.study.settings.training.clip_skip)
+    lacking = {job.uid for job in plan.absent(store, checkpoint)}
+    queue = plan.jobs(checkpoint)
+    refused = []
+    for start in range(0, len(queue), sampling.batch_size):
+        batch = queue[start : start + sampling.batch_size]
+        wanted = [k for k, job in enumerate(batch) if job.uid in lacking]
+        if not wanted:
+            continue
+        pixels, finite = sample(
+            backbone, [job.prompt for job in batch], [job.seed for job in batch],
+            steps=sampling.steps, guidance=sampling.guidance,
+            width=sampling.width, height=sampling.height, embeddings=embeddings,
+        )  # fmt: skip
+        for k in wanted:
+            job = batch[k]
+            place = f"{job.image_set.concept} {job.image_set.prompt_type} {job.k:05d}"
+            if not finite[k]:
+                refused.append(f"{place} is not finite")
+            elif float(np.std(pixels[k])) < BLANK:
+                refused.append(f"{place} is blank")
+            else:
+                store.put_image(
+                    store.image(job.image_set, job.k), pixels[k], _parameters(job, plan)
+                )
+        executor.advance(len(wanted))
+    said = f"{len(refused)} images were not stored: {'; '.join(refused[:3])}" if refused else None
+    return said, "; ".join(str(w.message) for w in warned) or None
+
+
+def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> None:
+    """Makes the model this checkpoint, and keeps the proof that its adapters were applied."""
+    if checkpoint.is_base:
+        merger.restore()
+        return
+    adapters = [
+        (_tensors(plan, store, part), strength) for part, strength in plan.parts(checkpoint)
+    ]
+    store.write_json(store.applied(checkpoint), asdict(merger.merge_all(adapters)))
+
+
+def _tensors(plan: Plan, store: Store, part: Checkpoint | Path) -> dict[str, Tensor]:
+    """An adapter that is what the plan means: trained weights as they were written, or a file
+    with the content that it had when the study was opened."""
+    if isinstance(part, Checkpoint):
+        return adapter_file.read(store.weights(part))[0]
+    tensors = adapter_file.read(part)[0]
+    if content(tensors) != plan.files[str(part)]:
+        raise BenchError(f"{part} was changed since this command began; run it again")
+    return tensors
+
+
+def _parameters(job: Job, plan: Plan) -> dict[str, object]:
+    sampling = plan.study.settings.sampling
+    return {
+        "uid": job.uid,
+        "checkpoint": str(job.image_set.checkpoint),
+        "prompt": job.prompt,
+        "seed": job.seed,
+        "steps": sampling.steps,
+        "guidance": sampling.guidance,
+        "sampler": "DDIM",
+    }
+
+
+@cache
+def _loaded(
+    base_model: str, device: str, precision: str, compiled: bool
+) -> tuple[Backbone, Merger]:
+    """One base model a process; checkpoints are merged into it in place, one after the other."""
+    backbone = Backbone.load(base_model, device=device, dtype=DTYPES[precision])
+    return prepared(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

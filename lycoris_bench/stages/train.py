@@ -1,0 +1,192 @@
+"""Stage 1: every configuration and seed is trained to the checkpoints that the study asks for."""
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.families import version_of
+from lycoris_bench.adapters.presets.layers import layers
+from lycoris_bench.files import disk
+from lycoris_bench.models.backbone import Backbone, fingerprint
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.run import executor
+from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.training import latent_cache, loop, tensorboard
+from lycoris_bench.training.cost import Record
+from lycoris_bench.training.latents import LatentCache
+from lycoris_bench.training.optimizer import available, rate
+from lycoris_bench.training.state import State, StateError
+
+STATE_SECONDS = 20.0  # of training that a kill may cost
+
+
+def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
+    """Trains what is missing; a run that was cut off goes on from its last state, exactly."""
+    outcome = outcome_module.Outcome()
+    settings = plan.study.settings.training
+    if settings.tensorboard:
+        tensorboard.check()
+    items: list[tuple[str, tuple[Any, ...]]] = []
+    total = 0
+    for checkpoints in plan.by_run():
+        lacking = [c for c in checkpoints if not plan.is_trained(store, c)]
+        outcome.skipped += len(checkpoints) - len(lacking)
+        if lacking:
+            outcome.warnings |= {
+                str(c): "is damaged, or nothing vouches for its content; it is trained again"
+                for c in lacking
+                if store.was_damaged(c, plan.checkpoint_uid(c))
+            }
+            run = lacking[0]
+            name = f"{run.configuration.name}/seed-{run.seed}"
+            items.append((name, (plan, store, lacking, options.device)))
+            total += plan.steps(lacking[-1].epoch or 0)
+    if items and available(settings.optimizer, options.device) != settings.optimizer:
+        outcome.warnings["optimizer"] = (
+            f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
+            "checkpoint's card says so"
+        )
+    results = executor.each(
+        train_run, items, workers=options.workers, total=total, what="train",
+        progress=options.progress, debug=options.debug,
+    )  # fmt: skip
+    for name, made, error in results:
+        outcome.done += made or 0
+        if error:
+            outcome.failed[name] = error
+    for checkpoint in plan.trained:
+        card = store.card(checkpoint)
+        if card and card["status"] == "diverged":
+            outcome.failed[str(checkpoint)] = f"diverged: {card['reason']}"
+    return outcome
+
+
+def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
+    """Trains one configuration and seed up to the last checkpoint it lacks; returns how many of
+    them were made. A run whose loss leaves the finite is marked from there on, not raised."""
+    last = lacking[-1]
+    configuration, seed = last.configuration, last.seed or 0
+    settings = plan.study.settings.training
+    for place in (store.training_state(last), *map(store.checkpoint, lacking)):
+        disk.refuse_special(place)
+        disk.refuse_special(place.with_suffix(".json"))
+    backbone = _backbone(plan.study.settings.base_model, device)
+    by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
+    state = store.training_state(last)
+    identity = plan.run_uid(last)
+    optimizer = available(settings.optimizer, device)
+    found = layers(backbone.unet, backbone.text_encoders)
+    version = version_of({target.name: target.inputs for target in found})
+    warmup = round(settings.warmup_epochs * plan.steps(1))
+    steps, bound = 0, None
+    curves: tensorboard.Board | None = None
+
+    def keep(epoch: int, _: Any, cost: Record) -> None:
+        checkpoint = by_epoch[epoch]
+        about = adapter_file.metadata(
+            **_about(plan, checkpoint, cost, optimizer), base_model_version=version
+        )
+        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
+                "optimizer": optimizer}  # fmt: skip
+        if bound:
+            card["max_norm"] = asdict(bound)
+        store.put_checkpoint(checkpoint, adapter_file.to_bytes(network.tensors(), about), card)
+        made.append(epoch)
+
+    def advance(done: int, total: int, loss: float) -> None:
+        nonlocal steps, bound, curves
+        bound = network.constrain()
+        if settings.tensorboard:
+            curves = curves or tensorboard.Board(store.logs(last), done - 1)
+            curves.step(done, loss=loss, rate=rate(configuration.lr, done - 1, warmup))
+        executor.advance(done - steps)
+        steps = done
+
+    def save(data: bytes) -> None:
+        store.write(state, data)
+
+    made: list[int] = []
+    network = attach(
+        backbone.unet, backbone.text_encoders, plan.study.preset(configuration),
+        configuration.algorithm, configuration.keywords, seed,
+    )  # fmt: skip
+    try:
+        loop.train(
+            backbone, network, plan.data_of(configuration), _latents(plan, store, backbone),
+            settings,
+            seed=seed, epochs=by_epoch, lr=configuration.lr,
+            on_epoch=keep, on_step=advance,
+            on_state=save, state_seconds=STATE_SECONDS,
+            resume=_resumable(state, identity, min(by_epoch)), identity=identity,
+        )  # fmt: skip
+    except (loop.Diverged, adapter_file.AdapterFileError) as diverged:
+        for checkpoint in lacking:
+            if checkpoint.epoch not in made:
+                card = {"uid": plan.checkpoint_uid(checkpoint), "status": "diverged"}
+                store.put_checkpoint(checkpoint, None, {**card, "reason": str(diverged)})
+    finally:
+        network.detach()
+        if curves:
+            curves.close()
+    state.unlink(missing_ok=True)
+    return len(made)
+
+
+def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, optimizer: str) -> dict[str, Any]:
+    """What a trainer of the ecosystem writes into an adapter's metadata."""
+    settings, configuration = plan.study.settings, checkpoint.configuration
+    return {
+        "algorithm": configuration.algorithm,
+        "preset": configuration.preset,
+        "options": configuration.keywords,
+        "base_model": Path(settings.base_model).name,
+        "name": f"{plan.study.name}-{str(checkpoint).replace('/', '-')}",
+        "lr": configuration.lr,
+        "seed": checkpoint.seed,
+        "epoch": checkpoint.epoch,
+        "steps": cost.steps,
+        "images": len(plan.data.examples),
+        "resolution": (settings.training.resolution, settings.training.resolution),
+        "optimizer": optimizer,
+        "lr_scheduler": "constant_with_warmup",
+    }
+
+
+def _resumable(path: Path, identity: str, first: int) -> bytes | None:
+    """A saved state of this very training that is not past the first checkpoint it lacks."""
+    try:
+        data = disk.read_bytes(path)
+        about = State.from_bytes(data).about
+    except (disk.FileError, StateError):
+        return None
+    return data if about["identity"] == identity and about["epoch"] <= first else None
+
+
+@cache
+def _backbone(base_model: str, device: str) -> Backbone:
+    """One base model a process; each run attaches its adapters and takes them off again."""
+    return Backbone.load(base_model, device=device)
+
+
+_encoded: dict[str, LatentCache] = {}
+
+
+def _latents(plan: Plan, store: Store, backbone: Backbone) -> LatentCache:
+    """The training images as latents, encoded once a process or, on disk, once and for all."""
+    settings = plan.study.settings.training
+    key = plan.base_uid + plan.data.fingerprint + settings.model_dump_json()
+    if key not in _encoded:
+        _encoded.clear()
+        if settings.cache_latents:
+            vae = fingerprint(plan.study.settings.base_model, ["vae"])
+            _encoded[key] = latent_cache.stored(
+                backbone, plan.data, settings, disk.cache_folder() / "latents" / vae, store.write
+            )
+        else:
+            _encoded[key] = LatentCache.encode(backbone, plan.data, settings)
+    return _encoded[key]

@@ -1,0 +1,1 @@
+"""What a study file asks for: its records, settings, grid and prompts."""

@@ -1,0 +1,122 @@
+"""The table of concepts, `concepts.toml`: how prompts name each concept."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench import registry
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.records import Concept
+from lycoris_bench.study.wording import Words, too_long
+
+CONCEPTS = "concepts.toml"
+WORDS = ("trigger", "class_word", "description", "subclass_words")
+MOST = {"images": 100_000, "repeats": 10_000}
+"""The counts of a dataset in the table, to plan without it and not to balance, and the highest."""
+LONGEST_WORDS = 1_000  # characters of what a table says of a concept
+PLACE = re.compile(r"\{\}|\[trigger\]")  # where a prompt names the concept
+
+
+class PromptError(BenchError):
+    """What is wrong with the concept table or a prompt file."""
+
+
+_EXAMPLE = (
+    "it names each concept, like "
+    '["toys/bunny"] trigger = "olis", class_word = "toy", description = "bunny toy"'
+)
+
+
+def concept_table(*folders: Path) -> tuple[Path, dict[str, Any]]:
+    """`concepts.toml` of the first folder that has one, and what it says: one table a concept."""
+    path = next((f / CONCEPTS for f in folders if (f / CONCEPTS).exists()), folders[0] / CONCEPTS)
+    try:
+        table = disk.read_toml(path)
+    except disk.NoSuchFile:
+        raise PromptError(f"{path} is missing; {_EXAMPLE}") from None
+    except disk.FileError as error:
+        raise PromptError(str(error)) from None
+    return path, {disk.composed(name): entry for name, entry in table.items()}
+
+
+def read_words(
+    dataset: Path, concepts: Iterable[Concept], prompts: Path | None = None
+) -> dict[Concept, Words]:
+    """How each concept is named: from the table at the dataset's root, or else in the prompt
+    tree; all mistakes at once."""
+    path, table = concept_table(dataset, *([prompts] if prompts else []))
+    if not table:
+        raise PromptError(f"{path} is empty; {_EXAMPLE}")
+    problems: list[str] = []
+    words = {}
+    for concept in concepts:
+        entry = table.get(str(concept))
+        if not isinstance(entry, dict):
+            problems.append(_no_table(concept, table))
+            continue
+        wrong = [f"{concept}: {mistake}" for mistake in _mistakes(entry)]
+        problems += wrong
+        if not wrong:
+            words[concept] = Words(**{key: entry[key] for key in WORDS if key in entry})
+    if problems:
+        raise PromptError(f"{path}: " + "; ".join(problems))
+    return words
+
+
+def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
+    name = str(concept)
+    if name in table:
+        return f"{name} is {table[name]!r}; a table is needed"
+    nested = table.get(concept.category)
+    if isinstance(nested, dict) and concept.class_name in nested:
+        return f'[{concept.category}.{concept.class_name}] is not ["{name}"], which is needed'
+    return f"no table for {registry.unknown('concept', name, table)}"
+
+
+def _mistakes(entry: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a concept's table."""
+    known = [*WORDS, *MOST]
+    found = [registry.unknown("key", key, known) for key in entry if key not in known]
+    missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
+    if missing:
+        found.append(f"{', '.join(missing)} must be given as text")
+    elif not (entry["trigger"].strip() or entry["class_word"].strip()):
+        found.append("trigger and class_word are both empty; one of them must be given")
+    if not isinstance(entry.get("subclass_words", ""), str):
+        found.append("subclass_words must be text")
+    given = {key: entry[key] for key in WORDS if isinstance(entry.get(key), str)}
+    return found + [f"{key} {m}" for key, text in given.items() if (m := _unfit(text))]
+
+
+def _unfit(text: str) -> str | None:
+    """Why a text does not fit into a prompt, as the rest of a sentence."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        return f"is {text[:40]!r}; one line without control characters is allowed"
+    if place := PLACE.search(text):
+        return f"holds {place[0]}, which stands for it in prompts; write the words themselves"
+    return too_long(text, LONGEST_WORDS)
+
+
+def numbers(table: Mapping[str, Any], key: str) -> dict[Concept, int]:
+    """Of each concept that has it, a number of the table: its `images`, or their `repeats`.
+
+    PromptError names all wrong numbers of the table, those of the other key too."""
+    entries = {name: entry for name, entry in table.items() if isinstance(entry, Mapping)}
+    problems = [
+        f"{name}: {count} is {entry[count]!r}; a number from 1 to {most} is allowed"
+        for name, entry in entries.items()
+        for count, most in MOST.items()
+        if count in entry and not (type(entry[count]) is int and 1 <= entry[count] <= most)
+    ]
+    given = {name: entry[key] for name, entry in entries.items() if key in entry}
+    parts = {name: name.split("/", 2) for name in given}
+    problems += [
+        f"'{name}' names no concept; category/class[/sub-class] is needed"
+        for name, part in parts.items()
+        if len(part) < 2 or not all(part)
+    ]
+    if problems:
+        raise PromptError("; ".join(problems))
+    return {Concept(*parts[name]): value for name, value in given.items()}

@@ -1,0 +1,236 @@
+"""A study file becomes a `Study`: the settings and the grid of configurations they ask for.
+Every mistake in the file is reported at once, each with what is allowed."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from lycoris_bench import registry
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study import grid, prompt_types
+from lycoris_bench.study import names as naming
+from lycoris_bench.study.mistakes import elsewhere, explain
+from lycoris_bench.study.overrides import OverrideError, override
+from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration, uid
+from lycoris_bench.study.settings import Combination, Settings
+
+MOST = 1_000_000  # checkpoints of a study
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
+PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
+
+
+class StudyError(BenchError):
+    """All that is wrong with a study, one sentence each."""
+
+    def __init__(self, source: str, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__(f"{source}: " + "; ".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Validated settings, with paths resolved, and their configurations in file order."""
+
+    settings: Settings
+    configurations: tuple[Configuration, ...]
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @cached_property
+    def own(self) -> dict[str, Configuration]:
+        """The configurations that are trained, by name."""
+        return {c.name: c for c in self.configurations if c.algorithm != COMBINED}
+
+    @cached_property
+    def trained(self) -> list[Checkpoint]:
+        """What is trained: each configuration, seed and epoch."""
+        settings = self.settings
+        grid = itertools.product(self.own.values(), settings.seeds, settings.epochs)
+        return [Checkpoint(*cell) for cell in grid]
+
+    @property
+    def combined(self) -> list[Checkpoint]:
+        """What is added up: with each seed and epoch where a part of it is trained, else once."""
+        made: list[Checkpoint] = []
+        for c in self.configurations:
+            if c.algorithm == COMBINED and self.own.keys() & c.keywords.keys():
+                seeds, epochs = self.settings.seeds, self.settings.epochs
+                made += [Checkpoint(c, *cell) for cell in itertools.product(seeds, epochs)]
+            elif c.algorithm == COMBINED:
+                made.append(Checkpoint(c))
+        return made
+
+    @cached_property
+    def checkpoints(self) -> list[Checkpoint]:
+        """What is drawn: the base model, then all that is trained or added up, at each strength."""
+        made = itertools.product([*self.trained, *self.combined], self.settings.sampling.strength)
+        return [BASE_CHECKPOINT, *(replace(c, strength=strength) for c, strength in made)]
+
+    def preset(self, configuration: Configuration) -> Any:
+        """What a configuration's adapters are attached by: a preset's name, or the study's own."""
+        table = self.settings.presets.get(configuration.preset)
+        return configuration.preset if table is None else registry.preset(table)
+
+    def toml(self) -> str:
+        """The resolved study as a file that can be run again."""
+        table = self.settings.model_dump(exclude_none=True)
+        return tomli_w.dumps({key: value for key, value in table.items() if value != ()})
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
+    """Reads, overrides (`a.b=c`) and validates a study file; paths resolve against its folder,
+    and those of a study that ships with lycoris-bench against the present one."""
+    shipped = str(path).startswith(PACKAGE)
+    path = locate(str(path), Path.cwd())
+    try:
+        table = disk.read_toml(path)
+    except disk.NoSuchFile:
+        raise StudyError(str(path), ["there is no such study file"]) from None
+    except disk.FileError as error:
+        raise StudyError(str(path), [str(error).removeprefix(f"{path} ")]) from None
+    try:
+        for text in overrides:
+            override(table, text)
+    except OverrideError as error:
+        raise StudyError("--set", [str(error)]) from None
+    return parse(table, folder=Path.cwd() if shipped else path.parent, source=path.name)
+
+
+def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study") -> Study:
+    """The study of a table as TOML gives it; raises `StudyError` naming every mistake."""
+    problems: list[str] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(table)
+    except ValidationError as error:
+        problems += [explain(detail) for detail in error.errors()]
+    algorithms = table.get("algorithms")
+    configurations = []
+    presets = _presets(table.get("presets"), folder, problems)
+    if isinstance(algorithms, Mapping):
+        configurations = list(grid.expand(algorithms, problems, presets, elsewhere))
+    if settings:
+        combine = {
+            name: _located(one, configurations, folder) for name, one in settings.combine.items()
+        }
+        configurations += grid.combinations(combine, configurations, problems)
+        problems += _unknown_names(settings)
+        problems += _too_many(settings, configurations)
+    problems += naming.problems(configuration.name for configuration in configurations)
+    if problems or settings is None:
+        raise StudyError(source, problems)
+    paths: dict[str, Any] = {
+        key: str(locate(value, folder))
+        for key in ("base_model", "dataset", "prompts", "heldout")
+        if (value := getattr(settings, key)) is not None
+        and not (key == "base_model" and is_hub_id(value, folder))
+    }
+    if settings.sampling.base_model and not is_hub_id(settings.sampling.base_model, folder):
+        drawn = {"base_model": str(locate(settings.sampling.base_model, folder))}
+        paths["sampling"] = settings.sampling.model_copy(update=drawn)
+    weights = {
+        name: given if is_hub_id(given, folder) else str(locate(given, folder))
+        for name, given in settings.scoring.weights.items()
+    }
+    paths["scoring"] = settings.scoring.model_copy(update={"weights": weights})
+    paths |= {"presets": presets, "combine": combine}
+    return Study(settings.model_copy(update=paths), tuple(configurations))
+
+
+def _presets(found: Any, folder: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """The study's own presets as tables; one that is a path is read from that TOML file."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in found.items() if isinstance(found, Mapping) else ():
+        try:
+            if isinstance(table, str):
+                table = disk.read_toml(locate(table, folder))
+            registry.preset(table)
+            uid(table)  # which a date has not
+        except (ValueError, TypeError) as error:
+            problems.append(f"'presets.{name}': {error}")
+            table = {}
+        if name in registry.presets():
+            problems.append(f"'presets.{name}' is a preset that exists; choose another name")
+        tables[name] = table
+    return tables
+
+
+def _located(one: Combination, made: list[Configuration], folder: Path) -> Combination:
+    """The combination with its files' paths resolved against the study's folder."""
+    names = [configuration.name for configuration in made]
+    adapters = tuple(
+        adapter if adapter in names or not grid.is_file(adapter) else str(locate(adapter, folder))
+        for adapter in one.adapters
+    )
+    return one.model_copy(update={"adapters": adapters})
+
+
+def locate(name: str, folder: Path) -> Path:
+    """A path relative to `folder`, or `package:path` inside what ships with lycoris-bench."""
+    if not name.startswith(PACKAGE):
+        return folder.resolve() / disk.expand(name)
+    package = Path(str(files("lycoris_bench")))
+    inside = name.removeprefix(PACKAGE)
+    roots = (package, package / "share", package.parent)  # installed, or in the source tree
+    return next((root / inside for root in roots if (root / inside).exists()), package / inside)
+
+
+def is_hub_id(name: str, folder: Path) -> bool:
+    """Whether it reads `owner/name`, or `owner/name@revision`, and there is no such file."""
+    named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", name)
+    return bool(named) and not name.endswith(WEIGHTS) and not (folder / name).exists()
+
+
+def _unknown_names(settings: Settings) -> Iterable[str]:
+    """Metrics, encoders and prompt types that do not exist."""
+    named = {
+        "metric": (settings.scoring.metrics, registry.entries("metrics")),
+        "encoder": (
+            [spec.split(":")[0] for spec in settings.scoring.encoders],
+            registry.entries("encoders"),
+        ),
+        "prompt type": (settings.sampling.prompt_types, prompt_types.TYPES),
+    }
+    for kind, (names, allowed) in named.items():
+        yield from (registry.unknown(kind, name, allowed) for name in names if name not in allowed)
+    encoders = named["encoder"][1]
+    for name in settings.scoring.weights:
+        if name not in encoders:
+            yield registry.unknown("encoder", f"scoring.weights.{name}", encoders)
+    seen: dict[tuple[str, str], str] = {}
+    for spec in settings.scoring.encoders:
+        name, colon, resize = spec.partition(":")
+        if name not in encoders:
+            continue
+        if colon and resize not in encoders[name].resizings:
+            yield registry.unknown(f"resizing of {name}", resize, encoders[name].resizings)
+        view = name, resize or encoders[name].record.resize
+        if view in seen:
+            yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"
+        seen[view] = spec
+
+
+def _too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
+    """More checkpoints than can be listed."""
+    counts = {
+        "configurations": len(configurations),
+        "seeds": len(settings.seeds),
+        "epochs": max(1, len(settings.epochs)),
+        "strengths": len(settings.sampling.strength),
+    }
+    asked = math.prod(counts.values())
+    if asked > MOST:
+        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"

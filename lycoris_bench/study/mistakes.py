@@ -1,0 +1,89 @@
+"""What is wrong with a study file's tables, as sentences: what was found, what is meant or
+allowed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from lycoris_bench import registry
+from lycoris_bench.study.settings import Settings
+
+LONGEST = 200  # characters of a value that are shown
+NEEDED = {
+    "bool_type": "true or false is needed",
+    "dict_type": "a table is needed",
+    "float_type": "a number is needed",
+    "int_type": "a whole number is needed",
+    "model_type": "a table is needed",
+    "string_too_short": "a text of at least one character is needed",
+    "string_type": "a text is needed, in quotes",
+    "too_short": "at least {min_length} is needed",
+    "tuple_type": "a list is needed",
+    "finite_number": "a finite number is needed",
+    "greater_than": "a number above {gt} is needed",
+    "greater_than_equal": "{ge} or more is needed",
+    "less_than": "a number below {lt} is needed",
+    "less_than_equal": "at most {le} is allowed",
+    "multiple_of": "a multiple of {multiple_of} is needed",
+    "literal_error": "{expected} is allowed",
+}
+
+
+def explain(detail: Mapping[str, Any]) -> str:
+    """One error of pydantic as a sentence."""
+    where = ".".join(str(part) for part in detail["loc"])
+    if not where:
+        return str(detail["msg"].removeprefix("Value error, "))
+    if detail["type"] == "extra_forbidden":
+        parents = detail["loc"][:-1]
+        allowed = registry.dotted(parents, _table(parents).model_fields)
+        return registry.unknown("key", where, allowed, elsewhere(detail["loc"][-1]))
+    if detail["type"] == "missing":
+        return f"'{where}' is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    needed = NEEDED.get(detail["type"], "").format(**detail.get("ctx", {}))
+    needed = needed or message[0].lower() + message[1:]
+    return f"'{where}' is {shown(detail['input'])}: {needed}"
+
+
+def shown(value: Any) -> str:
+    """A value as it is written in a sentence; long ones are cut.
+
+    >>> shown("x" * 300)[-5:], shown([1, 2])
+    ('xx...', '[1, 2]')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = "a number of thousands of digits"
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+def elsewhere(key: Any) -> list[str]:
+    """Where a key belongs, dotted; none: it is a key of no table.
+
+    >>> elsewhere("prompt_types"), elsewhere("prompts"), elsewhere("batch")
+    (['sampling.prompt_types'], ['prompts'], [])
+    """
+    return [name for name in _keys(Settings) if name.rpartition(".")[2] == key]
+
+
+def _keys(model: type[BaseModel], parents: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield ".".join((*parents, name))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, (*parents, name))
+
+
+def _table(location: tuple[Any, ...]) -> type[BaseModel]:
+    """The model of the table at this place; a table of tables has names of the user's between."""
+    model: type[BaseModel] = Settings
+    parts = iter(location)
+    for part in parts:
+        kind: Any = model.model_fields[str(part)].annotation
+        if get_origin(kind) is dict:
+            next(parts, None)
+            kind = get_args(kind)[1]
+        model = kind
+    return model

@@ -1,0 +1,137 @@
+"""The types of prompts (paper 4.1, D.3), the table of concepts, and how images are shared."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.concept_words import PLACE, PromptError
+from lycoris_bench.study.records import Concept, PromptSet
+from lycoris_bench.study.wording import Words, too_long
+
+MOST_PROMPTS = 100_000  # of a file
+TEXT = ".txt"  # of a file of prompts
+_OTHER_PLACE = re.compile(r"\{[^{}]+\}|\[\s*trigger\s*\]", re.IGNORECASE)
+_SHOWN = 5  # of many mistakes in a file
+
+
+@dataclass(frozen=True)
+class PromptType:
+    """One row of the table: where prompts come from, and how their images are judged.
+
+    `template` is the prompt used where no file gives one (None: the class's own captions).
+    `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
+    the images are held against: the concept's dataset images, the base model's images, or both.
+    `leak`: nothing asks for the concept, so being like the dataset is a fault (4.1)."""
+
+    name: str
+    template: str | None
+    file_required: bool
+    per_prompt: bool
+    compared_with: tuple[str, ...]
+    not_for: tuple[str, ...] = ()
+    leak: bool = False
+
+
+TYPES = {
+    row.name: row
+    for row in (
+        PromptType("train", None, False, False, ("reference",)),
+        PromptType("trigger", "{}", False, False, ("reference",)),
+        PromptType("alter", None, True, True, ("reference",)),
+        PromptType("style", None, True, False, ("base",), not_for=("styles",)),
+        PromptType("agnostic", None, True, True, ("reference", "base"), leak=True),
+    )
+}
+
+
+def shares(images: int, prompts: int) -> list[int]:
+    """How many of `images` each of `prompts` gets: as even as can be, the earlier take the rest.
+
+    >>> shares(100, 8)
+    [13, 13, 13, 13, 12, 12, 12, 12]
+    >>> shares(2, 3)
+    [1, 1, 0]
+    """
+    if prompts < 1:
+        raise BenchError("there is no prompt to share images among")
+    return [images // prompts + (k < images % prompts) for k in range(prompts)]
+
+
+def assignment(images: int, prompts: int) -> list[int]:
+    """Index of the prompt of each image: image k of a set draws prompt `assignment(...)[k]`."""
+    return [p for p, count in enumerate(shares(images, prompts)) for _ in range(count)]
+
+
+def prompt_set(
+    folder: Path,
+    concept: Concept,
+    kind: str,
+    words: Words,
+    captions: Sequence[str],
+    extension: str = "",
+) -> PromptSet | None:
+    """The prompts of a concept and type: the nearest `<type>.txt` from the sub-class's folder up
+    to the root, else the row's template or the captions. None where the type does not apply.
+
+    `captions` are those that a configuration is trained with. Where they have an `extension` of
+    their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs."""
+    row = TYPES[kind]
+    if concept.category in row.not_for:
+        return None
+    own = extension if row.template is None and not row.file_required else ""
+    lines = _nearest(folder, concept, f"{kind}{own}{TEXT}")
+    if lines is None:
+        if row.file_required:
+            raise PromptError(
+                f"no {kind}.txt for {concept} in {folder}; write one, a prompt a line, "
+                "with {} for the concept"
+            )
+        lines = [row.template] if row.template else list(dict.fromkeys(captions))
+    prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
+    if problem := next(filter(None, map(too_long, prompts)), None):
+        raise PromptError(f"a {kind} prompt of {concept}, with its words in it, {problem}")
+    return PromptSet(concept, kind, prompts, tuple(words.plain(prompt) for prompt in prompts))
+
+
+def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
+    places = [folder]
+    for part in (concept.category, concept.class_name, concept.subclass):
+        places += [disk.named(places[-1], part)] if part else []
+    for place in reversed(places):
+        try:
+            return _prompts(place / name)
+        except disk.NoSuchFile:
+            continue
+        except disk.FileError as error:
+            raise PromptError(str(error)) from None
+    return None
+
+
+def _prompts(path: Path) -> list[str]:
+    """The prompts of a file, one a line; PromptError with all that is wrong with them."""
+    lines = [
+        (number, line)
+        for number, line in enumerate(disk.read_lines(path), 1)
+        if line and not line.startswith("#")
+    ]
+    if not lines:
+        raise PromptError(f"{path} holds no prompt; write one a line, with {{}} for the concept")
+    if len(lines) > MOST_PROMPTS:
+        raise PromptError(
+            f"{path} has {len(lines):,} prompts; at most {MOST_PROMPTS:,} are allowed"
+        )
+    wrong = [f"line {number} {m}" for number, line in lines if (m := _mistake(line))]
+    if wrong:
+        more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+        raise PromptError(f"{path}: " + "; ".join(wrong[:_SHOWN] + more))
+    return [line for _, line in lines]
+
+
+def _mistake(line: str) -> str | None:
+    """What is wrong with a prompt, as the rest of a sentence."""
+    if place := _OTHER_PLACE.search(PLACE.sub("", line)):
+        return f"holds {place[0][:40]}; only {{}} and [trigger] stand for the concept"
+    return too_long(line)

@@ -1,0 +1,170 @@
+"""The nouns of a study, as frozen values. They are the only keys; paths are rendered from them
+in store.py and never parsed back. Standard library only, so that everything may import it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+Option = int | float | str | bool
+BASE = "base"  # the configuration name of the base model
+REAL = "real"  # the configuration name of held-out dataset images: the ceiling of fidelity
+COMBINED = "combined"  # the algorithm of configurations that are made of others, or of files
+
+
+def uid(*values: Any) -> str:
+    """16 hex digits that identify the values: SHA-256 of their canonical JSON."""
+
+    def plain(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return asdict(value)
+        raise TypeError(f"{type(value).__name__} has no stable identity")
+
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def exact(value: float) -> str:
+    """The shortest text that means this number and no other: what names and folders are made of.
+
+    >>> exact(0.5), exact(1.0), exact(1e-5), exact(0.12345671)
+    ('0.5', '1', '1e-05', '0.12345671')
+    """
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
+@dataclass(frozen=True, order=True)
+class Concept:
+    """What is taught: a class of a category, or one of its sub-classes ("" if it has none)."""
+
+    category: str
+    class_name: str
+    subclass: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.category, self.class_name, self.subclass) if part)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to fine-tune: an algorithm, the layers it trains, its rate and its own options.
+
+    `options` are the keywords of the adapter's constructor; of a combination, the adapters it is
+    made of (configurations or files) and their strengths. `layers` identifies a preset that the
+    study itself defines. `captions` is the extension of the caption files it is trained with,
+    where that is not `.txt`. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
+    SHAP uses it) only serve the analysis: they are not part of the identity, so changing them
+    trains nothing again."""
+
+    name: str
+    algorithm: str
+    preset: str = ""
+    lr: float = 0.0
+    options: tuple[tuple[str, Option], ...] = ()
+    layers: str = ""
+    captions: str = ""
+    capacity: int = field(default=1, compare=False)
+    importance: bool = field(default=True, compare=False)
+
+    @property
+    def uid(self) -> str:
+        """Identity of what is trained; the name is not part of it."""
+        own = tuple(value for value in (self.layers, self.captions) if value)
+        return uid(self.algorithm, self.preset, self.lr, sorted(self.options), *own)
+
+    @property
+    def keywords(self) -> dict[str, Option]:
+        return dict(self.options)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights of one configuration and seed after an epoch, applied at a strength. The base
+    model is one too; adapters that were made elsewhere have neither seed nor epoch."""
+
+    configuration: Configuration
+    seed: int | None = None
+    epoch: int | None = None
+    strength: float = 1.0
+
+    @property
+    def is_base(self) -> bool:
+        return self.configuration.name == BASE
+
+    @property
+    def is_combined(self) -> bool:
+        return self.configuration.algorithm == COMBINED
+
+    @property
+    def weights(self) -> "Checkpoint":
+        """What is stored of it, whatever the strength."""
+        return replace(self, strength=1.0)
+
+    def __str__(self) -> str:
+        if self.is_base:
+            return BASE
+        name = self.configuration.name
+        if self.epoch is not None:
+            name += f"/seed-{self.seed}/epoch-{self.epoch:03d}"
+        return name if self.strength == 1 else f"{name}/strength-{exact(self.strength)}"
+
+
+BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of one concept and prompt type, and beside each the text CLIP compares with."""
+
+    concept: Concept
+    prompt_type: str
+    prompts: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images one checkpoint draws for one prompt set."""
+
+    checkpoint: Checkpoint
+    concept: Concept
+    prompt_type: str
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} on {self.concept} ({self.prompt_type})"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One number of the tidy table, with all that is needed to know what it may be compared with.
+
+    `seed` and `epoch` are absent for the base model and for real images. `fingerprint`
+    identifies metric version, encoder record, resizing, reference set and n (design 5.3)."""
+
+    study: str
+    configuration: str
+    algorithm: str
+    seed: int | None
+    epoch: int | None
+    strength: float
+    category: str
+    class_name: str
+    subclass: str
+    prompt_type: str
+    metric: str
+    encoder: str
+    resize: str
+    value: float
+    better: str
+    n: int
+    fingerprint: str
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Column names of the table: the fields, with `class_name` under its plain name."""
+        return ["class" if f.name == "class_name" else f.name for f in fields(cls)]
+
+    def record(self) -> Mapping[str, Any]:
+        return dict(zip(self.columns(), (getattr(self, f.name) for f in fields(self)), strict=True))

@@ -1,0 +1,195 @@
+"""The tables of a study file and the values they allow. Configuration stops at the door: what
+passes here is handed on as plain keywords. Defaults are the paper's (section 4, appendix D)."""
+
+import re
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
+
+from lycoris_bench.messages.errors import BenchError
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise BenchError(f"'{value}' is named twice; name it once")
+    return values
+
+
+def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or list(values) != sorted(set(values)):
+        raise BenchError("at least one is needed, ascending, each once")
+    return values
+
+
+LONGEST_NAME = 255  # bytes of a folder's name
+LARGEST_SEED = 2**62  # image k has the seed plus k, and generators take 64 bits
+Precision = Literal["fp32", "bf16", "fp16"]
+Text = Annotated[str, Field(min_length=1)]
+Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
+Batch = Annotated[int, Field(ge=1, le=4096)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Strength = Annotated[float, Field(ge=-10, le=10)]
+# TOML has lists where these are tuples; what is in them is as strict as the rest.
+Listed = Strict(False)
+Names = Annotated[tuple[Text, ...], Listed, AfterValidator(_once)]
+Some = Annotated[Names, Field(min_length=1)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Listed, AfterValidator(_ascending)
+]
+Epochs = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Listed, AfterValidator(_ascending)
+]
+
+
+class Table(BaseModel):
+    """A table that refuses unknown keys and values of another type ("false" is not false), and
+    never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Training(Table):
+    """How every configuration is trained; what varies is in `algorithms`."""
+
+    resolution: Side = 512
+    bucket_step: Side = 64
+    bucket_min: Side = 320
+    bucket_max: Side = 960
+    batch_size: Batch = 8
+    images_per_class: Count = 200  # each class repeats its images to about this many an epoch
+    warmup_epochs: Annotated[float, Field(ge=0, le=100_000)] = 5.0
+    weight_decay: Share = 0.1
+    betas: Annotated[tuple[Share, Share], Listed] = (0.9, 0.99)
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_tokens: Annotated[int, Field(ge=1, le=7500)] = 150
+    clip_skip: Annotated[int, Field(ge=1, le=100)] = 1
+    precision: Precision = "fp32"
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # 8-bit on CUDA, plain elsewhere
+    gradient_accumulation: Batch = 1  # batches a step
+    gradient_checkpointing: bool = False  # less memory, more time
+    cache_latents: bool = False  # kept on disk for later runs
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _buckets_hold_the_resolution(self) -> "Training":
+        if not self.bucket_min <= self.resolution <= self.bucket_max:
+            raise BenchError(
+                f"resolution {self.resolution} must lie between bucket_min {self.bucket_min} "
+                f"and bucket_max {self.bucket_max}"
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What can change the trained weights. Keys that are younger than the first runs are left
+        out at their default, so that those runs stay valid."""
+        left_out = {"gradient_checkpointing", "cache_latents", "tensorboard"}
+        if self.gradient_accumulation == 1:
+            left_out.add("gradient_accumulation")
+        return self.model_dump(exclude=left_out)
+
+
+class Sampling(Table):
+    """How images are drawn: DDIM, the same noise seeds for every checkpoint and for base.
+
+    Each strength of a list is drawn and scored as a checkpoint of its own. `base_model` draws
+    with another model than the one that was trained on."""
+
+    base_model: Text | None = None
+    strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(_ascending)] = (1.0,)
+    prompt_types: Some = ("train", "trigger", "alter", "style")
+    images: Count = 100  # per concept and prompt type
+    steps: Annotated[int, Field(ge=1, le=999)] = 25  # of 1000, and DDIM begins at the second
+    guidance: Annotated[float, Field(ge=1, le=100)] = 7.0
+    width: Side = 512
+    height: Side = 512
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1000
+    batch_size: Batch = 8
+    precision: Precision = "fp32"  # of weights and arithmetic
+    compile: bool = False  # torch.compile: faster, minutes to start
+
+    @field_validator("strength", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else (value,)
+
+
+class Combination(Table):
+    """Several adapters in one model: configurations of the study, or files of any origin."""
+
+    adapters: Annotated[tuple[Text, ...], Listed, Field(min_length=1)]
+    strengths: Annotated[tuple[Strength, ...], Listed] | None = None
+
+    @model_validator(mode="after")
+    def _one_strength_each(self) -> "Combination":
+        if self.strengths is not None and len(self.strengths) != len(self.adapters):
+            raise BenchError(
+                f"{len(self.strengths)} strengths for {len(self.adapters)} adapters: "
+                "as many are needed, or none"
+            )
+        if len(set(self.adapters)) != len(self.adapters):
+            raise BenchError("an adapter is named twice: give it once, at the sum of strengths")
+        return self
+
+
+class Scoring(Table):
+    """Which metrics look through which encoders (`name` or `name:resizing`); `weights` are an
+    encoder's own: a file, or a repository of the hub as `owner/name` or `owner/name@revision`."""
+
+    encoders: Some = ("dinov2-l", "clip-l-datacomp", "vgg19")
+    metrics: Names = ()  # none named: all
+    batch_size: Batch = 16
+    weights: dict[str, Text] = {}
+
+    def weights_of(self, spec: str) -> str | None:
+        """The weights that the study gives an encoder, None: the encoder's own."""
+        return self.weights.get(spec.partition(":")[0])
+
+
+class Settings(Table):
+    """A whole study file. `algorithms` holds, per algorithm, a default and what varies;
+    `combine` what is made of them or of adapter files; `presets` layers of one's own."""
+
+    name: Text
+    base_model: Text
+    dataset: Text
+    prompts: Text
+    heldout: Text | None = None
+    concepts: Some = ("*",)
+    seeds: Seeds = (23,)
+    epochs: Epochs = ()
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    scoring: Scoring = Scoring()
+    algorithms: dict[str, Any] = {}  # checked by `grid`, against the algorithms there are
+    combine: dict[str, Combination] = {}
+    presets: dict[str, Any] = {}  # checked by the reader of presets
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]{0,79}", name) or len(name.encode()) > LONGEST_NAME:
+            raise BenchError(
+                "it names the run's folder: up to 80 letters, digits, '.', '-' and '_' are "
+                "allowed, beginning with a letter or digit"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> "Settings":
+        if not self.algorithms and not self.combine:
+            raise BenchError("nothing is compared: 'algorithms' or 'combine' is needed")
+        if self.algorithms and not self.epochs:
+            raise BenchError("'epochs' is missing: which epochs of a training are kept")
+        return self

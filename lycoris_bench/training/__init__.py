@@ -1,0 +1,1 @@
+"""An adapter is trained: batches, steps, state."""

@@ -1,0 +1,83 @@
+"""Training an adapter: noise prediction on cached latents, with AdamW (paper D.2).
+
+Everything random in a step is drawn from (seed, epoch, step), so a training that is killed and
+resumed from any state makes the same weights, bit by bit, as one that never stopped."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from lycoris_bench.data.dataset import Dataset
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.training.cost import Record
+from lycoris_bench.training.latents import LatentCache
+from lycoris_bench.training.modes import only, recomputed
+from lycoris_bench.training.run import Diverged, Run
+from lycoris_bench.training.state import State
+
+if TYPE_CHECKING:
+    from lycoris_bench.study.settings import Training
+
+__all__ = ["Diverged", "train"]
+
+
+def train(
+    backbone: Backbone,
+    network: nn.Module,
+    dataset: Dataset,
+    latents: LatentCache,
+    settings: "Training",
+    *,
+    seed: int,
+    epochs: Iterable[int],
+    lr: float,
+    on_epoch: Callable[[int, nn.Module, Record], None],
+    on_state: Callable[[bytes], None] | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+    state_seconds: float | None = None,
+    resume: bytes | None = None,
+    identity: str = "",
+) -> Record:
+    """Trains `network`, which is attached to the backbone, up to the last of `epochs`.
+
+    `on_epoch(epoch, network, record)` is called after each epoch in `epochs`; then `on_state`
+    gets the bytes to resume from, so that a state never claims a checkpoint that was not kept.
+    It is called after every epoch, or if `state_seconds` are given at the first step that comes
+    so long after the last state. `on_step(done, total, loss)` counts steps over all epochs.
+    `identity` names what the state is of; `resume` with another raises `StateError`, and so does
+    a state that is past one of the `epochs`.
+
+    Raises `Diverged`. Gradient switches and train/eval modes are left as they were found."""
+    epochs = sorted(set(epochs))
+    if not epochs or epochs[0] < 1:
+        raise BenchError(f"epochs to keep are numbers from 1 up, not {epochs}")
+    with (
+        only(network, backbone) as parameters,
+        recomputed(backbone, settings.gradient_checkpointing),
+    ):
+        run = Run(backbone, network, dataset, latents, settings, seed, lr, parameters)
+        if resume is not None:
+            run.restore(State.from_bytes(resume), identity, epochs[0])
+        saved_at = time.monotonic()
+        for epoch in range(run.epoch, epochs[-1] + 1):
+            groups = run.groups(epoch)
+            total = epochs[-1] * len(groups)
+            for step in range(run.step, len(groups)):
+                loss = run.do(epoch, step, groups[step])
+                run.step = step + 1
+                ended = run.step == len(groups)
+                if on_step:
+                    on_step(run.meter.steps, total, loss)
+                if ended:
+                    record = run.meter.record(run.size)
+                    if epoch in epochs:
+                        on_epoch(epoch, network, record)
+                    run.next_epoch()
+                waited = time.monotonic() - saved_at
+                if on_state and (ended if state_seconds is None else waited > state_seconds):
+                    on_state(run.state(identity).to_bytes())
+                    saved_at = time.monotonic()
+        return record

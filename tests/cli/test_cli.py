@@ -1,0 +1,188 @@
+"""The command line: exit statuses, streams, and sentences instead of tracebacks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+import lycoris_bench
+from lycoris_bench.cli import main
+from lycoris_bench.planning.plan import plan
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.load import load
+from tests.support.world import HERE, STAGES, table
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write(tmp_path / "tiny.toml")
+
+
+def write(path: Path, **changes: object) -> Path:
+    path.write_text(tomli_w.dumps(table(**changes)))
+    return path
+
+
+def call(*arguments: object) -> int:
+    return main.call(main.app, [str(argument) for argument in arguments])
+
+
+def test_validate_says_what_it_found(study: Path, capsys: Captured) -> None:
+    assert call("validate", study) == 0
+    assert (
+        "tiny is valid: 2 configurations, 4 checkpoints, 14 training images"
+        in capsys.readouterr().out
+    )
+    assert call("validate", study, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["configurations"] == ["lora", "lokr"]
+
+
+def test_every_mistake_is_listed_and_the_status_is_2(study: Path, capsys: Captured) -> None:
+    write(study, seedz=[1], epochs=[0])
+    assert call("validate", study) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.splitlines()[0] == "2 mistakes in tiny.toml:"
+    assert "did you mean 'seeds'?" in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian", "x.toml"], "No such command 'trian'"),
+        (["train"], "Missing argument"),
+        (["train", "none.toml"], "there is no such study file"),
+        (["train", "tiny.toml", "--devise", "cpu"], "--devise"),
+        (["train", "tiny.toml", "--device", "gpu"], "unknown device 'gpu'; allowed are"),
+        (["plan", "tiny.toml", "--set", "epochs=[0]"], "'epochs.0' is 0"),
+        (["plan", "tiny.toml", "--set", "dataset=nowhere"], "there is no such folder"),
+        (["plan", "tiny.toml", "--set", "prompts=nowhere"], "no alter.txt for toys/bunny"),
+        (["plan", "tiny.toml", "--set", "base_model=nowhere"], "nowhere' does not exist"),
+        (["plan", "tiny.toml", "--set", "concepts=['toys/buny']"], "did you mean 'toys/bunny'?"),
+        (["train", "tiny.toml", "--limit", "0"], "--limit"),
+        (["train", "tiny.toml", "--run", "tiny.toml/run"], "cannot be written"),
+    ],
+)
+def test_usage_errors_are_one_sentence_and_status_2(
+    study: Path, capsys: Captured, arguments: list[str], said: str
+) -> None:
+    assert call(*arguments) == 2
+    output = capsys.readouterr()
+    assert said in output.err.replace("\n", " ")
+    assert not output.out and "Traceback" not in output.err
+
+
+def test_thousands_of_mistakes_are_counted(study: Path, capsys: Captured) -> None:
+    vary = [{"dim": -k} for k in range(1, 3001)]
+    write(study, algorithms={"lora": {"lr": 1e-3, "vary": vary}})
+    assert call("validate", study) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "3000 mistakes in tiny.toml:" and len(lines) == 42
+    assert "dim is -40;" in lines[40] and lines[41] == "  - and 2,960 more"
+
+
+def test_debug_gives_the_traceback(study: Path) -> None:
+    with pytest.raises(ValueError, match="no such study file"):
+        call("plan", "none.toml", "--debug")
+
+
+def test_dry_run_and_plan_do_nothing(study: Path, capsys: Captured) -> None:
+    assert call("train", study, "--dry-run", "--device", "cpu") == 0
+    assert call("plan", study, "--json", "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    asked = json.loads(said[said.index("{") :])
+    assert (asked["checkpoints"], asked["checkpoints_there"]) == (4, 0)
+    assert asked["images"] == 5 * 2 * 4 * 2  # checkpoints and base, concepts, types, images
+    assert asked["seconds_left"]["train"] > 0 and asked["disk_bytes"] > 0
+    assert not (study.parent / "runs").exists()
+
+
+def test_a_stage_out_of_order_is_status_1_and_says_what_to_type(
+    study: Path, capsys: Captured
+) -> None:
+    assert call("generate", study, "--limit", 1, "--workers", 1) == 1
+    said = capsys.readouterr()
+    assert "lora/seed-23/epoch-001: is not trained yet; run 'lycoris-bench train'" in said.err
+    assert "generate: 1 done, 0 already there, 1 failed" in said.out  # base was drawn
+    assert call("score", study, "--limit", 1, "--workers", 1) == 1
+    assert "images are missing; run 'lycoris-bench generate'" in capsys.readouterr().err
+
+
+def test_analysis_without_scores_is_status_1(study: Path, capsys: Captured) -> None:
+    assert call("analyze", study) == 1
+    assert "run 'lycoris-bench score'" in capsys.readouterr().err
+
+
+def test_limit_and_ls(study: Path, capsys: Captured) -> None:
+    assert call("train", study, "--limit", 1, "--workers", 1) == 0
+    capsys.readouterr()
+    assert call("ls", study, "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["checkpoints"]
+    assert [row["status"] for row in listed] == [
+        "given",
+        "trained",
+        "missing",
+        "missing",
+        "missing",
+    ]
+    assert call("ls", study, "--set", "training.weight_decay=0.2") == 0
+    assert "stale" in capsys.readouterr().out
+
+
+def test_a_run_of_another_study_is_refused(study: Path, capsys: Captured) -> None:
+    Store(study.parent / "runs/tiny").describe('name = "other"\n', {})
+    assert call("train", study) == 2
+    assert "belongs to the study 'other', not to 'tiny'" in capsys.readouterr().err
+
+
+def test_a_run_in_use_is_refused(study: Path, capsys: Captured) -> None:
+    with Store(study.parent / "runs/tiny").lock():
+        assert call("train", study) == 2
+    assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_130_and_continues_to_the_same_weights(study: Path) -> None:
+    """Ctrl-C on a run of two worker processes, then the same command again."""
+    write(study, training={"images_per_class": 32}, epochs=[1, 2])
+    command = [
+        sys.executable,
+        "-m",
+        "lycoris_bench.cli.main",
+        "train",
+        str(study),
+        "--workers",
+        "2",
+    ]
+    path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
+    process = subprocess.Popen(
+        command, cwd=study.parent, env=path, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    run = study.parent / "runs/tiny"
+    deadline = time.monotonic() + 120
+    while not list(run.rglob("epoch-001.json")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert said.strip().splitlines()[-1].startswith("interrupted; what is done is kept")
+    assert f"type: lycoris-bench train {study} --workers 2" in said
+    assert "Traceback" not in said
+    asked = plan(load(study))
+    with Store(run).lock():
+        assert STAGES["train"](asked, Store(run), HERE).failed == {}
+    whole = Store(study.parent / "whole")
+    STAGES["train"](asked, whole, HERE)
+    for checkpoint in asked.checkpoints[1:]:
+        mine, theirs = Store(run).checkpoint(checkpoint), whole.checkpoint(checkpoint)
+        assert mine.read_bytes() == theirs.read_bytes()

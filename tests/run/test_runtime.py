@@ -1,0 +1,124 @@
+"""Worker processes: failures are named, the rest goes on, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lycoris_bench
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.run import environment, executor
+
+
+def halve(number: int) -> int:
+    executor.advance()
+    if number % 2:
+        raise BenchError(f"{number} is odd;   an even\nnumber is needed")
+    return number // 2
+
+
+class Unpicklable(BenchError):
+    def __init__(self, source: str, problems: list[str]) -> None:
+        super().__init__(f"{source}: {problems}")
+
+
+def refuse(number: int) -> None:
+    raise Unpicklable("data", [str(number)])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_that_cannot_be_pickled_is_a_sentence_too(workers: int) -> None:
+    results = executor.each(refuse, ITEMS, workers=workers, total=3, what="refuse")
+    assert sorted(error or "" for _, _, error in results) == [f"data: ['{n}']" for n in (2, 3, 8)]
+
+
+ITEMS = [(f"item {n}", (n,)) for n in (2, 3, 8)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_is_named_and_the_rest_goes_on(workers: int) -> None:
+    steps: list[tuple[str, int, int]] = []
+    results = executor.each(
+        halve, ITEMS, workers=workers, total=3, what="halve", progress=lambda *s: steps.append(s)
+    )
+    assert sorted(results, key=str) == [
+        ("item 2", 1, None),
+        ("item 3", None, "3 is odd; an even number is needed"),
+        ("item 8", 4, None),
+    ]
+    assert sum(step for _, step, _ in steps) == 3
+    assert {(what, total) for what, _, total in steps} == {("halve", 3)}
+
+
+def die(number: int) -> None:
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_a_sentence() -> None:
+    results = list(executor.each(die, ITEMS, workers=2, total=3, what="die"))
+    assert len(results) == 3
+    assert all("worker process died" in str(error) for _, _, error in results)
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from lycoris_bench import runtime\n"
+        "def wait(path):\n"
+        "    open(path, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        f"    items = [(n, (os.path.join({str(tmp_path)!r}, n),)) for n in ('a', 'b')]\n"
+        "    list(runtime.each(wait, items, workers=2, total=2, what='wait'))\n"
+    )
+    path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
+    parent = subprocess.Popen([sys.executable, str(script)], env=path)
+    deadline = time.monotonic() + 60
+    files = [tmp_path / name for name in ("a", "b")]
+    while not all(f.exists() and f.read_text() for f in files) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    children = [int(f.read_text()) for f in files]
+    while any(running(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(running(pid) for pid in children)
+
+
+def running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_devices() -> None:
+    assert environment.device("cpu") == "cpu"
+    with pytest.raises(ValueError, match="unknown device 'gpu'; allowed are"):
+        environment.device("gpu")
+
+
+def test_sentences() -> None:
+    assert executor.sentence(BenchError("a\n  b")) == "a b"
+    assert executor.sentence(AttributeError("x")) == "AttributeError: x"
+    assert "Traceback" in executor.sentence(_raised(), debug=True)
+
+
+def _raised() -> Exception:
+    try:
+        raise ValueError("here")
+    except ValueError as error:
+        return error
+
+
+def test_provenance_names_versions_and_hardware() -> None:
+    about = environment.provenance(["lycoris-bench", "demo"])
+    assert about["command"] == ["lycoris-bench", "demo"]
+    assert about["packages"]["torch"]
+    assert about["cores"] == os.cpu_count()

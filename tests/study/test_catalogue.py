@@ -1,0 +1,36 @@
+"""`ls adapters` and the like: everything a study file may name, from the registries alone."""
+
+import inspect
+import json
+
+import pytest
+
+from lycoris_bench import registry
+from lycoris_bench.cli import main
+from lycoris_bench.study.catalogue import KINDS, catalogue
+
+
+def test_every_algorithm_with_every_option_and_its_default() -> None:
+    found = {entry["name"]: entry for entry in catalogue("adapters")["adapters"]}
+    assert found.keys() == registry.entries("adapters").keys() >= {"lora", "loha", "lokr", "full"}
+    for name, kind in registry.entries("adapters").items():
+        options = found[name]["options"]
+        parameters = inspect.signature(kind).parameters.values()
+        own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        common = {"dropout", "rank_dropout", "rank_dropout_scale", "module_dropout", "max_norm"}
+        assert options.keys() == own | common
+    assert found["lora"]["options"]["dim"]["default"] == "8"
+    assert found["lokr"]["options"]["factor"]["default"] == "8"
+    assert found["lora"]["options"]["conv_dim"]["default"] == "none"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ls_prints_each_name_once(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.call(main.app, ["ls", kind, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)[kind]
+    assert main.call(main.app, ["ls", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert entries
+    for entry in entries:
+        assert entry["what"]
+        assert sum(line.startswith(f"{entry['name']} ") for line in lines) == 1

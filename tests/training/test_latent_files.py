@@ -1,0 +1,58 @@
+"""Latents on disk against those in memory, and what is read again or made anew."""
+
+import torch
+
+from lycoris_bench.data.dataset import scan
+from lycoris_bench.training import latent_cache
+from lycoris_bench.training.latent_cache import stored
+from lycoris_bench.training.latents import LatentCache
+
+
+def write(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def test_they_are_bit_by_bit_those_in_memory(world, training, tmp_path):
+    backbone, data, cache = world
+    files = stored(backbone, data, training, tmp_path / "latents", write)
+    assert len(files) == len(cache) and files.buckets == cache.buckets
+    assert all(torch.equal(files.latents[k], cache.latents[k]) for k in range(4))
+    assert torch.equal(files.batch([0, 2]), cache.batch([0, 2]))
+
+
+def test_a_second_run_encodes_only_what_is_missing_or_damaged(
+    world, training, tmp_path, monkeypatch
+):
+    backbone, data, cache = world
+    stored(backbone, data, training, tmp_path, write)
+    encoded = []
+    original = latent_cache.encode_batch
+
+    def counted(backbone, examples, bucket):
+        encoded.extend(example.path.name for example in examples)
+        return original(backbone, examples, bucket)
+
+    monkeypatch.setattr(latent_cache, "encode_batch", counted)
+    stored(backbone, data, training, tmp_path, write)
+    assert encoded == []
+    wide = tmp_path / f"{data.examples[3].sha256}-40x24.safetensors"
+    wide.write_bytes(wide.read_bytes()[:50])
+    files = stored(backbone, data, training, tmp_path, write)
+    assert encoded == [data.examples[3].path.name]
+    assert torch.equal(files.latents[3], cache.latents[3])
+
+
+def test_other_buckets_and_other_pixels_have_files_of_their_own(world, training, tmp_path, tree):
+    backbone, data, _ = world
+    stored(backbone, data, training, tmp_path / "l", write)
+    count = len(list((tmp_path / "l").iterdir()))
+    assert count == len({example.sha256 for example in data.examples}) == 4
+    larger = training.model_copy(update={"resolution": 48})
+    files = stored(backbone, data, larger, tmp_path / "l", write)
+    assert len(list((tmp_path / "l").iterdir())) == 8
+    expected = LatentCache.encode(backbone, data, larger)
+    assert all(torch.equal(files.latents[k], expected.latents[k]) for k in range(4))
+    again = tree({"toys/bunny/1.png": ("olis toy", (44, 40))})
+    stored(backbone, scan(again), training, tmp_path / "l", write)
+    assert len(list((tmp_path / "l").iterdir())) == 9
