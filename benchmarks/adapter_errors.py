@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.delta import changes
 from tests.support import formulas
 from tests.support.forms import FORMS
@@ -57,7 +57,7 @@ def error(
     """(of ΔW, of W'), relative."""
     generator = torch.Generator().manual_seed(1)
     weight = torch.randn(shape, generator=generator) / math.prod(shape[1:]) ** 0.5
-    adapter = registry.get("adapters", algorithm)(weight, None, generator, **options)
+    adapter = ALGORITHMS.get(algorithm)(weight, None, generator, **options)
     with torch.no_grad():
         for parameter in adapter.parameters():
             parameter += size * torch.randn(parameter.shape, generator=generator)

@@ -1,9 +1,7 @@
-"""One algorithm a file: a change of weights, its options and its tensors in files (base.py).
+"""Adapters: changes of a model's weights, trained, stored and merged.
 
-The key in a study is the module's name: `registry.get("adapters", "lora")` finds `lora.LoRA`.
-`network.attach` trains one, `merge.Merger` writes a file of one into a model, and `merged_weight`
-is what both agree with.
-"""
+`attach.attach` trains one, `merge.Merger` writes a file of one into a model, and `merged_weight`
+is what both agree with. Each algorithm is one file of `algorithms`."""
 
 from lycoris_bench.adapters.delta import merged_bias, merged_weight
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.norm import NormShift
 from lycoris_bench.adapters.algorithms.options import LIMITS
@@ -109,7 +109,7 @@ def attach(
     on `seed`, on the layers and their order, and on nothing else. Raises `KeyError` for an
     unknown algorithm or preset, `ValueError` for options out of range or if no layer matches,
     `RuntimeError` if another network is attached."""
-    registry.get("adapters", algorithm).check(**options)
+    ALGORITHMS.get(algorithm).check(**options)
     found = targets(unet, text_encoders, preset)
     called = f"preset '{preset}'" if isinstance(preset, str) else "a preset of one's own"
     only = (PRESETS[preset] if isinstance(preset, str) else preset).only
@@ -134,7 +134,7 @@ def _choice(
 ) -> tuple[type[Adapter], dict[str, Any]]:
     """The algorithm of one layer and its options: the configuration's, or those of a map."""
     name, own = target.override.applied(algorithm, options)
-    kind: type[Adapter] = registry.get("adapters", name)
+    kind: type[Adapter] = ALGORITHMS.get(name)
     if target.override != Override():
         try:
             kind.check(**own)

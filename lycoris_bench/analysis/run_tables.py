@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lycoris_bench import registry
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.run import outcome
 from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import COMBINED, REAL, Configuration
 
@@ -106,7 +106,7 @@ def write_analysis(
 def without_false_ceilings(table: pd.DataFrame) -> pd.DataFrame:
     """The table without numbers of real images that a perfect generator would not reach on average,
     as older runs have them: those of metrics that need sets of equal n."""
-    biased = {m.called for m in registry.entries("metrics").values() if m.equal_n}
+    biased = {m.called for m in METRICS.entries().values() if m.equal_n}
     return table[~((table["configuration"] == REAL) & table["metric"].isin(biased))]
 
 

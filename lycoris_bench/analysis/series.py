@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lycoris_bench.analysis.columns import beside, trained
-from lycoris_bench.study.records import exact
+from lycoris_bench.files.identity import exact
 
 NO_SEED = -1  # of what was not trained here: its rows are those of no seed
 NO_EPOCH = 0  # and of no epoch, where nothing was trained at all

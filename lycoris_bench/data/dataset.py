@@ -13,7 +13,8 @@ from lycoris_bench.data.folders import Folders
 from lycoris_bench.data.images import DataError
 from lycoris_bench.data.seen import Seen, identity
 from lycoris_bench.files import disk
-from lycoris_bench.study.records import Concept, uid
+from lycoris_bench.files.identity import uid
+from lycoris_bench.study.records import Concept
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from lycoris_bench.data.images import DataError, check
 from lycoris_bench.data.png import key_was_missed
 from lycoris_bench.files import disk
-from lycoris_bench.study.records import uid
+from lycoris_bench.files.identity import uid
 
 READING = 3  # rises whenever `images` shows a picture in another size, or refuses another
 

@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lycoris_bench.miniature.concepts.triggers import wake_triggers
 from lycoris_bench.miniature.networks import END_TOKEN, START_TOKEN, TEXT_LENGTH, TOKENS, WEIGHTS
+from lycoris_bench.miniature.triggers import wake_triggers
 from lycoris_bench.miniature.world.tokens import tokenizer_file
 
 BASE = WEIGHTS / "base"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from lycoris_bench.planning.resolve import PLACEHOLDER
-from lycoris_bench.registry import get
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.encoders.weights import PACKAGE, given, here, is_repository
 from lycoris_bench.study.settings import Settings
@@ -65,7 +65,7 @@ def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Do
 
 
 def _encoder(name: str, record: Record) -> Download:
-    file = here(record, get("encoders", name).files)
+    file = here(record, ENCODERS.get(name).files)
     size = SIZES.get(record.weights)
     if file is not None and size is None:
         size = round(file.stat().st_size / 1e9, 1) or None

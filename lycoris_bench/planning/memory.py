@@ -11,9 +11,9 @@ import psutil
 from lycoris_bench.models.hub import BackboneError, weight_files
 from lycoris_bench.planning import time_and_disk
 from lycoris_bench.planning.plan import Plan
-from lycoris_bench.registry import get
 from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.encoders.weights import here
 
 MARGIN = 1 << 30  # of one process: torch and its libraries, and what passes through the networks
@@ -48,7 +48,7 @@ def needed(plan: Plan, stage: str) -> int:
         scoring = settings.scoring
         names = {spec.partition(":")[0]: scoring.weights_of(spec) for spec in scoring.encoders}
         records = [encoders.resolved(name, weights) for name, weights in names.items()]
-        files = [here(record, get("encoders", record.name).files) for record in records]
+        files = [here(record, ENCODERS.get(record.name).files) for record in records]
         return MARGIN + int(SEEN * sum(file.stat().st_size for file in files if file))
     return MARGIN
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
+from lycoris_bench.files.identity import uid
 from lycoris_bench.planning import resolve
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.load import Study, StudyError
-from lycoris_bench.study.records import Checkpoint, Configuration, ImageSet, PromptSet, uid
+from lycoris_bench.study.records import Checkpoint, Configuration, ImageSet, PromptSet
 from lycoris_bench.training.buckets import steps_per_epoch
 
 MOST = 1_000_000_000  # training steps, or images, of a study

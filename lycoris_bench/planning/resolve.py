@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench import registry
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.data import dataset
 from lycoris_bench.data.images import DataError
 from lycoris_bench.files import disk
+from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models import backbone
 from lycoris_bench.scoring import encoders
@@ -138,7 +138,7 @@ def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
             if name == pattern or fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/")
         }
         if not matched:
-            raise StudyError("concepts", [registry.unknown("concept", pattern, names)])
+            raise StudyError("concepts", [suggestions.unknown("concept", pattern, names)])
         chosen |= matched
     examples = tuple(example for example in data.examples if example.concept in chosen)
     return replace(data, examples=examples)

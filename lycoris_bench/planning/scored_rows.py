@@ -11,19 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench import registry
+from lycoris_bench.files.identity import uid
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
-from lycoris_bench.study.records import (
-    BASE_CHECKPOINT,
-    REAL,
-    Checkpoint,
-    Configuration,
-    MetricRow,
-    uid,
-)
+from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, Configuration, MetricRow
 
 OUTPUTS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
 KEY = ("configuration", "seed", "epoch", "strength")
@@ -33,7 +27,7 @@ NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move no
 def metrics(plan: Plan) -> list[Any]:
     """Those the study names, by their own name or the one they have in the table; else all."""
     named = plan.study.settings.scoring.metrics
-    found = registry.entries("metrics").items()
+    found = METRICS.entries().items()
     return [m for name, m in found if not named or {name, m.called} & set(named)]
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from lycoris_bench.files.identity import uid
 from lycoris_bench.published.column_title import View, column_title
 from lycoris_bench.published.folder_key import FolderKey, folder_key
 from lycoris_bench.published.renames import IMAGES, METRICS, PROMPT_TYPES, RANGES, PublishedError
 from lycoris_bench.published.table_file import number, titled_rows
 from lycoris_bench.study.load import Study
-from lycoris_bench.study.records import BASE, Configuration, MetricRow, uid
+from lycoris_bench.study.records import BASE, Configuration, MetricRow
 
 FOLDER = "Folder"
 KINDS = (*PROMPT_TYPES.values(), "style")

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files import disk, parquet
+from lycoris_bench.files.identity import exact, uid
 from lycoris_bench.run import cards
 from lycoris_bench.run import folder as run_folder
 from lycoris_bench.run.folder import StoreError
-from lycoris_bench.study.records import Checkpoint, Concept, ImageSet, exact, uid
+from lycoris_bench.study.records import Checkpoint, Concept, ImageSet
 
 LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 DAMAGED = ".damaged"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import scored_rows
@@ -20,7 +21,7 @@ from lycoris_bench.scoring.feature_pass import UnreadableImages, encoder
 from lycoris_bench.scoring.image_sets import WHOLE, Array, Key, Sets
 from lycoris_bench.scoring.scorer import sights
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow, uid
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow
 
 
 def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:

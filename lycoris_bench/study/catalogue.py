@@ -4,8 +4,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.options import LIMITS
+from lycoris_bench.adapters.presets.layers import PRESETS
+from lycoris_bench.scoring.encoders import ENCODERS
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import prompt_types as prompts
 
 Entry = dict[str, Any]
@@ -15,18 +18,18 @@ def adapters() -> list[Entry]:
     """Each algorithm with what it computes, its options, their defaults and what is allowed."""
     return [
         {"name": name, "what": _first_line(kind), "options": _options(kind)}
-        for name, kind in registry.entries("adapters").items()
+        for name, kind in ALGORITHMS.entries().items()
     ]
 
 
 def presets() -> list[Entry]:
     """The layer presets; a study may define its own."""
-    return [{"name": name, "what": str(preset)} for name, preset in registry.presets().items()]
+    return [{"name": name, "what": str(preset)} for name, preset in PRESETS.items()]
 
 
 def encoders() -> list[Entry]:
     """Each encoder with its weights and the resizings it takes."""
-    found = registry.entries("encoders").items()
+    found = ENCODERS.entries().items()
     return [
         {"name": name, "what": f"{kind.record.weights}; resizings: {', '.join(kind.resizings)}"}
         for name, kind in found
@@ -37,7 +40,7 @@ def metrics() -> list[Entry]:
     """Each metric with its direction."""
     return [
         {"name": name, "what": f"{metric.better} is better: {_first_line(metric)}"}
-        for name, metric in registry.entries("metrics").items()
+        for name, metric in METRICS.entries().items()
     ]
 
 

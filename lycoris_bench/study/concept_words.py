@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import registry
 from lycoris_bench.files import disk
+from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import Concept
 from lycoris_bench.study.wording import Words, too_long
@@ -72,13 +72,13 @@ def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
     nested = table.get(concept.category)
     if isinstance(nested, dict) and concept.class_name in nested:
         return f'[{concept.category}.{concept.class_name}] is not ["{name}"], which is needed'
-    return f"no table for {registry.unknown('concept', name, table)}"
+    return f"no table for {suggestions.unknown('concept', name, table)}"
 
 
 def _mistakes(entry: Mapping[str, Any]) -> list[str]:
     """What is wrong with a concept's table."""
     known = [*WORDS, *MOST]
-    found = [registry.unknown("key", key, known) for key in entry if key not in known]
+    found = [suggestions.unknown("key", key, known) for key in entry if key not in known]
     missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
     if missing:
         found.append(f"{', '.join(missing)} must be given as text")

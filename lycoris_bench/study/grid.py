@@ -5,8 +5,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lycoris_bench import registry
-from lycoris_bench.study.records import COMBINED, Configuration, exact, uid
+from lycoris_bench.adapters.algorithms import ALGORITHMS
+from lycoris_bench.adapters.presets.layers import PRESETS, Preset
+from lycoris_bench.files.identity import exact, uid
+from lycoris_bench.messages import suggestions
+from lycoris_bench.study.records import COMBINED, Configuration
 
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
@@ -25,12 +28,12 @@ def expand(
 
     `presets` are the study's own, beside those that every study has. `elsewhere` knows in which
     other tables of a study file a key belongs."""
-    available = registry.entries("adapters")
+    available = ALGORITHMS.entries()
     seen: dict[str, str] = {}
     said: dict[str, None] = {}
     for algorithm, default in algorithms.items():
         if algorithm not in available:
-            said[registry.unknown("algorithm", algorithm, available)] = None
+            said[suggestions.unknown("algorithm", algorithm, available)] = None
             continue
         if not isinstance(default, Mapping):
             said[f"'algorithms.{algorithm}' must be a table"] = None
@@ -61,7 +64,7 @@ def combinations(
         for adapter in table.adapters:
             if adapter not in names and not is_file(adapter):
                 problems.append(
-                    registry.unknown("adapter", f"combine.{name}.{adapter}", names)
+                    suggestions.unknown("adapter", f"combine.{name}.{adapter}", names)
                     + f"; a file ends in {FILE}"
                 )
         files = [os.path.realpath(a) for a in table.adapters if a not in names and is_file(a)]
@@ -101,10 +104,10 @@ def _configuration(
     allowed = adapter.options()
     options = {key: value for key, value in values.items() if key not in _NOT_OPTIONS}
     found = [
-        registry.unknown(
+        suggestions.unknown(
             "key",
             f"{where}.{key}",
-            registry.dotted(where.split("."), [*allowed, *_NOT_OPTIONS]),
+            suggestions.dotted(where.split("."), [*allowed, *_NOT_OPTIONS]),
             elsewhere(key),
         )
         for key in options
@@ -145,13 +148,13 @@ def _refused(
         yield f"'{where}': {error}"
         return
     try:
-        maps = registry.preset(preset).maps if preset is not None else ()
+        maps = Preset.from_table(preset).maps if preset is not None else ()
     except (ValueError, TypeError):
         return  # which is said of the preset itself
     for layers, override in maps:
         name, own = override.applied(algorithm, options)
         try:
-            registry.get("adapters", name).check(**own)
+            ALGORITHMS.get(name).check(**own)
         except (ValueError, TypeError) as error:
             yield f"'{where}' with the preset's map for '{layers}': {error}"
 
@@ -165,9 +168,9 @@ def _wrong(
         yield f"'{where}.lr' is {lr!r}: a learning rate above 0 and at most 1 is needed"
     if not isinstance(named, str | None):
         yield f"'{where}.name' is {named!r}: a text is needed, in quotes"
-    presets = {**registry.presets(), **own_presets}
+    presets = {**PRESETS, **own_presets}
     if not isinstance(preset, str) or preset not in presets:
-        yield registry.unknown("preset", preset, presets)
+        yield suggestions.unknown("preset", preset, presets)
     elif (only := getattr(presets[preset], "only", "")) not in ("", algorithm):
         yield f"'{where}.preset': '{preset}' is for {only} alone"
     captions = values.get("captions", MAIN_CAPTIONS)

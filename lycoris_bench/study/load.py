@@ -14,14 +14,18 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files import disk
+from lycoris_bench.files.identity import uid
+from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.scoring.encoders import ENCODERS
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import grid, prompt_types
 from lycoris_bench.study import names as naming
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
-from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration, uid
+from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
 from lycoris_bench.study.settings import Combination, Settings
 
 MOST = 1_000_000  # checkpoints of a study
@@ -81,7 +85,7 @@ class Study:
     def preset(self, configuration: Configuration) -> Any:
         """What a configuration's adapters are attached by: a preset's name, or the study's own."""
         table = self.settings.presets.get(configuration.preset)
-        return configuration.preset if table is None else registry.preset(table)
+        return configuration.preset if table is None else Preset.from_table(table)
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
@@ -156,12 +160,12 @@ def _presets(found: Any, folder: Path, problems: list[str]) -> dict[str, dict[st
         try:
             if isinstance(table, str):
                 table = disk.read_toml(locate(table, folder))
-            registry.preset(table)
+            Preset.from_table(table)
             uid(table)  # which a date has not
         except (ValueError, TypeError) as error:
             problems.append(f"'presets.{name}': {error}")
             table = {}
-        if name in registry.presets():
+        if name in PRESETS:
             problems.append(f"'presets.{name}' is a preset that exists; choose another name")
         tables[name] = table
     return tables
@@ -196,26 +200,28 @@ def is_hub_id(name: str, folder: Path) -> bool:
 def _unknown_names(settings: Settings) -> Iterable[str]:
     """Metrics, encoders and prompt types that do not exist."""
     named = {
-        "metric": (settings.scoring.metrics, registry.entries("metrics")),
+        "metric": (settings.scoring.metrics, METRICS.entries()),
         "encoder": (
             [spec.split(":")[0] for spec in settings.scoring.encoders],
-            registry.entries("encoders"),
+            ENCODERS.entries(),
         ),
         "prompt type": (settings.sampling.prompt_types, prompt_types.TYPES),
     }
     for kind, (names, allowed) in named.items():
-        yield from (registry.unknown(kind, name, allowed) for name in names if name not in allowed)
+        yield from (
+            suggestions.unknown(kind, name, allowed) for name in names if name not in allowed
+        )
     encoders = named["encoder"][1]
     for name in settings.scoring.weights:
         if name not in encoders:
-            yield registry.unknown("encoder", f"scoring.weights.{name}", encoders)
+            yield suggestions.unknown("encoder", f"scoring.weights.{name}", encoders)
     seen: dict[tuple[str, str], str] = {}
     for spec in settings.scoring.encoders:
         name, colon, resize = spec.partition(":")
         if name not in encoders:
             continue
         if colon and resize not in encoders[name].resizings:
-            yield registry.unknown(f"resizing of {name}", resize, encoders[name].resizings)
+            yield suggestions.unknown(f"resizing of {name}", resize, encoders[name].resizings)
         view = name, resize or encoders[name].record.resize
         if view in seen:
             yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"

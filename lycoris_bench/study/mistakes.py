@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from lycoris_bench import registry
+from lycoris_bench.messages import suggestions
 from lycoris_bench.study.settings import Settings
 
 LONGEST = 200  # characters of a value that are shown
@@ -37,8 +37,8 @@ def explain(detail: Mapping[str, Any]) -> str:
         return str(detail["msg"].removeprefix("Value error, "))
     if detail["type"] == "extra_forbidden":
         parents = detail["loc"][:-1]
-        allowed = registry.dotted(parents, _table(parents).model_fields)
-        return registry.unknown("key", where, allowed, elsewhere(detail["loc"][-1]))
+        allowed = suggestions.dotted(parents, _table(parents).model_fields)
+        return suggestions.unknown("key", where, allowed, elsewhere(detail["loc"][-1]))
     if detail["type"] == "missing":
         return f"'{where}' is missing"
     message = detail["msg"].removeprefix("Value error, ")

@@ -1,38 +1,16 @@
 """The nouns of a study, as frozen values. They are the only keys; paths are rendered from them
 in store.py and never parsed back. Standard library only, so that everything may import it."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from lycoris_bench.files.identity import exact, uid
 
 Option = int | float | str | bool
 BASE = "base"  # the configuration name of the base model
 REAL = "real"  # the configuration name of held-out dataset images: the ceiling of fidelity
 COMBINED = "combined"  # the algorithm of configurations that are made of others, or of files
-
-
-def uid(*values: Any) -> str:
-    """16 hex digits that identify the values: SHA-256 of their canonical JSON."""
-
-    def plain(value: Any) -> Any:
-        if is_dataclass(value) and not isinstance(value, type):
-            return asdict(value)
-        raise TypeError(f"{type(value).__name__} has no stable identity")
-
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def exact(value: float) -> str:
-    """The shortest text that means this number and no other: what names and folders are made of.
-
-    >>> exact(0.5), exact(1.0), exact(1e-5), exact(0.12345671)
-    ('0.5', '1', '1e-05', '0.12345671')
-    """
-    text = f"{value:g}"
-    return text if float(text) == value else repr(value)
 
 
 @dataclass(frozen=True, order=True)

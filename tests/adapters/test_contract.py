@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import AdapterNetwork, attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
 from tests.support.forms import FORMS
 from tests.support.toys import LAYERS, Toy, randomise, toy
 
-ALGORITHMS = registry.entries("adapters")
+ALGORITHMS = ALGORITHMS.entries()
 CASES = [
     pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
     for algorithm in ALGORITHMS

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import AdapterNetwork, attach
 from tests.support.forms import FORMS
 from tests.support.toys import Toy, randomise, toy
 
-ALGORITHMS = list(registry.entries("adapters"))
+ALGORITHMS = list(ALGORITHMS.entries())
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 DRAWS = 400
 

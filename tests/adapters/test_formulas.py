@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import Adapter
 from tests.support import formulas
 from tests.support.forms import FORMS
@@ -24,7 +24,7 @@ def moved(algorithm: str, options: dict, shape: tuple[int, ...]) -> tuple[Adapte
     """An adapter away from its start, as a training leaves it, and its layer's weight."""
     torch.manual_seed(4)
     weight = torch.randn(shape) / 3
-    adapter = registry.get("adapters", algorithm)(weight, None, **options)
+    adapter = ALGORITHMS.get(algorithm)(weight, None, **options)
     with torch.no_grad():
         for parameter in adapter.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -115,7 +115,7 @@ def test_small_rotations_keep_their_digits() -> None:
     for name, shape in (("oft_blocks", (5, 4, 4)), ("oft_blocks", (2, 2, 10, 10))):
         weight = torch.randn(20, 12)
         tensors = {name: 1e-6 * torch.randn(shape)}
-        kind = registry.get("adapters", "boft" if len(shape) == 4 else "diag-oft")
+        kind = ALGORITHMS.get("boft" if len(shape) == 4 else "diag-oft")
         found = kind.delta_from(tensors, weight)
         assert relative(found, formulas.change(tensors, weight)) < 1e-6
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.formats.layouts import canonical, layout_of
@@ -78,7 +78,7 @@ def test_a_magnitude_of_a_convolution_is_of_outputs() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("algorithm", registry.entries("adapters"))
+@pytest.mark.parametrize("algorithm", ALGORITHMS.entries())
 def test_what_is_trained_here_stays_as_it_is(algorithm: str, layer: str) -> None:
     network = attach(toy(layer)[0], None, "full", algorithm, {}, seed=1)
     tensors = network.tensors()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.norm import NormShift
 from lycoris_bench.adapters.attach import attach
 from tests.support.forms import FORMS
@@ -62,7 +62,7 @@ def test_norm_layers_are_bounded_too() -> None:
 
 @pytest.mark.parametrize("algorithm", ["diag-oft", "boft"])
 def test_rotations_have_a_constraint_instead(algorithm: str) -> None:
-    kind = registry.get("adapters", algorithm)
+    kind = ALGORITHMS.get(algorithm)
     with pytest.raises(ValueError, match=f"max_norm does not suit {algorithm}.*constraint"):
         kind.check(max_norm=1.0)
     kind.check(max_norm=None)
@@ -70,7 +70,7 @@ def test_rotations_have_a_constraint_instead(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["lora", "loha", "lokr"])
 def test_a_magnitude_of_its_own_has_no_bound(algorithm: str) -> None:
-    kind = registry.get("adapters", algorithm)
+    kind = ALGORITHMS.get(algorithm)
     with pytest.raises(ValueError, match="max_norm bounds the length of ΔW, which dora_wd sets"):
         kind.check(dora_wd=True, max_norm=1.0)
     kind.check(dora_wd=False, max_norm=1.0)
@@ -79,7 +79,7 @@ def test_a_magnitude_of_its_own_has_no_bound(algorithm: str) -> None:
 @pytest.mark.parametrize(("algorithm", "shape"), [("diag-oft", (20, 12)), ("boft", (20, 12))])
 def test_the_constraint_bounds_the_angle(algorithm: str, shape: tuple[int, int]) -> None:
     """|Q| <= ε · o over all blocks: beyond it the change stays the same however far blocks go."""
-    kind = registry.get("adapters", algorithm)
+    kind = ALGORITHMS.get(algorithm)
     adapter = kind(torch.empty(shape), constraint=0.01, dim=10)
     weight = torch.randn(shape)
     with torch.no_grad():

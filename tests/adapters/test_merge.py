@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger
 from tests.support.toys import predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]
-every_algorithm = pytest.mark.parametrize("algorithm", registry.entries("adapters"))
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS.entries())
 LAYER = "lora_unet_down_blocks_0_layer"
 
 

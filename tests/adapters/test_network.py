@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import AdapterNetwork, attach
 from tests.support.toys import predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]
 UNDRAWN = ("full", "ia3", "diag-oft", "boft")  # algorithms that start without random numbers
-every_algorithm = pytest.mark.parametrize("algorithm", registry.entries("adapters"))
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS.entries())
 
 
 def state(models: Models) -> list[tuple[str, bytes, bool]]:
@@ -173,4 +173,4 @@ def test_refusals(models: Models) -> None:
 ])  # fmt: skip
 def test_options_out_of_range(algorithm: str, options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        registry.get("adapters", algorithm).check(**options)
+        ALGORITHMS.get(algorithm).check(**options)

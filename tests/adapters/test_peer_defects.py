@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench import registry
 from lycoris_bench.adapters import merged_bias, merged_weight
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import AdapterNetwork, attach
 from tests.adapters.test_formulas import moved, relative
 from tests.adapters.test_peers import peer
 from tests.support import formulas
 from tests.support.toys import Toy, randomise, toy
 
-ALL = registry.entries("adapters")
+ALL = ALGORITHMS.entries()
 
 
 def detached(algorithm: str, options: dict, shape: tuple[int, ...] = (20, 12)) -> tuple:

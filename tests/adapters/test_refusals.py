@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lycoris_bench import registry
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.boft import block_size
 from lycoris_bench.adapters.algorithms.factors import factorization
 from lycoris_bench.adapters.attach import attach
@@ -64,7 +64,7 @@ def test_boft_splits_as_an_exhaustive_search_does() -> None:
 
 
 def test_diag_oft_says_which_dim_there_is() -> None:
-    kind = registry.get("adapters", "diag-oft")
+    kind = ALGORITHMS.get("diag-oft")
     with pytest.raises(ValueError, match="dim 4 splits 4 outputs into blocks of 1; dim = 2 would"):
         kind(torch.empty(4, 8), dim=4)
     assert factorization(4, 2) == (2, 2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from tests.support.forms import FORMS
 
 LINEAR, KERNEL = (1600, 1600), (40, 400, 3, 3)
@@ -34,7 +34,7 @@ def uniform(fan_in: int) -> float:
 ])  # fmt: skip
 def test_spread(algorithm: str, options: dict, shape: tuple, name: str, std: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    adapter = registry.get("adapters", algorithm)(torch.ones(shape), None, generator, **options)
+    adapter = ALGORITHMS.get(algorithm)(torch.ones(shape), None, generator, **options)
     values = adapter.tensors()[name].detach()
     assert float(values.std()) == pytest.approx(std, rel=0.15)
     assert float(values.mean()) == pytest.approx(0, abs=5 * std / values.numel() ** 0.5)
@@ -49,7 +49,7 @@ def test_spread(algorithm: str, options: dict, shape: tuple, name: str, std: flo
     ("diag-oft", "oft_blocks"), ("boft", "oft_blocks"), ("full", "diff"),
 ])  # fmt: skip
 def test_what_makes_the_change_0(algorithm: str, zero: str) -> None:
-    adapter = registry.get("adapters", algorithm)(torch.randn(20, 12), None)
+    adapter = ALGORITHMS.get(algorithm)(torch.randn(20, 12), None)
     assert not adapter.tensors()[zero].any()
 
 
@@ -59,7 +59,7 @@ def test_what_makes_the_change_0(algorithm: str, zero: str) -> None:
 ])  # fmt: skip
 def test_with_a_scalar_the_scalar_is_0_instead(algorithm: str, factor: str, fan_in: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    kind = registry.get("adapters", algorithm)
+    kind = ALGORITHMS.get(algorithm)
     adapter = kind(torch.ones(LINEAR), None, generator, use_scalar=True)
     values = adapter.get_parameter(factor).detach()
     assert float(values.std()) == pytest.approx(uniform(fan_in), rel=0.15)
@@ -69,7 +69,7 @@ def test_with_a_scalar_the_scalar_is_0_instead(algorithm: str, factor: str, fan_
 @pytest.mark.parametrize("algorithm", FORMS)
 def test_the_ratio_of_rs_lora_is_alpha_over_root_dim(algorithm: str) -> None:
     """Readers divide by dim: alpha·√dim is stored, so that they find it."""
-    kind = registry.get("adapters", algorithm)
+    kind = ALGORITHMS.get(algorithm)
     if "rs_lora" not in kind.allowed:
         with pytest.raises(ValueError, match="unknown option 'rs_lora'"):
             kind.check(rs_lora=True)
@@ -83,7 +83,7 @@ def test_the_ratio_of_rs_lora_is_alpha_over_root_dim(algorithm: str) -> None:
 def test_magnitudes_start_at_the_norms_of_the_weight() -> None:
     weight = torch.randn(20, 12, 3, 3)
     for algorithm in ("lora", "loha", "lokr"):
-        kind = registry.get("adapters", algorithm)
+        kind = ALGORITHMS.get(algorithm)
         inner = kind(weight, dora_wd=True).tensors()["dora_scale"]
         assert inner.shape == (1, 12, 1, 1)
         wanted = [float(weight[:, i].double().norm()) for i in range(12)]
@@ -94,7 +94,7 @@ def test_magnitudes_start_at_the_norms_of_the_weight() -> None:
         assert outer.flatten().tolist() == pytest.approx(wanted)
     for algorithm in ("diag-oft", "boft"):
         options = {"dim": 10, "rescaled": True, "constraint": 0.125}
-        tensors = registry.get("adapters", algorithm)(weight, **options).tensors()
+        tensors = ALGORITHMS.get(algorithm)(weight, **options).tensors()
         assert tensors["rescale"].shape == (20, 1, 1, 1) and bool((tensors["rescale"] == 1).all())
         assert float(tensors["alpha"]) == 0.125
 
@@ -102,7 +102,7 @@ def test_magnitudes_start_at_the_norms_of_the_weight() -> None:
 def test_the_parts_of_lokr() -> None:
     """64 = 4 · 16: the larger part of o is w2's, or w1's where it is unbalanced; the alpha of
     two whole blocks, which means nothing, is dim."""
-    kind = registry.get("adapters", "lokr")
+    kind = ALGORITHMS.get("lokr")
     for options, first, second in (({}, 4, 16), ({"unbalanced_factorization": True}, 16, 4)):
         tensors = kind(torch.ones(64, 32), factor=4, dim=100, alpha=7, **options).tensors()
         assert tensors["lokr_w1"].shape == (first, 4) and tensors["lokr_w2"].shape == (second, 8)

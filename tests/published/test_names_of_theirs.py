@@ -4,12 +4,12 @@ from itertools import product
 
 import pytest
 
-from lycoris_bench import registry
 from lycoris_bench.published import renames
 from lycoris_bench.published.column_title import column_title
 from lycoris_bench.published.folder_key import FolderKey, folder_key
 from lycoris_bench.published.renames import PublishedError
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.metrics import METRICS
 from tests.published.conftest import DRAWN, LORA
 
 
@@ -89,7 +89,7 @@ def test_a_title_that_is_not_known(title: str, said: str) -> None:
 
 
 def test_our_names_exist_and_point_the_same_way() -> None:
-    known = {getattr(m, "called", name): m for name, m in registry.entries("metrics").items()}
+    known = {getattr(m, "called", name): m for name, m in METRICS.entries().items()}
     for name in renames.METRICS.values():
         assert known[name].better == ("lower" if name in renames.LOWER else "higher")
     for name in (*renames.ENCODERS.values(), renames.GRAMS):

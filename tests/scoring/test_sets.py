@@ -8,9 +8,9 @@ import pytest
 
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.plan import plan
-from lycoris_bench.registry import entries, get
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.image_sets import WHOLE, Sets
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study.records import BASE_CHECKPOINT, Concept
 from tests.support.world import TABLE, tiny
 
@@ -50,7 +50,7 @@ def test_weights_by_hand() -> None:
 
 
 def test_one_image_has_no_distribution() -> None:
-    metric, one = get("metrics", "frechet_distance"), [Concept("c", "a")]
+    metric, one = METRICS.get("frechet_distance"), [Concept("c", "a")]
     assert made({("a", ""): 2}, one, 2).keys(metric) == [(WHOLE, "train")]
     assert made({("a", ""): 1}, one, 2).keys(metric) == []
     assert made({("a", ""): 2}, one, 1).keys(metric) == []
@@ -63,7 +63,7 @@ def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bo
         tiny(concepts=["toys/bunny", "styles/*"], heldout=TABLE["heldout"] if heldout else None)
     )
     real = Sets(asked, Store("nowhere"), None)
-    found = {name for name, metric in entries("metrics").items() if real.keys(metric)}
+    found = {name for name, metric in METRICS.entries().items() if real.keys(metric)}
     assert found == {"image_similarity", "style_loss_to_dataset"}
     reference = [content for content, _ in real.reference(asked.data.concepts[0], "trigger")]
     generated = [content for content, _ in real.generated(asked.data.concepts[0], "trigger")]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
@@ -13,7 +13,7 @@ from tests.support.world import run, tiny
 
 LR = {"lr": 5e-3}
 DORA = {"dora_wd": True}
-ALGORITHMS: dict[str, dict[str, Any]] = {
+STUDIED: dict[str, dict[str, Any]] = {
     "lora": {**LR, "dim": 2, "alpha": 1, "vary": [
         {"preset": "full", "use_tucker": True, "use_scalar": True, "name": "lora-tucker"},
         {**DORA, "rs_lora": True, "name": "dora"},
@@ -36,7 +36,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     study = tiny(
-        epochs=[1], algorithms=ALGORITHMS, concepts=["toys/bunny"],
+        epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
         sampling={"prompt_types": ["trigger"], "images": 1},
         scoring={"encoders": ["miniature-image"]},
     )  # fmt: skip
@@ -47,7 +47,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
 
 
 def test_none_is_forgotten() -> None:
-    assert ALGORITHMS.keys() == registry.entries("adapters").keys()
+    assert STUDIED.keys() == ALGORITHMS.entries().keys()
 
 
 def test_every_layer_of_every_file_is_applied(whole: tuple[Plan, Store]) -> None:
@@ -80,7 +80,7 @@ def test_training_is_the_same_again(whole: tuple[Plan, Store], tmp_path: Path) -
     """Also where a step draws at random: DyLoRA its blocks."""
     asked, store = whole
     study = tiny(
-        epochs=[1], algorithms={"dylora": ALGORITHMS["dylora"]}, concepts=["toys/bunny"],
+        epochs=[1], algorithms={"dylora": STUDIED["dylora"]}, concepts=["toys/bunny"],
         sampling={"prompt_types": ["trigger"], "images": 1},
     )  # fmt: skip
     again, other = plan(study), Store(tmp_path)

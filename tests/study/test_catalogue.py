@@ -5,15 +5,15 @@ import json
 
 import pytest
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.cli import main
 from lycoris_bench.study.catalogue import KINDS, catalogue
 
 
 def test_every_algorithm_with_every_option_and_its_default() -> None:
     found = {entry["name"]: entry for entry in catalogue("adapters")["adapters"]}
-    assert found.keys() == registry.entries("adapters").keys() >= {"lora", "loha", "lokr", "full"}
-    for name, kind in registry.entries("adapters").items():
+    assert found.keys() == ALGORITHMS.entries().keys() >= {"lora", "loha", "lokr", "full"}
+    for name, kind in ALGORITHMS.entries().items():
         options = found[name]["options"]
         parameters = inspect.signature(kind).parameters.values()
         own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

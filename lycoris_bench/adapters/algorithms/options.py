@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.registry import unknown
+from lycoris_bench.messages.suggestions import unknown
 
 LARGEST = 65504  # the largest half-precision number: files store alpha as one
 

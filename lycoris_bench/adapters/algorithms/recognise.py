@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.norm import NormShift
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:
     """(algorithm, class) of one layer's tensors, by names and shapes; None if none knows them."""
-    for algorithm, kind in {**registry.entries("adapters"), "norm": NormShift}.items():
+    for algorithm, kind in {**ALGORITHMS.entries(), "norm": NormShift}.items():
         if kind.recognises(tensors):
             return algorithm, kind
     return None

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
 from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.formats import layouts, peft_read
@@ -63,7 +63,7 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
     except AdapterFileError as error:
         raise AdapterFileError(f"{path}: {error}") from None
     if not any(kinds.values()):
-        algorithms = ", ".join(registry.entries("adapters"))
+        algorithms = ", ".join(ALGORITHMS.entries())
         first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
         raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
     return tensors, about

@@ -12,7 +12,7 @@ from functools import cache
 
 from torch import Tensor
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.algorithms.lora import DOWN, UP
 from lycoris_bench.adapters.algorithms.norm import NormShift
@@ -161,7 +161,7 @@ def _stranger(key: str, layers: set[str]) -> Split:
 def known_names() -> frozenset[str]:
     """Every tensor name of every algorithm; but for (IA)³'s "weight", which ends other names
     too: it goes with the layer of its `on_input`."""
-    kinds = [*registry.entries("adapters").values(), NormShift]
+    kinds = [*ALGORITHMS.entries().values(), NormShift]
     return frozenset(name for kind in kinds for name in kind.names) - {"weight"} | {BIAS, "alpha"}
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.formats.families import VERSIONS
 from lycoris_bench.adapters.formats.peft_read import DIFFUSERS, FOLDER
 
@@ -34,7 +34,7 @@ def metadata(
 ) -> dict[str, str]:
     """What trainers of the ecosystem write: `ss_*` strings. What is not given is left out, but
     for the algorithm's options, whose defaults are written as well."""
-    parameters = inspect.signature(registry.get("adapters", algorithm)).parameters.values()
+    parameters = inspect.signature(ALGORITHMS.get(algorithm)).parameters.values()
     chosen = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(options)
     dim, alpha = chosen.pop("dim", None), chosen.pop("alpha", None)
     # a switch that is off is left out: there are readers that take the text "False" for true

@@ -10,7 +10,7 @@ from lycoris_bench.adapters.formats.layer_names import TEXTS, Directory
 from lycoris_bench.adapters.presets.preset import Override, Preset
 from lycoris_bench.adapters.presets.tables import PRESETS
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.registry import unknown
+from lycoris_bench.messages.suggestions import unknown
 
 __all__ = [
     "PRESETS",

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.options import LIMITS
 from lycoris_bench.adapters.presets.patterns import matches
+from lycoris_bench.messages import suggestions
 
 
 @dataclass(frozen=True)
@@ -105,5 +106,5 @@ class Preset:
 
 def known_algorithm(name: Any) -> str | None:
     """The sentence for an algorithm that does not exist, None for one that does."""
-    entries = registry.entries("adapters")
-    return None if name in entries else registry.unknown("algorithm", name, entries)
+    entries = ALGORITHMS.entries()
+    return None if name in entries else suggestions.unknown("algorithm", name, entries)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lycoris_bench import registry
+from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.presets.patterns import PatternError, pattern
 from lycoris_bench.adapters.presets.preset import Override, known_algorithm
+from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
 
 LISTS = {
@@ -31,7 +32,7 @@ def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
     problems: list[str] = []
     for key, value in table.items():
         if key not in KEYS:
-            problems.append(registry.unknown("key of a preset", key, KEYS))
+            problems.append(suggestions.unknown("key of a preset", key, KEYS))
             continue
         before = len(problems)
         read = _switch if key in SWITCHES else _list if key in LISTS else _map
@@ -75,7 +76,7 @@ def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[s
                 complain(f"{key}.{name}: {problem}")
                 continue
             try:
-                registry.get("adapters", algorithm).check(**rest)
+                ALGORITHMS.get(algorithm).check(**rest)
             except (ValueError, TypeError) as error:
                 complain(f"{key}.{name}: {error}")
         found.append((name, Override(algorithm, rest)))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench import registry
 from lycoris_bench.data.caption_files import EXTENSIONS
 from lycoris_bench.data.captioning import tags, targets
 from lycoris_bench.data.captioning.tagger import Tagger
@@ -16,6 +15,7 @@ from lycoris_bench.data.folders import images_below
 from lycoris_bench.data.images import SUFFIXES, DataError, read_image
 from lycoris_bench.data.seen import whole
 from lycoris_bench.files import disk
+from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study import concept_words
 from lycoris_bench.study.records import Concept
@@ -49,7 +49,7 @@ def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
 
     Raises an error that names everything in the way before anything is written."""
     if how.strategy not in EXTENSIONS:
-        raise BenchError(registry.unknown("strategy", how.strategy, EXTENSIONS))
+        raise BenchError(suggestions.unknown("strategy", how.strategy, EXTENSIONS))
     if not 0 < how.threshold < 1:
         raise BenchError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
     if not how.template.strip():

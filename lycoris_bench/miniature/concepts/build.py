@@ -1,6 +1,6 @@
 """The fine-tuning dataset: five categories of concepts that the base model does not know.
 
-`python -m lycoris_bench.miniature.concepts OUT` writes OUT/dataset and OUT/heldout, as shipped.
+`python -m lycoris_bench.miniature.concepts.build OUT` writes OUT/dataset and OUT/heldout.
 """
 
 from __future__ import annotations
@@ -138,5 +138,5 @@ def write(out: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m lycoris_bench.miniature.concepts OUT")
+        sys.exit("usage: python -m lycoris_bench.miniature.concepts.build OUT")
     write(Path(sys.argv[1]))

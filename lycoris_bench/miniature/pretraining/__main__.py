@@ -1,6 +1,6 @@
 """Trains everything that the miniature world ships, from nothing; resumable.
 
-`python -m lycoris_bench.miniature.pretrain --work DIR [--only vae|unet|encoders|oracle]`
+`python -m lycoris_bench.miniature.pretraining --work DIR [--only vae|unet|encoders|oracle]`
 """
 
 from __future__ import annotations

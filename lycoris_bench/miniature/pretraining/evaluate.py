@@ -1,6 +1,6 @@
 """Measures the shipped base model, oracle and encoders.
 
-`python -m lycoris_bench.miniature.evaluate [--images 500] [--json]`
+`python -m lycoris_bench.miniature.pretraining.evaluate [--images 500] [--json]`
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ the record's own.
 from dataclasses import replace
 
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.registry import get
+from lycoris_bench.registry import Registry
 from lycoris_bench.scoring.encoders.base import Encoder, Features, Record
 from lycoris_bench.scoring.encoders.weights import MissingWeights, WrongWeights, given, here, sha256
 
 __all__ = [
+    "ENCODERS",
     "Encoder",
     "Features",
     "MissingWeights",
@@ -25,11 +26,13 @@ __all__ = [
     "resolved",
 ]
 
+ENCODERS = Registry("encoder", __name__, mark="record")
+
 
 def record(spec: str) -> Record:
     """The record of "dinov2-l" or "dinov2-l:crop". It loads nothing: good enough for a key."""
     name, _, resize = spec.partition(":")
-    entry: type[Encoder] = get("encoders", name)
+    entry: type[Encoder] = ENCODERS.get(name)
     chosen = entry.record.with_resize(resize) if resize else entry.record
     if chosen.resize not in entry.resizings:
         raise BenchError(
@@ -50,7 +53,7 @@ def resolved(spec: str, weights: str | None = None) -> Record:
 
 def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
     """The encoder itself; weights that are not on this machine are fetched from the hub."""
-    entry = get("encoders", spec.partition(":")[0])
+    entry = ENCODERS.get(spec.partition(":")[0])
     encoder: Encoder = entry(resolved(spec, weights), device)
     encoder.record = _with_content(encoder.record)  # known by now, even if just fetched
     return encoder
@@ -59,5 +62,5 @@ def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
 def _with_content(chosen: Record) -> Record:
     if chosen.sha256 is not None:
         return chosen
-    file = here(chosen, get("encoders", chosen.name).files)
+    file = here(chosen, ENCODERS.get(chosen.name).files)
     return chosen if file is None else replace(chosen, sha256=sha256(file))

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.registry import unknown
+from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.scoring.encoders.resize import RESIZINGS, Picture
-from lycoris_bench.study.records import uid
 
 Features = Tensor | list[Tensor]
 Outputs = Literal["image", "image+text", "gram"]

@@ -1,4 +1,7 @@
 """One metric a file: a pure function of arrays, its direction and encoder beside it (base.py).
 
-The key in a study is the module's name: `registry.get("metrics", "vendi")` finds `vendi.vendi`.
-"""
+The key in a study is the module's name: `METRICS.get("vendi")` finds `vendi.vendi`."""
+
+from lycoris_bench.registry import Registry
+
+METRICS = Registry("metric", __name__, mark="better", separator="_")

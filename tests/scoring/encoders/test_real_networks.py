@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models.vgg import cfgs, make_layers
 
-from lycoris_bench.registry import get
 from lycoris_bench.scoring import encoders
-from lycoris_bench.scoring.encoders import clip_l_datacomp, convnextv2_l, dinov2_l, vgg19
+from lycoris_bench.scoring.encoders import ENCODERS, clip_l_datacomp, convnextv2_l, dinov2_l, vgg19
 from lycoris_bench.scoring.encoders.vgg19 import TAPS, tapped_grams
 
 TIMM = {"dinov2-l": dinov2_l, "convnextv2-l": convnextv2_l, "vgg19": vgg19}
@@ -41,7 +40,7 @@ def hollow(monkeypatch):
                 open_clip, "create_model", lambda *_, **__: open_clip.CLIP(**config)
             )
         with torch.device("meta"):
-            return get("encoders", name)(record, "meta")
+            return ENCODERS.get(name)(record, "meta")
 
     return build
 

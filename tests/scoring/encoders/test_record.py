@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from lycoris_bench.registry import entries
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.encoders.base import Encoder
 from tests.support.world import tiny
 
@@ -36,7 +36,7 @@ def test_a_record_is_frozen():
 
 
 def test_the_registry_has_every_encoder():
-    assert set(entries("encoders")) == {
+    assert set(ENCODERS.entries()) == {
         "clip-l-datacomp",
         "convnextv2-l",
         "dinov2-l",
@@ -48,9 +48,9 @@ def test_the_registry_has_every_encoder():
     }
 
 
-@pytest.mark.parametrize("name", sorted(entries("encoders")))
+@pytest.mark.parametrize("name", sorted(ENCODERS.entries()))
 def test_an_entry_knows_itself(name):
-    entry = entries("encoders")[name]
+    entry = ENCODERS.entries()[name]
     assert issubclass(entry, Encoder)
     assert entry.record.name == name
     assert entry.record.resize in entry.resizings
@@ -58,7 +58,7 @@ def test_an_entry_knows_itself(name):
 
 
 def test_a_spec_is_a_name_and_perhaps_a_resizing():
-    assert encoders.record("dinov2-l") == entries("encoders")["dinov2-l"].record
+    assert encoders.record("dinov2-l") == ENCODERS.entries()["dinov2-l"].record
     crop = encoders.record("dinov2-l:crop")
     assert crop == replace(encoders.record("dinov2-l"), resize="crop")
     assert encoders.record("vgg19:letterbox").resize == "letterbox"

@@ -5,7 +5,7 @@ A perfect generator draws from the distribution that the dataset was drawn from.
 import numpy as np
 import pytest
 
-from lycoris_bench.registry import entries
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 
 DRAWN, TRAINING, HELD_OUT, RUNS = 12, 8, 3, 800
@@ -47,7 +47,7 @@ def simulated(metric):
 
 
 OF_IMAGES = sorted(
-    name for name, m in entries("metrics").items() if not {"text", "base"} & set(m.inputs)
+    name for name, m in METRICS.entries().items() if not {"text", "base"} & set(m.inputs)
 )
 
 
@@ -55,7 +55,7 @@ OF_IMAGES = sorted(
 def test_a_ceiling_is_what_a_perfect_generator_scores_or_absent(name):
     """Both ways of a ceiling are unbiased, or the metric says that it needs equal n: sets.py then
     gives real images no such number (tests/test_sets.py)."""
-    metric = entries("metrics")[name]
+    metric = METRICS.entries()[name]
     bias, error = simulated(metric)
     if metric.equal_n:
         assert (np.abs(bias) > 8 * error).all(), "it does not depend on n: it may have a ceiling"
@@ -66,7 +66,7 @@ def test_a_ceiling_is_what_a_perfect_generator_scores_or_absent(name):
 def test_the_centroid_distance_of_small_sets_is_their_variance():
     """E |mean a - mean b|^2 = V/n + V/m, V the variance of normalised features."""
     rng = np.random.default_rng(1)
-    metric = entries("metrics")["centroid_distance"]
+    metric = METRICS.entries()["centroid_distance"]
     many = draw(rng, 200_000)
     unit = many / np.linalg.norm(many, axis=1, keepdims=True)
     spread = np.square(unit - unit.mean(axis=0)).sum(axis=1).mean()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lycoris_bench.registry import entries, get
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.base import INPUTS, metric
 
 FACTS = {
@@ -30,17 +30,17 @@ def inputs(name, count=6, width=8):
     every = {key: rng.normal(loc=0.2, size=(count, width)) for key in INPUTS}
     every["groups"] = np.arange(count) % 2
     every["weights"] = np.linspace(1, 2, 2 * count).reshape(2, count)
-    return {key: every[key] for key in get("metrics", name).inputs}
+    return {key: every[key] for key in METRICS.get(name).inputs}
 
 
 def test_the_registry_has_the_papers_metrics_with_their_facts():
-    found = entries("metrics")
+    found = METRICS.entries()
     assert FACTS.items() <= {n: (m.better, m.encoder, m.inputs) for n, m in found.items()}.items()
 
 
-@pytest.mark.parametrize("name", sorted(entries("metrics")))
+@pytest.mark.parametrize("name", sorted(METRICS.entries()))
 def test_a_metric_knows_its_facts(name):
-    found = entries("metrics")[name]
+    found = METRICS.entries()[name]
     assert found.__name__ == name
     assert found.better in ("higher", "lower") and found.encoder in ("image", "text", "gram")
     assert found.inputs == tuple(inspect.signature(found).parameters)
@@ -53,7 +53,7 @@ def test_float32_and_torch_give_the_value_of_their_float64_copy(name):
     single = {k: v if k in COUNTS else v.astype(np.float32) for k, v in arguments.items()}
     double = {k: v if k in COUNTS else v.astype(np.float64) for k, v in single.items()}
     tensor = {k: v if k in COUNTS else torch.from_numpy(v) for k, v in single.items()}
-    function = get("metrics", name)
+    function = METRICS.get(name)
     np.testing.assert_array_equal(function(**single), function(**double))
     np.testing.assert_array_equal(function(**tensor), function(**double))
 
@@ -63,7 +63,7 @@ def test_inputs_are_not_written_to(name):
     arguments = inputs(name)
     for value in arguments.values():
         value.setflags(write=False)
-    get("metrics", name)(**arguments)
+    METRICS.get(name)(**arguments)
 
 
 @pytest.mark.parametrize("name", OF_VECTORS)
@@ -82,7 +82,7 @@ def test_bad_features_are_one_sentence_that_names_them(name, spoil, message):
     arguments = inputs(name)
     for key in set(arguments) - COUNTS:
         with pytest.raises(ValueError, match=f"^{key} has .*{message}") as error:
-            get("metrics", name)(**(arguments | {key: spoil(arguments[key])}))
+            METRICS.get(name)(**(arguments | {key: spoil(arguments[key])}))
         assert "\n" not in str(error.value)
 
 
@@ -92,7 +92,7 @@ def test_bad_features_are_one_sentence_that_names_them(name, spoil, message):
 def test_widths_must_agree(name):
     first, second, *rest = inputs(name).values()
     with pytest.raises(ValueError, match=r"width 8 and .* 5: they come from different encoders"):
-        get("metrics", name)(first, second[:, :5], *rest)
+        METRICS.get(name)(first, second[:, :5], *rest)
 
 
 def test_the_decorator_refuses_what_it_does_not_know():
