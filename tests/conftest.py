@@ -10,7 +10,7 @@ import torch
 
 torch.set_num_threads(1)
 
-pytest_plugins = ["tests.support.tiny_diffusion"]
+pytest_plugins = ["tests.support.tiny_diffusion", "tests.support.plugin"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The command line: parses, calls one stage, says where the result is. Importing this module
 loads neither torch nor pandas, so that `--help` is instant."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import lycoris_bench
+from lycoris_bench import registry
 from lycoris_bench.cli import adapter, data
 from lycoris_bench.cli.exits import call
 from lycoris_bench.messages.errors import BenchError, doing
@@ -25,6 +27,7 @@ app = typer.Typer(
 app.add_typer(adapter.app, name="adapter")
 DEMO = "package:configs/demo.toml"
 NONE: list[str] = []
+NO_FILES: list[Path] = []
 STAGES = ("train", "generate", "score", "analyze")
 StudyFile = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
@@ -212,11 +215,27 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _plugins(files: list[Path]) -> list[Path]:
+    for file in files:
+        registry.load_plugin(file)
+    return files
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
     ] = False,
+    plugin: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            callback=_plugins,
+            is_eager=True,
+            help="A Python file with adapters, encoders, metrics or model families of your own. "
+            "It is run: give only files you trust.",
+        ),
+    ] = NO_FILES,
 ) -> None:
     pass
 
@@ -233,9 +252,22 @@ def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:
         raise typer.Exit(status)
 
 
+def command() -> Any:
+    """The command line: every command takes what the root takes for all, `--plugin`."""
+    root: Any = typer.main.get_command(app)
+    [plugin] = [option for option in root.params if option.name == "plugin"]
+    groups = [root]
+    for group in groups:
+        for one in group.commands.values():
+            one.params.append(copy.copy(plugin))
+            one.params[-1].expose_value = False
+            groups += [one] if hasattr(one, "commands") else []
+    return root
+
+
 def main() -> None:
     """Entry point: errors of the user's making are one sentence and exit status 2."""
-    sys.exit(call(app))
+    sys.exit(call(command()))
 
 
 if __name__ == "__main__":

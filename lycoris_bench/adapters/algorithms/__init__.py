@@ -4,4 +4,4 @@ The key in a study is the module's name: `ALGORITHMS.get("lora")` finds `lora.Lo
 
 from lycoris_bench.registry import Registry
 
-ALGORITHMS = Registry("adapter", __name__, mark="allowed")
+ALGORITHMS = Registry("adapter", __name__, mark="allowed", group="adapters")

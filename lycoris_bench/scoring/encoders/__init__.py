@@ -26,7 +26,7 @@ __all__ = [
     "resolved",
 ]
 
-ENCODERS = Registry("encoder", __name__, mark="record")
+ENCODERS = Registry("encoder", __name__, mark="record", group="encoders")
 
 
 def record(spec: str) -> Record:
