@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,10 @@ def write_base(pipeline: StableDiffusionPipeline, folder: Path = BASE) -> None:
     ).save_pretrained(fresh, safe_serialization=True)
     for name in ("vocab.json", "merges.txt"):  # older transformers read these
         (fresh / "tokenizer" / name).write_text(tokenizer_file(name), encoding="utf-8")
+    for config in fresh.glob("*/config.json"):  # they say where on this machine they came from
+        told = json.loads(config.read_text(encoding="utf-8"))
+        told.pop("_name_or_path", None)
+        config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     if folder.exists():
         folder.replace(old)
     fresh.replace(folder)

@@ -8,14 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lycoris_bench import registry
 from lycoris_bench.adapters.algorithms.loha import LoHa
 from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.algorithms.lora import LoRA
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
-from lycoris_bench.adapters.presets.layers import Preset, targets
+from lycoris_bench.adapters.presets.layers import PRESETS, Preset, targets
 from tests.support.pipelines import predict, sd, sdxl
 from tests.support.toys import randomise
 
@@ -150,11 +149,10 @@ def test_mistakes_are_told_together(table: dict, sentences: list[str]) -> None:
     assert all(sentence in str(caught.value) for sentence in sentences)
 
 
-def test_no_table_and_the_registrys_door() -> None:
+def test_no_table_and_one_that_is_shown() -> None:
     with pytest.raises(ValueError, match="a preset is a table of enable_conv, exclude_name"):
-        registry.preset(["attn-mlp"])
-    assert registry.preset({"unet_target_name": ["conv_in"]}).unet_names == ("conv_in",)
-    assert str(registry.presets()["ia3"]).endswith("only for ia3")
+        Preset.from_table(["attn-mlp"])
+    assert str(PRESETS["ia3"]).endswith("only for ia3")
 
 
 def test_locon_is_lora() -> None:
