@@ -146,6 +146,25 @@ def test_the_picture_of_the_house_shows_every_room() -> None:
     assert not lacking
 
 
+def circles() -> set[frozenset[str]]:
+    """Pairs of rooms that reach each other by imports."""
+    reached: dict[str, set[str]] = {own: set() for own in DEPTH}
+    for name, path in modules().items():
+        own = room(name.removesuffix(".py").replace("/", "."))
+        for imported in imports(path) if own else ():
+            other = room(imported.partition(".")[2])
+            if other and imported.startswith("lycoris_bench.") and other != own:
+                reached[str(own)].add(other)
+    for _ in DEPTH:
+        for others in reached.values():
+            others |= {far for near in others for far in reached[near]}
+    return {frozenset((a, b)) for a in DEPTH for b in reached[a] if a in reached[b]}
+
+
+def test_no_two_rooms_reach_each_other() -> None:
+    assert circles() == set()
+
+
 def test_no_module_is_loose() -> None:
     assert [name for name in modules() if "/" not in name] == ["__init__.py", "registry.py"]
 
@@ -167,3 +186,20 @@ def test_errors_for_the_user_are_of_one_kind() -> None:
             if isinstance(raised, ast.Name) and raised.id in builtin:
                 found.setdefault(name, set()).add(raised.id)
     assert found == OTHERS
+
+
+def counts() -> str:
+    """The house in numbers, for whoever types `python tests/test_layering.py`."""
+    lines = sorted(
+        len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()
+    )
+    return (
+        f"{len(lines)} files, {sum(lines)} lines, median {lines[len(lines) // 2]}, nine in ten "
+        f"under {lines[len(lines) * 9 // 10]}, largest {lines[-1]}; "
+        f"{sum('/' not in name for name in modules())} at the top, {len(DEPTH)} rooms on "
+        f"{len(LAYERS)} layers, {len(circles())} circles"
+    )
+
+
+if __name__ == "__main__":
+    print(counts())
