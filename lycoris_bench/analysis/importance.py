@@ -6,18 +6,27 @@ always change together, give a sentence instead of numbers."""
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
 from lycoris_bench.analysis.columns import CHECKPOINT, VIEW, explained, ordered
+from lycoris_bench.messages.errors import BenchError
+
+if TYPE_CHECKING:
+    import shap  # takes seconds to import: inside the functions that need it
 
 FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", "strength"]
 CATEGORICAL = ["algorithm", "preset", "captions"]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
 FOLDS = 5
+
+COLUMNS = ["category", *VIEW, *CHECKPOINT]
+COLUMNS += ["feature", "feature_value", "shap", "base_value", "r2", "r2_cv"]
+
 Refusal = dict[str, str]
 
 
@@ -46,13 +55,16 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
             refused.append({**names, "sentence": sentence})
             continue
         asked.append((part, features))
-    with ThreadPoolExecutor(_cores()) as threads:  # CatBoost lets go of the interpreter's lock
-        frames = list(threads.map(_explained, asked))  # and each model has one thread: same bits
-    if not frames:
-        return _unpacked(
-            pd.DataFrame(columns=["category", *VIEW, *CHECKPOINT, *FIT, "parts"])
+    if not asked:
+        return pd.DataFrame(columns=COLUMNS).astype(
+            {"feature_value": str, "shap": "float64"}
         ), refused
-    return _unpacked(pd.concat(frames, ignore_index=True)), refused
+    with ThreadPoolExecutor(_cores()) as threads:  # CatBoost lets go of the interpreter's lock
+        models = list(threads.map(_fitted, asked))  # and each model has one thread: same bits
+    # One after the other: shap does not promise to be safe in threads, and CatBoost explains a
+    # model with all cores.
+    frames = [_explain(*view, *model) for view, model in zip(asked, models, strict=True)]
+    return pd.concat(frames, ignore_index=True), refused
 
 
 def _cores() -> int:
@@ -140,48 +152,61 @@ def r2_cross_validated(rows: pd.DataFrame, features: list[str]) -> float:
     return r2(rows["score"], predicted)
 
 
-FIT = ["base_value", "r2", "r2_cv"]
-PART = ["feature", "feature_value", "shap"]
+def _fitted(view: tuple[pd.DataFrame, list[str]]) -> tuple[CatBoostRegressor, float, float]:
+    """A view's model with its R2, on the rows that were fitted and cross-validated."""
+    rows, features = view
+    model = fit(rows, features)
+    fitted = r2(rows["score"], model.predict(pool(rows, features)))
+    return model, fitted, r2_cross_validated(rows, features)
 
 
-def _explained(asked: tuple[pd.DataFrame, list[str]]) -> pd.DataFrame:
-    rows, features = asked
-    keys = rows[["category", *VIEW, *CHECKPOINT]]
-    return keys.join(_explain(rows, features)).explode("parts", ignore_index=True)
+def _explain(
+    rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fitted: float, cv: float
+) -> pd.DataFrame:
+    """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest."""
+    import shap
+
+    explainer = shap.TreeExplainer(model)
+    values = pd.DataFrame(
+        explainer.shap_values(pool(rows, features)), columns=features, index=rows.index
+    )
+    if {"algorithm", "capacity"} <= set(features):
+        native = rows["capacity"] == NATIVE
+        values.loc[native, "algorithm"] += values.loc[native, "capacity"]
+        values.loc[native, "capacity"] = np.nan
+    table = rows.loc[rows.index.repeat(len(features))].assign(
+        feature=features * len(rows),
+        feature_value=rows[features].astype(str).to_numpy().ravel(),
+        shap=values.to_numpy().ravel(),
+        base_value=explainer.expected_value,
+        r2=fitted,
+        r2_cv=cv,
+    )
+    return table.loc[table["shap"].notna(), COLUMNS]
 
 
-def _explain(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
-    """Per checkpoint: base value, both R2 and `parts`, its list of (feature, value, shap)."""
-    model, data = fit(rows, features), pool(rows, features)
-    shap = model.get_feature_importance(data, type="ShapValues", thread_count=1)
-    parts = [
-        _native_is_an_algorithm(
-            [(f, rows[f].iloc[i], float(s)) for f, s in zip(features, shap[i], strict=False)]
+def explanation(view: pd.DataFrame) -> "shap.Explanation":
+    """The rows of one category and view of `explain`'s table, as shap's own plots take them.
+
+    values [checkpoints, factors], base_values [checkpoints], feature_names, and data of the
+    values' shape: texts for categorical factors, else numbers. Checkpoints are in the table's
+    order. Native fine-tuning has no capacity: NaN in data, 0 in values. BenchError: the rows are
+    of several views, or there are none."""
+    import shap
+
+    if (views := len(view[["category", *VIEW]].drop_duplicates())) != 1:
+        raise BenchError(
+            f"the table has {views} combinations of category, {', '.join(VIEW)}; "
+            "an explanation is of one: select its rows"
         )
-        for i in range(len(rows))
-    ]
-    scores = {
-        "r2": r2(rows["score"], model.predict(data)),
-        "r2_cv": r2_cross_validated(rows, features),
-    }
-    return pd.DataFrame({"base_value": shap[:, -1], **scores, "parts": parts}, index=rows.index)
-
-
-def _native_is_an_algorithm(
-    parts: list[tuple[str, object, float]],
-) -> list[tuple[str, object, float]]:
-    capacity = next((shap for f, value, shap in parts if f == "capacity" and value == NATIVE), None)
-    if capacity is None or all(f != "algorithm" for f, _, _ in parts):
-        return parts
-    return [
-        (f, value, shap + capacity if f == "algorithm" else shap)
-        for f, value, shap in parts
-        if f != "capacity"
-    ]
-
-
-def _unpacked(frame: pd.DataFrame) -> pd.DataFrame:
-    parts = pd.DataFrame(frame["parts"].tolist(), columns=PART, index=frame.index)
-    parts["feature_value"] = parts["feature_value"].astype(str)
-    wide = frame.drop(columns="parts").join(parts)
-    return wide[["category", *VIEW, *CHECKPOINT, *PART, *FIT]].astype({"shap": "float64"})
+    checkpoint = view.groupby(CHECKPOINT, sort=False, dropna=False).ngroup().rename("checkpoint")
+    cells = view.set_index([checkpoint, "feature"])
+    features = [name for name in FACTORS if name in set(view["feature"])]
+    values = cells["shap"].unstack()[features].fillna(0)
+    data = cells["feature_value"].unstack()[features].astype(object)
+    for name in set(features) - set(CATEGORICAL):
+        data[name] = data[name].astype("float64")
+    base = view["base_value"].groupby(checkpoint).first()
+    return shap.Explanation(
+        values.to_numpy(), base.to_numpy(), data.to_numpy(), feature_names=features
+    )

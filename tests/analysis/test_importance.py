@@ -1,7 +1,10 @@
-"""SHAP values against the model's predictions and the shap package; what is refused, and why."""
+"""SHAP values against the model's predictions and CatBoost's own; what is refused, and why."""
 
 import re
-import warnings
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from lycoris_bench.analysis import importance
 from lycoris_bench.analysis.aggregation import by_checkpoint
 from lycoris_bench.analysis.columns import CHECKPOINT
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.messages.errors import BenchError
 
 
 @pytest.fixture(scope="module")
@@ -48,28 +52,110 @@ def test_the_parts_and_the_base_value_sum_to_the_prediction(
     )
 
 
-def test_values_equal_those_of_the_shap_package(
+def test_values_equal_those_of_catboost(
     explained: pd.DataFrame, checkpoints: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # shap itself uses what matplotlib deprecates
-        import shap
     rows = joined(checkpoints, factors)
     features = importance.varying(rows)
     model = importance.fit(rows, features)
-    expected = shap.TreeExplainer(model).shap_values(importance.pool(rows, features))
-    expected = pd.DataFrame(expected, columns=features, index=rows["configuration"])
+    found = model.get_feature_importance(importance.pool(rows, features), type="ShapValues")
+    expected = pd.DataFrame(found[:, :-1], columns=features, index=rows["configuration"])
+    np.testing.assert_allclose(explained["base_value"], found[0, -1], rtol=1e-9)
     for feature in ("preset", "epoch", "lr_level"):
         mine = explained[explained["feature"] == feature]["shap"].to_numpy()
-        np.testing.assert_allclose(mine, expected[feature].to_numpy(), atol=1e-6)
+        np.testing.assert_allclose(mine, expected[feature].to_numpy(), atol=1e-9)
     # Native fine-tuning has its capacity's value in the algorithm's, the others keep it apart.
     native = (rows["capacity"] == importance.NATIVE).to_numpy()
     mine = explained[explained["feature"] == "algorithm"]["shap"].to_numpy()
     together = expected["algorithm"] + expected["capacity"]
-    np.testing.assert_allclose(mine[native], together[native], atol=1e-6)
-    np.testing.assert_allclose(mine[~native], expected["algorithm"][~native], atol=1e-6)
+    np.testing.assert_allclose(mine[native], together[native], atol=1e-9)
+    np.testing.assert_allclose(mine[~native], expected["algorithm"][~native], atol=1e-9)
     capacity = explained[explained["feature"] == "capacity"]
     assert set(capacity["feature_value"]) == {"1", "2"}
+
+
+def test_an_explanation_has_the_tables_values_and_the_factors(
+    explained: pd.DataFrame, checkpoints: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    rows = joined(checkpoints, factors).reset_index(drop=True)
+    features = importance.varying(rows)
+    made = importance.explanation(explained)
+    assert made.feature_names == features
+    predicted = importance.fit(rows, features).predict(importance.pool(rows, features))
+    np.testing.assert_allclose(made.values.sum(axis=1) + made.base_values, predicted, atol=1e-6)
+    native = (rows["capacity"] == importance.NATIVE).to_numpy()
+    assert native.any() and (made.values[native, features.index("capacity")] == 0).all()
+    data = pd.DataFrame(made.data, columns=made.feature_names)
+    for name in ("algorithm", "preset", "epoch", "lr_level"):
+        assert list(data[name]) == list(rows[name])
+    assert list(data["capacity"][~native]) == list(rows["capacity"][~native])
+    assert data["capacity"][native].isna().all()
+
+
+def test_an_explanation_keeps_the_order_of_stored_rows_and_seeds_that_are_absent(
+    explained: pd.DataFrame,
+) -> None:
+    """As `shap.parquet` has adapters that were made elsewhere."""
+    stored = explained.assign(seed=explained["seed"].astype("Int64").replace(23, pd.NA))
+    backwards = stored.iloc[::-1]
+    made, turned = importance.explanation(stored), importance.explanation(backwards)
+    np.testing.assert_array_equal(made.values, importance.explanation(explained).values)
+    np.testing.assert_array_equal(turned.values, made.values[::-1])
+
+
+def test_shap_draws_an_explanation(explained: pd.DataFrame) -> None:
+    import shap
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("Agg")
+    made = importance.explanation(explained)
+    try:
+        swarm = shap.plots.beeswarm(made, show=False)
+        drawn = [text.get_text() for text in swarm.get_yticklabels()]
+        assert sorted(drawn) == sorted(made.feature_names) and drawn[-1] == "epoch"
+        bars = shap.plots.bar(made, show=False, ax=pyplot.figure().gca())
+        lengths = sorted(bar.get_width() for bar in bars.patches)
+        np.testing.assert_allclose(lengths, sorted(np.abs(made.values).mean(axis=0)))
+        one = shap.plots.bar(made[0], show=False, ax=pyplot.figure().gca())
+        assert "lora = algorithm" in {text.get_text() for text in one.get_yticklabels()}
+    finally:
+        pyplot.close("all")
+
+
+def test_the_plot_of_the_docs_can_be_drawn(
+    monkeypatch: pytest.MonkeyPatch, explained: pd.DataFrame
+) -> None:
+    from matplotlib import pyplot
+
+    page = Path(__file__).parents[2] / "docs/analysis.md"
+    block = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1]
+    shown = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.gca().get_yticklabels()))
+    pyplot.switch_backend("Agg")
+    try:
+        exec(compile(block, str(page), "exec"), {"made": SimpleNamespace(shap=explained)})
+    finally:
+        pyplot.close("all")
+    assert [text.get_text() for text in shown[0]][-1] == "epoch"
+
+
+def test_an_explanation_is_of_one_view(explained: pd.DataFrame) -> None:
+    two = pd.concat([explained, explained.assign(prompt_type="alter")])
+    with pytest.raises(BenchError, match="table has 2 combinations of category, .*prompt_type"):
+        importance.explanation(two)
+    with pytest.raises(BenchError, match="table has 0 combinations"):
+        importance.explanation(explained.head(0))
+
+
+def test_slow_imports_wait_until_they_are_needed() -> None:
+    code = (
+        "import sys, lycoris_bench.analysis.importance, lycoris_bench.scoring.metrics.vendi;"
+        "print([m for m in ('shap', 'numba', 'sklearn', 'vendi_score') if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"
 
 
 def test_what_was_built_to_matter_matters_most(explained: pd.DataFrame) -> None:
