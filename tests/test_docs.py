@@ -69,11 +69,14 @@ def test_command_help_in_the_docs_is_the_programs() -> None:
 
 
 def command_page() -> str:
-    """docs/commands.md: the help of every command, as the program prints it."""
+    """docs/commands.md: its words before the first command, then the help of every command."""
+    preamble = (
+        (DOCS / "commands.md").read_text(encoding="utf-8").partition("\n## lycoris-bench\n")[0]
+    )
     names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
     names += ["caption", "relevance", "import-published"]
     names += ["adapter", *(f"adapter {tool}" for tool in TOOLS)]
-    parts = ["# Commands\n\nWritten by `python tests/test_docs.py`; a test compares.\n"]
+    parts = [preamble]
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     for name in names:
         arguments = [sys.executable, "-m", "lycoris_bench.cli.main", *name.split(), "-h"]

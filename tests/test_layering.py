@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 import lycoris_bench
 
 ROOT = Path(lycoris_bench.__file__).parent
@@ -112,15 +115,26 @@ def test_the_lowest_layers_are_standard_library_only() -> None:
         assert found <= allowed, path
 
 
-def test_the_command_line_starts_without_heavy_libraries() -> None:
+HEAVY = ("catboost", "diffusers", "matplotlib", "numpy", "open_clip", "pandas", "PIL", "shap",
+         "timm", "torch", "transformers", "vendi_score")  # fmt: skip
+
+
+def test_the_command_line_starts_without_heavy_libraries(tmp_path: Path) -> None:
+    """`adapter inspect` computes norms, for which it needs torch, and torch numpy."""
+    weights = {"lora_unet_a.lora_up.weight": torch.ones(2, 1),
+               "lora_unet_a.lora_down.weight": torch.ones(1, 2)}  # fmt: skip
+    save_file(weights, tmp_path / "a.safetensors")
     code = (
-        "import sys, lycoris_bench.cli.main;"
-        "print([m for m in ('torch', 'pandas', 'numpy', 'diffusers') if m in sys.modules])"
+        "import sys; from lycoris_bench.cli import main;"
+        f"report = lambda: print('loaded', *(m for m in {HEAVY} if m in sys.modules));"
+        "report(); main.call(main.app, ['--help']); report();"
+        "main.call(main.app, ['adapter', 'inspect', 'a.safetensors']); report()"
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.strip() == "[]"
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert "lora (1) layers" in said
+    loaded = [line for line in said.splitlines() if line.startswith("loaded")]
+    assert loaded == ["loaded", "loaded", "loaded numpy torch"]
 
 
 def test_every_public_thing_has_a_docstring() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from lycoris_bench.messages.errors import BenchError, explained
 from lycoris_bench.messages.printable import printable
+from lycoris_bench.run.signals import INTERRUPTED, TERMINATED, Terminated, terminable
 
-INTERRUPTED = 130
 MOST = 40  # mistakes that are printed
 LONGEST = 2000  # characters of one mistake that are printed
 REPORT = (
@@ -19,24 +19,32 @@ REPORT = (
 
 
 def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
-    """Runs the command line and returns its exit status (0, 1, 2 or 130)."""
+    """Runs the command line and returns its exit status (0, 1, 2, 130 or 143)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         Path.cwd()
     except OSError:
         print("error: the present folder is gone; go to another with cd", file=sys.stderr)
         return 2
+    with terminable():
+        status = _run(command, arguments)
+        if status in (INTERRUPTED, TERMINATED):
+            again = " ".join(["lycoris-bench", *arguments])
+            print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
+        return status
+
+
+def _run(command: Callable[..., Any], arguments: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
-    except KeyboardInterrupt:
-        result = INTERRUPTED
+    except KeyboardInterrupt:  # the CLI library, too, returns 130 for one
+        return INTERRUPTED
+    except Terminated:
+        return TERMINATED
     except Exception as error:
         return _explain(error, "--debug" in arguments)
-    if result == INTERRUPTED:  # as the CLI library says it
-        again = " ".join(["lycoris-bench", *arguments])
-        print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
     return result if isinstance(result, int) else 0
 
 

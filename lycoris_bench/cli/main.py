@@ -18,7 +18,6 @@ from lycoris_bench.messages.printable import lines
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Which fine-tuning of a text-to-image model is more faithful, and which more "

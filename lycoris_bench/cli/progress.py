@@ -12,8 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lycoris_bench.messages.numbers import significant
-from lycoris_bench.planning.overview import duration
+from lycoris_bench.messages.numbers import rough_duration, significant
 from lycoris_bench.run import outcome
 
 EVERY = 30.0  # seconds between two lines
@@ -71,7 +70,7 @@ class Lines:
             line = f"{self.what}: {self.done:,} of {self.total:,} ({self.done / self.total:.0%})"
             if self.done:
                 rate = self.done / passed
-                left = duration(max(0, self.total - self.done) / rate)
+                left = rough_duration(max(0, self.total - self.done) / rate)
                 line += f", {_rate(rate)}, about {left} left"
         self.say(line)
 

@@ -187,12 +187,13 @@ def write(path: Path, data: bytes | str) -> Path:
             os.fsync(handle.fileno())
         part.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FileError(
                 f"no space left on the disk for {path}; free some and run the same command "
                 "again, it continues"
             ) from None
         raise FileError(f"{path} cannot be written ({error.strerror})") from None
+    finally:  # an interrupt, too, leaves nothing half written
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return path

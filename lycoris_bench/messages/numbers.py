@@ -81,6 +81,18 @@ def duration(seconds: float) -> str:
     return "below 1 ms" if 0 < seconds < 1e-3 else f"{significant(seconds, short=True)} s"
 
 
+def rough_duration(seconds: float) -> str:
+    """Rounded, in the largest unit of which there are at least two; hours up to 1 000.
+
+    >>> [rough_duration(seconds) for seconds in (90, 7300, 9e5, 9e6)]
+    ['90 s', '2 h', '250 h', '104 days']
+    """
+    for unit, size, least in (("days", 86400, 41.67), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def scaled(value: float, step: int, units: Sequence[str]) -> str:
     """In the first unit of which there are fewer than a step to the next.
 

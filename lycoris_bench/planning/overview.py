@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lycoris_bench.messages.numbers import significant
+from lycoris_bench.messages.numbers import rough_duration, significant
 from lycoris_bench.planning import scored_rows, time_and_disk
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import Plan
@@ -77,11 +77,11 @@ def overview(
 def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None) -> str:
     if speed is None or time is None:
         return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
-    parts = ", ".join(f"{name} {duration(value)}" for name, value in time.items())
+    parts = ", ".join(f"{name} {rough_duration(value)}" for name, value in time.items())
     steps, images = (significant(rate, short=True) for rate in (speed.steps, speed.images))
     return (
-        f"about {duration(sum(time.values()))} ({parts}), one process, at {steps} training steps "
-        f"and {images} images a second, {speed.source}"
+        f"about {rough_duration(sum(time.values()))} ({parts}), one process, at {steps} training "
+        f"steps and {images} images a second, {speed.source}"
     )
 
 
@@ -134,18 +134,6 @@ def status(plan: Plan, store: Store, checkpoint: Checkpoint) -> str:
     if card["uid"] != plan.checkpoint_uid(checkpoint):
         return "stale" if plan.complete else "unknown"
     return "trained" if card["status"] == "done" else card["status"]
-
-
-def duration(seconds: float) -> str:
-    """Rounded, in the largest unit of which there are at least two; hours up to 1 000.
-
-    >>> duration(90), duration(7300), duration(9e5), duration(9e6)
-    ('90 s', '2 h', '250 h', '104 days')
-    """
-    for unit, size, least in (("days", 86400, 41.67), ("h", 3600, 2), ("min", 60, 2)):
-        if seconds >= least * size:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _size(value: float) -> str:

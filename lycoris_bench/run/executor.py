@@ -1,25 +1,35 @@
 """What the machine gives: device, threads, worker processes, provenance. Nothing at import."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from typing import Any
 
 from lycoris_bench.messages.errors import explained
 from lycoris_bench.run.outcome import Progress
+from lycoris_bench.run.signals import TERMINATED, Terminated, terminable
+
+GRACE = 10.0  # seconds that stopped workers have to close their files
 
 
-def _start_worker(parent: int, queue: Any) -> None:
+def _start_worker(parent: int, steps: Any) -> None:
     """One thread for the arithmetic, and death with the parent: a killed run leaves no process."""
     global _steps
-    _steps = queue
+    _steps = steps
     for library in ("OMP", "MKL", "OPENBLAS"):  # read when it is imported: not before the work
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    # Ctrl-C reaches the whole process group, but the parent alone says when to stop: by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def follow() -> None:
         while os.getppid() == parent:
@@ -37,7 +47,7 @@ def advance(steps: int = 1) -> None:
     if callable(_steps):
         _steps(steps)
     elif _steps is not None:
-        _steps.put(steps)
+        _steps.send(steps)
 
 
 def each(
@@ -60,14 +70,15 @@ def each(
         yield from _each_here(work, items, tell, debug)
         return
     context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(queue, tell), daemon=True)
+    # A pipe takes short messages whole. A queue has a lock, which a killed worker would keep.
+    receiver, sender = context.Pipe(duplex=False)
+    listener = threading.Thread(target=_listen, args=(receiver, tell), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(
-        min(workers, len(items)), context, _start_worker, (os.getpid(), queue)
-    )
+    workers = min(workers, len(items))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), sender))
     try:
-        waiting = {pool.submit(_guarded, work, given, debug): name for name, given in items}
+        with _deaf_to_interrupts():
+            waiting = {pool.submit(_in_worker, work, given, debug): name for name, given in items}
         for future in as_completed(waiting):
             try:
                 yield waiting[future], *future.result()
@@ -75,13 +86,14 @@ def each(
                 died = "its worker process died (out of memory?); run again to continue"
                 yield waiting[future], None, died
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        _stop(list((pool._processes or {}).values()))
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        queue.put(None)
+        sender.send(None)
         listener.join()
+        receiver.close()
+        sender.close()
 
 
 def _each_here(work, items, tell, debug):  # type: ignore[no-untyped-def]
@@ -94,6 +106,37 @@ def _each_here(work, items, tell, debug):  # type: ignore[no-untyped-def]
         _steps = before
 
 
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """SIGINT waits. Processes that start meanwhile inherit this: they would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stop(processes: Sequence[Any]) -> None:
+    """Ends workers: by SIGTERM, which lets them close their files, or else by SIGKILL."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE
+    for process in processes:
+        if not connection.wait([process.sentinel], max(0.0, deadline - time.monotonic())):
+            process.kill()
+
+
+def _in_worker(
+    work: Callable[..., Any], arguments: tuple[Any, ...], debug: bool
+) -> tuple[Any, str | None]:
+    """One item in a worker process. SIGTERM ends the process, once the item's files are closed."""
+    try:
+        with terminable():
+            return _guarded(work, arguments, debug)
+    except Terminated:  # the pool would report it and begin the next item
+        os._exit(TERMINATED)
+
+
 def _guarded(
     work: Callable[..., Any], arguments: tuple[Any, ...], debug: bool
 ) -> tuple[Any, str | None]:
@@ -104,8 +147,8 @@ def _guarded(
         return None, sentence(error, debug)
 
 
-def _listen(queue: Any, tell: Callable[[int], None]) -> None:
-    while (steps := queue.get()) is not None:
+def _listen(receiver: Any, tell: Callable[[int], None]) -> None:
+    while (steps := receiver.recv()) is not None:
         tell(steps)
 
 

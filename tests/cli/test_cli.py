@@ -1,19 +1,19 @@
 """The command line: exit statuses, streams, and sentences instead of tracebacks."""
 
+import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tomli_w
 
-import lycoris_bench
-from lycoris_bench.cli import main
+from lycoris_bench.cli import main, session
 from lycoris_bench.planning.plan import plan
+from lycoris_bench.run.outcome import Progress
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load
 from tests.support.world import HERE, STAGES, table
@@ -150,39 +150,65 @@ def test_a_run_in_use_is_refused(study: Path, capsys: Captured) -> None:
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
 
 
-def test_an_interrupt_is_130_and_continues_to_the_same_weights(study: Path) -> None:
-    """Ctrl-C on a run of two worker processes, then the same command again."""
-    write(study, training={"images_per_class": 32}, epochs=[1, 2])
-    command = [
-        sys.executable,
-        "-m",
-        "lycoris_bench.cli.main",
-        "train",
-        str(study),
-        "--workers",
-        "2",
-    ]
-    path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
-    process = subprocess.Popen(
-        command, cwd=study.parent, env=path, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    run = study.parent / "runs/tiny"
-    deadline = time.monotonic() + 120
-    while not list(run.rglob("epoch-001.json")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, said
-    assert said.strip().splitlines()[-1].startswith("interrupted; what is done is kept")
-    assert f"type: lycoris-bench train {study} --workers 2" in said
-    assert "Traceback" not in said
+@pytest.fixture
+def _ctrl_c_works() -> Iterator[None]:
+    """SIGINT as in a terminal: a background job of a script inherits that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_works")
+def test_a_stopped_run_continues_to_the_same_weights(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """Ctrl-C on a run in this process, SIGTERM on one of two workers, then the same again."""
+    write(study, training={"images_per_class": 8}, epochs=[1, 2, 3])
+    run = Store(study.parent / "runs/tiny")
+    for workers, number, status in ((1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)):
+        with monkeypatch.context() as patch:  # first at epoch 1, then at epoch 2
+            patch.setattr(session, "shown", lambda n=number, e=workers: sending(n, run.root, e))
+            assert call("train", study, "--workers", workers) == status
+        said = capsys.readouterr().err
+        assert said.strip().splitlines()[-1] == (
+            "interrupted; what is done is kept. "
+            f"To continue, type: lycoris-bench train {study} --workers {workers}"
+        )
+        assert "Traceback" not in said
+        assert not multiprocessing.active_children()
+        assert not list(run.root.rglob("*.part"))
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     asked = plan(load(study))
-    with Store(run).lock():
-        assert STAGES["train"](asked, Store(run), HERE).failed == {}
+    with run.lock():
+        assert STAGES["train"](asked, run, HERE).failed == {}
     whole = Store(study.parent / "whole")
     STAGES["train"](asked, whole, HERE)
     for checkpoint in asked.checkpoints[1:]:
-        mine, theirs = Store(run).checkpoint(checkpoint), whole.checkpoint(checkpoint)
+        mine, theirs = run.checkpoint(checkpoint), whole.checkpoint(checkpoint)
         assert mine.read_bytes() == theirs.read_bytes()
+
+
+@contextlib.contextmanager
+def sending(number: int, run: Path, epoch: int) -> Iterator[Progress]:
+    """Sends this process a signal at the first step after a checkpoint of that epoch is stored."""
+    left = [number]
+
+    def progress(what: str, steps: int, total: int) -> None:
+        if left and list(run.rglob(f"epoch-{epoch:03d}.json")):
+            os.kill(os.getpid(), left.pop())
+
+    yield progress
+
+
+def test_shell_completion(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setenv("_LYCORIS_BENCH_COMPLETE", "complete_bash")
+    for words, expected in (
+        ("lycoris-bench tra", ["train"]),
+        ("lycoris-bench adapter in", ["inspect"]),
+        ("lycoris-bench adapter convert --to co", ["comfyui", "compvis"]),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+        with pytest.raises(SystemExit):
+            call()
+        assert sorted(capsys.readouterr().out.split()) == expected

@@ -1,17 +1,22 @@
 """Worker processes: failures are named, the rest goes on, and none outlives its parent."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lycoris_bench
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import environment, executor
+from lycoris_bench.run.signals import Terminated, terminable
 
 
 def halve(number: int) -> int:
@@ -64,23 +69,92 @@ def test_a_worker_that_dies_is_a_sentence() -> None:
     assert all("worker process died" in str(error) for _, _, error in results)
 
 
+def leave(folder: str) -> None:
+    try:
+        executor.advance()
+        threading.Event().wait()  # for ever
+    finally:
+        Path(folder, str(os.getpid())).touch()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_workers_close_what_they_have_open(tmp_path: Path, number: int) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises((KeyboardInterrupt, Terminated)), terminable():
+            list(stopped_at_work(leave, str(tmp_path), number))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not multiprocessing.active_children()
+
+
+def refuse_to_leave(folder: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave(folder)
+
+
+def test_a_worker_that_does_not_stop_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "GRACE", 0.0)
+    with pytest.raises(Terminated), terminable():
+        list(stopped_at_work(refuse_to_leave, str(tmp_path), signal.SIGTERM))
+    assert not list(tmp_path.iterdir())
+    assert not multiprocessing.active_children()
+
+
+def stopped_at_work(work: Callable[[str], None], folder: str, number: int) -> Iterator[Any]:
+    """Two workers; the signal comes when both have begun an item."""
+    begun = 0
+
+    def progress(what: str, steps: int, total: int) -> None:
+        nonlocal begun
+        begun += steps
+        if steps and begun == 2:
+            os.kill(os.getpid(), number)
+
+    items = [(name, (folder,)) for name in "abc"]
+    return executor.each(work, items, workers=2, total=3, what="leave", progress=progress)
+
+
+def interrupt_myself(number: int) -> int:
+    signal.raise_signal(signal.SIGINT)
+    return number
+
+
+def test_ctrl_c_is_left_to_the_parent_of_a_worker() -> None:
+    results = executor.each(interrupt_myself, ITEMS, workers=2, total=3, what="go on")
+    assert sorted(result for _, result, _ in results) == [2, 3, 8]
+
+
+def test_a_signal_handler_of_an_application_stays() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with terminable():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, sys, time\n"
-        "from lycoris_bench import runtime\n"
+        "from lycoris_bench.run import executor\n"
         "def wait(path):\n"
         "    open(path, 'w').write(str(os.getpid()))\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
         f"    items = [(n, (os.path.join({str(tmp_path)!r}, n),)) for n in ('a', 'b')]\n"
-        "    list(runtime.each(wait, items, workers=2, total=2, what='wait'))\n"
+        "    list(executor.each(wait, items, workers=2, total=2, what='wait'))\n"
     )
     path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
     parent = subprocess.Popen([sys.executable, str(script)], env=path)
     deadline = time.monotonic() + 60
     files = [tmp_path / name for name in ("a", "b")]
     while not all(f.exists() and f.read_text() for f in files) and time.monotonic() < deadline:
+        assert parent.poll() is None
         time.sleep(0.1)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
