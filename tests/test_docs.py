@@ -100,6 +100,14 @@ def test_every_test_that_a_page_names_exists() -> None:
         assert any(f"def {function}(" in text for text in texts), f"{file}::{function}"
 
 
+def test_every_folder_that_contributors_are_sent_to_exists() -> None:
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folders = re.findall(r"`([a-z_/]+)/`", text)
+    assert len(set(folders)) > 15
+    places = (DOCS.parent, SOURCE / "lycoris_bench")
+    assert [f for f in folders if not any((p / f).is_dir() for p in places)] == []
+
+
 def test_the_presets_of_the_adapter_page_are_valid() -> None:
     """Its TOML, as parts of a study."""
     from lycoris_bench.study.load import parse

@@ -127,8 +127,8 @@ def test_the_command_line_starts_without_heavy_libraries(tmp_path: Path) -> None
     code = (
         "import sys; from lycoris_bench.cli import main;"
         f"report = lambda: print('loaded', *(m for m in {HEAVY} if m in sys.modules));"
-        "report(); main.call(main.app, ['--help']); report();"
-        "main.call(main.app, ['adapter', 'inspect', 'a.safetensors']); report()"
+        "report(); main.call(main.command(), ['--help']); report();"
+        "main.call(main.command(), ['adapter', 'inspect', 'a.safetensors']); report()"
     )
     command = [sys.executable, "-c", code]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
