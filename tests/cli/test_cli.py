@@ -163,7 +163,7 @@ def test_a_stopped_run_continues_to_the_same_weights(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """Ctrl-C on a run in this process, SIGTERM on one of two workers, then the same again."""
-    write(study, training={"images_per_class": 8}, epochs=[1, 2, 3])
+    write(study, training={"images_per_class": 4}, epochs=[1, 2, 3])
     run = Store(study.parent / "runs/tiny")
     for workers, number, status in ((1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)):
         with monkeypatch.context() as patch:  # first at epoch 1, then at epoch 2
