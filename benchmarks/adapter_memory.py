@@ -19,7 +19,10 @@ import torch
 from lycoris_bench.adapters.formats import adapter_file, streaming
 
 SIZES = (10240, 1280)  # the largest layer of Stable Diffusion 1.5
-START = "import sys; from lycoris_bench import cli; import lycoris_bench.tools.merge as _; "
+START = (
+    "import sys; from lycoris_bench.cli.main import command; from lycoris_bench.cli.exits import call;"
+    "import lycoris_bench.adapter_tools.merge as _; "
+)
 
 
 def main(gib: float) -> None:
@@ -46,7 +49,7 @@ def main(gib: float) -> None:
             ["extract", base, tuned, "--as", "full", "-o", str(place / "full.safetensors")],
             ["convert", file, "--to", "full", "-o", str(place / "baked.safetensors")],
         ):
-            most, seconds = run(f"cli.call(cli.app, ['adapter', *{arguments!r}])")
+            most, seconds = run(f"call(command(), ['adapter', *{arguments!r}])")
             words = " ".join(Path(word).name for word in arguments)
             more = most - idle
             print(f"{words[:39]:<40}{more:>10,.0f}{more / size:>10.1%}{seconds:>9.1f}")

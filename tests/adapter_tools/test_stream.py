@@ -149,7 +149,7 @@ def test_an_interrupt_leaves_nothing_and_a_kill_no_result(mixed: Path, tmp_path:
     code = f"""
 import os, signal
 from pathlib import Path
-from lycoris_bench.tools import stream
+from lycoris_bench.adapters.formats import streaming as stream
 def content(name):
     yield b"aaaa"
     os.kill(os.getpid(), signal.SIGKILL)

@@ -177,14 +177,14 @@ def test_conv_factors_as_matrices(tmp_path: Path) -> None:
 
 MEMORY = """
 import sys
-from lycoris_bench.adapters import files
+from lycoris_bench.adapters.formats import adapter_file
 
 def private():
     status = open("/proc/self/status").read()
     return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 before = private()
-tensors, _ = files.read(sys.argv[1])
+tensors, _ = adapter_file.read(sys.argv[1])
 print(private() - before, sum(float(v.sum()) for v in tensors.values()))
 """
 

@@ -246,7 +246,7 @@ def test_a_run_folder_is_none_of_the_systems(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused_with_its_number(tmp_path: Path) -> None:
     code = (
-        "import sys; from lycoris_bench.store import Store, StoreError\n"
+        "import sys; from lycoris_bench.run.store import Store, StoreError\n"
         f"try:\n  with Store({str(tmp_path)!r}).lock(): print('in')\n"
         "except StoreError as error: print(error)"
     )
