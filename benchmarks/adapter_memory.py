@@ -20,7 +20,8 @@ from lycoris_bench.adapters.formats import adapter_file, streaming
 
 SIZES = (10240, 1280)  # the largest layer of Stable Diffusion 1.5
 START = (
-    "import sys; from lycoris_bench.cli.main import command; from lycoris_bench.cli.exits import call;"
+    "import sys; from lycoris_bench.cli.exits import call; "
+    "from lycoris_bench.cli.main import command; "
     "import lycoris_bench.adapter_tools.merge as _; "
 )
 

@@ -1,3 +1,3 @@
 """lycoris-bench: how should this text-to-image model be fine-tuned?"""
 
-__version__ = "0.1.1"
+__version__ = "0.2.0"
