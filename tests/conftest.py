@@ -1,8 +1,8 @@
-"""One thread for every test: the machine's cores belong to processes."""
+"""One thread for every test process: a machine's cores belong to processes, not to threads."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest

@@ -1,6 +1,7 @@
 """Names that come from files, as a terminal or a spreadsheet may show them. No third party."""
 
 import unicodedata
+from functools import cache
 from typing import Any
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, direction marks, line separators
@@ -48,8 +49,12 @@ def csv(table: Any) -> str:
     """A pandas data frame as CSV text, a line a row, in which no name is a formula and none has
     what a terminal would obey or hide; none is cut."""
 
+    @cache  # a column of millions of rows holds few names
+    def safe(text: str) -> str:
+        return spreadsheet(printable(text, len(text)))
+
     def shown(value: Any) -> Any:
-        return spreadsheet(printable(value, len(value))) if isinstance(value, str) else value
+        return safe(value) if isinstance(value, str) else value
 
     names = table.select_dtypes(exclude="number").columns
     return str(

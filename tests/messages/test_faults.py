@@ -118,9 +118,14 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
     def explodes(tensors: dict[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
         nonlocal steps
         steps += 1
-        return honest(tensors, weight) * (float("nan") if steps > 700 else 1.0)
+        return honest(tensors, weight) * (float("nan") if steps > fatal else 1.0)
 
-    asked, store = plan(tiny(epochs=[1, 2, 3])), Store(tmp_path)
+    asked = plan(tiny(
+        concepts=["toys/bunny"], epochs=[1, 2, 3], sampling={"images": 1, "steps": 1},
+        scoring={"encoders": ["miniature-image"]},
+    ))  # fmt: skip
+    store = Store(tmp_path)
+    fatal = int(asked.steps(1) * 96 * 1.5)  # of 96 layers: in the middle of the second epoch
     with monkeypatch.context() as patched:
         patched.setattr(LoRA, "delta_from", staticmethod(explodes))
         outcome = STAGES["train"](asked, store, HERE)

@@ -130,26 +130,43 @@ def test_the_analysis_writes_all_its_files(whole: Store) -> None:
     assert "lora" in page and "https://" not in page and "http://" not in page
 
 
+@pytest.fixture(scope="module")
+def brief() -> Plan:
+    """Two epochs of one configuration, an image of each of two prompt types, two encoders."""
+    return plan(tiny(
+        concepts=["toys/bunny"], algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
+        sampling={"prompt_types": ["train", "style"], "images": 1, "steps": 1},
+        scoring={"encoders": ["miniature-image", "miniature-gram"]},
+    ))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unbroken(brief: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("unbroken"))
+    run(brief, store, ("train", "generate", "score"))
+    return store
+
+
 @pytest.mark.parametrize("stage", ["train", "generate", "score"])
 @pytest.mark.parametrize("fatal", [0, 3])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_killed_stage_goes_on_to_the_same_numbers(
-    asked: Plan, whole: Store, tmp_path: Path, stage: str, fatal: int,
+    brief: Plan, unbroken: Store, tmp_path: Path, stage: str, fatal: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """SIGKILL inside a write, then again: the metric table equals the uninterrupted run's."""
     monkeypatch.setattr(training, "STATE_SECONDS", 0.0)  # a training state after every step
     before = {"train": [], "generate": ["checkpoints"], "score": ["checkpoints", "images"]}
     for folder in before[stage]:
-        shutil.copytree(whole.root / folder, tmp_path / folder)
+        shutil.copytree(unbroken.root / folder, tmp_path / folder)
     store = Store(tmp_path)
-    store.describe(asked.study.toml(), {})  # as every command does before its stage
-    end = killed(lambda: STAGES[stage](asked, Dying(tmp_path, fatal), HERE))
+    store.describe(brief.study.toml(), {})  # as every command does before its stage
+    end = killed(lambda: STAGES[stage](brief, Dying(tmp_path, fatal), HERE))
     assert end == signal.SIGKILL
     with store.lock():
-        run(asked, store, ("train", "generate", "score"))
+        run(brief, store, ("train", "generate", "score"))
     assert not list(tmp_path.rglob("*.part"))
-    mine, theirs = store.frame(store.table("metrics")), whole.frame(whole.table("metrics"))
+    mine, theirs = store.frame(store.table("metrics")), unbroken.frame(unbroken.table("metrics"))
     assert mine is not None and theirs is not None
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 

@@ -1,6 +1,6 @@
 """Every claim against a table of scores: holds, does not, unclear, or cannot be tested here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -29,9 +29,10 @@ def judge(scores: pd.DataFrame, factors: pd.DataFrame) -> list[Verdict]:
 
     scores: ranked rows of the main views; factors: one row per configuration."""
     cells = units(scores)
+    matches = {name: pairs(factors, contrast) for name, contrast in CONTRASTS.items()}
     made: list[Verdict] = []
     for claim in CLAIMS:
-        made += _claims(*_seen(claim, cells), factors)
+        made += _claims(*_seen(claim, cells), matches[claim.contrast])
     for ranking in ORDERS:
         made += _orders(*_seen(ranking, cells), factors)
     return made
@@ -49,7 +50,9 @@ def _seen(claim: Said, cells: pd.DataFrame) -> tuple[Said, pd.DataFrame]:
     return replace(claim, prompt_type=kind), rows[rows["prompt_type"] == kind]
 
 
-def _claims(claim: Claim, rows: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Verdict]:
+def _claims(
+    claim: Claim, rows: pd.DataFrame, asked: Sequence[tuple[str, str]]
+) -> Iterator[Verdict]:
     contrast = CONTRASTS[claim.contrast]
     own = dict(rows.loc[rows["category"] != OVERALL, ["unit", "category"]].itertuples(index=False))
     said = [claim.said_of(own.get(unit, "")) for unit in rows["unit"]]
@@ -58,7 +61,6 @@ def _claims(claim: Claim, rows: pd.DataFrame, factors: pd.DataFrame) -> Iterator
         found = matched.over_epochs(rows)
         none = "only one epoch was scored"
     else:
-        asked = pairs(factors, contrast)
         found = matched.between(rows, asked)
         none = f"no two configurations differ in {contrast.what} alone"
         none = "no such pair was trained with the same seed to the same epoch" if asked else none
