@@ -13,6 +13,14 @@ torch.set_num_threads(1)
 pytest_plugins = ["tests.support.tiny_diffusion", "tests.support.plugin"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """A process a core for the whole suite; for files or names that are chosen none but this one,
+    where a debugger works and nothing has to be started."""
+    chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword
+    return 0 if chosen else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_network_no_colour_no_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["NO_COLOR"] = "1"

@@ -32,7 +32,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(base: Path, **training: object) -> Study:
     return tiny(
         base_model=str(base), training={**TRAINING, **training}, epochs=[1],
-        sampling={"width": 64, "height": 64, "prompt_types": ["train", "alter"]},
+        sampling={
+            "width": 64, "height": 64, "prompt_types": ["train", "alter"], "images": 1, "steps": 1,
+        },
         algorithms={"lora": {"lr": 1e-3, "dim": 4, "vary": [{"preset": "full"}]}},
     )  # fmt: skip
 

@@ -50,9 +50,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store, dict[s
     folder = tmp_path_factory.mktemp("combined")
     given = adapter(folder / "given.safetensors")
     study = tiny(
+        concepts=["toys/bunny"],
         epochs=[1],
         algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
-        sampling={"strength": [0.0, 0.5, 1.0], "prompt_types": ["trigger"]},
+        sampling={"strength": [0.0, 0.5, 1.0], "prompt_types": ["trigger"], "steps": 1},
         combine={
             "both": {"adapters": ["lora", str(given)], "strengths": [1.0, 0.7]},
             "alone": {"adapters": [str(given)]},
@@ -237,7 +238,10 @@ def test_relative_files_lie_beside_the_study(tmp_path: Path) -> None:
 
 
 def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
-    changed = table(combine={"x": {"adapters": [str(adapter(tmp_path / "a.safetensors"))]}})
+    changed = table(
+        concepts=["toys/bunny"], sampling={"images": 1, "steps": 1},
+        combine={"x": {"adapters": [str(adapter(tmp_path / "a.safetensors"))]}},
+    )  # fmt: skip
     del changed["epochs"], changed["algorithms"]
     asked = plan(parse(changed))
     assert [str(c) for c in asked.checkpoints] == ["base", "x"] and asked.trained == []

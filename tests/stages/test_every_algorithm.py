@@ -33,11 +33,14 @@ STUDIED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+SMALL = {"resolution": 24, "bucket_min": 16, "bucket_max": 40}
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     study = tiny(
         epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
-        sampling={"prompt_types": ["trigger"], "images": 1},
+        training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
         scoring={"encoders": ["miniature-image"]},
     )  # fmt: skip
     asked, store = plan(study), Store(tmp_path_factory.mktemp("every"))
@@ -81,7 +84,7 @@ def test_training_is_the_same_again(whole: tuple[Plan, Store], tmp_path: Path) -
     asked, store = whole
     study = tiny(
         epochs=[1], algorithms={"dylora": STUDIED["dylora"]}, concepts=["toys/bunny"],
-        sampling={"prompt_types": ["trigger"], "images": 1},
+        training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
     )  # fmt: skip
     again, other = plan(study), Store(tmp_path)
     run(again, other, ("train",))

@@ -106,7 +106,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "limit"),
     [
-        ("paper", 3), ("captions", 3),
+        ("paper", 2), ("captions", 2),
         pytest.param("paper", None, marks=SLOW), pytest.param("captions", None, marks=SLOW),
     ],
 )  # fmt: skip

@@ -1,31 +1,17 @@
-"""Tiny random models of the real classes, with the pipelines that load adapters into them."""
+"""The tests' Stable Diffusion and an XL like it, and the pipelines that load adapters into them."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tests.support.stable_diffusion import TEXT, UNET, models
+
 Models = tuple[nn.Module, ...]
-TEXT = {
-    "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "projection_dim": 16,
-    "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 8,
-    "bos_token_id": 0, "eos_token_id": 1,
-}  # fmt: skip
 
 
 def sd() -> Models:
-    """Stable Diffusion in small: a U-Net and a text encoder, the same every time."""
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    torch.manual_seed(1)
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=16,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=4, norm_num_groups=8,
-    )  # fmt: skip
-    return unet.eval(), CLIPTextModel(CLIPTextConfig(**TEXT)).eval()
+    return models()
 
 
 def sdxl() -> Models:
@@ -35,12 +21,14 @@ def sdxl() -> Models:
 
     torch.manual_seed(1)
     unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=32,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=(2, 4), norm_num_groups=8, transformer_layers_per_block=(1, 2),
-        use_linear_projection=True, addition_embed_type="text_time",
-        addition_time_embed_dim=8, projection_class_embeddings_input_dim=64,
+        **UNET | {
+            "cross_attention_dim": 32, "attention_head_dim": (2, 4),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        },
+        transformer_layers_per_block=(1, 2), use_linear_projection=True,
+        addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=64,
     )  # fmt: skip
     texts = [kind(CLIPTextConfig(**TEXT)) for kind in (CLIPTextModel, CLIPTextModelWithProjection)]
     return (unet.eval(), *(text.eval() for text in texts))

@@ -1,62 +1,19 @@
-"""A Stable Diffusion pipeline small enough to be built for each test run, with random weights."""
-
-import json
-import string
+"""Fixtures of the tests' Stable Diffusion, with a dataset to train it on."""
 
 import pytest
-import torch
 from PIL import Image
 
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.latents import LatentCache
-
-
-def tokenizer_files(folder):
-    """A vocabulary of letters, digits and commas: a token a character, chunks of 14."""
-    folder.mkdir(parents=True)
-    signs = string.ascii_lowercase + string.digits + ","
-    names = [*signs, *(f"{sign}</w>" for sign in signs), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({name: k for k, name in enumerate(names)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    config = {"model_max_length": 16, "tokenizer_class": "CLIPTokenizer"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    return len(names)
+from tests.support import stable_diffusion
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory):
-    """Folder of the pipeline: 4x4 pixels a latent, prompts of 16 tokens a chunk."""
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    folder = tmp_path_factory.mktemp("tiny") / "base"
-    size = tokenizer_files(folder / "tokenizer")
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        UNet2DConditionModel(
-            sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
-            cross_attention_dim=16, attention_head_dim=2,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        ).save_pretrained(folder / "unet")  # fmt: skip
-        AutoencoderKL(
-            block_out_channels=(8, 8, 8), latent_channels=4, norm_num_groups=4,
-            down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        ).save_pretrained(folder / "vae")  # fmt: skip
-        CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=size, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-                num_attention_heads=2, max_position_embeddings=16, bos_token_id=size - 2,
-                eos_token_id=size - 1, pad_token_id=size - 1,
-            )
-        ).save_pretrained(folder / "text_encoder")  # fmt: skip
-    DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1,
-    ).save_pretrained(folder / "scheduler")  # fmt: skip
-    return folder
+    """The pipeline's folder, built once and never changed."""
+    return stable_diffusion.save(tmp_path_factory.mktemp("tiny") / "base")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A tiny Stable Diffusion, on the disk in every layout, and adapters for it."""
+"""The tests' Stable Diffusion on the disk in every layout, and adapters for it."""
 
 import json
 from collections.abc import Mapping
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from lycoris_bench.adapters import attach
 from lycoris_bench.adapters.formats import adapter_file
+from tests.support.stable_diffusion import Models, models
 
-Models = tuple[nn.Module, nn.Module]
+__all__ = ["Models", "adapter", "compvis", "folder", "lora", "models", "single_file", "write"]
+
 # CompVis's parts of this U-Net beside diffusers': blocks of one layer, attention in the first.
 COMPVIS = {
     "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
@@ -31,24 +33,6 @@ INSIDE = {
     "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1",
     "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
 }  # fmt: skip
-
-
-def models(seed: int = 1) -> Models:
-    """A random U-Net and CLIP text encoder of the real classes."""
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    torch.manual_seed(seed)
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=16,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=4, norm_num_groups=8,
-    )  # fmt: skip
-    text = CLIPTextConfig(vocab_size=64, hidden_size=16, intermediate_size=32, projection_dim=16,
-                          num_hidden_layers=2, num_attention_heads=2,
-                          max_position_embeddings=8)  # fmt: skip
-    return unet.eval(), CLIPTextModel(text).eval()
 
 
 def folder(root: Path, pair: Models, **options: object) -> Path:
