@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import lycoris_bench
 from lycoris_bench.cli import main
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -108,7 +109,7 @@ def test_every_folder_that_contributors_are_sent_to_exists() -> None:
     text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     folders = re.findall(r"`([a-z_/]+)/`", text)
     assert len(set(folders)) > 15
-    places = (DOCS.parent, SOURCE / "lycoris_bench")
+    places = (DOCS.parent, Path(lycoris_bench.__file__).parent)
     assert [f for f in folders if not any((p / f).is_dir() for p in places)] == []
 
 

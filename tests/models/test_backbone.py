@@ -65,7 +65,7 @@ def test_clip_skip_takes_an_earlier_layer_through_the_last_norm(backbone):
 
 def test_gradients_reach_the_text_encoder(backbone):
     weight = next(backbone.text_encoder.parameters()).requires_grad_()
-    backbone.embed(["a"]).sum().backward()
+    backbone.embed(["a"])[..., 0].sum().backward()  # all of a normed row sum to the same
     assert weight.grad.abs().sum() > 0
 
 
