@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import lycoris_bench
 from lycoris_bench.cli import main
@@ -86,8 +86,9 @@ def command_page() -> str:
     names += ["adapter", *(f"adapter {tool}" for tool in TOOLS)]
     parts = [preamble]
     program = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
+    command = main.command()
     for name in names:
-        said = program.invoke(main.app, [*name.split(), "-h"], prog_name="lycoris-bench").stdout
+        said = program.invoke(command, [*name.split(), "-h"], prog_name="lycoris-bench").stdout
         lines = [line.rstrip() for line in said.strip().splitlines()]
         parts.append(
             f"## lycoris-bench {name}".rstrip() + "\n\n```\n" + "\n".join(lines) + "\n```\n"
