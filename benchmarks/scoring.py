@@ -25,8 +25,9 @@ from lycoris_bench.data.images import SUFFIXES, read_image
 from lycoris_bench.run.environment import device
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.embeddings import Embedder
 from lycoris_bench.scoring.encoders.base import Encoder
-from lycoris_bench.scoring.feature_pass import Embedder, look, threads_for
+from lycoris_bench.scoring.feature_pass import feature_pass, threads_for
 from lycoris_bench.scoring.gram_features import Pools
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 
@@ -36,51 +37,52 @@ Seen = dict[str, np.ndarray]
 class Prepared(Dataset):  # type: ignore[type-arg]
     """The images of a folder as an encoder takes them."""
 
-    def __init__(self, paths: list[Path], seer: Encoder) -> None:
-        self.paths, self.seer = paths, seer
+    def __init__(self, paths: list[Path], encoder: Encoder) -> None:
+        self.paths, self.encoder = paths, encoder
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> torch.Tensor:
-        return self.seer.prepare(read_image(self.paths[row]))
+        return self.encoder.prepare(read_image(self.paths[row]))
 
 
-def theirs(folders: list[list[Path]], seers: list[Encoder], batch: int, workers: int) -> Seen:
+def theirs(folders: list[list[Path]], loaded: list[Encoder], batch: int, workers: int) -> Seen:
     """Encoder by encoder, folder by folder, each with a loader of its own."""
     seen: Seen = {}
-    for seer in seers:
+    for encoder in loaded:
         parts, pool = [], GramSet()
         for paths in folders:
-            for images in DataLoader(Prepared(paths, seer), batch, num_workers=workers):
-                out = seer.encode(images)
+            for images in DataLoader(Prepared(paths, encoder), batch, num_workers=workers):
+                out = encoder.encode(images)
                 if isinstance(out, list):
                     pool.add(out)
                 else:
                     parts.append(out.float().cpu().numpy())
-        seen[seer.record.name] = (
+        seen[encoder.record.name] = (
             np.concatenate(parts) if parts else np.concatenate([m.ravel() for m in pool.mean])[None]
         )
     return seen
 
 
-def ours(folders: list[list[Path]], seers: list[Encoder], batch: int, where: str) -> Seen:
+def ours(folders: list[list[Path]], loaded: list[Encoder], batch: int, where: str) -> Seen:
     """One pass over all images for all encoders."""
     items = [(str(path), path) for paths in folders for path in paths]
+    uids = tuple(uid for uid, _ in items)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        views = [
-            Pools(seer, {"all": [uid for uid, _ in items]}, batch)
-            if seer.record.outputs == "gram"
-            else Embedder(store, Path(seer.record.name), seer, items, batch)
-            for seer in seers
+        consumers = [
+            Pools(encoder, [uids], batch)
+            if encoder.record.outputs == "gram"
+            else Embedder(store, Path(encoder.record.name), encoder, items, batch)
+            for encoder in loaded
         ]
-        look(items, views, threads_for(where))
+        feature_pass(items, consumers, threads_for(where))
     return {
-        view.seer.record.name: np.concatenate([m.ravel() for m in view.pools["all"].mean])[None]
-        if isinstance(view, Pools)
-        else np.stack(list(view.seen.values()))
-        for view in views
+        one.encoder.record.name: np.concatenate([m.ravel() for m in one.pools[uids].mean])[None]
+        if isinstance(one, Pools)
+        else np.stack(list(one.features.values()))
+        for one in consumers
     }
 
 
@@ -97,19 +99,19 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     where = device(given.device)
-    seers = [encoders.load(spec, where) for spec in given.encoders.split(",")]
+    loaded = [encoders.load(spec, where) for spec in given.encoders.split(",")]
     with tempfile.TemporaryDirectory() as made:
         folders = tree(Path(given.folder) if given.folder else noise(Path(made), given.side))
         images = sum(map(len, folders))
         print(f"{platform.processor() or where}, torch {torch.__version__}, one thread, fp32, "
               f"{images} images in {len(folders)} folders, batch {given.batch_size}, "
-              f"{len(seers)} encoders: {given.encoders}")  # fmt: skip
+              f"{len(loaded)} encoders: {given.encoders}")  # fmt: skip
         ways: dict[str, Callable[[], Seen]] = {
-            "one pass": lambda: ours(folders, seers, given.batch_size, where)
+            "one pass": lambda: ours(folders, loaded, given.batch_size, where)
         }
         for workers in dict.fromkeys((0, given.workers)):
             ways[f"a loader each, {workers} workers"] = lambda workers=workers: theirs(
-                folders, seers, given.batch_size, workers
+                folders, loaded, given.batch_size, workers
             )
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         found = {name: way() for name, way in ways.items()}  # warm

@@ -6,8 +6,6 @@ is ever reported as that of other settings."""
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,29 +15,41 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.metrics import METRICS
-from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, Configuration, MetricRow
+from lycoris_bench.scoring.metrics.base import OUTPUTS, Metric
+from lycoris_bench.scoring.metrics.inputs import contents
+from lycoris_bench.study.records import (
+    BASE_CHECKPOINT,
+    REAL_IMAGES,
+    Checkpoint,
+    MetricRow,
+    Source,
+)
 
-OUTPUTS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
 KEY = ("configuration", "seed", "epoch", "strength")
 NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
 
 
-def metrics(plan: Plan) -> list[Any]:
+def sources(plan: Plan) -> list[Source]:
+    """What is scored: real images, then the plan's checkpoints."""
+    return [REAL_IMAGES, *plan.checkpoints]
+
+
+def metrics(plan: Plan) -> list[Metric]:
     """Those the study names, by their own name or the one they have in the table; else all."""
     named = plan.study.settings.scoring.metrics
     found = METRICS.entries().items()
     return [m for name, m in found if not named or {name, m.called} & set(named)]
 
 
-def suiting(plan: Plan, spec: str) -> list[Any]:
-    """The metrics that can look through an encoder."""
+def suiting(plan: Plan, spec: str) -> list[Metric]:
+    """The metrics that an encoder suits."""
     outputs = encoders.record(spec).outputs
-    return [metric for metric in metrics(plan) if outputs in OUTPUTS[metric.encoder]]
+    return [m for m in metrics(plan) if m.encoder and outputs in OUTPUTS[m.encoder]]
 
 
-def branch(store: Store, checkpoint: Checkpoint | None) -> Path:
-    """Where a checkpoint's rows are stored (None: those of real images)."""
-    return store.branch(checkpoint) if checkpoint else Path(REAL)
+def without_encoder(plan: Plan) -> list[Metric]:
+    """The metrics that need no encoder."""
+    return [metric for metric in metrics(plan) if metric.encoder is None]
 
 
 def records(plan: Plan, store: Store) -> list[Record]:
@@ -60,27 +70,27 @@ def _place(record: Record) -> str:
     return f"{record.weights}@{record.revision}"
 
 
-def inputs(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> str:
-    """Identity of all that the rows of a checkpoint are computed from."""
+def inputs(plan: Plan, store: Store, source: Source) -> str:
+    """Identity of all that the rows of a checkpoint, or of real images, are computed from."""
     base = plan.jobs(BASE_CHECKPOINT)
-    jobs = plan.jobs(checkpoint) if checkpoint else []
+    jobs = plan.jobs(source) if isinstance(source, Checkpoint) else []
     return uid(
-        plan.study.name, str(checkpoint),
+        plan.study.name, str(source),
         [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
         [record.hash for record in records(plan, store)],
         [
-            (metric.__name__, metric.version)
+            (metric.__name__, metric.version, *contents(metric.inputs))
             for metric in metrics(plan)
-            if checkpoint or not metric.equal_n
+            if source.is_drawn or not metric.equal_n
         ],
     )  # fmt: skip
 
 
-def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFrame | None:
-    """The rows of a checkpoint; None where there are none, or where they are of other inputs."""
-    found = store.frame(store.metrics(branch(store, checkpoint)))
-    if found is None or found[1] != inputs(plan, store, checkpoint):
+def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
+    """The rows of a source; None where there are none, or where they are of other inputs."""
+    found = store.frame(store.metrics(store.branch(source)))
+    if found is None or found[1] != inputs(plan, store, source):
         return None
     frame: pd.DataFrame = found[0]
     return frame if list(frame.columns) == MetricRow.columns() else None
@@ -89,9 +99,11 @@ def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFram
 def table(
     plan: Plan, store: Store, checkpoints: Iterable[Checkpoint] | None = None
 ) -> pd.DataFrame | None:
-    """All rows that are scored of the plan's checkpoints, or of others; None where none are."""
+    """All rows that are scored of the plan's checkpoints, or of others, and of real images; None
+    where none are."""
     asked = plan.checkpoints if checkpoints is None else checkpoints
-    found = [rows(plan, store, checkpoint) for checkpoint in [*asked, None]]
+    sources: list[Source] = [*asked, REAL_IMAGES]
+    found = [rows(plan, store, source) for source in sources]
     frames = [frame for frame in found if frame is not None]
     return pd.concat(frames, ignore_index=True) if frames else None
 
@@ -114,20 +126,24 @@ def identities(plan: Plan) -> dict[str, str]:
     }
 
 
-def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[str]:
-    """The checkpoints of a metric table whose rows are of other things than the run folder says,
-    by what the table carries. One that carries nothing was imported: it is as it is."""
+def of_other_settings(
+    store: Store, frame: pd.DataFrame, carried: str, checkpoints: Iterable[Checkpoint]
+) -> list[str]:
+    """Of a study's checkpoints, those whose rows in a metric table are of other things than the
+    run folder says, by what the table carries; and what else the table has. One that carries
+    nothing was imported: it is as it is."""
     known = store.read_json(store.identities)
     if not carried or not isinstance(known, dict):
         return []
     made = json.loads(carried)
     keys = frame[list(KEY)].drop_duplicates().astype(object)
-    names = [_name(*key) for key in keys.where(keys.notna(), None).itertuples(index=False)]
-    return [name for name in names if name != REAL and made.get(name) != known.get(name)]
+    there = set(keys.where(keys.notna(), None).itertuples(index=False, name=None))
+    there.discard(_key(REAL_IMAGES))
+    own = [c for c in checkpoints if _key(c) in there]
+    others = [str(c) for c in own if made.get(str(c)) != known.get(str(c))]
+    return others + sorted({name for name, *_ in there - set(map(_key, own))})
 
 
-def _name(configuration: str, seed: int | None, epoch: int | None, strength: float) -> str:
-    """A checkpoint's own name for a row of the table."""
-    if configuration == REAL:
-        return REAL
-    return str(Checkpoint(Configuration(configuration, ""), seed, epoch, strength))
+def _key(source: Source) -> tuple[str, int | None, int | None, float]:
+    """What the columns KEY hold of it."""
+    return source.configuration.name, source.seed, source.epoch, source.strength

@@ -18,7 +18,15 @@ from lycoris_bench.files.identity import exact, uid
 from lycoris_bench.run import cards
 from lycoris_bench.run import folder as run_folder
 from lycoris_bench.run.folder import StoreError
-from lycoris_bench.study.records import Checkpoint, Concept, ImageSet
+from lycoris_bench.study.records import (
+    BASE,
+    REAL,
+    Checkpoint,
+    Concept,
+    ImageSet,
+    RealImages,
+    Source,
+)
 
 LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 DAMAGED = ".damaged"
@@ -148,12 +156,15 @@ class Store:
 
     # ---- images
 
-    def branch(self, checkpoint: Checkpoint) -> Path:
-        """The part of a path that names a checkpoint at its strength; the base model's is `base`.
+    def branch(self, checkpoint: Source) -> Path:
+        """The part of a path that names a checkpoint at its strength; the base model's is `base`,
+        that of real images `real`.
 
         What was not trained here has `given` in place of seed and epoch."""
+        if isinstance(checkpoint, RealImages):
+            return Path(REAL)
         if checkpoint.is_base:
-            return Path("base")
+            return Path(BASE)
         name = safe(checkpoint.configuration.name)
         strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
         if checkpoint.epoch is None:

@@ -6,7 +6,6 @@ The smaller the ratio, the more the class matters among what the encoder sees.""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,12 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Encoder
-from lycoris_bench.scoring.encoders.resize import Picture
-from lycoris_bench.scoring.feature_pass import encoder, look, threads_for
+from lycoris_bench.scoring.feature_pass import (
+    Consumer,
+    feature_pass,
+    shared_encoder,
+    threads_for,
+)
 from lycoris_bench.scoring.metrics.dissimilarity import dissimilarity
 from lycoris_bench.scoring.metrics.variance import variance
 from lycoris_bench.scoring.metrics.vendi import vendi
@@ -59,16 +62,16 @@ def relevance(
     _once(specs)
     folders = classes(root)
     whole(root, folders[WHOLE])
-    seers = [encoder(spec, device) for spec in specs]
-    views = [Vectors(seer, folders[WHOLE], batch_size) for seer in seers]
+    loaded = [shared_encoder(spec, device) for spec in specs]
+    collectors = [VectorCollector(encoder, folders[WHOLE], batch_size) for encoder in loaded]
     items = [(str(path), path) for path in folders[WHOLE]]
-    look(items, views, threads_for(device))
+    feature_pass(items, collectors, threads_for(device))
     row = {path: k for k, path in enumerate(folders[WHOLE])}
     made = []
-    for view in views:
-        vectors = np.concatenate(view.parts)
-        _directed(vectors, folders[WHOLE], view.seer.record.name)
-        about = {"encoder": view.seer.record.name, "resize": view.seer.record.resize}
+    for collector in collectors:
+        vectors, record = np.concatenate(collector.parts), collector.encoder.record
+        _directed(vectors, folders[WHOLE], record.name)
+        about = {"encoder": record.name, "resize": record.resize}
         for folder, paths in folders.items():
             rows = np.array([row[path] for path in paths])
             for sample in samples(rows, folder, sizes, seed):
@@ -190,40 +193,23 @@ def samples(
             yield np.sort(generator.choice(rows, size, replace=False))
 
 
-@dataclass
-class Vectors:
-    """Looks at all images and keeps one vector of each; Gram matrices are laid out as one."""
+class VectorCollector(Consumer):
+    """Keeps one vector of each image; Gram matrices are laid out as one."""
 
-    seer: Encoder
-    paths: Sequence[Path]
-    batch_size: int
-    parts: list[np.ndarray[Any, Any]] = field(default_factory=list)
-    _batch: list[Any] = field(default_factory=list)
+    def __init__(self, encoder: Encoder, paths: Sequence[Path], batch_size: int) -> None:
+        super().__init__(encoder.prepare, batch_size)
+        self.encoder, self.paths = encoder, paths
+        self.parts: list[np.ndarray[Any, Any]] = []
 
     @property
-    def wanted(self) -> list[str]:
-        """All of them."""
+    def pending(self) -> list[str]:
         return [str(path) for path in self.paths]
 
-    def prepare(self, uid: str, image: Picture) -> Any:
-        """The image as the encoder takes it."""
-        return self.seer.prepare(image)
-
-    def see(self, uid: str, prepared: Any) -> None:
-        """Encodes `batch_size` images at once."""
-        self._batch.append(prepared)
-        if len(self._batch) == self.batch_size:
-            self.done()
-
-    def done(self) -> None:
-        """Encodes what waits."""
-        if not self._batch:
-            return
-        out = self.seer.encode(self._batch)
+    def take(self, uids: Sequence[str], prepared: Sequence[Any]) -> None:
+        out = self.encoder.encode(prepared)
         layers = out if isinstance(out, list) else [out]
-        flat = [layer.float().cpu().numpy().reshape(len(self._batch), -1) for layer in layers]
+        flat = [layer.float().cpu().numpy().reshape(len(uids), -1) for layer in layers]
         self.parts.append(np.concatenate(flat, axis=1))
-        self._batch = []
 
 
 def summary(table: pd.DataFrame, sizes: Sequence[int] = ()) -> str:

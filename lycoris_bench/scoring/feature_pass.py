@@ -1,55 +1,67 @@
-"""One pass over images: each is read and decoded once, and shown to all that look at it.
+"""One pass over images: each is read and decoded once, and goes to all consumers that need it.
 
-    look(items, [Embedder(...), Embedder(...), Pairs(...)])
+feature_pass(items, [Embedder(...), Embedder(...), Pairs(...)])
+"""
 
-What an encoder sees is kept by encoder record and image, so that it is computed once a run."""
-
-import json
 import os
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import torch
-from safetensors.numpy import load, save
+from typing import Any
 
 from lycoris_bench.data.images import DataError, read_image
-from lycoris_bench.files import disk
-from lycoris_bench.files.sealed import check, seal
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
+from lycoris_bench.scoring.metrics.inputs import Item
 
-Array = np.ndarray[Any, Any]
-Item = tuple[str, Path]
-"""An image as the feature store knows it: the uid of its content, and where it lies."""
 AHEAD = 64  # images that wait, prepared, for an accelerator
 
 
-class Viewer(Protocol):
-    """Looks at some of the images of a pass."""
+class Consumer(ABC):
+    """Takes some of the images of a pass, in batches. Subclasses are final.
+
+    `prepare` is what it needs of a decoded image, such as `Encoder.prepare`."""
+
+    def __init__(self, prepare: Callable[[Picture], Any], batch_size: int) -> None:
+        self._prepare, self.batch_size = prepare, batch_size
+        self._waiting: list[tuple[str, Any]] = []
 
     @property
-    def wanted(self) -> Iterable[str]:
-        """The uids of the images that it needs to see; none: all it needs is stored."""
+    @abstractmethod
+    def pending(self) -> Collection[str]:
+        """The uids of the images that it needs from a pass; none: all it needs is stored."""
+
+    @abstractmethod
+    def take(self, uids: Sequence[str], prepared: Sequence[Any]) -> None:
+        """Takes a batch of prepared images, in the order of the pass."""
 
     def prepare(self, uid: str, image: Picture) -> Any:
-        """What it needs of a decoded image; called from several threads at once."""
+        """What it needs of an image; called from several threads at once."""
+        return self._prepare(image)
 
-    def see(self, uid: str, prepared: Any) -> None:
-        """Takes it in; called in the order of the images."""
+    def consume(self, uid: str, prepared: Any) -> None:
+        """Takes an image; called in the order of the pass, in one thread."""
+        self._waiting.append((uid, prepared))
+        if len(self._waiting) == self.batch_size:
+            self._take_waiting()
 
-    def done(self) -> None:
-        """There are no more images."""
+    def flush(self) -> None:
+        """Takes the last, smaller batch: there are no more images."""
+        self._take_waiting()
+
+    def _take_waiting(self) -> None:
+        if self._waiting:
+            uids, prepared = zip(*self._waiting, strict=True)
+            self.take(uids, prepared)
+            self._waiting = []
 
 
-def encoder(spec: str, device: str, weights: str | None = None) -> Encoder:
+def shared_encoder(spec: str, device: str, weights: str | None = None) -> Encoder:
     """The encoder `name` or `name:resizing`, with its own weights or others; its network is
     loaded once a process, whatever the resizings."""
     loaded = _loaded(spec.partition(":")[0], device, weights)
@@ -69,34 +81,35 @@ class UnreadableImages(BenchError):
         self.problems = dict(problems)
 
 
-def look(items: Iterable[Item], viewers: Sequence[Viewer], threads: int = 0) -> int:
-    """Shows each image to the viewers that want it; the number of images decoded.
+def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: int = 0) -> int:
+    """Gives each image to the consumers that need it; the number of images decoded.
 
     `threads` read ahead and prepare; with 0 it is done here, one image after the other. What is
-    seen does not depend on it. UnreadableImages: all that cannot be read, once all are tried."""
-    wanted = [frozenset(viewer.wanted) for viewer in viewers]
+    consumed does not depend on it. UnreadableImages: all that cannot be read, once all are
+    tried."""
+    pending = [frozenset(consumer.pending) for consumer in consumers]
     problems: dict[Path, str] = {}
 
-    def prepared(item: Item) -> list[tuple[Viewer, Any]]:
+    def prepared(item: Item) -> list[tuple[Consumer, Any]]:
         uid, path = item
         try:
             image = Picture(read_image(path))
-            pairs = zip(viewers, wanted, strict=True)
-            return [(viewer, viewer.prepare(uid, image)) for viewer, uids in pairs if uid in uids]
+            pairs = zip(consumers, pending, strict=True)
+            return [(c, c.prepare(uid, image)) for c, uids in pairs if uid in uids]
         except DataError as error:
             problems[Path(error.source)] = str(error)
             return []
 
-    some = frozenset().union(*wanted)
-    needed = [(uid, path) for uid, path in dict(items).items() if uid in some]
-    for (uid, _), shown in zip(needed, _each(prepared, needed, threads), strict=True):
-        for viewer, what in shown if not problems else ():
-            viewer.see(uid, what)
+    anywhere = frozenset().union(*pending)
+    needed = [(uid, path) for uid, path in dict(items).items() if uid in anywhere]
+    for (uid, _), given in zip(needed, _each(prepared, needed, threads), strict=True):
+        for consumer, image in given if not problems else ():
+            consumer.consume(uid, image)
     if problems:
         raise UnreadableImages(problems)
-    for viewer, uids in zip(viewers, wanted, strict=True):
+    for consumer, uids in zip(consumers, pending, strict=True):
         if uids:
-            viewer.done()
+            consumer.flush()
     return len(needed)
 
 
@@ -118,59 +131,3 @@ def _each(work: Callable[[Item], Any], items: Sequence[Item], threads: int) -> I
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-class Embedder:
-    """The features of a branch's images: those stored, or all made anew and stored."""
-
-    def __init__(
-        self, store: Store, branch: Path, seer: Encoder, items: Iterable[Item], batch_size: int
-    ) -> None:
-        record = seer.record
-        self.seer, self.store, self.batch_size = seer, store, batch_size
-        self.path = store.features(branch, f"{record.name}-{record.resize}-{record.hash}")
-        self.seen: dict[str, Array] = {}
-        self.wanted: list[str] = []
-        self._batch: list[tuple[str, torch.Tensor]] = []
-        uids = list(dict(items))
-        stored = _read(self.path)
-        if set(uids) <= stored.keys():
-            self.seen = stored
-        else:
-            self.wanted = uids
-
-    def prepare(self, uid: str, image: Picture) -> torch.Tensor:
-        """The image as the encoder takes it."""
-        return self.seer.prepare(image)
-
-    def see(self, uid: str, prepared: torch.Tensor) -> None:
-        """Encodes `batch_size` images at once."""
-        self._batch.append((uid, prepared))
-        if len(self._batch) == self.batch_size:
-            self._encode()
-
-    def done(self) -> None:
-        """Stores the features of all that was wanted."""
-        self._encode()
-        made = np.stack([self.seen[uid] for uid in self.wanted])
-        content = save({"features": made}, {"uids": json.dumps(self.wanted)})
-        self.store.write(self.path, seal(content))
-
-    def _encode(self) -> None:
-        if self._batch:
-            uids, images = zip(*self._batch, strict=True)
-            features: Any = self.seer.encode(images)
-            self.seen.update(zip(uids, features.float().cpu().numpy(), strict=True))
-            self._batch = []
-
-
-def _read(path: Path) -> dict[str, Array]:
-    """uid -> features; nothing where the file is missing, damaged or at odds with its index."""
-    try:
-        content = disk.read_bytes(path)
-        uids = json.loads(check(content)["uids"])
-        features = load(content)["features"]
-    except (KeyError, ValueError):  # errors of files and seals are ValueErrors
-        return {}
-    fits = features.ndim == 2 and isinstance(uids, list) and len(uids) == len(features)
-    return dict(zip(uids, features, strict=True)) if fits else {}

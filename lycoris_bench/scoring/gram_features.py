@@ -1,9 +1,9 @@
 """What style metrics keep of Gram matrices, which are too large to store: one number a pair of
-images, or the mean and spread of a set. Both are made while the images pass (features.look)."""
+images, or the mean and spread of a set. Both are made while the images pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,91 +11,122 @@ import torch
 from lycoris_bench.data.images import read_image
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
+from lycoris_bench.scoring.feature_pass import Consumer
+from lycoris_bench.scoring.image_sets import REFERENCE, ImageSets
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
+from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
 
-K = TypeVar("K")
+Uids = tuple[str, ...]
+_known: dict[tuple[str, Uids], GramSet] = {}  # of the dataset, by encoder record, once a process
 
 
-class Pairs:
-    """One number an image: it is held against one other image, the base model's of its seed."""
+class Pairs(Consumer):
+    """One number an image: it is compared with one other image, the base model's of its seed."""
 
     def __init__(
-        self, seer: Encoder, metrics: Sequence[Any], others: Mapping[str, Path], batch_size: int
+        self, encoder: Encoder, metrics: Sequence[Any], others: Mapping[str, Path], batch_size: int
     ) -> None:
-        self.seer, self.metrics, self.others, self.batch_size = seer, metrics, others, batch_size
+        super().__init__(encoder.prepare, batch_size)
+        self.encoder, self.metrics, self.others = encoder, metrics, others
         self.values: dict[tuple[str, str], float] = {}  # (metric, uid) -> number
-        self._batch: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
     @property
-    def wanted(self) -> Sequence[str]:
-        """All that have another image to be held against."""
-        return list(self.others)
+    def pending(self) -> Collection[str]:
+        return self.others.keys()
 
     def prepare(self, uid: str, image: Picture) -> tuple[torch.Tensor, torch.Tensor]:
-        """The image and its other."""
-        return self.seer.prepare(image), self.seer.prepare(read_image(self.others[uid]))
+        """The image and its other, which is read here and not in the pass."""
+        return self.encoder.prepare(image), self.encoder.prepare(read_image(self.others[uid]))
 
-    def see(self, uid: str, prepared: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def take(
+        self, uids: Sequence[str], prepared: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    ) -> None:
         """Images and their others are encoded in batches of the same make-up, so that an image
         is at distance 0 from itself to the last bit."""
-        self._batch.append((uid, *prepared))
-        if len(self._batch) == self.batch_size:
-            self.done()
-
-    def done(self) -> None:
-        """Reduces what waits to one number an image and metric."""
-        if not self._batch:
-            return
-        uids, images, others = zip(*self._batch, strict=True)
-        grams, against = self.seer.encode(images), self.seer.encode(others)
+        images, others = zip(*prepared, strict=True)
+        grams, against = self.encoder.encode(images), self.encoder.encode(others)
         for metric in self.metrics:
             for uid, value in zip(uids, metric(grams, against), strict=True):
                 self.values[metric.__name__, uid] = float(value)
-        self._batch = []
 
 
-class Pools(Generic[K]):
-    """One mean and spread a set; an image may belong to several sets."""
+class Pools(Consumer):
+    """One mean and spread a set of images, which its uids name; an image may be of several."""
 
-    def __init__(self, seer: Encoder, sets: Mapping[K, Sequence[str]], batch_size: int) -> None:
-        self.seer, self.batch_size = seer, batch_size
-        self.pools: dict[K, GramSet] = {key: GramSet() for key in sets}
-        self._of: dict[str, list[K]] = {}
-        for key, uids in sets.items():
+    def __init__(self, encoder: Encoder, sets: Iterable[Uids], batch_size: int) -> None:
+        super().__init__(encoder.prepare, batch_size)
+        self.encoder = encoder
+        self.pools: dict[Uids, GramSet] = {uids: GramSet() for uids in sets}
+        self._sets_of: dict[str, list[Uids]] = {}
+        for uids in self.pools:
             for uid in uids:
-                self._of.setdefault(uid, []).append(key)
-        self._batch: list[tuple[str, torch.Tensor]] = []
+                self._sets_of.setdefault(uid, []).append(uids)
 
     @property
-    def wanted(self) -> Sequence[str]:
-        """All images of all sets."""
-        return list(self._of)
+    def pending(self) -> Collection[str]:
+        return self._sets_of.keys()
 
-    def prepare(self, uid: str, image: Picture) -> torch.Tensor:
-        """The image as the encoder takes it."""
-        return self.seer.prepare(image)
-
-    def see(self, uid: str, prepared: torch.Tensor) -> None:
-        """Encodes `batch_size` images at once."""
-        self._batch.append((uid, prepared))
-        if len(self._batch) == self.batch_size:
-            self.done()
-
-    def done(self) -> None:
-        """Adds what waits to its sets."""
-        if not self._batch:
-            return
-        uids, images = zip(*self._batch, strict=True)
-        layers = [_float64(layer) for layer in self.seer.encode(images)]
-        rows: dict[K, list[int]] = {}
+    def take(self, uids: Sequence[str], prepared: Sequence[torch.Tensor]) -> None:
+        layers = [_float64(layer) for layer in self.encoder.encode(prepared)]
+        rows: dict[Uids, list[int]] = {}
         for row, uid in enumerate(uids):
-            for key in self._of[uid]:
+            for key in self._sets_of[uid]:
                 rows.setdefault(key, []).append(row)
         for key, own in rows.items():
             self.pools[key].add([layer[own] for layer in layers])
-        self._batch = []
 
 
 def _float64(layer: Any) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = layer.detach().cpu().double().numpy()
     return array
+
+
+class Grams:
+    """What metrics need of the Gram matrices that an encoder makes of the images of one source."""
+
+    def __init__(self, sets: ImageSets, encoder: Encoder, metrics: Sequence[Any]) -> None:
+        self.encoder = encoder
+        paired = [metric for metric in metrics if metric.paired]
+        others = {
+            uid: base
+            for metric in paired
+            for scored in sets.of(metric)
+            for (uid, _), (_, base) in zip(scored.generated, scored.base, strict=True)
+        }
+        self._pairs = Pairs(encoder, paired, others, sets.batch_size)
+        asked: dict[str, list[Uids]] = {REFERENCE: []}
+        for metric in metrics:
+            for scored in sets.of(metric) if metric.pooled else ():
+                for row in metric.inputs:
+                    if row.is_encoded:
+                        asked.setdefault(row.collection, []).append(_uids(row.images(scored)))
+        asked[REFERENCE] = [uids for uids in asked[REFERENCE] if self._key(uids) not in _known]
+        self._pools = {name: Pools(encoder, uids, sets.batch_size) for name, uids in asked.items()}
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """Those that need the images. The base model's are read beside their pair."""
+        return [self._pairs, *self._pools.values()]
+
+    def images(self, row: Input, images: Sequence[Item]) -> GramSet:
+        """Mean and spread of their Gram matrices."""
+        uids = _uids(images)
+        if row.collection != REFERENCE:
+            return self._pools[row.collection].pools[uids]
+        _known.update((self._key(key), pool) for key, pool in self._pools[REFERENCE].pools.items())
+        return _known[self._key(uids)]
+
+    def paired(self, metric: Any, scored: ScoredSet) -> np.ndarray[Any, Any]:
+        """The numbers of a metric that compares image by image, [n]."""
+        return np.array([self._pairs.values[metric.__name__, uid] for uid, _ in scored.generated])
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        """BenchError: there are none."""
+        return self.encoder.encode_text(texts)
+
+    def _key(self, uids: Uids) -> tuple[str, Uids]:
+        return self.encoder.record.hash, uids
+
+
+def _uids(images: Sequence[Item]) -> Uids:
+    return tuple(uid for uid, _ in images)

@@ -1,173 +1,195 @@
-"""Which images a score is of, and what they are held against: the image sets of a checkpoint."""
+"""Which images a score is of, and what they are compared with: the image sets of a source."""
 
-from collections import Counter
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lycoris_bench.data.dataset import Example
+from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.feature_pass import Item
+from lycoris_bench.scoring.all_concepts import files, together
+from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, Concept
+from lycoris_bench.study.records import (
+    BASE_CHECKPOINT,
+    Checkpoint,
+    Concept,
+    RealImages,
+    Source,
+)
 
-Array = np.ndarray[Any, Any]
 Key = tuple[Concept, str]
-ROLES = ("reference", "generated", "base")  # the inputs of a metric that are images
-WHOLE = Concept("", "")
-"""Stands for all concepts together, where one number is of a whole checkpoint."""
+COLLECTIONS = REFERENCE, GENERATED, BASE = ("reference", "generated", "base")
 
 
-class Sets:
-    """Image sets of a checkpoint (None: the held-out real images), whoever looks at them."""
+@dataclass(frozen=True)
+class Collection:
+    """Images whose features are stored in one file, under `branch`."""
 
-    def __init__(self, plan: Plan, store: Store, checkpoint: Checkpoint | None) -> None:
-        self.plan, self.store, self.checkpoint = plan, store, checkpoint
-        self.jobs = by_set(plan.jobs(checkpoint)) if checkpoint else {}
-        self.asked = [(p.concept, p.prompt_type) for p in plan.prompt_sets]
+    branch: Path
+    items: Sequence[Item]
+    square: bool  # all of them are: every resizing of them is the same
 
-    def keys(self, metric: Any) -> list[Key]:
-        """(concept, prompt type) of the sets that a metric has all its inputs for.
 
-        Real images are never as many as are generated: they have no number that needs it."""
-        if self.checkpoint is None and metric.equal_n:
-            return []
-        kinds = dict.fromkeys(kind for _, kind in self.asked)
-        sets = [(WHOLE, kind) for kind in kinds] if metric.whole else self.asked
-        return [
-            (concept, kind)
-            for concept, kind in sets
-            if kind in (metric.prompt_types or kinds)
-            and concept.category in (metric.categories or (concept.category,))
-            and all(self._has(name, concept, kind) for name in metric.inputs)
-        ]
+class ImageSets(ABC):
+    """The image sets of one source, a checkpoint or real images. Subclasses are final."""
 
-    def _has(self, name: str, concept: Concept, kind: str) -> bool:
-        row = prompt_types.TYPES[kind]
-        if self.checkpoint is None and name != "reference":
-            # real images have no prompts, and another number of their own
-            return name == "generated" and not row.leak and bool(self.generated(concept, kind))
-        if name in ("reference", "base"):
-            return name in row.compared_with
-        if name == "text":  # a style has no plain words of its own
-            return all(job.text for job in self.jobs[concept, kind])
-        if name == "weights":  # one image has no spread
-            return min(len(self.items(side, concept, kind)) for side in ROLES[:2]) > 1
-        # Diversity inside groups of one image says nothing.
-        return name != "groups" or max(np.bincount(self.groups(concept, kind))) > 1
+    def __init__(self, plan: Plan, store: Store, source: Source) -> None:
+        self.plan, self.store, self.source = plan, store, source
+        self._suiting: dict[Any, list[ScoredSet]] = {}
 
-    # ---- which images
-
-    def items(self, name: str, concept: Concept, kind: str) -> list[Item]:
-        """The images of one input: `generated`, `reference` or `base`."""
-        if name == "reference":
-            return self.reference(concept, kind)
-        if name == "base":
-            return self.stored(self.base_jobs[concept, kind])
-        return self.generated(concept, kind)
-
-    def generated(self, concept: Concept, kind: str) -> list[Item]:
-        """The images that are scored: of real images the held-out ones, or half of all."""
-        if concept == WHOLE:
-            return [item for one in self._drawn(kind) for item in self.generated(one, kind)]
-        if self.checkpoint:
-            return self.stored(self.jobs[concept, kind])
-        if self.plan.heldout:
-            return files(self.plan.heldout.of(concept))
-        return files(self.plan.data.of(concept)[1::2])
-
-    def reference(self, concept: Concept, kind: str) -> list[Item]:
-        """The dataset's images; where none are held out, real is compared half with half."""
-        if concept == WHOLE:
-            return files(self._classes(kind))
-        halved = self.checkpoint is None and not self.plan.heldout
-        return files(self.plan.data.of(concept)[:: 2 if halved else 1])
-
-    def all(self, name: str) -> list[Item]:
-        """Every image that `items` can name, so that what is seen of them is one file."""
-        if name == "reference":
-            return files(self.plan.data.examples)
-        if name == "base":
-            return self.stored(self.plan.jobs(BASE_CHECKPOINT))
-        if self.checkpoint:
-            return self.stored(self.plan.jobs(self.checkpoint))
-        return files((self.plan.heldout or self.plan.data).examples)
-
-    def branch(self, name: str) -> Path:
-        """Where what is seen of those images is stored."""
-        if name == "reference" or (self.checkpoint is None and not self.plan.heldout):
-            return Path("dataset")
-        if name == "base":
-            return Path("base")
-        return self.store.branch(self.checkpoint) if self.checkpoint else Path(REAL)
-
-    def square(self, name: str) -> bool:
-        """Whether all those images are square, so that every resizing of them is the same."""
-        if name == "reference" or (name == "generated" and not self.checkpoint):
-            data = self.plan.data if name == "reference" else self.plan.heldout or self.plan.data
-            return all(example.size[0] == example.size[1] for example in data.examples)
-        sampling = self.plan.study.settings.sampling
-        return sampling.width == sampling.height
-
-    def stored(self, jobs: Iterable[Job]) -> list[Item]:
-        """Images of the run."""
-        return [(job.uid, self.store.image(job.image_set, job.k)) for job in jobs]
+    @property
+    def batch_size(self) -> int:
+        """How many images are encoded at once."""
+        return self.plan.study.settings.scoring.batch_size
 
     @cached_property
-    def base_jobs(self) -> dict[Key, list[Job]]:
-        """The base model's image sets."""
-        return by_set(self.plan.jobs(BASE_CHECKPOINT))
+    @abstractmethod
+    def single(self) -> list[ScoredSet]:
+        """One set a concept and prompt type, in the study's order."""
 
-    # ---- how they count
+    @abstractmethod
+    def collection(self, name: str) -> Collection:
+        """All `reference`, `generated` or `base` images that the sets can name."""
 
-    def groups(self, concept: Concept, kind: str) -> Array:
-        """The diversity group of each generated image: its prompt, or the one group of the set."""
-        per_prompt = prompt_types.TYPES[kind].per_prompt
-        return np.array([job.group if per_prompt else 0 for job in self.jobs[concept, kind]])
+    def of(self, metric: Any) -> list[ScoredSet]:
+        """The sets that a metric is for and has all its inputs of.
 
-    def weights(self, kind: str) -> tuple[Array, Array]:
-        """How much each image of all concepts counts, generated and reference: every class the
-        same, and within a class every sub-class as its share of the dataset's images."""
-        drawn, examples = self._drawn(kind), self._classes(kind)
-        images = Counter(example.concept for example in examples)
-        seen = Counter(_class(example.concept) for example in examples)
-        of_drawn: Counter[tuple[str, str]] = Counter()
-        for concept in drawn:
-            of_drawn[_class(concept)] += images[concept]
-        generated = [
-            images[one] / of_drawn[_class(one)] / len(self.generated(one, kind))
-            for one in drawn
-            for _ in self.generated(one, kind)
+        Real images are never as many as are generated: they have no number that needs it."""
+        if metric.equal_n and not self.source.is_drawn:
+            return []
+        if metric not in self._suiting:
+            sets = self.whole if metric.whole else self.single
+            self._suiting[metric] = [scored for scored in sets if _suits(metric, scored)]
+        return self._suiting[metric]
+
+    @cached_property
+    def whole(self) -> list[ScoredSet]:
+        """All concepts together, one set a prompt type."""
+        by_kind: defaultdict[str, list[ScoredSet]] = defaultdict(list)
+        for scored in self.single:
+            by_kind[scored.prompt_type].append(scored)
+        return [
+            together(by_kind[kind], self.plan.data.examples)
+            for kind in prompt_types.TYPES
+            if kind in by_kind
         ]
-        reference = [1 / seen[_class(example.concept)] for example in examples]
-        return np.array(generated), np.array(reference)
 
-    def _drawn(self, kind: str) -> list[Concept]:
-        return [concept for concept, other in self.asked if other == kind]
+    @cached_property
+    def _examples(self) -> dict[Concept, list[Example]]:
+        return {concept: self.plan.data.of(concept) for concept in self.plan.data.concepts}
 
-    def _classes(self, kind: str) -> list[Example]:
-        """The dataset's images of the classes that are drawn, "others" among them."""
-        classes = {_class(concept) for concept in self._drawn(kind)}
-        return [one for one in self.plan.data.examples if _class(one.concept) in classes]
+    @cached_property
+    def _dataset(self) -> Collection:
+        return Collection(Path("dataset"), files(self.plan.data.examples), _square(self.plan.data))
 
-    def held_against(self, metric: Any, concept: Concept, kind: str) -> list[Any]:
-        """Identity of what the generated images are held against: only numbers that agree in
-        it may be ranked together."""
-        identity: list[Any] = []
-        for name in metric.inputs:
-            if name in ("reference", "base"):
-                identity.append([content for content, _ in self.items(name, concept, kind)])
-            elif name == "text":
-                identity.append([job.text for job in self.jobs[concept, kind]])
-            elif name == "groups":
-                identity.append(self.groups(concept, kind).tolist())
-            elif name == "weights":
-                identity.append([weights.tolist() for weights in self.weights(kind)])
-        return identity
+
+def image_sets(plan: Plan, store: Store, source: Source) -> ImageSets:
+    """The image sets of a source, as a study asks for them."""
+    if isinstance(source, RealImages):
+        return RealSets(plan, store, source)
+    return DrawnSets(plan, store, source)
+
+
+def _suits(metric: Any, scored: ScoredSet) -> bool:
+    return (
+        scored.prompt_type in (metric.prompt_types or (scored.prompt_type,))
+        and scored.category in (metric.categories or (scored.category,))
+        and all(row.available(scored) for row in metric.inputs)
+    )
+
+
+class DrawnSets(ImageSets):
+    """The images that a checkpoint draws, and what they are compared with."""
+
+    def __init__(self, plan: Plan, store: Store, checkpoint: Checkpoint) -> None:
+        super().__init__(plan, store, checkpoint)
+        self._jobs = by_set(plan.jobs(checkpoint))
+        self._generated = self._items(self._jobs)
+
+    @cached_property
+    def single(self) -> list[ScoredSet]:
+        asked = [(p.concept, p.prompt_type) for p in self.plan.prompt_sets]
+        return [self._set(concept, kind) for concept, kind in asked]
+
+    def collection(self, name: str) -> Collection:
+        if name == REFERENCE:
+            return self._dataset
+        items, source = self._generated, self.source
+        if name == BASE:
+            items, source = self._base, BASE_CHECKPOINT
+        sampling = self.plan.study.settings.sampling
+        return Collection(
+            self.store.branch(source), list(chain(*items.values())),
+            sampling.width == sampling.height,
+        )  # fmt: skip
+
+    @cached_property
+    def _base(self) -> dict[Key, list[Item]]:
+        if self.source == BASE_CHECKPOINT:
+            return self._generated
+        return self._items(by_set(self.plan.jobs(BASE_CHECKPOINT)))
+
+    def _items(self, jobs: dict[Key, list[Job]]) -> dict[Key, list[Item]]:
+        return {
+            key: [(job.uid, self.store.image(job.image_set, job.k)) for job in own]
+            for key, own in jobs.items()
+        }
+
+    def _set(self, concept: Concept, kind: str) -> ScoredSet:
+        row, jobs = prompt_types.TYPES[kind], self._jobs[concept, kind]
+        reference = files(self._examples[concept]) if REFERENCE in row.compared_with else []
+        return ScoredSet(
+            category=concept.category,
+            class_name=concept.class_name,
+            subclass=concept.subclass,
+            prompt_type=kind,
+            generated=self._generated[concept, kind],
+            reference=reference,
+            base=self._base[concept, kind] if BASE in row.compared_with else [],
+            texts=[job.text for job in jobs],
+            groups=[job.group if row.per_prompt else 0 for job in jobs],
+            weights=_alike(jobs, reference),
+        )
+
+
+class RealSets(ImageSets):
+    """Held-out images of the dataset, or half of its images, compared with the rest."""
+
+    @cached_property
+    def single(self) -> list[ScoredSet]:
+        return [
+            self._set(p.concept, p.prompt_type)
+            for p in self.plan.prompt_sets
+            if not prompt_types.TYPES[p.prompt_type].expects_no_concept
+        ]
+
+    def collection(self, name: str) -> Collection:
+        heldout = self.plan.heldout
+        if name == REFERENCE or not heldout:
+            return self._dataset
+        branch = self.store.branch(self.source)
+        return Collection(branch, files(heldout.examples), _square(heldout))
+
+    def _set(self, concept: Concept, kind: str) -> ScoredSet:
+        """They have no prompts, and a number of their own."""
+        heldout, examples = self.plan.heldout, self._examples[concept]
+        real, rest = (heldout.of(concept), examples) if heldout else (examples[1::2], examples[::2])
+        reference = rest if REFERENCE in prompt_types.TYPES[kind].compared_with else []
+        return ScoredSet(
+            category=concept.category,
+            class_name=concept.class_name,
+            subclass=concept.subclass,
+            prompt_type=kind,
+            generated=files(real),
+            reference=files(reference),
+            weights=_alike(real, reference),
+        )
 
 
 def by_set(jobs: Iterable[Job]) -> dict[Key, list[Job]]:
@@ -178,10 +200,10 @@ def by_set(jobs: Iterable[Job]) -> dict[Key, list[Job]]:
     return sets
 
 
-def files(examples: Iterable[Example]) -> list[Item]:
-    """Images of a dataset."""
-    return [(example.sha256, example.path) for example in examples]
+def _alike(*sides: Sequence[Any]) -> Any:
+    """Weights of the images of one concept, which count the same."""
+    return tuple([1 / len(side)] * len(side) if side else [] for side in sides)
 
 
-def _class(concept: Concept) -> tuple[str, str]:
-    return concept.category, concept.class_name
+def _square(data: Dataset) -> bool:
+    return all(example.size[0] == example.size[1] for example in data.examples)

@@ -17,30 +17,33 @@ from lycoris_bench.run import executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
-from lycoris_bench.scoring.feature_pass import UnreadableImages, encoder
-from lycoris_bench.scoring.image_sets import WHOLE, Array, Key, Sets
-from lycoris_bench.scoring.scorer import sights
+from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
+from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
+from lycoris_bench.scoring.metrics.inputs import ScoredSet, comparison_key
+from lycoris_bench.scoring.scorer import Array, View, scorers
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, MetricRow
+from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, MetricRow, Source
+
+NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neither
 
 
 def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
     """Scores what is not scored under its present inputs; incomplete image sets are failures."""
     outcome = outcome_module.Outcome()
     items: list[tuple[str, tuple[Any, ...]]] = []
-    for checkpoint in [None, *plan.checkpoints]:
-        name = str(checkpoint or REAL)
-        if checkpoint and (lacking := plan.absent(store, checkpoint)):
+    for source in scored_rows.sources(plan):
+        name = str(source)
+        if isinstance(source, Checkpoint) and (lacking := plan.absent(store, source)):
             outcome.failed[name] = (
-                f"{len(lacking)} of {len(plan.jobs(checkpoint))} images are missing; "
+                f"{len(lacking)} of {len(plan.jobs(source))} images are missing; "
                 "run 'lycoris-bench generate'"
             )
-        elif scored_rows.rows(plan, store, checkpoint) is not None:
+        elif scored_rows.rows(plan, store, source) is not None:
             outcome.skipped += 1
         else:
-            items.append((name, (plan, store, checkpoint, options.device)))
+            items.append((name, (plan, store, source, options.device)))
     if BASE_CHECKPOINT in plan.checkpoints and str(BASE_CHECKPOINT) in outcome.failed:
-        return outcome  # nothing can be held against base
+        return outcome  # nothing can be compared with base
     results = executor.each(
         score_one, items, workers=options.workers, total=len(items), what="score",
         progress=options.progress, debug=options.debug,
@@ -63,14 +66,14 @@ def assemble(plan: Plan, store: Store) -> None:
         store.write(store.table("metrics").with_suffix(".csv"), csv(table))
 
 
-def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> None:
-    """Every metric of one checkpoint (None: the held-out real images), written as one table;
-    beside it a table with a row per image, for the metrics that are means over images."""
-    branch = scored_rows.branch(store, checkpoint)
+def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
+    """Every metric of one checkpoint or of real images, written as one table; with it a table with
+    a row per image, for the metrics that are means over images."""
+    branch = store.branch(source)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
     with _damaged_set_aside(store):
-        for row, value, names in _cells(plan, store, checkpoint, device):
+        for row, value, names in _scored(plan, store, source, device):
             rows.append(row)
             if isinstance(value, np.ndarray):
                 about = {k: v for k, v in row.record().items() if k not in ("value", "n")}
@@ -79,7 +82,7 @@ def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: s
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
     store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(images))
-    store.put_frame(store.metrics(branch), frame, scored_rows.inputs(plan, store, checkpoint))
+    store.put_frame(store.metrics(branch), frame, scored_rows.inputs(plan, store, source))
     executor.advance()
 
 
@@ -100,59 +103,66 @@ def _damaged_set_aside(store: Store) -> Iterator[None]:
         ) from None
 
 
-Cell = tuple[MetricRow, "float | np.ndarray[Any, Any]", list[str]]
+Scored = tuple[MetricRow, float | Array, list[str]]
+"""A row of the table, the metric's number or numbers per image, and the images' names."""
 
 
-def _cells(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> Iterator[Cell]:
+def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[Scored]:
     """Encoder by encoder, image set by image set: the metrics whose inputs are there."""
-    sets = Sets(plan, store, checkpoint)
-    scoring = plan.study.settings.scoring
-    seers = [
-        (encoder(spec, device, scoring.weights_of(spec)), scored_rows.suiting(plan, spec))
+    sets, scoring = image_sets(plan, store, source), plan.study.settings.scoring
+    views: list[View] = [
+        (shared_encoder(spec, device, scoring.weights_of(spec)), scored_rows.suiting(plan, spec))
         for spec in scoring.encoders
     ]
-    scored_rows.keep(store, [seer.record for seer, _ in seers])
-    for sight, (seer, metrics) in zip(sights(sets, seers), seers, strict=True):
-        keys = {metric: sets.keys(metric) for metric in metrics}
-        for concept, kind in [*sets.asked, *((WHOLE, kind) for kind in prompt_types.TYPES)]:
+    scored_rows.keep(store, [encoder.record for encoder, _ in views if encoder])
+    views.append((None, scored_rows.without_encoder(plan)))
+    for scorer, (encoder, metrics) in zip(scorers(sets, views), views, strict=True):
+        record = None if encoder is None else encoder.record
+        for scored in [*sets.single, *sets.whole]:
             for metric in metrics:
-                if (concept, kind) in keys[metric]:
-                    value = sight.value(metric, concept, kind)
-                    yield _cell(sets, seer.record, metric, (concept, kind), value)
+                if scored in sets.of(metric):
+                    value = scorer.value(metric, scored)
+                    row = _row(plan, source, record, metric, scored, value)
+                    yield row, value, [path.name for _, path in scored.generated]
 
 
-def _cell(sets: Sets, record: Record, metric: Any, key: Key, value: float | Array) -> Cell:
-    """One number with all that it depends on, its value or values per image, their names."""
-    concept, kind = key
-    items = sets.generated(concept, kind)
-    checkpoint = sets.checkpoint
-    row = MetricRow(
-        study=sets.plan.study.name,
-        configuration=checkpoint.configuration.name if checkpoint else REAL,
-        algorithm=checkpoint.configuration.algorithm if checkpoint else REAL,
-        seed=checkpoint.seed if checkpoint else None,
-        epoch=checkpoint.epoch if checkpoint else None,
-        strength=checkpoint.strength if checkpoint else 1.0,
-        category=concept.category,
-        class_name=concept.class_name,
-        subclass=concept.subclass,
-        prompt_type=kind,
+def _row(
+    plan: Plan,
+    source: Source,
+    record: Record | None,
+    metric: Any,
+    scored: ScoredSet,
+    value: float | Array,
+) -> MetricRow:
+    """One number with all that it depends on."""
+    n = len(scored.generated)
+    return MetricRow(
+        study=plan.study.name,
+        configuration=source.configuration.name,
+        algorithm=source.configuration.algorithm,
+        seed=source.seed,
+        epoch=source.epoch,
+        strength=source.strength,
+        category=scored.category,
+        class_name=scored.class_name,
+        subclass=scored.subclass,
+        prompt_type=scored.prompt_type,
         metric=metric.called,
-        encoder=record.name,
-        resize=record.resize,
+        encoder=record.name if record else NO_ENCODER,
+        resize=record.resize if record else NO_ENCODER,
         value=float(np.mean(value)),
-        better=_better(metric, kind),
-        n=len(items),
+        better=_better(metric, scored),
+        n=n,
         fingerprint=uid(
-            metric.__name__, metric.version, record.hash, len(items),
-            sets.held_against(metric, concept, kind),
+            metric.__name__, metric.version, record.hash if record else NO_ENCODER, n,
+            comparison_key(metric.inputs, scored),
         ),
     )  # fmt: skip
-    return row, value, [path.name for _, path in items]
 
 
-def _better(metric: Any, kind: str) -> str:
-    """The metric's direction; turned round where being like the dataset is a leak."""
-    if prompt_types.TYPES[kind].leak and "reference" in metric.inputs:
+def _better(metric: Any, scored: ScoredSet) -> str:
+    """The metric's direction; turned round where being like the dataset is a fault."""
+    to_dataset = any(row.collection == REFERENCE for row in metric.inputs)
+    if to_dataset and prompt_types.TYPES[scored.prompt_type].expects_no_concept:
         return "lower" if metric.better == "higher" else "higher"
     return str(metric.better)

@@ -23,8 +23,8 @@ class PromptType:
 
     `template` is the prompt used where no file gives one (None: the class's own captions).
     `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
-    the images are held against: the concept's dataset images, the base model's images, or both.
-    `leak`: nothing asks for the concept, so being like the dataset is a fault (4.1)."""
+    the images are compared with: the concept's dataset images, the base model's, or both.
+    `expects_no_concept`: nothing asks for it, so being like the dataset is a fault (4.1)."""
 
     name: str
     template: str | None
@@ -32,7 +32,7 @@ class PromptType:
     per_prompt: bool
     compared_with: tuple[str, ...]
     not_for: tuple[str, ...] = ()
-    leak: bool = False
+    expects_no_concept: bool = False
 
 
 TYPES = {
@@ -42,7 +42,7 @@ TYPES = {
         PromptType("trigger", "{}", False, False, ("reference",)),
         PromptType("alter", None, True, True, ("reference",)),
         PromptType("style", None, True, False, ("base",), not_for=("styles",)),
-        PromptType("agnostic", None, True, True, ("reference", "base"), leak=True),
+        PromptType("agnostic", None, True, True, ("reference", "base"), expects_no_concept=True),
     )
 }
 

@@ -3,7 +3,7 @@ in store.py and never parsed back. Standard library only, so that everything may
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from lycoris_bench.files.identity import exact, uid
 
@@ -66,6 +66,7 @@ class Checkpoint:
     seed: int | None = None
     epoch: int | None = None
     strength: float = 1.0
+    is_drawn: ClassVar[bool] = True  # its images are drawn, as many as a study asks for
 
     @property
     def is_base(self) -> bool:
@@ -90,6 +91,25 @@ class Checkpoint:
 
 
 BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Images of the dataset that are scored as a checkpoint's are: the ceiling of fidelity."""
+
+    configuration: ClassVar[Configuration] = Configuration(REAL, REAL)
+    seed: ClassVar[None] = None
+    epoch: ClassVar[None] = None
+    strength: ClassVar[float] = 1.0
+    is_drawn: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return REAL
+
+
+REAL_IMAGES = RealImages()
+Source = Checkpoint | RealImages
+"""What images come from that are scored."""
 
 
 @dataclass(frozen=True)

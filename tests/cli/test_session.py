@@ -113,7 +113,7 @@ def test_an_error_that_nobody_expected_says_what_was_done_and_asks_for_a_report(
         (["style_loss"], ["miniature-image"], {}, "needs an encoder of gram"),
         (["vendi"], ["miniature-image"], {"images": 1}, "sampling.images of 2 or more"),
         (["frechet_distance"], ["miniature-image"], {"images": 1}, "sampling.images of 2 or more"),
-        (["style_loss"], ["miniature-gram"], {"prompt_types": ["train"]}, "held against"),
+        (["style_loss"], ["miniature-gram"], {"prompt_types": ["train"]}, "with the base model's"),
     ],
 )
 def test_a_metric_that_can_give_no_number_is_said_before_any_work(

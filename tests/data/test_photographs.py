@@ -20,7 +20,7 @@ from lycoris_bench.cli import main
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.scoring import diversity_ratio, encoders
 from lycoris_bench.scoring.encoders.base import Encoder, Record
-from lycoris_bench.scoring.feature_pass import encoder, look
+from lycoris_bench.scoring.feature_pass import feature_pass, shared_encoder
 from lycoris_bench.scoring.metrics.image_similarity import image_similarity
 from tests.support.photographs import CLASSES, dataset, fetch
 
@@ -71,9 +71,10 @@ def real(fetched: Path) -> Lite0:
 def vectors(pictures: Path, real: Lite0) -> dict[str, np.ndarray]:
     """Encoder -> a unit vector of each picture, by this project's own way of looking."""
     paths = [example.path for example in scan(pictures, captions=False).examples]
-    views = [diversity_ratio.Vectors(seer, paths, 16) for seer in (real, encoder(MINIATURE, "cpu"))]
-    look([(str(path), path) for path in paths], views, 1)
-    found = {view.seer.record.name: np.concatenate(view.parts).astype(float) for view in views}
+    both = (real, shared_encoder(MINIATURE, "cpu"))
+    collectors = [diversity_ratio.VectorCollector(encoder, paths, 16) for encoder in both]
+    feature_pass([(str(path), path) for path in paths], collectors, 1)
+    found = {c.encoder.record.name: np.concatenate(c.parts).astype(float) for c in collectors}
     return {name: v / np.linalg.norm(v, axis=1, keepdims=True) for name, v in found.items()}
 
 
@@ -104,8 +105,8 @@ def test_relevance(pictures: Path, real: Lite0, monkeypatch: pytest.MonkeyPatch)
     """A network that has learned things sees what a class has in common; the miniature does not."""
     monkeypatch.setattr(
         diversity_ratio,
-        "encoder",
-        lambda spec, device: real if spec == "real" else encoder(spec, device),
+        "shared_encoder",
+        lambda spec, device: real if spec == "real" else shared_encoder(spec, device),
     )
     record = encoders.record
     monkeypatch.setattr(encoders, "record", lambda s: real.record if s == "real" else record(s))

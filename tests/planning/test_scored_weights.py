@@ -13,6 +13,7 @@ from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders import weights
 from lycoris_bench.stages.score import score
+from lycoris_bench.study.records import REAL_IMAGES
 from tests.support.world import HERE, run, tiny
 
 OWN = weights.local_file("package:miniature/weights/image.safetensors", "miniature-image")
@@ -66,9 +67,9 @@ def test_scores_are_still_the_studys_where_the_weights_are_not(
     (refs / "main").write_text("a" * 40)
     (snapshot / "model.safetensors").write_bytes(b"these")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    there = scored_rows.inputs(made, store, None)
+    there = scored_rows.inputs(made, store, REAL_IMAGES)
     scored_rows.keep(store, scored_rows.records(made, store))
     shutil.rmtree(tmp_path / "hub")
-    assert scored_rows.inputs(made, store, None) == there
+    assert scored_rows.inputs(made, store, REAL_IMAGES) == there
     store.encoder_weights.write_text("[broken")
-    assert scored_rows.inputs(made, store, None) != there
+    assert scored_rows.inputs(made, store, REAL_IMAGES) != there

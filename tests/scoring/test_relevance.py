@@ -15,7 +15,7 @@ from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.diversity_ratio import (
     MEASURES,
     RelevanceError,
-    Vectors,
+    VectorCollector,
     as_csv,
     classes,
     ratios,
@@ -46,13 +46,13 @@ def test_every_number_is_that_of_a_loop(folder: Path) -> None:
     table = relevance(folder, SPECS, sizes=[4], seed=3)
     assert set(table["folder"]) == {".", "warm", "cold", "warm/red", "warm/rose", "cold/blue"}
     for spec in SPECS:
-        seer = encoders.load(spec)
+        encoder = encoders.load(spec)
         part = table[
-            (table["encoder"] == seer.record.name) & (table["resize"] == seer.record.resize)
+            (table["encoder"] == encoder.record.name) & (table["resize"] == encoder.record.resize)
         ]
         assert len(part) == 3 * 12  # each of six folders whole, and four images of it
         for name in ("warm/red", "."):
-            vectors = [vector(seer, path) for path in sorted((folder / name).rglob("*.png"))]
+            vectors = [vector(encoder, path) for path in sorted((folder / name).rglob("*.png"))]
             units = [v / np.linalg.norm(v) for v in vectors]
             n = len(vectors)
             cosines = np.array([[a @ b for b in units] for a in units])
@@ -69,8 +69,8 @@ def test_every_number_is_that_of_a_loop(folder: Path) -> None:
                 assert found[measure] == pytest.approx(value, rel=1e-3), (spec, name, measure)
 
 
-def vector(seer: encoders.Encoder, path: Path) -> np.ndarray:
-    out = seer.encode([seer.prepare(read_image(path))])
+def vector(encoder: encoders.Encoder, path: Path) -> np.ndarray:
+    out = encoder.encode([encoder.prepare(read_image(path))])
     layers = out if isinstance(out, list) else [out]
     return np.concatenate([layer.double().numpy().ravel() for layer in layers])
 
@@ -129,10 +129,10 @@ def test_images_that_are_the_same_have_no_ratio(tmp_path: Path) -> None:
         for k in range(5):  # more than a batch of 4: networks round otherwise in another batch
             Image.fromarray(noise[picture]).save(tmp_path / name / f"{k}.png")
     table = relevance(tmp_path, SPECS, batch_size=4).set_index(["folder", "encoder", "measure"])
-    for (folder, seer, measure), row in table.iterrows():
+    for (folder, encoder, measure), row in table.iterrows():
         if folder != ".":
             assert row["value"] == (1 if measure == "vendi" else 0)
-            assert row["ratio"] == row["value"] / table["value"][".", seer, measure]
+            assert row["ratio"] == row["value"] / table["value"][".", encoder, measure]
     for k in range(5):
         Image.fromarray(noise[0]).save(tmp_path / "other" / f"{k}.png")
     table = relevance(tmp_path, SPECS, batch_size=4)
@@ -153,10 +153,10 @@ def test_broken_images_are_named_before_anything_is_encoded(folder: Path) -> Non
 
 
 def test_an_image_that_is_nothing_to_an_encoder_is_named(folder: Path, monkeypatch) -> None:
-    def blind(self: Vectors) -> None:
-        self.parts, self._batch = [np.zeros((len(self.paths), 4))], []
+    def blind(self: VectorCollector, uids, prepared) -> None:
+        self.parts.append(np.zeros((len(uids), 4)))
 
-    monkeypatch.setattr(Vectors, "done", blind)
+    monkeypatch.setattr(VectorCollector, "take", blind)
     with pytest.raises(RelevanceError, match=r"cold/blue/0\.png is nothing to .*\(and 17 more\)"):
         relevance(folder, SPECS[:1], batch_size=100)
 

@@ -14,8 +14,9 @@ from scipy.linalg import sqrtm
 from lycoris_bench.data.images import read_image
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.scoring import encoders, feature_pass, gram_features, scorer
-from lycoris_bench.scoring.image_sets import Sets
+from lycoris_bench.scoring import encoders, feature_pass, gram_features
+from lycoris_bench.scoring.embeddings import Embedder
+from lycoris_bench.scoring.image_sets import GENERATED, image_sets
 from lycoris_bench.stages.score import score_one
 from lycoris_bench.study.concept_words import read_words
 from lycoris_bench.study.records import BASE_CHECKPOINT, Concept
@@ -57,10 +58,10 @@ def rows(store: Store) -> pd.DataFrame:
 
 def seen(spec: str, paths: list[Path]) -> list:
     """Float64 features of each image, encoded alone: vectors, or a list of Gram matrices."""
-    seer = encoders.load(spec)
+    encoder = encoders.load(spec)
     found = []
     for path in paths:
-        out = seer.encode([seer.prepare(read_image(path))])
+        out = encoder.encode([encoder.prepare(read_image(path))])
         grams = [layer[0].double().numpy() for layer in out] if isinstance(out, list) else None
         found.append(grams or out[0].double().numpy())
     return found
@@ -154,7 +155,7 @@ def test_frechet_distance_of_the_checkpoint(asked: Plan, store: Store, rows: pd.
     assert found == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_leak_is_the_worse_the_more_it_is_like_the_dataset(rows: pd.DataFrame):
+def test_where_nothing_asks_for_a_concept_being_like_it_is_a_fault(rows: pd.DataFrame):
     part = rows[rows["prompt_type"] == "agnostic"]
     better = part.groupby("metric")["better"].agg(set).to_dict()
     assert better == {
@@ -180,7 +181,7 @@ def test_agnostic_prompts_never_name_a_concept(asked: Plan):
 def test_an_image_is_decoded_once_for_all_encoders(
     asked: Plan, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Base images, which only the style loss needs, are read beside their pairs."""
+    """Base images, which only the style loss needs, are read with their pairs."""
     read: Counter[str] = Counter()
 
     def counted(path):
@@ -189,7 +190,7 @@ def test_an_image_is_decoded_once_for_all_encoders(
 
     monkeypatch.setattr(feature_pass, "read_image", counted)
     monkeypatch.setattr(gram_features, "read_image", counted)
-    monkeypatch.setattr(scorer, "_pooled", {})
+    monkeypatch.setattr(gram_features, "_known", {})
     (tmp_path / "images").symlink_to(store.root / "images")
     fresh, checkpoint = Store(tmp_path), asked.checkpoints[1]
     score_one(asked, fresh, checkpoint, HERE.device)
@@ -205,14 +206,14 @@ def test_an_image_is_decoded_once_for_all_encoders(
 
 
 def test_reading_ahead_changes_nothing(asked: Plan, store: Store, tmp_path: Path):
-    items = Sets(asked, store, asked.checkpoints[1]).all("generated")
+    items = image_sets(asked, store, asked.checkpoints[1]).collection(GENERATED).items
     made = []
     for threads in (0, 4):
-        seer = feature_pass.encoder(IMAGE, "cpu")
-        view = feature_pass.Embedder(Store(tmp_path / str(threads)), Path("x"), seer, items, 7)
-        assert feature_pass.look(items, [view], threads) == len(dict(items))
-        made.append(view.seen)
-        again = feature_pass.Embedder(Store(tmp_path / str(threads)), Path("x"), seer, items, 7)
-        assert not again.wanted and list(again.seen) == list(view.seen)
+        fresh, encoder = Store(tmp_path / str(threads)), feature_pass.shared_encoder(IMAGE, "cpu")
+        embedder = Embedder(fresh, Path("x"), encoder, items, 7)
+        assert feature_pass.feature_pass(items, [embedder], threads) == len(dict(items))
+        made.append(embedder.features)
+        again = Embedder(fresh, Path("x"), encoder, items, 7)
+        assert not again.pending and list(again.features) == list(embedder.features)
     for uid, row in made[0].items():
         np.testing.assert_array_equal(row, made[1][uid])

@@ -9,14 +9,14 @@ import pytest
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.image_sets import WHOLE, Sets
+from lycoris_bench.scoring.image_sets import DrawnSets, image_sets
 from lycoris_bench.scoring.metrics import METRICS
-from lycoris_bench.study.records import BASE_CHECKPOINT, Concept
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Concept
 from tests.support.world import TABLE, tiny
 
 
-def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) -> Sets:
-    """Sets over a dataset of so many images of each (class, sub-class)."""
+def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) -> DrawnSets:
+    """Image sets over a dataset of so many images of each (class, sub-class)."""
     examples = tuple(
         Example(Path(f"{cls}{sub}{k}"), "", Concept("c", cls, sub), (8, 8), f"{cls}{sub}{k}")
         for (cls, sub), number in counts.items()
@@ -24,13 +24,13 @@ def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) 
     )
     sets = [SimpleNamespace(concept=concept, prompt_type="train") for concept in drawn]
     jobs = [
-        SimpleNamespace(image_set=one, k=k, uid=f"{one.concept} {k}")
+        SimpleNamespace(image_set=one, k=k, uid=f"{one.concept} {k}", text="a", group=0)
         for one in sets
         for k in range(images)
     ]
     plan = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs)
     store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
-    return Sets(plan, store, BASE_CHECKPOINT)  # type: ignore[arg-type]
+    return DrawnSets(plan, store, BASE_CHECKPOINT)  # type: ignore[arg-type]
 
 
 def test_weights_by_hand() -> None:
@@ -38,22 +38,23 @@ def test_weights_by_hand() -> None:
     class z: not drawn at all. Four images are drawn of each set."""
     counts = {("a", "x"): 3, ("a", "y"): 1, ("a", "others"): 2, ("b", ""): 2, ("z", ""): 9}
     drawn = [Concept("c", "a", "x"), Concept("c", "a", "y"), Concept("c", "b")]
-    sets = made(counts, drawn, 4)
-    generated, reference = sets.weights("train")
+    (whole,) = made(counts, drawn, 4).whole
+    generated, reference = whole.weights
     np.testing.assert_allclose(generated, [3 / 16] * 4 + [1 / 16] * 4 + [1 / 4] * 4)
     np.testing.assert_allclose(reference, [1 / 6] * 6 + [1 / 2] * 2)
-    assert [item[0] for item in sets.generated(WHOLE, "train")] == [
+    assert [item[0] for item in whole.generated] == [
         f"{concept} {k}" for concept in drawn for k in range(4)
     ]
-    names = [item[0] for item in sets.reference(WHOLE, "train")]
+    names = [item[0] for item in whole.reference]
     assert names == ["ax0", "ax1", "ax2", "ay0", "aothers0", "aothers1", "b0", "b1"]
 
 
 def test_one_image_has_no_distribution() -> None:
     metric, one = METRICS.get("frechet_distance"), [Concept("c", "a")]
-    assert made({("a", ""): 2}, one, 2).keys(metric) == [(WHOLE, "train")]
-    assert made({("a", ""): 1}, one, 2).keys(metric) == []
-    assert made({("a", ""): 2}, one, 1).keys(metric) == []
+    there = made({("a", ""): 2}, one, 2)
+    assert there.of(metric) == there.whole and len(there.whole) == 1
+    assert made({("a", ""): 1}, one, 2).of(metric) == []
+    assert made({("a", ""): 2}, one, 1).of(metric) == []
 
 
 @pytest.mark.parametrize("heldout", [True, False])
@@ -62,9 +63,8 @@ def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bo
     asked = plan(
         tiny(concepts=["toys/bunny", "styles/*"], heldout=TABLE["heldout"] if heldout else None)
     )
-    real = Sets(asked, Store("nowhere"), None)
-    found = {name for name, metric in METRICS.entries().items() if real.keys(metric)}
+    real = image_sets(asked, Store("nowhere"), REAL_IMAGES)
+    found = {name for name, metric in METRICS.entries().items() if real.of(metric)}
     assert found == {"image_similarity", "style_loss_to_dataset"}
-    reference = [content for content, _ in real.reference(asked.data.concepts[0], "trigger")]
-    generated = [content for content, _ in real.generated(asked.data.concepts[0], "trigger")]
-    assert not set(reference) & set(generated)
+    for scored in real.single:
+        assert not set(scored.reference) & set(scored.generated)

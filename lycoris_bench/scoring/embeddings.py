@@ -1,0 +1,122 @@
+"""Features that are vectors: stored by encoder record and image, so that they are computed once a
+run, whatever metric asks for them."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load, save
+
+from lycoris_bench.files import disk
+from lycoris_bench.files.sealed import check, seal
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.encoders.base import Encoder
+from lycoris_bench.scoring.feature_pass import Consumer
+from lycoris_bench.scoring.image_sets import ImageSets
+from lycoris_bench.scoring.metrics.inputs import Input, Item
+
+Array = np.ndarray[Any, Any]
+
+
+class Embedder(Consumer):
+    """The features of a branch's images: those stored, or all made anew and stored."""
+
+    def __init__(
+        self, store: Store, branch: Path, encoder: Encoder, items: Sequence[Item], batch_size: int
+    ) -> None:
+        super().__init__(encoder.prepare, batch_size)
+        record = encoder.record
+        self.encoder, self.store = encoder, store
+        self.path = store.features(branch, f"{record.name}-{record.resize}-{record.hash}")
+        uids = list(dict(items))
+        stored = _read(self.path)
+        complete = set(uids) <= stored.keys()
+        self.features: dict[str, Array] = stored if complete else {}
+        self._pending = [] if complete else uids
+
+    @property
+    def pending(self) -> Collection[str]:
+        return self._pending
+
+    def take(self, uids: Sequence[str], prepared: Sequence[torch.Tensor]) -> None:
+        features: Any = self.encoder.encode(prepared)
+        self.features.update(zip(uids, features.float().cpu().numpy(), strict=True))
+
+    def flush(self) -> None:
+        """Stores the features of all that was pending."""
+        super().flush()
+        made = np.stack([self.features[uid] for uid in self._pending])
+        content = save({"features": made}, {"uids": json.dumps(self._pending)})
+        self.store.write(self.path, seal(content))
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """uid -> features; nothing where the file is missing, damaged or at odds with its index."""
+    try:
+        content = disk.read_bytes(path)
+        uids = json.loads(check(content)["uids"])
+        features = load(content)["features"]
+    except (KeyError, ValueError):  # errors of files and seals are ValueErrors
+        return {}
+    fits = features.ndim == 2 and isinstance(uids, list) and len(uids) == len(features)
+    return dict(zip(uids, features, strict=True)) if fits else {}
+
+
+class Embedders:
+    """The embedders of a source's encoders, by collection and by what the network gets: several
+    resizings of square images are the same pixels, and are encoded once."""
+
+    def __init__(self, sets: ImageSets) -> None:
+        self.sets = sets
+        self._made: dict[tuple[Any, ...], Embedder] = {}
+
+    def of(self, name: str, encoder: Encoder) -> Embedder:
+        """Shared by all that get the same; the first one's resizing names what is stored."""
+        collection = self.sets.collection(name)
+        record = encoder.record
+        key = (collection.branch, replace(record, resize="") if collection.square else record)
+        if key not in self._made:
+            self._made[key] = Embedder(
+                self.sets.store, collection.branch, encoder, collection.items,
+                self.sets.batch_size,
+            )  # fmt: skip
+        return self._made[key]
+
+
+class Embeddings:
+    """What an encoder makes of the images and texts of one source, as vectors."""
+
+    def __init__(
+        self, sets: ImageSets, encoder: Encoder, metrics: Sequence[Any], embedders: Embedders
+    ) -> None:
+        self.sets, self.encoder = sets, encoder
+        rows = [row for metric in metrics if sets.of(metric) for row in metric.inputs]
+        names = dict.fromkeys(row.collection for row in rows if row.is_encoded)
+        self._embedders = {name: embedders.of(name, encoder) for name in names}
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """The embedders, which need the images whose features are not stored."""
+        return list(self._embedders.values())
+
+    def images(self, row: Input, images: Sequence[Item]) -> Array:
+        """Their features [n, d]."""
+        features = self._embedders[row.collection].features
+        return np.stack([features[uid] for uid, _ in images])
+
+    def texts(self, texts: Sequence[str]) -> Array:
+        """Their features [n, d]."""
+        return np.stack([self._of_texts[text] for text in texts])
+
+    @cached_property
+    @torch.inference_mode()
+    def _of_texts(self) -> dict[str, Array]:
+        texts = sorted({text for scored in self.sets.single for text in scored.texts if text})
+        size = self.sets.batch_size
+        parts = [self.encoder.encode_text(texts[k : k + size]) for k in range(0, len(texts), size)]
+        return dict(zip(texts, torch.cat(parts).float().cpu().numpy(), strict=True))

@@ -1,0 +1,58 @@
+"""What inputs read of images without an encoder (`Input.read`): kept in memory, never stored."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.scoring.feature_pass import Consumer
+from lycoris_bench.scoring.image_sets import ImageSets
+from lycoris_bench.scoring.metrics.inputs import Input, Item
+
+
+class Reader(Consumer):
+    """What one input reads of each of its images, by uid."""
+
+    def __init__(self, row: Input, items: Iterable[Item]) -> None:
+        assert row.read is not None
+        super().__init__(row.read, batch_size=1)
+        self.items = dict(items)
+        self.values: dict[str, Any] = {}
+
+    @property
+    def pending(self) -> Collection[str]:
+        return self.items.keys()
+
+    def take(self, uids: Sequence[str], prepared: Sequence[Any]) -> None:
+        self.values.update(zip(uids, prepared, strict=True))
+
+
+class Readings:
+    """What the inputs of metrics read of the images of one source."""
+
+    def __init__(self, sets: ImageSets, metrics: Iterable[Any]) -> None:
+        items: dict[Input, list[Item]] = {}
+        for metric in metrics:
+            for row in metric.inputs:
+                if row.read is not None:
+                    for scored in sets.of(metric):
+                        items.setdefault(row, []).extend(row.images(scored))
+        self._readers = {row: Reader(row, own) for row, own in items.items()}
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """The readers."""
+        return list(self._readers.values())
+
+    @property
+    def items(self) -> list[Item]:
+        """All images that are read."""
+        return [item for reader in self._readers.values() for item in reader.items.items()]
+
+    def images(self, row: Input, images: Sequence[Item]) -> list[Any]:
+        """What the input reads of each."""
+        values = self._readers[row].values
+        return [values[uid] for uid, _ in images]
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        """BenchError: only an encoder makes features of texts."""
+        raise BenchError("a metric without an encoder has no features of texts")
