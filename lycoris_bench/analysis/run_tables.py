@@ -36,7 +36,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
         raise StoreError(
             f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
         )
-    if others := scored_rows.of_other_settings(store, table, made_under, study.checkpoints):
+    if others := scored_rows.of_other_settings(store, table, made_under):
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
         raise StoreError(
             f"{store.table('metrics')} holds the numbers of other settings or data than the run "

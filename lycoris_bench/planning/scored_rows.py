@@ -6,6 +6,7 @@ is ever reported as that of other settings."""
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ from lycoris_bench.study.records import (
     Checkpoint,
     MetricRow,
     Source,
+    checkpoint_name,
 )
 
 KEY = ("configuration", "seed", "epoch", "strength")
@@ -108,9 +110,9 @@ def table(
     return pd.concat(frames, ignore_index=True) if frames else None
 
 
-def identities(plan: Plan) -> dict[str, str]:
-    """Checkpoint -> identity of what its rows are made from, without the uid of each image: a
-    metric table carries it, and the run folder, so that neither is read beside another."""
+def identities(plan: Plan) -> list[dict[str, Any]]:
+    """Identity of what each checkpoint's rows are made from, without the uid of each image: a
+    metric table carries it, and the run folder, so that neither is read with another's."""
     settings = plan.study.settings
     shared = uid(
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
@@ -120,30 +122,40 @@ def identities(plan: Plan) -> dict[str, str]:
     drawn: dict[str, str] = {}  # by captions
     for c in plan.study.checkpoints:
         drawn.setdefault(c.configuration.captions, uid(plan.prompt_sets_of(c)))
-    return {
-        str(c): uid(shared, plan.drawn_uid(c), drawn[c.configuration.captions])
+    return [
+        {
+            **dict(zip(KEY, _key(c), strict=True)),
+            "identity": uid(shared, plan.drawn_uid(c), drawn[c.configuration.captions]),
+        }
         for c in plan.study.checkpoints
-    }
+    ]
 
 
-def of_other_settings(
-    store: Store, frame: pd.DataFrame, carried: str, checkpoints: Iterable[Checkpoint]
-) -> list[str]:
-    """Of a study's checkpoints, those whose rows in a metric table are of other things than the
-    run folder says, by what the table carries; and what else the table has. One that carries
-    nothing was imported: it is as it is."""
+def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[str]:
+    """The checkpoints of a metric table whose rows are of other things than the run folder says,
+    by what the table carries. One that carries nothing was imported: it is as it is."""
     known = store.read_json(store.identities)
-    if not carried or not isinstance(known, dict):
+    if not carried or not isinstance(known, list):  # older versions wrote another form
         return []
-    made = json.loads(carried)
+    of_run, of_table = _by_key(known), _by_key(json.loads(carried))
     keys = frame[list(KEY)].drop_duplicates().astype(object)
-    there = set(keys.where(keys.notna(), None).itertuples(index=False, name=None))
-    there.discard(_key(REAL_IMAGES))
-    own = [c for c in checkpoints if _key(c) in there]
-    others = [str(c) for c in own if made.get(str(c)) != known.get(str(c))]
-    return others + sorted({name for name, *_ in there - set(map(_key, own))})
+    there = keys.where(keys.notna(), None).itertuples(index=False, name=None)
+    return [
+        checkpoint_name(*key)
+        for key in there
+        if key != _key(REAL_IMAGES) and of_table.get(key) != of_run.get(key)
+    ]
 
 
-def _key(source: Source) -> tuple[str, int | None, int | None, float]:
+Key = tuple[str, int | None, int | None, float]
+
+
+def _key(source: Source) -> Key:
     """What the columns KEY hold of it."""
     return source.configuration.name, source.seed, source.epoch, source.strength
+
+
+def _by_key(stored: Any) -> dict[Key, str]:
+    """What `identities` gave; nothing where it is of another form."""
+    rows = stored if isinstance(stored, list) else []
+    return {tuple(row.get(name) for name in KEY): row.get("identity") for row in rows}

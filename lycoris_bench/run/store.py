@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,7 @@ class Store:
         """Refuses a folder that holds the run of another study, or that is no run at all."""
         run_folder.belongs_to(self.root, study)
 
-    def describe(
-        self, study: str, provenance: dict[str, Any], identities: Mapping[str, str] | None = None
-    ) -> None:
+    def describe(self, study: str, provenance: dict[str, Any], identities: Any = None) -> None:
         """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
         self.write(self.root / run_folder.STUDY, study)
         self.write_json(self.provenance, provenance)
@@ -234,7 +232,7 @@ class Store:
 
     @property
     def identities(self) -> Path:
-        """Checkpoint -> identity of what it is made from, as the last command had it."""
+        """Identity of what each checkpoint is made from, as the last command had it."""
         return self.root / "identities.json"
 
     @property

@@ -82,12 +82,17 @@ class Checkpoint:
         return replace(self, strength=1.0)
 
     def __str__(self) -> str:
-        if self.is_base:
-            return BASE
-        name = self.configuration.name
-        if self.epoch is not None:
-            name += f"/seed-{self.seed}/epoch-{self.epoch:03d}"
-        return name if self.strength == 1 else f"{name}/strength-{exact(self.strength)}"
+        return checkpoint_name(self.configuration.name, self.seed, self.epoch, self.strength)
+
+
+def checkpoint_name(
+    configuration: str, seed: int | None, epoch: int | None, strength: float
+) -> str:
+    """How a checkpoint is called in messages; nothing is looked up by it."""
+    name = configuration
+    if epoch is not None:
+        name += f"/seed-{seed}/epoch-{epoch:03d}"
+    return name if strength == 1 else f"{name}/strength-{exact(strength)}"
 
 
 BASE_CHECKPOINT = Checkpoint(Configuration(BASE, BASE))

@@ -7,6 +7,7 @@ import pytest
 
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
+from lycoris_bench.scoring.metrics.inputs import INPUTS
 
 DRAWN, TRAINING, HELD_OUT, RUNS = 12, 8, 3, 800
 SIDE = 3
@@ -30,7 +31,7 @@ def value(metric, generated, reference):
         "groups": np.zeros(len(generated), dtype=int),
         "weights": (np.ones(len(generated)), np.ones(len(reference))),
     }
-    return float(np.mean(metric(**{name: inputs[name] for name in metric.inputs})))
+    return float(np.mean(metric(**{row.name: inputs[row.name] for row in metric.inputs})))
 
 
 def simulated(metric):
@@ -46,15 +47,14 @@ def simulated(metric):
     return rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(RUNS)
 
 
-OF_IMAGES = sorted(
-    name for name, m in METRICS.entries().items() if not {"text", "base"} & set(m.inputs)
-)
+SIDES = {INPUTS[name] for name in ("generated", "reference", "groups", "weights")}
+OF_IMAGES = sorted(name for name, m in METRICS.entries().items() if SIDES.issuperset(m.inputs))
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_ceiling_is_what_a_perfect_generator_scores_or_absent(name):
-    """Both ways of a ceiling are unbiased, or the metric says that it needs equal n: sets.py then
-    gives real images no such number (tests/test_sets.py)."""
+    """Both ways of a ceiling are unbiased, or the metric says that it needs equal n: image_sets.py
+    then gives real images no such number (tests/scoring/test_sets.py)."""
     metric = METRICS.entries()[name]
     bias, error = simulated(metric)
     if metric.equal_n:

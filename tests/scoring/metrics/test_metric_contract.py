@@ -1,15 +1,23 @@
-"""What holds for every metric of the registry, and what the decorator refuses."""
+"""What holds for every metric of the registry and of plug-ins, and what the decorator refuses.
+
+Metrics get their inputs here as when they score: by their own rows, of a set of small pictures."""
 
 import inspect
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from lycoris_bench.data.images import read_image
+from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics import METRICS
-from lycoris_bench.scoring.metrics.base import INPUTS, metric
+from lycoris_bench.scoring.metrics.base import OUTPUTS, metric
+from lycoris_bench.scoring.metrics.gram_statistics import GramSet
+from lycoris_bench.scoring.metrics.inputs import INPUTS, Input, ScoredSet
+from tests.support.plugin import with_plugins
 
-FACTS = {
+FACTS = {  # of the paper's metrics: its directions, and what its equations are of
     "image_similarity": ("higher", "image", ("generated", "reference")),
     "centroid_distance": ("lower", "image", ("generated", "reference")),
     "text_similarity": ("higher", "text", ("generated", "text")),
@@ -20,53 +28,114 @@ FACTS = {
     "style_loss": ("lower", "gram", ("generated", "base")),
     "style_loss_to_dataset": ("lower", "gram", ("generated", "reference")),
 }
-COUNTS = {"groups", "weights"}  # inputs that are no features
-OF_VECTORS = sorted(name for name, (_, encoder, _) in FACTS.items() if encoder != "gram")
+COUNT, WIDTH = 6, 8
+EVERY = with_plugins(METRICS)
+OF_FEATURES = sorted(name for name, one in EVERY.items() if one.encoder in ("image", "text"))
 
 
-def inputs(name, count=6, width=8):
-    """Plausible inputs of a metric on vectors, by parameter name."""
-    rng = np.random.default_rng(3)
-    every = {key: rng.normal(loc=0.2, size=(count, width)) for key in INPUTS}
-    every["groups"] = np.arange(count) % 2
-    every["weights"] = np.linspace(1, 2, 2 * count).reshape(2, count)
-    return {key: every[key] for key in METRICS.get(name).inputs}
+def names(one):
+    return tuple(row.name for row in one.inputs)
+
+
+def features(one):
+    """The names of the inputs that an encoder makes."""
+    return [row.name for row in one.inputs if row.is_encoded or row.name == "text"]
+
+
+OF_TWO = [name for name in OF_FEATURES if len(features(EVERY[name])) > 1]
+
+
+class Random:
+    """Random features of the kind that a metric asks for, in float32 unless `cast` otherwise."""
+
+    def __init__(self, one, cast=lambda array: array):
+        self.metric, self.cast = one, cast
+        self.rng = np.random.default_rng(3)
+
+    def images(self, row, images):
+        if row.read is not None:
+            return [row.read(Picture(read_image(path))) for _, path in images]
+        if self.metric.encoder != "gram":
+            return self._of((len(images), WIDTH))
+        layers = [self._of((len(images), c, c)) for c in (2, 3)]
+        if self.metric.paired:
+            return layers
+        pool = GramSet()
+        pool.add(layers)
+        return pool
+
+    def texts(self, texts):
+        return self._of((len(texts), WIDTH))
+
+    def _of(self, shape):
+        return self.cast(self.rng.normal(loc=0.2, size=shape).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Two sides of pictures, in two groups of three."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    sides = []
+    for side in ("generated", "reference", "base"):
+        sides.append([(f"{side} {k}", folder / f"{side}{k}.png") for k in range(COUNT)])
+        for _, path in sides[-1]:
+            Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(path)
+    weights = tuple(np.linspace(1, 2, 2 * COUNT).reshape(2, COUNT))
+    texts, groups = ["a cat"] * COUNT, [k % 2 for k in range(COUNT)]
+    return ScoredSet("train", *sides, texts, groups, weights)
+
+
+def inputs(one, scored, cast=lambda array: array):
+    random = Random(one, cast)
+    return {row.name: row.of(scored, random) for row in one.inputs}
 
 
 def test_the_registry_has_the_papers_metrics_with_their_facts():
-    found = METRICS.entries()
-    assert FACTS.items() <= {n: (m.better, m.encoder, m.inputs) for n, m in found.items()}.items()
+    found = {name: (one.better, one.encoder, names(one)) for name, one in EVERY.items()}
+    assert FACTS.items() <= found.items()
 
 
-@pytest.mark.parametrize("name", sorted(METRICS.entries()))
+@pytest.mark.parametrize("name", sorted(EVERY))
 def test_a_metric_knows_its_facts(name):
-    found = METRICS.entries()[name]
+    found = EVERY[name]
     assert found.__name__ == name
-    assert found.better in ("higher", "lower") and found.encoder in ("image", "text", "gram")
-    assert found.inputs == tuple(inspect.signature(found).parameters)
+    assert found.better in ("higher", "lower") and found.encoder in (*OUTPUTS, None)
+    assert names(found) == tuple(inspect.signature(found).parameters)
     assert found.version >= 1 and found.__doc__
 
 
-@pytest.mark.parametrize("name", OF_VECTORS)
-def test_float32_and_torch_give_the_value_of_their_float64_copy(name):
-    arguments = inputs(name)
-    single = {k: v if k in COUNTS else v.astype(np.float32) for k, v in arguments.items()}
-    double = {k: v if k in COUNTS else v.astype(np.float64) for k, v in single.items()}
-    tensor = {k: v if k in COUNTS else torch.from_numpy(v) for k, v in single.items()}
-    function = METRICS.get(name)
-    np.testing.assert_array_equal(function(**single), function(**double))
-    np.testing.assert_array_equal(function(**tensor), function(**double))
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_it_gives_a_number_or_one_an_image(name, scored):
+    if not all(row.available(scored) for row in EVERY[name].inputs):
+        pytest.skip("of things that pictures do not have")
+    value = np.asarray(EVERY[name](**inputs(EVERY[name], scored)))
+    assert value.dtype == np.float64 and value.shape in ((), (COUNT,)) and np.isfinite(value).all()
 
 
-@pytest.mark.parametrize("name", OF_VECTORS)
-def test_inputs_are_not_written_to(name):
-    arguments = inputs(name)
-    for value in arguments.values():
-        value.setflags(write=False)
-    METRICS.get(name)(**arguments)
+@pytest.mark.parametrize("name", sorted(n for n, one in EVERY.items() if one.encoder))
+def test_float32_and_torch_give_the_value_of_their_float64_copy(name, scored):
+    function, double = EVERY[name], lambda array: array.astype(np.float64)
+    expected = function(**inputs(function, scored, double))
+    np.testing.assert_array_equal(function(**inputs(function, scored)), expected)
+    np.testing.assert_array_equal(function(**inputs(function, scored, torch.from_numpy)), expected)
 
 
-@pytest.mark.parametrize("name", OF_VECTORS)
+def frozen(array):
+    array.setflags(write=False)
+    return array
+
+
+@pytest.mark.parametrize("name", sorted(n for n, one in EVERY.items() if one.encoder))
+def test_inputs_are_not_written_to(name, scored):
+    given = inputs(EVERY[name], scored, frozen)
+    for value in given.values():
+        for array in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(array, np.ndarray):
+                frozen(array)
+    EVERY[name](**given)
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -78,21 +147,26 @@ def test_inputs_are_not_written_to(name):
         (lambda z: z[:, :, None], r"shape \[6, 8, 1\]; features are"),
     ],
 )
-def test_bad_features_are_one_sentence_that_names_them(name, spoil, message):
-    arguments = inputs(name)
-    for key in set(arguments) - COUNTS:
+def test_bad_features_are_one_sentence_that_names_them(name, scored, spoil, message):
+    arguments = inputs(EVERY[name], scored)
+    for key in features(EVERY[name]):
         with pytest.raises(ValueError, match=f"^{key} has .*{message}") as error:
-            METRICS.get(name)(**(arguments | {key: spoil(arguments[key])}))
+            EVERY[name](**(arguments | {key: spoil(arguments[key])}))
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["image_similarity", "centroid_distance", "text_similarity", "frechet_distance"]
-)
-def test_widths_must_agree(name):
-    first, second, *rest = inputs(name).values()
+@pytest.mark.parametrize("name", OF_TWO)
+def test_widths_must_agree(name, scored):
+    arguments, second = inputs(EVERY[name], scored), features(EVERY[name])[1]
+    arguments[second] = arguments[second][:, :5]
     with pytest.raises(ValueError, match=r"width 8 and .* 5: they come from different encoders"):
-        METRICS.get(name)(first, second[:, :5], *rest)
+        EVERY[name](**arguments)
+
+
+def test_an_input_that_is_not_there_is_said_so():
+    """Of one image of one concept, without text, groups of more than one, or another side."""
+    alone = ScoredSet("train", generated=[("a", "a.png")], texts=[""], groups=[0])
+    assert {name for name, row in INPUTS.items() if row.available(alone)} == {"generated"}
 
 
 def test_the_decorator_refuses_what_it_does_not_know():
@@ -102,3 +176,22 @@ def test_the_decorator_refuses_what_it_does_not_know():
         metric(better="larger", encoder="image")
     with pytest.raises(ValueError, match="encoder is 'video'"):
         metric(better="lower", encoder="video")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "function", "said"),
+    [
+        (None, lambda generated, groups: 0.0, "asks for generated, which an encoder makes"),
+        ("image", lambda generated, text: 0.0, "asks for text; its encoder must be 'text'"),
+        ("gram", lambda generated, reference: 0.0, "allowed are generated and base"),
+    ],
+)
+def test_a_metric_asks_for_what_its_encoder_makes(encoder, function, said):
+    with pytest.raises(ValueError, match=said):
+        metric(better="lower", encoder=encoder)(function)
+
+
+def test_rows_of_its_own_come_with_a_metric():
+    own = Input("brightness", available=bool, read=lambda picture: 1.0)
+    made = metric(better="higher", encoder=None, inputs=[own])(lambda brightness: 0.0)
+    assert made.inputs == (own,) and "brightness" not in INPUTS
