@@ -59,7 +59,7 @@ def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Do
         record = encoders.record(name)
         if own := settings.scoring.weights.get(name):
             record = given(record, own)
-        if not record.weights.startswith(PACKAGE):
+        if record.weights and not record.weights.startswith(PACKAGE):
             found.append(_encoder(name, record))
     return found
 

@@ -24,7 +24,8 @@ Outputs = Literal["image", "image+text", "gram"]
 class Record:
     """Everything that the features of an image depend on, apart from the image.
 
-    `weights` is a repository of the model hub or a local file, `revision` that of the hub.
+    `weights` is a repository of the model hub or a local file, "" where the encoder has none, and
+    `revision` that of the hub, or of the encoder's own code.
     `sha256` is that of the weights file: None until it is read (`resolved`), else it is checked.
     """
 
