@@ -9,14 +9,8 @@ from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.encoders.weights import PACKAGE, given, here, is_repository
 from lycoris_bench.study.settings import Settings
 
-# Gigabytes of the files that are read, as the repositories have them in single precision.
-SIZES = {
-    "stable-diffusion-v1-5/stable-diffusion-v1-5": 4.3,
-    "timm/vit_large_patch14_dinov2.lvd142m": 1.2,
-    "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K": 1.7,
-    "timm/convnextv2_large.fcmae_ft_in22k_in1k_384": 0.8,
-    "timm/vgg19.tv_in1k": 0.6,
-}
+# Gigabytes of what is read of a base model's repository, in single precision.
+SIZES = {"stable-diffusion-v1-5/stable-diffusion-v1-5": 4.3}
 # What loading reads: these repositories hold the same weights in other forms too.
 PIPELINE = (
     "*/*.json", "tokenizer/*.txt", "unet/*model.safetensors", "text_encoder/model.safetensors",
@@ -65,8 +59,9 @@ def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Do
 
 
 def _encoder(name: str, record: Record) -> Download:
-    file = here(record, ENCODERS.get(name).files)
-    size = SIZES.get(record.weights)
+    entry = ENCODERS.get(name)
+    file = here(record, entry.files)
+    size = entry.gigabytes if record.weights == entry.record.weights else None
     if file is not None and size is None:
         size = round(file.stat().st_size / 1e9, 1) or None
     if not is_repository(record.weights):

@@ -2,6 +2,7 @@
 the line; their numbers are those of loops over the PNGs."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from PIL import Image
 from lycoris_bench.planning import downloads
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
+from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.encoders.resize import Picture
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.stages.score import score
 from lycoris_bench.study.records import BASE_CHECKPOINT, Concept
 from tests.support.plugin import FILES, Load
@@ -107,3 +111,23 @@ def test_what_is_read_besides_images_makes_scores_stale(
     rated = rows[rows["metric"] == "rating"]
     assert rated[["configuration", "value"]].values.tolist() == [["base", 3.5]]
     assert score(base, store, HERE).done == 0
+
+
+def test_the_examples_of_the_page_work(load_plugin: Load, tmp_path: Path) -> None:
+    """By hand: white above black is grey on average, and its ninths are white, grey and black."""
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    for name, block in zip(
+        ("brightness", "mean_colours"),
+        re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL),
+        strict=True,
+    ):
+        (tmp_path / f"{name}.py").write_text(block, encoding="utf-8")
+        load_plugin(tmp_path / f"{name}.py")
+    picture = Image.new("RGB", (6, 6))
+    picture.paste("white", (0, 0, 6, 3))
+    metric, encoder = METRICS.get("brightness"), encoders.load("mean-colours")
+    (row,) = metric.inputs
+    assert metric([row.read(Picture(picture))]).tolist() == [0.5]
+    (features,) = encoder.encode([encoder.prepare(picture)])
+    expected = np.tile(np.repeat([1, 0.5, 0], 3), 3)
+    np.testing.assert_allclose(features, expected, atol=0.02)  # the edge is resampled

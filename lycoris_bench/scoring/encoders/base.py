@@ -55,14 +55,16 @@ class Record:
 class Encoder(ABC):
     """Images (and for some also texts) to features. Subclasses are final.
 
-    A subclass sets `record`, its default, and `files`, the names that its weights have in a
-    repository, the first that is there; it takes weights in `__init__(record, device)`, and writes
-    `forward`. It raises MissingWeights, WrongWeights or ImportError with what to do about it.
+    A subclass sets `record`, its default, `files`, the names that its weights have in a repository,
+    the first that is there, and `gigabytes`, their size; it takes weights in
+    `__init__(record, device)`, and writes `forward`. It raises MissingWeights, WrongWeights or
+    ImportError with what to do about it.
     """
 
     record: Record
     device: torch.device
     files: ClassVar[tuple[str, ...]] = ()
+    gigabytes: ClassVar[float | None] = None
     resizings: ClassVar[tuple[str, ...]] = tuple(RESIZINGS)
 
     @abstractmethod

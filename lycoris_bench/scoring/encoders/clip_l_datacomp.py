@@ -24,6 +24,7 @@ class CLIPLDataComp(Encoder):
 
     resizings = SQUARE
     files = OPEN_CLIP
+    gigabytes = 1.7
     record = Record(
         name="clip-l-datacomp",
         weights="laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",

@@ -19,6 +19,7 @@ class ConvNeXtV2L(Encoder):
     """
 
     files = TIMM
+    gigabytes = 0.8
     record = Record(
         name="convnextv2-l",
         weights=f"timm/{MODEL}",

@@ -23,6 +23,7 @@ class DINOv2L(Encoder):
 
     resizings = SQUARE
     files = TIMM
+    gigabytes = 1.2
     record = Record(
         name="dinov2-l",
         weights=f"timm/{MODEL}",

@@ -24,6 +24,7 @@ class DINOv2LHub(Encoder):
 
     resizings = SQUARE
     files = TIMM
+    gigabytes = 1.2
     record = Record(
         name="dinov2-l-hub",
         weights=f"timm/{MODEL}",

@@ -25,6 +25,7 @@ class VGG19(Encoder):
     """
 
     files = TIMM
+    gigabytes = 0.6
     record = Record(
         name="vgg19",
         weights=f"timm/{MODEL}",
