@@ -70,11 +70,13 @@ def scorers(sets: ImageSets, views: Sequence[View]) -> list[Scorer]:
 
 def without_number(plan: Plan, store: Store) -> list[str]:
     """A sentence for each metric that the study names and that could give no number in it."""
+    if not plan.study.settings.scoring.metrics:
+        return []
     said = []
     sets = image_sets(plan, store, BASE_CHECKPOINT)
     specs = plan.study.settings.scoring.encoders
     seen = {metric for spec in specs for metric in scored_rows.suiting(plan, spec)}
-    for metric in scored_rows.metrics(plan) if plan.study.settings.scoring.metrics else ():
+    for metric in scored_rows.metrics(plan):
         if metric.encoder and metric not in seen:
             needed = " or ".join(OUTPUTS[metric.encoder])
             said.append(
