@@ -45,6 +45,7 @@ def test_weights_by_hand() -> None:
     assert [item[0] for item in whole.generated] == [
         f"{concept} {k}" for concept in drawn for k in range(4)
     ]
+    assert whole.groups == [0] * 4 + [1] * 4 + [2] * 4  # no group holds two concepts
     names = [item[0] for item in whole.reference]
     assert names == ["ax0", "ax1", "ax2", "ay0", "aothers0", "aothers1", "b0", "b1"]
 
