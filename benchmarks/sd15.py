@@ -1,7 +1,7 @@
 """What does a training step of each configuration cost at Stable Diffusion's scale, and an image?
 
-    python benchmarks/sd15.py --device cuda                  # full width, the table of docs/cost.md
-    python benchmarks/sd15.py --narrow                       # the same code on a CPU, in minutes
+    python -m benchmarks.sd15 --device cuda                  # full width, the table of docs/cost.md
+    python -m benchmarks.sd15 --narrow                       # the same code on a CPU, in minutes
 
 Weights are random: they do not matter to time and memory, and nothing is downloaded. Prints
 markdown. Time is the median of `--rounds` steps after one that is not counted; memory is the peak
@@ -21,7 +21,6 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.random_models import FULL, parts
 from lycoris_bench.run import environment
 from lycoris_bench.sampling.sample import prepared, sample
 from lycoris_bench.study import load as studies
@@ -31,6 +30,7 @@ from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.modes import only, recomputed
 from lycoris_bench.training.optimizer import available
 from lycoris_bench.training.run import DTYPES, Run
+from tests.support.random_models import FULL, parts
 
 STEPS = 34_750  # of the paper's trainings: 695 an epoch, 50 epochs
 CAPTION = ", ".join(["olis girl"] + ["a tag of two words"] * 16)  # two chunks, as the paper's

@@ -7,18 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from lycoris_bench.adapters.formats import compvis_layers
+from lycoris_bench.models import compvis_layers
+from lycoris_bench.models.families import families
 
 UNET = "model.diffusion_model."
-CLIP = {
-    "cond_stage_model.transformer.": "text_encoder",
-    "conditioner.embedders.0.transformer.": "text_encoder",
-}
-OPEN_CLIP = {
-    "cond_stage_model.model.": "text_encoder",
-    "conditioner.embedders.0.model.": "text_encoder_2",  # the SDXL refiner's only encoder
-    "conditioner.embedders.1.model.": "text_encoder_2",
-}
 ENDS = {theirs: ours for ours, theirs in compvis_layers.ENDS.items()}
 RESNET = {theirs: ours for ours, theirs in compvis_layers.RESNET.items()}
 RESBLOCK = {
@@ -45,6 +37,7 @@ def is_checkpoint(keys: Iterable[str]) -> bool:
 def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
     """Key -> the layers it holds, for every key of the U-Net and the text encoders."""
     keys = list(keys)
+    texts = [t for f in families() for t in (*f.texts_in_file, *f.unread_in_file)]
     unet = _unet(key.removeprefix(UNET) for key in keys if key.startswith(UNET))
     found: dict[str, list[Spot]] = {}
     for key in keys:
@@ -52,12 +45,12 @@ def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
         if key.startswith(UNET) and layer.removeprefix(UNET) in unet:
             found[key] = [Spot("unet", unet[layer.removeprefix(UNET)], kind)]
             continue
-        for prefix, model in CLIP.items():
-            if key.startswith(prefix):
-                found[key] = [Spot(model, layer.removeprefix(prefix), kind)]
-        for prefix, model in OPEN_CLIP.items():
-            if key.startswith(prefix):
-                found[key] = [Spot(model, *rest) for rest in _open_clip(key.removeprefix(prefix))]
+        for text in texts:
+            if key.startswith(text.prefix) and text.open_clip:
+                rest = key.removeprefix(text.prefix)
+                found[key] = [Spot(text.part, *inner) for inner in _open_clip(rest)]
+            elif key.startswith(text.prefix):
+                found[key] = [Spot(text.part, layer.removeprefix(text.prefix), kind)]
     return {key: at for key, at in found.items() if at and at[0].kind in ("weight", "bias")}
 
 

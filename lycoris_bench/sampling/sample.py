@@ -2,6 +2,7 @@
 with noise that depends on an image's seed alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.conditioning import Conditioning, frame, stacked
+from lycoris_bench.models.conditioning import Conditioning, stacked
 
 
 class Images(NamedTuple):
@@ -31,13 +32,11 @@ class Embeddings:
     def __call__(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of a batch for guidance: 2n rows, the empty prompt's first."""
         own = [self._of(prompt) for prompt in prompts]
-        empty = self._of("")
-        if self.backbone.zero_empty:
-            empty = Conditioning(*(None if e is None else torch.zeros_like(e) for e in empty))  # type: ignore[arg-type]
+        empty = self.backbone.led_away_from(self._of(""))
         length = empty.hidden.shape[1]
         # The empty prompt gets as many chunks as the prompt it stands against.
         against = [
-            empty._replace(hidden=empty.hidden.repeat(1, text.hidden.shape[1] // length, 1))
+            replace(empty, hidden=empty.hidden.repeat(1, text.hidden.shape[1] // length, 1))
             for text in own
         ]
         return stacked([*against, *own])
@@ -67,7 +66,7 @@ def sample(
     Pass `embeddings` to embed prompts once over many batches. An image whose numbers leave the
     finite is flagged, not raised: the others are good."""
     text = (embeddings or Embeddings(backbone))(prompts)
-    text = backbone.framed(text, [frame((width, height), (width, height))] * 2 * len(prompts))
+    text = backbone.framed(text, [((width, height), (width, height))] * 2 * len(prompts))
     noise = initial_noise(backbone, seeds, width, height)
     latents = denoise(backbone, noise, text, steps=steps, guidance=guidance)
     pixels, finite = backbone.decode(latents)

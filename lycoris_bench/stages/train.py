@@ -7,8 +7,6 @@ from typing import Any
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
-from lycoris_bench.adapters.formats.families import version_of
-from lycoris_bench.adapters.presets.layers import layers
 from lycoris_bench.files import disk
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
@@ -80,8 +78,6 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     state = store.training_state(last)
     identity = plan.run_uid(last)
     optimizer = available(settings.optimizer, device)
-    found = layers(backbone.unet, backbone.text_encoders)
-    version = version_of({target.name: target.inputs for target in found})
     warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
@@ -89,7 +85,8 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     def keep(epoch: int, _: Any, cost: Record) -> None:
         checkpoint = by_epoch[epoch]
         about = adapter_file.metadata(
-            **_about(plan, checkpoint, cost, optimizer), base_model_version=version
+            **_about(plan, checkpoint, cost, optimizer),
+            base_model_version=backbone.family.base_model_version,
         )
         card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
                 "optimizer": optimizer}  # fmt: skip

@@ -62,7 +62,7 @@ def test_embeddings_are_made_once_and_the_oldest_go(backbone):
     asked = []
 
     class Counting:
-        zero_empty = False
+        led_away_from = backbone.led_away_from
 
         def condition(self, prompts, clip_skip):
             asked.extend(prompts)
@@ -71,7 +71,7 @@ def test_embeddings_are_made_once_and_the_oldest_go(backbone):
     embeddings = Embeddings(Counting(), limit=2)
     for prompts in (["a", "a"], ["a"], ["b"], ["a"]):
         hidden = embeddings(prompts).hidden
-        expected = backbone.embed([""] * len(prompts) + prompts)
+        expected = backbone.condition([""] * len(prompts) + prompts).hidden
         torch.testing.assert_close(hidden, expected)
     assert asked == ["a", "", "b", "a", ""]
 
