@@ -11,7 +11,6 @@ tests, written from the mathematics without the package's code."""
 import argparse
 import math
 import platform
-from pathlib import Path
 
 import torch
 
