@@ -38,8 +38,8 @@ def locate(path: str | Path) -> Path:
         missing = [part for part in family.parts if not (place / part).is_dir()]
         if missing:
             raise BackboneError(
-                f"base model '{path}' is no pipeline folder of {family.name}: "
-                f"it has no {', '.join(missing)}"
+                f"base model '{path}' is no complete pipeline folder: "
+                f"for {family.name} it has no {', '.join(missing)}"
             )
     return place
 

@@ -7,7 +7,7 @@ from lycoris_bench.models.families.base import Evidence, Family
 from lycoris_bench.models.parts import BackboneError
 from lycoris_bench.registry import Registry
 
-FAMILIES = Registry("family", __name__, mark="base_model_version")
+FAMILIES = Registry("family", __name__, mark="base_model_version", group="families")
 PLAIN = "sd1"  # what is taken for the family of that which says nothing of it
 
 
@@ -42,6 +42,11 @@ def of_layers(layers: Mapping[str, int | None]) -> Family | None:
 def named(name: str) -> Family | None:
     """The family that reports call `name`."""
     return next((family for family in families() if family.name == name), None)
+
+
+def known_classes() -> dict[str, str]:
+    """Class of a network -> the class that presets know it by, as families say it."""
+    return {own: known for family in families() for own, known in family.known_classes.items()}
 
 
 def _surest(evidence: Callable[[Family], Evidence]) -> Family | None:

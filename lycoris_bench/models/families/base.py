@@ -76,6 +76,8 @@ class Family:
     text_width: ClassVar[int] = 0  # of the text's embeddings; 0 where it tells nothing
     marks: ClassVar[tuple[re.Pattern[str], ...]] = (READS_TEXT,)  # layers that tell the family
 
+    known_classes: ClassVar[Mapping[str, str]] = {}  # its own -> those that presets know it by
+
     # ---- which files are of this family
 
     def in_folder(self, folder: Path) -> Evidence:
@@ -150,7 +152,7 @@ class Family:
 
     def prepare(self, parts: Parts) -> None:
         """Makes parts ready for use: a tokenizer whose file names no length says 10^30."""
-        for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=True):
+        for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=False):
             positions = encoder.config.max_position_embeddings
             tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
 
