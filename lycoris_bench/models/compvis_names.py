@@ -13,10 +13,6 @@ from lycoris_bench.models.families import families
 UNET = "model.diffusion_model."
 ENDS = {theirs: ours for ours, theirs in compvis_layers.ENDS.items()}
 RESNET = {theirs: ours for ours, theirs in compvis_layers.RESNET.items()}
-RESBLOCK = {
-    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}  # fmt: skip
 FUSED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")  # thirds of OpenCLIP's in_proj
 
 
@@ -63,7 +59,7 @@ def _open_clip(key: str) -> Iterator[tuple[str, str, int | None]]:
     block, name = f"text_model.encoder.layers.{inner[1]}.", inner[2]
     if fused := re.fullmatch(r"attn\.in_proj_(weight|bias)", name):
         yield from ((block + part, fused[1], third) for third, part in enumerate(FUSED))
-    elif (part := RESBLOCK.get(name.rpartition(".")[0])) is not None:
+    elif (part := compvis_layers.RESBLOCK.get(name.rpartition(".")[0])) is not None:
         yield block + part, kind, None
 
 

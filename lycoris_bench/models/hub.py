@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from lycoris_bench.files import disk
 from lycoris_bench.models import families, single_file
 from lycoris_bench.models.families.base import Family
@@ -71,13 +73,12 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
     folder: SHA-256 over name, size and content of each file that loading may read. Where they
     lie does not matter, nor how a single file is called."""
     place = locate(path)
-    total = hashlib.sha256()
+    total = hashlib.sha256(_revision(place).encode())
     if place.is_file():
         for file in (place, single_file.beside(place)):
             total.update(_content(file).encode() if file.exists() else b"")
         return total.hexdigest()[:16]
     family = families.of_folder(place)
-    total.update(family.revision.encode())
     found = _read_by_loading(place, parts or family.parts)
     if not parts:
         found += [place / name for name in family.beside if (place / name).exists()]
@@ -93,6 +94,14 @@ def weight_files(path: str | Path) -> list[Path]:
         return [place]
     found = _read_by_loading(place, families.of_folder(place).parts)
     return [file for file in found if file.suffix in (".safetensors", *PICKLED)]
+
+
+def _revision(place: Path) -> str:
+    """That of the family's code; none for what cannot be read, which loading will say."""
+    try:
+        return family_of(place).revision
+    except (BackboneError, SafetensorError):
+        return ""
 
 
 def _content(file: Path) -> str:

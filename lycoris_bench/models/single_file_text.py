@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lycoris_bench.models.compvis_layers import RESBLOCK
 from lycoris_bench.models.parts import BackboneError
 
 if TYPE_CHECKING:
     from lycoris_bench.models.families.base import TextInFile
 
 HEAD_WIDTH = 64
-RESBLOCK = {
-    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}  # fmt: skip
 ENDS = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "positional_embedding": "embeddings.position_embedding.weight",

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lycoris_bench
+from lycoris_bench.adapters.formats.families import stated
 from lycoris_bench.models.families import families
+from tests.support.plugin import Load
 
 ROOT = Path(lycoris_bench.__file__).parent
 OWN = {f"models/families/{name}.py" for name in ("sd1", "sd2", "sd3", "sdxl", "flux")}
@@ -53,6 +55,15 @@ def test_no_other_file_names_a_family() -> None:
         for word in words(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(name, set()).update(m[0] for m in NAMES.finditer(word))
     assert {name for name, said in found.items() if said} == MAY.keys()
+
+
+def test_metadata_that_a_family_writes_name_it_alone(load_plugin: Load) -> None:
+    load_plugin(Path(__file__).parents[1] / "support" / "plugins" / "letter_diffusion.py")
+    for family in families():
+        text = family.base_model_version
+        assert stated({"ss_base_model_version": text}) == family.name
+        assert [f.name for f in families() if f.in_metadata(text, {})] == [family.name]
+    assert len({f.name for f in families()}) == len(families()) == len(OWN) + 1
 
 
 def test_every_family_has_one_file() -> None:
