@@ -15,7 +15,7 @@ from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
-from lycoris_bench.training.cost import Record
+from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.optimizer import available, rate
 from lycoris_bench.training.state import State, StateError
@@ -82,7 +82,7 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
 
-    def keep(epoch: int, _: Any, cost: Record) -> None:
+    def keep(epoch: int, _: Any, cost: TrainingCost) -> None:
         checkpoint = by_epoch[epoch]
         about = adapter_file.metadata(
             **_about(plan, checkpoint, cost, optimizer),
@@ -134,7 +134,9 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     return len(made)
 
 
-def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, optimizer: str) -> dict[str, Any]:
+def _about(
+    plan: Plan, checkpoint: Checkpoint, cost: TrainingCost, optimizer: str
+) -> dict[str, Any]:
     """What a trainer of the ecosystem writes into an adapter's metadata."""
     settings, configuration = plan.study.settings, checkpoint.configuration
     return {

@@ -1,4 +1,4 @@
-"""Captions as the U-Net's conditioning, as often as the text encoder's training makes needful."""
+"""Captions as conditioning: each is embedded once, or at each step where a text encoder learns."""
 
 from collections.abc import Sequence
 

@@ -36,7 +36,7 @@ class Diverged(BenchError):
         return f"the {self.what} is not finite in epoch {self.epoch}, step {self.step}"
 
 
-class Run:
+class TrainingRun:
     """A training between two steps: adapter, optimizer, position, and what it has cost."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Run:
         self.epoch, self.step = self.epoch + 1, 0
         self.meter.next_epoch()
 
-    def do(self, epoch: int, step: int, group: list[list[int]]) -> float:
+    def train_step(self, epoch: int, step: int, group: list[list[int]]) -> float:
         """One step: the loss of a group of batches, its gradient clipped by its norm, AdamW.
 
         Each batch counts by its images, so that a group is what one large batch would be."""

@@ -18,7 +18,7 @@ from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.families.sdxl import FRAME, SUMMARY, frame
-from lycoris_bench.sampling.sample import Embeddings, denoise, initial_noise, sample
+from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.latents import LatentCache
@@ -67,7 +67,7 @@ def test_images_equal_those_of_the_familys_pipeline(family):
         PROMPTS, latents=noise, guidance_scale=7.0, num_inference_steps=4, output_type="np", **SIZE
     ).images
     with torch.inference_mode():
-        text = Embeddings(backbone)(PROMPTS)
+        text = PromptConditioning(backbone)(PROMPTS)
         own = (SIZE["width"], SIZE["height"])
         text = backbone.framed(text, [(own, own)] * 4)
         pixels = backbone.pixels(denoise(backbone, noise, text, steps=4, guidance=7.0)).numpy()
@@ -150,12 +150,12 @@ def test_remembered_captions_of_sdxl_are_those_embedded_together():
 def test_sdxl_guides_away_from_zeros_only_where_its_folder_says_so(tmp_path):
     backbone = families.backbone("sdxl")
     with torch.no_grad():
-        text = Embeddings(backbone)(["a lake"])
+        text = PromptConditioning(backbone)(["a lake"])
         assert not text.hidden[0].any() and not text.added[SUMMARY][0].any()
         assert text.hidden[1].any()
         backbone = copy.copy(backbone)
         object.__setattr__(backbone, "zero_empty", False)
-        text = Embeddings(backbone)(["a lake"])
+        text = PromptConditioning(backbone)(["a lake"])
         assert torch.equal(text.hidden[0], backbone.condition([""]).hidden[0])
 
 

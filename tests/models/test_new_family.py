@@ -19,7 +19,7 @@ from lycoris_bench.models.hub import weight_files
 from lycoris_bench.models.outline import outline
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import Embeddings, denoise, initial_noise, sample
+from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
 from lycoris_bench.training.buckets import epoch_batches
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import train
@@ -124,6 +124,7 @@ def naive_loss(letters, data, cache, settings):
 
 
 def test_it_is_trained_merged_and_drawn(letters, small_tree, training):
+    training = training.model_copy(update={"gradient_checkpointing": True})
     data = scan(small_tree)
     cache = LatentCache.encode(letters, data, training)
     expected = naive_loss(letters, data, cache, training)
@@ -161,7 +162,7 @@ def test_drawing_is_ddim_on_predicted_images(letters):
         direction = (x - alpha[t].sqrt() * image) / (1 - alpha[t]).sqrt()
         before = alpha[max(t - 500, 0)]
         x = before.sqrt() * image + (1 - before).sqrt() * direction
-    text = Embeddings(letters)(["ab"])
+    text = PromptConditioning(letters)(["ab"])
     found = denoise(letters, noise, text, steps=2, guidance=3.0)
     torch.testing.assert_close(found, x, rtol=1e-4, atol=1e-5)
 
