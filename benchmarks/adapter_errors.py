@@ -1,6 +1,6 @@
 """How exact is each adapter's change of a weight, in fp32 against the formulas in float64?
 
-    python benchmarks/adapter_errors.py [--outputs 1280] [--inputs 640] [--device cpu]
+    python -m benchmarks.adapter_errors [--outputs 1280] [--inputs 640] [--device cpu]
 
 One line for each algorithm and form, the worst of a linear layer and of a 3x3 kernel of a
 quarter of its size. Errors are |found - exact| / |exact|: of ΔW, for large and for small changes
@@ -11,8 +11,6 @@ tests, written from the mathematics without the package's code."""
 import argparse
 import math
 import platform
-import sys
-from pathlib import Path
 
 import torch
 
@@ -21,7 +19,6 @@ from lycoris_bench.adapters.delta import changes
 from tests.support import formulas
 from tests.support.forms import FORMS
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 SIZES = (0.3, 0.003)
 
 

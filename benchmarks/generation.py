@@ -19,7 +19,7 @@ import torch
 
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.run.environment import device
-from lycoris_bench.sampling.sample import initial_noise, prepared, sample
+from lycoris_bench.sampling.sample import initial_noise, optimize_for_inference, sample
 from lycoris_bench.study.load import locate
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     where = device()
-    backbone = prepared(Backbone.load(given.base, device=where), given.compile)
+    backbone = optimize_for_inference(Backbone.load(given.base, device=where), given.compile)
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
         given.base, safety_checker=None
     ).to(where, torch.float32)

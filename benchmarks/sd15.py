@@ -1,7 +1,7 @@
 """What does a training step of each configuration cost at Stable Diffusion's scale, and an image?
 
-    python benchmarks/sd15.py --device cuda                  # full width, the table of docs/cost.md
-    python benchmarks/sd15.py --narrow                       # the same code on a CPU, in minutes
+    python -m benchmarks.sd15 --device cuda                  # full width, the table of docs/cost.md
+    python -m benchmarks.sd15 --narrow                       # the same code on a CPU, in minutes
 
 Weights are random: they do not matter to time and memory, and nothing is downloaded. Prints
 markdown. Time is the median of `--rounds` steps after one that is not counted; memory is the peak
@@ -21,16 +21,16 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.random_models import FULL, parts
 from lycoris_bench.run import environment
-from lycoris_bench.sampling.sample import prepared, sample
+from lycoris_bench.sampling.sample import optimize_for_inference, sample
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import Concept, Configuration
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.modes import only, recomputed
+from lycoris_bench.training.modes import gradient_checkpointing, trainable_only
 from lycoris_bench.training.optimizer import available
-from lycoris_bench.training.run import DTYPES, Run
+from lycoris_bench.training.run import DTYPES, TrainingRun
+from tests.support.random_models import FULL, parts
 
 STEPS = 34_750  # of the paper's trainings: 695 an epoch, 50 epochs
 CAPTION = ", ".join(["olis girl"] + ["a tag of two words"] * 16)  # two chunks, as the paper's
@@ -117,14 +117,16 @@ def measured(
         torch.cuda.empty_cache()
     times = []
     with (
-        only(network, backbone) as parameters,
-        recomputed(backbone, training.gradient_checkpointing),
+        trainable_only(network, backbone) as parameters,
+        gradient_checkpointing(backbone, training.gradient_checkpointing),
     ):
         data, latents = world(backbone, given)
-        run = Run(backbone, network, data, latents, training, 23, configuration.lr, parameters)
+        run = TrainingRun(
+            backbone, network, data, latents, training, 23, configuration.lr, parameters
+        )
         for step in range(1 + given.rounds):
             start = time.perf_counter()
-            run.do(1, step, run.groups(1)[0])
+            run.train_step(1, step, run.groups(1)[0])
             if backbone.device.type == "cuda":
                 torch.cuda.synchronize(backbone.device)
             times.append(time.perf_counter() - start)
@@ -151,7 +153,7 @@ def world(backbone: Backbone, given: argparse.Namespace) -> tuple[Dataset, Laten
 def drawn(device: str, given: argparse.Namespace) -> str:
     """One batch of images, after one that is not counted."""
     backbone = Backbone.of(parts(given.family, given.narrow), device, DTYPES[given.precision])
-    prepared(backbone, given.compile)
+    optimize_for_inference(backbone, given.compile)
     how = {"steps": given.steps, "guidance": 7.0, "width": given.size, "height": given.size}
     prompts = [f"{CAPTION[:60]}, {k}" for k in range(given.images)]
     seconds = 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from lycoris_bench.models.random_models import parts
+from tests.support.random_models import parts
 
 FILE = Path(__file__).parent.parent / "benchmarks" / "sd15.py"
 

@@ -19,11 +19,11 @@ from lycoris_bench.adapter_tools.source import Adapter, open_adapter
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.svd import check_rank
 from lycoris_bench.adapter_tools.weighted_sum import Part, Sum, add_up
+from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
 
 
 class Added(NamedTuple):

@@ -19,12 +19,12 @@ from lycoris_bench.adapter_tools.rounding import kept, stored
 from lycoris_bench.adapter_tools.source import Adapter, Change, Source, open_adapter
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.svd import check_rank
+from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.formats import peft_write, write
 from lycoris_bench.adapters.formats.adapter_file import by_layer, layout_of
 from lycoris_bench.adapters.formats.ss_metadata import carried, of_lora
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
 
 Tensors = Mapping[str, Tensor]
 NAMED = ("kohya", "lycoris", "compvis", "comfyui", "diffusers")  # the same tensors, other names

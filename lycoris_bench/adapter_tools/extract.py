@@ -16,13 +16,13 @@ from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, nearest_kronecker, svd
+from lycoris_bench.adapter_tools.weights_on_disk import NO_LAYER, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.weights_on_disk import NO_LAYER, ModelFiles, open_model
 
 KINDS = ("lora", "lokr", "full")
 RANK = 16

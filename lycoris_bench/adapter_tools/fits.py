@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.words import what
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
 
 Tensors = Mapping[str, Tensor]
 DIFFERENCES = ("full", "norm")

@@ -12,8 +12,8 @@ from lycoris_bench.adapter_tools.naming import kohya, named
 from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Adapter, Source
+from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.models.weights_on_disk import ModelFiles
 
 
 def full(

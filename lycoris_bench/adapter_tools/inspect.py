@@ -18,6 +18,7 @@ from lycoris_bench.adapter_tools.layer import algorithm, alpha, needs_weight, ra
 from lycoris_bench.adapter_tools.lengths import FACTORED, length_alone, refuse_beyond_fp32
 from lycoris_bench.adapter_tools.matching import Matched, block_of, matched
 from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import fit
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import adapter_file
@@ -26,7 +27,6 @@ from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.streaming import CHUNK
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
-from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
 
 DEEPEST = 20  # levels of JSON in metadata that are shown as such
 LONGEST = 60  # characters of a family that metadata name

@@ -5,14 +5,9 @@ from collections.abc import Sequence
 
 from lycoris_bench.adapter_tools.naming import LEAD, TEXT
 from lycoris_bench.adapter_tools.source import Adapter
-from lycoris_bench.adapters.formats.families import VERSIONS
+from lycoris_bench.adapters.formats.families import known
 from lycoris_bench.adapters.merge import AdapterMismatch
 
-ARCHITECTURES = {
-    "stable-diffusion-v1": "Stable Diffusion 1", "stable-diffusion-v2": "Stable Diffusion 2",
-    "stable-diffusion-xl": "Stable Diffusion XL", "stable-diffusion-3": "Stable Diffusion 3",
-    "flux": "Flux",
-}  # fmt: skip
 STRUCTURES = {  # what a layer's path begins with in models of one build
     "a U-Net": re.compile(r"(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|"
                           r"middle_block)_"),
@@ -27,7 +22,7 @@ STRUCTURES = {  # what a layer's path begins with in models of one build
 
 def family(adapter: Adapter) -> str:
     """The family by names and shapes, else by what the metadata say; "" where nothing tells."""
-    return adapter.family or _said(adapter.metadata)
+    return adapter.family or known(adapter.metadata)
 
 
 def check_one_family(adapters: Sequence[Adapter]) -> str:
@@ -59,17 +54,3 @@ def _structures(adapter: Adapter) -> dict[str, str]:
             if form.match(path) and not TEXT.match(source.name):
                 found.setdefault(structure, source.name)
     return found
-
-
-def _said(metadata: dict[str, str]) -> str:
-    architecture = metadata.get("modelspec.architecture", "").lower()
-    for start, found in ARCHITECTURES.items():
-        if architecture.startswith(start):
-            return found
-    version = metadata.get("ss_base_model_version", "").lower()
-    for found, name in {**VERSIONS, "Stable Diffusion XL": "sdxl", "Flux": "flux"}.items():
-        if version.startswith(name):
-            return found
-    if metadata.get("ss_v2") == "True":
-        return "Stable Diffusion 2"
-    return "Stable Diffusion 1" if version.startswith("sd_v1") else ""

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read, recognise
 from lycoris_bench.adapters.formats.families import family_of, foreign, inputs_of
 from lycoris_bench.adapters.merge import AdapterMismatch
-from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
 
 Tensors = dict[str, Tensor]
 BLOCK = re.compile(

@@ -19,6 +19,7 @@ from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, chang
 from lycoris_bench.adapter_tools.rounding import check as check_range
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.strengths import check as strengths_allowed
+from lycoris_bench.adapter_tools.weights_on_disk import MODELS, Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.delta import merged_bias
 from lycoris_bench.adapters.formats import streaming
@@ -28,7 +29,6 @@ from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.compvis_names import Spot
-from lycoris_bench.models.weights_on_disk import MODELS, Layer, ModelFiles, open_model
 
 Adapters = Sequence[tuple[Path, Match, float]]
 OTHER_WEIGHTS = (".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".onnx", ".onnx_data", ".h5")

@@ -31,13 +31,13 @@ from lycoris_bench.adapter_tools.svd import (
     tail,
     within,
 )
+from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.formats import streaming
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
 
 
 @dataclass(frozen=True)

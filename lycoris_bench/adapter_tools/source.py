@@ -20,6 +20,7 @@ from lycoris_bench.adapter_tools.layer import (
 from lycoris_bench.adapter_tools.matching import matched
 from lycoris_bench.adapter_tools.products import Factors, factors_of
 from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read, spellings
 from lycoris_bench.adapters.formats.families import family_of, inputs_of
@@ -27,7 +28,6 @@ from lycoris_bench.adapters.formats.layouts import Spelling
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
-from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
 
 Tensors = Mapping[str, Tensor]
 NORM = re.compile(r"norm(?!.*linear)|[._]ln_|(?:in|out)_layers[._]0$|(?:unet|model)[._]out[._]0$")

@@ -12,6 +12,7 @@ from lycoris_bench.adapter_tools import strengths
 from lycoris_bench.adapter_tools.error_report import norm, table
 from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, match, some
 from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.formats.adapter_file import read
 from lycoris_bench.adapters.formats.layer_names import natural
@@ -19,7 +20,6 @@ from lycoris_bench.adapters.merge import AdapterMismatch, Merger
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.backbone import Backbone, BackboneError
-from lycoris_bench.models.weights_on_disk import Layer, ModelFiles, open_model
 from lycoris_bench.run.environment import device as chosen_device
 from lycoris_bench.sampling.sample import sample
 

@@ -1,1 +1,1 @@
-"""Base models: found, read, described; text encoding and conditioning."""
+"""Base models: found, read, described; text to conditioning."""

@@ -1,5 +1,5 @@
-"""The base model: a Stable Diffusion pipeline's parts, and the few things that training and
-sampling ask of them. SD 1.x, SD 2.x and SDXL differ in nothing that is seen from outside."""
+"""The base model on a device, and the few things that training and sampling ask of it. What
+differs from family to family is its family's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lycoris_bench.models import pipeline_folder, single_file
-from lycoris_bench.models.clip_tokenizer import chunked
-from lycoris_bench.models.conditioning import Conditioning, encode
-from lycoris_bench.models.hub import BackboneError, fingerprint, locate
+from lycoris_bench.models.conditioning import Conditioning
+from lycoris_bench.models.families.base import Family, Size
+from lycoris_bench.models.hub import family_of, fingerprint, locate
+from lycoris_bench.models.parts import BackboneError, Parts
+from lycoris_bench.models.pipeline_folder import quiet
 
 __all__ = ["Backbone", "BackboneError", "Conditioning", "fingerprint"]
 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """U-Net, text encoders, VAE, tokenizers and the noise schedule, on one device and frozen."""
+    """Denoiser, text encoders, VAE, tokenizers and the noise schedule, on one device and frozen."""
 
-    unet: Any
-    text_encoders: tuple[Any, ...]  # two for SDXL, and a tokenizer for each
+    family: Family
+    unet: Any  # the denoiser
+    text_encoders: tuple[Any, ...]
     vae: Any
     tokenizers: tuple[Any, ...]
-    scheduler: Any  # a DDIMScheduler, whatever the pipeline's own is
+    scheduler: Any  # the sampler's steps, whatever the pipeline's own are
     device: torch.device
     dtype: torch.dtype
-    zero_empty: bool = False  # SDXL is guided away from zeros, not from an empty prompt
+    zero_empty: bool = False  # guided away from zeros, not from an empty prompt
 
     @classmethod
     def load(
@@ -39,7 +41,8 @@ class Backbone:
         Raises `BackboneError`, one sentence, where it is missing or broken."""
         place = locate(path)
         try:
-            parts = (single_file if place.is_file() else pipeline_folder).read(place)
+            family = family_of(place)
+            parts = family.read_file(place) if place.is_file() else family.read_folder(place)
             return cls.of(parts, device, dtype)
         except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
             reason = " ".join(str(error).split())[:300]
@@ -47,33 +50,29 @@ class Backbone:
 
     @classmethod
     def of(
-        cls, parts: pipeline_folder.Parts, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls, parts: Parts, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> "Backbone":
         """Of parts in memory, which are moved and frozen; `BackboneError` for a foreign kind."""
-        _check(parts)
-        # SDXL's VAE overflows in fp16.
-        vae_dtype = torch.float32 if len(parts.text_encoders) > 1 else dtype
-        with pipeline_folder.quiet():
+        family = parts.family
+        family.check(parts)
+        with quiet():
             for model in (parts.unet, *parts.text_encoders):
                 model.to(device, dtype).eval().requires_grad_(False)
-            parts.vae.to(device, vae_dtype).eval().requires_grad_(False)
-        for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=True):
-            # Where its file names no length, it says 10^30.
-            positions = encoder.config.max_position_embeddings
-            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+            parts.vae.to(device, family.vae_dtype(dtype)).eval().requires_grad_(False)
+        family.prepare(parts)
         return cls(
-            parts.unet, parts.text_encoders, parts.vae, parts.tokenizers, parts.scheduler,
+            family, parts.unet, parts.text_encoders, parts.vae, parts.tokenizers, parts.scheduler,
             torch.device(device), dtype, parts.zero_empty,
         )  # fmt: skip
 
     @property
     def text_encoder(self) -> Any:
-        """The first text encoder, which is the only one but for SDXL."""
+        """The first text encoder."""
         return self.text_encoders[0]
 
     @property
     def tokenizer(self) -> Any:
-        """The first tokenizer; a second one differs in its padding alone."""
+        """The first tokenizer."""
         return self.tokenizers[0]
 
     @property
@@ -81,37 +80,24 @@ class Backbone:
         """Pixels a latent, along a side."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
-    # ---- text
-
-    def embed(
-        self, prompts: Sequence[str], max_tokens: int | None = None, clip_skip: int = 1
-    ) -> Tensor:
-        """Prompt embeddings [n, chunks * length, d], chunks one after the other (see `tokens`).
-
-        `clip_skip` counts layers from the end, see `text.encode`. Gradients flow as they do
-        outside: use `torch.no_grad` where none are wanted."""
-        return self.condition(prompts, max_tokens, clip_skip).hidden
+    # ---- what the denoiser is told
 
     def condition(
         self, prompts: Sequence[str], max_tokens: int | None = None, clip_skip: int = 1
     ) -> Conditioning:
-        """Embeddings of a batch, with the mask that leaves out chunks without words."""
-        found = [chunked(tokenizer, prompts, max_tokens) for tokenizer in self.tokenizers]
-        needed = found[0][1]
-        ids = [rows.to(self.device) for rows, _ in found]
-        chunks, length = ids[0].shape[1:]
-        mask = None
-        if min(needed) < chunks:
-            counts = torch.tensor(needed)[:, None] > torch.arange(chunks)
-            mask = counts.repeat_interleave(length, dim=1).to(self.device)
-        hidden, pooled = encode(self.text_encoders, ids, clip_skip)
-        return Conditioning(hidden, mask, pooled)
+        """Prompts as conditioning, a row each; those of more than `max_tokens` are cut.
 
-    def framed(self, text: Conditioning, frames: Sequence[tuple[int, ...]]) -> Conditioning:
-        """The text with each image's frame, for a base model that wants it."""
-        if text.pooled is None:
-            return text
-        return text._replace(frames=torch.tensor(frames, device=self.device).to(text.pooled.dtype))
+        `clip_skip` counts layers of the text encoder from the end. Gradients flow as they do
+        outside: use `torch.no_grad` where none are wanted."""
+        return self.family.encode(self, prompts, max_tokens, clip_skip)
+
+    def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
+        """The text with each image's size, where the family wants it: (its own, its bucket's)."""
+        return self.family.framed(text, sizes)
+
+    def led_away_from(self, empty: Conditioning) -> Conditioning:
+        """What guidance leads away from, given the empty prompt's conditioning."""
+        return self.family.led_away_from(self, empty)
 
     # ---- images
 
@@ -122,11 +108,13 @@ class Backbone:
         latents = posterior.mean
         if noise is not None:
             latents = latents + posterior.std * noise.to(latents)
-        return latents * self.vae.config.scaling_factor
+        scale, shift = self.family.latent_scale_and_shift(self)
+        return (latents - shift) * scale
 
     def pixels(self, latents: Tensor, batch_size: int = 8) -> Tensor:
         """Images [n, h, w, 3] in [0, 1] of scaled latents, a few at a time."""
-        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        scale, shift = self.family.latent_scale_and_shift(self)
+        latents = (latents / scale + shift).to(self.vae.dtype)
         parts = [self.vae.decode(part, return_dict=False)[0] for part in latents.split(batch_size)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
@@ -140,36 +128,17 @@ class Backbone:
     # ---- diffusion
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Conditioning) -> Tensor:
-        """The U-Net's output for noisy latents [n, c, h, w] at timesteps [n] or []."""
-        added = None
-        if text.pooled is not None:
-            added = {"text_embeds": text.pooled, "time_ids": text.frames}
-        return self.unet(
-            noisy.to(self.dtype), timesteps, encoder_hidden_states=text.hidden,
-            encoder_attention_mask=text.mask, added_cond_kwargs=added, return_dict=False,
-        )[0]  # fmt: skip
+        """The denoiser's output for noisy latents [n, c, h, w] at timesteps [n] or []."""
+        return self.family.predict(self, noisy.to(self.dtype), timesteps, text)
+
+    def timesteps(self, count: int, draw: torch.Generator) -> Tensor:
+        """Timesteps [count] of a training step, drawn on the CPU."""
+        return self.family.timesteps(self, count, draw)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """sqrt(abar_t) latents + sqrt(1 - abar_t) noise."""
-        return self.scheduler.add_noise(latents, noise, timesteps)
+        """The latents at their timesteps on the way to noise."""
+        return self.family.add_noise(self, latents, noise, timesteps)
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the U-Net should predict: the noise, or the velocity for models that do so."""
-        kind = self.scheduler.config.prediction_type
-        if kind == "epsilon":
-            return noise
-        if kind == "v_prediction":
-            return self.scheduler.get_velocity(latents, noise, timesteps)
-        raise BackboneError(f"training a base model that predicts '{kind}' is not supported")
-
-
-def _check(parts: pipeline_folder.Parts) -> None:
-    """Refuses what would be drawn wrongly: models that want more than noise and text."""
-    wanted, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
-    if wanted != given:
-        raise BackboneError(
-            f"its U-Net takes {wanted} channels and its VAE makes {given}: "
-            "inpainting and editing models are not supported"
-        )
-    if getattr(parts.vae.config, "latents_mean", None) is not None:
-        raise BackboneError("latents with a mean of their own are not supported")
+        """What the denoiser should predict."""
+        return self.family.target(self, latents, noise, timesteps)

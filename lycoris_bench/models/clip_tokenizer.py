@@ -1,17 +1,13 @@
-"""CLIP's tokenizer from the vocabulary that open_clip ships: single-file checkpoints carry none,
-and nothing is to be downloaded."""
+"""CLIP's tokenizer from the vocabulary that open_clip ships: a single file holds none, and nothing
+is to be downloaded."""
 
 import functools
 import gzip
 import json
 import tempfile
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 SIZE = 49408
@@ -53,27 +49,3 @@ def clip_tokenizer(pad: str = END) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), pad)
         return CLIPTokenizer.from_pretrained(folder)
-
-
-def chunked(
-    tokenizer: Any, prompts: Sequence[str], max_tokens: int | None = None
-) -> tuple[Tensor, list[int]]:
-    """Token ids [n, chunks, length] and the number of chunks that each prompt needs.
-
-    A chunk is bos, up to length - 2 tokens, eos and padding; length is the tokenizer's (77 for
-    Stable Diffusion). Prompts are cut at `max_tokens` without bos and eos; all get the chunks of
-    the longest, which for the others hold no words. A short prompt is one chunk, as the
-    pipeline of diffusers makes it."""
-    length = tokenizer.model_max_length
-    room = length - 2
-    encoded = tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]
-    encoded = [ids if max_tokens is None else ids[:max_tokens] for ids in encoded]
-    needed = [max(1, -(-len(ids) // room)) for ids in encoded]
-    rows = torch.full((len(encoded), max(needed), length), tokenizer.pad_token_id)
-    rows[:, :, 0] = tokenizer.bos_token_id
-    for n, ids in enumerate(encoded):
-        for chunk in range(max(needed)):
-            words = ids[chunk * room : (chunk + 1) * room]
-            rows[n, chunk, 1 : 1 + len(words)] = torch.tensor(words, dtype=torch.long)
-            rows[n, chunk, 1 + len(words)] = tokenizer.eos_token_id
-    return rows, needed

@@ -1,5 +1,5 @@
 """Configurations of U-Net and VAE read off the shapes of a CompVis checkpoint, so that every
-width and depth of the Stable Diffusion families is understood without a table."""
+width and depth is understood without a table."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,7 @@ from torch import Tensor
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
-HEADS, HEAD_WIDTH = 8, 64  # SD 1.x has 8 heads at every width; later ones heads of 64
-TIME_IDS = 6
+HEADS, HEAD_WIDTH = 8, 64  # the first U-Nets have 8 heads at every width, later ones heads of 64
 
 
 def unet(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -19,7 +18,7 @@ def unet(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     widths, depths, layers = _levels(own)
     entry = next(name.rpartition(".transformer_blocks")[0] for name in own if "attn2" in name)
     linear = own[f"{entry}.proj_in.weight"].ndim == 2
-    config = {
+    return {
         "in_channels": own["input_blocks.0.0.weight"].shape[1],
         "out_channels": own["out.2.weight"].shape[0],
         "block_out_channels": tuple(widths),
@@ -37,15 +36,6 @@ def unet(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
             max(1, width // HEAD_WIDTH) if linear else HEADS for width in widths
         ),
     }
-    if "label_emb.0.0.weight" in own:
-        width = own["label_emb.0.0.weight"].shape[1]
-        pooled = tensors["conditioner.embedders.1.model.text_projection"].shape[1]
-        config |= {
-            "addition_embed_type": "text_time",
-            "projection_class_embeddings_input_dim": width,
-            "addition_time_embed_dim": (width - pooled) // TIME_IDS,
-        }
-    return config
 
 
 def _levels(own: Mapping[str, Tensor]) -> tuple[list[int], list[int], int]:
@@ -79,7 +69,6 @@ def vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "latent_channels": own["post_quant_conv.weight"].shape[0],
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "scaling_factor": 0.13025 if f"{UNET}label_emb.0.0.weight" in tensors else 0.18215,
     }
 
 

@@ -7,24 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from lycoris_bench.adapters.formats import compvis_layers
+from lycoris_bench.models import compvis_layers
+from lycoris_bench.models.families import families
 
 UNET = "model.diffusion_model."
-CLIP = {
-    "cond_stage_model.transformer.": "text_encoder",
-    "conditioner.embedders.0.transformer.": "text_encoder",
-}
-OPEN_CLIP = {
-    "cond_stage_model.model.": "text_encoder",
-    "conditioner.embedders.0.model.": "text_encoder_2",  # the SDXL refiner's only encoder
-    "conditioner.embedders.1.model.": "text_encoder_2",
-}
 ENDS = {theirs: ours for ours, theirs in compvis_layers.ENDS.items()}
 RESNET = {theirs: ours for ours, theirs in compvis_layers.RESNET.items()}
-RESBLOCK = {
-    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}  # fmt: skip
 FUSED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")  # thirds of OpenCLIP's in_proj
 
 
@@ -45,6 +33,7 @@ def is_checkpoint(keys: Iterable[str]) -> bool:
 def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
     """Key -> the layers it holds, for every key of the U-Net and the text encoders."""
     keys = list(keys)
+    texts = [t for f in families() for t in (*f.texts_in_file, *f.unread_in_file)]
     unet = _unet(key.removeprefix(UNET) for key in keys if key.startswith(UNET))
     found: dict[str, list[Spot]] = {}
     for key in keys:
@@ -52,12 +41,12 @@ def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
         if key.startswith(UNET) and layer.removeprefix(UNET) in unet:
             found[key] = [Spot("unet", unet[layer.removeprefix(UNET)], kind)]
             continue
-        for prefix, model in CLIP.items():
-            if key.startswith(prefix):
-                found[key] = [Spot(model, layer.removeprefix(prefix), kind)]
-        for prefix, model in OPEN_CLIP.items():
-            if key.startswith(prefix):
-                found[key] = [Spot(model, *rest) for rest in _open_clip(key.removeprefix(prefix))]
+        for text in texts:
+            if key.startswith(text.prefix) and text.open_clip:
+                rest = key.removeprefix(text.prefix)
+                found[key] = [Spot(text.part, *inner) for inner in _open_clip(rest)]
+            elif key.startswith(text.prefix):
+                found[key] = [Spot(text.part, layer.removeprefix(text.prefix), kind)]
     return {key: at for key, at in found.items() if at and at[0].kind in ("weight", "bias")}
 
 
@@ -70,7 +59,7 @@ def _open_clip(key: str) -> Iterator[tuple[str, str, int | None]]:
     block, name = f"text_model.encoder.layers.{inner[1]}.", inner[2]
     if fused := re.fullmatch(r"attn\.in_proj_(weight|bias)", name):
         yield from ((block + part, fused[1], third) for third, part in enumerate(FUSED))
-    elif (part := RESBLOCK.get(name.rpartition(".")[0])) is not None:
+    elif (part := compvis_layers.RESBLOCK.get(name.rpartition(".")[0])) is not None:
         yield block + part, kind, None
 
 

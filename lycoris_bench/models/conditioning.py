@@ -1,7 +1,9 @@
-"""What the U-Net is told about an image: its text, and for SDXL its size."""
+"""Text to conditioning: prompts are cut into chunks of tokens, each chunk passes through the text
+encoder, and their embeddings, one after the other, are what the denoiser attends to."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,91 +11,102 @@ from torch import Tensor
 from lycoris_bench.messages.errors import BenchError
 
 
-class Conditioning(NamedTuple):
-    """What the U-Net attends to: embeddings [n, length, d], and which of them count [n, length]
-    (None: all). Prompts of fewer chunks than their neighbours are masked, so that a prompt means
-    the same whatever it shares a batch with.
+@dataclass(frozen=True)
+class Conditioning:
+    """What the denoiser is told of each image of a batch.
 
-    SDXL adds a summary of the text [n, d] and the image's frame [n, 6], see `frame`."""
+    It attends to embeddings [n, length, d], of which the mask [n, length] says which count (None:
+    all). Prompts of fewer chunks than their neighbours are masked, so that a prompt means the same
+    whatever it shares a batch with. `added` holds what a family tells besides, by the denoiser's
+    own names, each [n, ...]."""
 
     hidden: Tensor
     mask: Tensor | None = None
-    pooled: Tensor | None = None
-    frames: Tensor | None = None
+    added: dict[str, Tensor] = field(default_factory=dict)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Conditioning":
+        """The same with each tensor changed."""
+        mask = None if self.mask is None else change(self.mask)
+        added = {name: change(value) for name, value in self.added.items()}
+        return Conditioning(change(self.hidden), mask, added)
 
     def rows(self, index: Tensor | slice) -> "Conditioning":
         """Some of the batch, in any order."""
-        return Conditioning(*(None if part is None else part[index] for part in self))  # type: ignore[arg-type]
+        return self.each(lambda value: value[index])
 
     def to(self, device: torch.device) -> "Conditioning":
-        return Conditioning(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
+        """The same on another device."""
+        return self.each(lambda value: value.to(device))
+
+    def telling(self, **added: Tensor) -> "Conditioning":
+        """The same with more told besides."""
+        return replace(self, added={**self.added, **added})
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows into what made it: whether a text encoder learns."""
+        return any(value.requires_grad for value in (self.hidden, *self.added.values()))
 
 
 def stacked(texts: Sequence[Conditioning]) -> Conditioning:
     """Texts of one row and of unlike length as one batch, with the mask that tells."""
     rows = [text.hidden[0] for text in texts]
     hidden = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = None
-    if int(lengths.min()) < hidden.shape[1]:
-        mask = (lengths[:, None] > torch.arange(hidden.shape[1])).to(hidden.device)
-    pooled = [text.pooled for text in texts if text.pooled is not None]
-    return Conditioning(hidden, mask, torch.cat(pooled) if pooled else None)
+    mask = counting([len(row) for row in rows], hidden)
+    added = {name: torch.cat([text.added[name] for text in texts]) for name in texts[0].added}
+    return Conditioning(hidden, mask, added)
 
 
-def frame(size: tuple[int, int], bucket: tuple[int, int]) -> tuple[int, ...]:
-    """SDXL's six numbers: height and width of the original, the crop's top and left in it as
-    resized to cover the bucket, height and width of the bucket. Sizes are (width, height).
-
-    >>> frame((640, 480), (512, 512))
-    (480, 640, 0, 85, 512, 512)
-    >>> frame((512, 512), (512, 512))
-    (512, 512, 0, 0, 512, 512)
-    """
-    (width, height), (across, down) = size, bucket
-    scale = max(across / width, down / height)
-    top, left = (height * scale - down) / 2, (width * scale - across) / 2
-    return height, width, round(top), round(left), down, across
+def counting(lengths: Sequence[int], hidden: Tensor) -> Tensor | None:
+    """Which embeddings [n, length, d] count, when row k has `lengths[k]`; None: all of them."""
+    if min(lengths) >= hidden.shape[1]:
+        return None
+    return (torch.tensor(lengths)[:, None] > torch.arange(hidden.shape[1])).to(hidden.device)
 
 
-def encode(
-    encoders: Sequence[Any], ids: Sequence[Tensor], clip_skip: int
-) -> tuple[Tensor, Tensor | None]:
-    """(embeddings [n, chunks * length, d], summary [n, d] or None) of ids [n, chunks, length],
-    given once for each encoder.
+def chunked(
+    tokenizer: Any, prompts: Sequence[str], max_tokens: int | None = None
+) -> tuple[Tensor, list[int]]:
+    """Token ids [n, chunks, length] and the number of chunks that each prompt needs.
 
-    `clip_skip` counts layers from the one that the base model was trained on, which is 1: the
-    last behind its norm; with two encoders the last but one of each, side by side, and the
-    summary is the second encoder's of the first chunk. Raises `ValueError` past the first."""
-    if len(encoders) == 1:
-        return _single(encoders[0], ids[0], clip_skip), None
-    parts, pooled = [], None
-    for encoder, own in zip(encoders, ids, strict=True):
-        n, chunks, length = own.shape
-        output = encoder(own.reshape(n * chunks, length), output_hidden_states=True)
-        layers = output.hidden_states
-        _check(clip_skip + 1, layers)
-        parts.append(layers[-clip_skip - 1].reshape(n, chunks * length, -1))
-        if hasattr(output, "text_embeds"):
-            pooled = output.text_embeds.reshape(n, chunks, -1)[:, 0]
-    return torch.cat(parts, -1), pooled
+    A chunk is bos, up to length - 2 tokens, eos and padding; length is the tokenizer's (77 for
+    CLIP). Prompts are cut at `max_tokens` without bos and eos; all get the chunks of the longest,
+    which for the others hold no words. A short prompt is one chunk, as the pipeline of diffusers
+    makes it."""
+    length = tokenizer.model_max_length
+    room = length - 2
+    encoded = tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]
+    encoded = [ids if max_tokens is None else ids[:max_tokens] for ids in encoded]
+    needed = [max(1, -(-len(ids) // room)) for ids in encoded]
+    rows = torch.full((len(encoded), max(needed), length), tokenizer.pad_token_id)
+    rows[:, :, 0] = tokenizer.bos_token_id
+    for n, ids in enumerate(encoded):
+        for chunk in range(max(needed)):
+            words = ids[chunk * room : (chunk + 1) * room]
+            rows[n, chunk, 1 : 1 + len(words)] = torch.tensor(words, dtype=torch.long)
+            rows[n, chunk, 1 + len(words)] = tokenizer.eos_token_id
+    return rows, needed
 
 
-def _single(encoder: Any, ids: Tensor, clip_skip: int) -> Tensor:
+def encoded(encoder: Any, ids: Tensor, needed: Sequence[int], clip_skip: int = 1) -> Conditioning:
+    """What a CLIP text encoder makes of ids [n, chunks, length]: the last layer behind its norm,
+    or with `clip_skip` 2 the one before it through the same norm, and so on. Raises `BenchError`
+    past the first layer."""
     n, chunks, length = ids.shape
     flat = ids.reshape(n * chunks, length)
     if clip_skip == 1:
         hidden = encoder(flat)[0]
     else:
         layers = encoder(flat, output_hidden_states=True).hidden_states
-        _check(clip_skip, layers)
-        model = getattr(encoder, "text_model", encoder)
-        hidden = model.final_layer_norm(layers[-clip_skip])
-    return hidden.reshape(n, chunks * length, -1)
+        hidden = getattr(encoder, "text_model", encoder).final_layer_norm(back(layers, clip_skip))
+    hidden = hidden.reshape(n, chunks * length, -1)
+    return Conditioning(hidden, counting([length * chunks for chunks in needed], hidden))
 
 
-def _check(back: int, layers: Sequence[Tensor]) -> None:
-    if back >= len(layers):
+def back(layers: Sequence[Tensor], count: int) -> Tensor:
+    """The layer `count` from the end, of which the first is what goes into the encoder."""
+    if count >= len(layers):
         raise BenchError(
-            f"clip_skip goes back {back} layers, but the text encoder has {len(layers) - 1} layers"
+            f"clip_skip goes back {count} layers, but the text encoder has {len(layers) - 1} layers"
         )
+    return layers[-count]

@@ -2,19 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from lycoris_bench.files import disk
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models import families, single_file
+from lycoris_bench.models.families.base import Family
+from lycoris_bench.models.parts import BackboneError
 
-PARTS = ("unet", "text_encoder", "vae", "tokenizer", "scheduler")
-SDXL = ("text_encoder_2", "tokenizer_2")  # beside the others
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".msgpack")
-
-
-class BackboneError(BenchError):
-    """The base model cannot be used: one sentence saying why, and what to do."""
 
 
 def locate(path: str | Path) -> Path:
@@ -37,17 +35,24 @@ def locate(path: str | Path) -> Path:
             f"base model '{path}' is a file of another kind; a pipeline folder, a hub id or a "
             ".safetensors file is needed"
         )
-    missing = [part for part in _parts(place) if not (place / part).is_dir()]
-    if place.is_dir() and missing:
-        raise BackboneError(
-            f"base model '{path}' is no StableDiffusionPipeline folder: "
-            f"it has no {', '.join(missing)}"
-        )
+    if place.is_dir():
+        family = families.of_folder(place)
+        missing = [part for part in family.parts if not (place / part).is_dir()]
+        if missing:
+            raise BackboneError(
+                f"base model '{path}' is no complete pipeline folder: "
+                f"for {family.name} it has no {', '.join(missing)}"
+            )
     return place
 
 
-def _parts(folder: Path) -> tuple[str, ...]:
-    return PARTS + SDXL if any((folder / part).is_dir() for part in SDXL) else PARTS
+def family_of(place: Path) -> Family:
+    """The family of a folder or file that `locate` found; `BackboneError` where none is known."""
+    if place.is_dir():
+        return families.of_folder(place)
+    if family := families.of_file(single_file.names(place)):
+        return family
+    raise BackboneError("it holds no text encoder of a family that is known here")
 
 
 def _cached(name: str) -> Path:
@@ -68,12 +73,15 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
     folder: SHA-256 over name, size and content of each file that loading may read. Where they
     lie does not matter, nor how a single file is called."""
     place = locate(path)
-    total = hashlib.sha256()
+    total = hashlib.sha256(_revision(place).encode())
     if place.is_file():
-        for file in (place, beside(place)):
+        for file in (place, single_file.beside(place)):
             total.update(_content(file).encode() if file.exists() else b"")
         return total.hexdigest()[:16]
-    found = _read_by_loading(place, parts or _parts(place))
+    family = families.of_folder(place)
+    found = _read_by_loading(place, parts or family.parts)
+    if not parts:
+        found += [place / name for name in family.beside if (place / name).exists()]
     for file in sorted(found, key=lambda file: file.relative_to(place).parts):
         total.update(f"{file.relative_to(place).as_posix()}\0{_content(file)}\n".encode())
     return total.hexdigest()[:16]
@@ -82,13 +90,18 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
 def weight_files(path: str | Path) -> list[Path]:
     """The files of a base model that hold its weights."""
     place = locate(path)
-    found = [place] if place.is_file() else _read_by_loading(place, _parts(place))
+    if place.is_file():
+        return [place]
+    found = _read_by_loading(place, families.of_folder(place).parts)
     return [file for file in found if file.suffix in (".safetensors", *PICKLED)]
 
 
-def beside(file: Path) -> Path:
-    """The .yaml of the same name that may say what a single file predicts."""
-    return file.with_suffix(".yaml")
+def _revision(place: Path) -> str:
+    """That of the family's code; none for what cannot be read, which loading will say."""
+    try:
+        return family_of(place).revision
+    except (BackboneError, SafetensorError):
+        return ""
 
 
 def _content(file: Path) -> str:
@@ -96,7 +109,7 @@ def _content(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _read_by_loading(folder: Path, parts: Sequence[str]) -> list[Path]:
+def _read_by_loading(folder: Path, parts: Iterable[str]) -> list[Path]:
     """Pickled weights are left out where safetensors lie beside them: those are what is read."""
     found = []
     for part in parts:
@@ -107,5 +120,4 @@ def _read_by_loading(folder: Path, parts: Sequence[str]) -> list[Path]:
             for file in files
             if not file.name.startswith(".") and not (safe and file.suffix in PICKLED)
         ]
-    index = folder / "model_index.json"  # for SDXL it says what guidance leads away from
-    return [*found, index] if "text_encoder_2" in parts and index.exists() else found
+    return found

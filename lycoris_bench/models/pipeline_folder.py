@@ -1,64 +1,74 @@
-"""The parts of a base model from the folder of a `StableDiffusionPipeline` or its SDXL kin."""
+"""The parts of a base model from the folder of a diffusers pipeline."""
 
 import contextlib
-import json
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from lycoris_bench.models.hub import BackboneError
+import torch
 
+from lycoris_bench.models.parts import BackboneError, Outline, Parts
 
-class Parts(NamedTuple):
-    """What a base model is made of, on the CPU and in whatever precision its files have."""
+if TYPE_CHECKING:
+    from lycoris_bench.models.families.base import Family
 
-    unet: Any
-    text_encoders: tuple[Any, ...]
-    vae: Any
-    tokenizers: tuple[Any, ...]
-    scheduler: Any
-    zero_empty: bool
+DENOISERS = ("unet", "transformer")
 
 
-def read(folder: Path) -> Parts:
-    """The parts of a complete folder; what is wrong in it raises, each reader in its own way."""
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
-
-    two = (folder / "text_encoder_2").is_dir()
+def read(family: "Family", folder: Path) -> Parts:
+    """The parts that a family has, each read by its own class."""
     with quiet():
-        encoders = [_weights(CLIPTextModel, folder, "text_encoder")]
-        tokenizers = [CLIPTokenizer.from_pretrained(folder / "tokenizer")]
-        if two:
-            encoders.append(_weights(CLIPTextModelWithProjection, folder, "text_encoder_2"))
-            tokenizers.append(CLIPTokenizer.from_pretrained(folder / "tokenizer_2"))
-        return Parts(
-            unet=_weights(UNet2DConditionModel, folder, "unet"),
-            text_encoders=tuple(encoders),
-            vae=_weights(AutoencoderKL, folder, "vae"),
-            tokenizers=tuple(tokenizers),
-            scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler"),
-            zero_empty=two and _zero_empty(folder),
-        )
+        made = {part: _read(kind, folder, part) for part, kind in _classes(family).items()}
+    return Parts(
+        family, _denoiser(made), _several(made, "text_encoder"), made["vae"],
+        _several(made, "tokenizer"), made["scheduler"],
+    )  # fmt: skip
 
 
-def _zero_empty(folder: Path) -> bool:
-    """What SDXL's pipeline does where its file does not say: guide away from zeros."""
-    index = folder / "model_index.json"
-    told = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    return bool(told.get("force_zeros_for_empty_prompt", True))
+def outline(family: "Family", folder: Path) -> Outline:
+    """Denoiser and text encoders by their configurations, on the meta device."""
+    made = {}
+    with torch.device("meta"):
+        for part, kind in _classes(family).items():
+            if part in DENOISERS or part.startswith("text_encoder"):
+                if hasattr(kind, "config_class"):  # of transformers
+                    made[part] = kind(kind.config_class.from_pretrained(folder / part))
+                else:
+                    made[part] = kind.from_config(kind.load_config(folder / part))
+    return Outline(_denoiser(made), _several(made, "text_encoder"))
 
 
-def _weights(model: Any, folder: Path, name: str) -> Any:
-    """The full weights, or where only those are there the fp16 ones. Keys that are missing or of
-    another shape are refused: readers fill them with random numbers and go on."""
-    files = [file.name for file in (folder / name).iterdir()]
+def _classes(family: "Family") -> dict[str, Any]:
+    return {
+        part: getattr(importlib.import_module(kind[0]), kind[1])
+        if isinstance(kind, tuple)
+        else kind
+        for part, kind in family.parts.items()
+    }
+
+
+def _denoiser(made: dict[str, Any]) -> Any:
+    return next(made[part] for part in DENOISERS if part in made)
+
+
+def _several(made: dict[str, Any], start: str) -> tuple[Any, ...]:
+    return tuple(value for part, value in made.items() if part.startswith(start))
+
+
+def _read(kind: Any, folder: Path, part: str) -> Any:
+    """A part that is no network as it is. Of a network the full weights, or where only those are
+    there the fp16 ones; keys that are missing or of another shape are refused: readers fill them
+    with random numbers and go on."""
+    if not issubclass(kind, torch.nn.Module):
+        return kind.from_pretrained(folder / part)
+    files = [file.name for file in (folder / part).iterdir()]
     plain = any(".fp16." not in f and f.endswith((".safetensors", ".bin")) for f in files)
-    loaded, about = model.from_pretrained(
-        folder / name, variant=None if plain else "fp16", output_loading_info=True
+    loaded, about = kind.from_pretrained(
+        folder / part, variant=None if plain else "fp16", output_loading_info=True
     )
     if missing := sorted(about["missing_keys"]):
-        raise BackboneError(f"{name} lacks {len(missing)} tensors, such as {missing[0]}")
+        raise BackboneError(f"{part} lacks {len(missing)} tensors, such as {missing[0]}")
     return loaded
 
 

@@ -1,18 +1,18 @@
 """The text encoders of a single file: CLIP under its own names, OpenCLIP's under those of CLIP."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from lycoris_bench.models.hub import BackboneError
+from lycoris_bench.models.compvis_layers import RESBLOCK
+from lycoris_bench.models.parts import BackboneError
+
+if TYPE_CHECKING:
+    from lycoris_bench.models.families.base import TextInFile
 
 HEAD_WIDTH = 64
-RESBLOCK = {
-    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}  # fmt: skip
 ENDS = {
     "token_embedding.weight": "embeddings.token_embedding.weight",
     "positional_embedding": "embeddings.position_embedding.weight",
@@ -21,24 +21,21 @@ ENDS = {
 }
 
 
-def read(tensors: Mapping[str, Tensor], sdxl: bool) -> tuple[Any, ...]:
-    """One text encoder, or SDXL's CLIP and OpenCLIP."""
-    if sdxl:
-        clip = _under(tensors, "conditioner.embedders.0.transformer.text_model.")
-        other = dict(_renamed(_under(tensors, "conditioner.embedders.1.model.")))
-        return _model(clip, "quick_gelu"), _model(other, "gelu")
-    if clip := _under(tensors, "cond_stage_model.transformer.text_model."):
-        return (_model(clip, "quick_gelu"),)
-    other = dict(_renamed(_under(tensors, "cond_stage_model.model.")))
-    if not other:
-        raise BackboneError("it holds no text encoder")
-    # SD 2.x conditions on the last layer but one behind the norm: the last is left out.
-    last = f"encoder.layers.{_layers(other) - 1}."
-    other = {n: t for n, t in other.items() if not n.startswith(last) and n != PROJECTION}
-    return (_model(other, "gelu"),)
-
-
 PROJECTION = "text_projection.weight"
+
+
+def read(tensors: Mapping[str, Tensor], text: "TextInFile") -> Any:
+    """The text encoder of a single file, as the transformers model that it is."""
+    if text.open_clip:
+        own = dict(_renamed(_under(tensors, text.prefix)))
+    else:
+        own = _under(tensors, f"{text.prefix}text_model.")
+    if not own:
+        raise BackboneError("it holds no text encoder")
+    unused = [f"encoder.layers.{_layers(own) - k - 1}." for k in range(text.unused_layers)]
+    unused += [] if text.projects else [PROJECTION]
+    own = {name: tensor for name, tensor in own.items() if not name.startswith(tuple(unused))}
+    return _model(own, "gelu" if text.open_clip else "quick_gelu")
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.conditioning import frame
 
 BUDGET = 6.0  # seconds that passes may take
 SMALLEST = 64  # pixels a side from which a pass is timed: below, overheads are all there is
@@ -36,7 +35,7 @@ def pace(
     def forward(w: int, h: int, rows: int = 1) -> float:
         noise = _noise(backbone, w, h).expand(rows, -1, -1, -1)
         text = backbone.condition([""] * rows)
-        framed = backbone.framed(text, [frame((w, h), (w, h))] * rows)
+        framed = backbone.framed(text, [((w, h), (w, h))] * rows)
         t = torch.tensor(0, device=backbone.device)
         return _seconds(lambda: backbone.predict(noise, t, framed).sum().item())
 

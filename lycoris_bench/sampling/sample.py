@@ -1,7 +1,8 @@
-"""Drawing images: DDIM with classifier-free guidance, as `StableDiffusionPipeline` does it, but
-with noise that depends on an image's seed alone."""
+"""Drawing images: DDIM with classifier-free guidance, as the pipelines of diffusers do it, but with
+noise that depends on an image's seed alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.conditioning import Conditioning, frame, stacked
+from lycoris_bench.models.conditioning import Conditioning, stacked
 
 
 class Images(NamedTuple):
@@ -20,9 +21,9 @@ class Images(NamedTuple):
     finite: np.ndarray[Any, Any]
 
 
-class Embeddings:
-    """Embeds each distinct prompt once. Good for one state of the text encoder: make a new one
-    when other weights are merged. The last `limit` prompts are kept."""
+class PromptConditioning:
+    """Prompts as conditioning, each distinct one embedded once. Good for one state of the text
+    encoder: make a new one when other weights are merged. The last `limit` prompts are kept."""
 
     def __init__(self, backbone: Backbone, clip_skip: int = 1, limit: int = 512) -> None:
         self.backbone, self.clip_skip, self.limit = backbone, clip_skip, limit
@@ -31,13 +32,11 @@ class Embeddings:
     def __call__(self, prompts: Sequence[str]) -> Conditioning:
         """The conditioning of a batch for guidance: 2n rows, the empty prompt's first."""
         own = [self._of(prompt) for prompt in prompts]
-        empty = self._of("")
-        if self.backbone.zero_empty:
-            empty = Conditioning(*(None if e is None else torch.zeros_like(e) for e in empty))  # type: ignore[arg-type]
+        empty = self.backbone.led_away_from(self._of(""))
         length = empty.hidden.shape[1]
         # The empty prompt gets as many chunks as the prompt it stands against.
         against = [
-            empty._replace(hidden=empty.hidden.repeat(1, text.hidden.shape[1] // length, 1))
+            replace(empty, hidden=empty.hidden.repeat(1, text.hidden.shape[1] // length, 1))
             for text in own
         ]
         return stacked([*against, *own])
@@ -60,14 +59,14 @@ def sample(
     guidance: float,
     width: int,
     height: int,
-    embeddings: Embeddings | None = None,
+    embeddings: PromptConditioning | None = None,
 ) -> Images:
     """One image a prompt, in one batch; image k's noise is drawn from `seeds[k]`.
 
     Pass `embeddings` to embed prompts once over many batches. An image whose numbers leave the
     finite is flagged, not raised: the others are good."""
-    text = (embeddings or Embeddings(backbone))(prompts)
-    text = backbone.framed(text, [frame((width, height), (width, height))] * 2 * len(prompts))
+    text = (embeddings or PromptConditioning(backbone))(prompts)
+    text = backbone.framed(text, [((width, height), (width, height))] * 2 * len(prompts))
     noise = initial_noise(backbone, seeds, width, height)
     latents = denoise(backbone, noise, text, steps=steps, guidance=guidance)
     pixels, finite = backbone.decode(latents)
@@ -107,8 +106,8 @@ def denoise(
     return latents
 
 
-def prepared(backbone: Backbone, compiled: bool = False) -> Backbone:
-    """The same backbone, made ready to draw: on CUDA with channels last, which is what its
+def optimize_for_inference(backbone: Backbone, compiled: bool = False) -> Backbone:
+    """The same backbone, made fast to draw with: on CUDA with channels last, which is what its
     convolutions are fast at; `compiled` with a U-Net that torch.compile rewrites at its first
     call. Merging writes into the weights in place, so that it is compiled once for all
     checkpoints, and again for each other size of a batch."""

@@ -17,7 +17,7 @@ from lycoris_bench.planning.resolve import content
 from lycoris_bench.run import executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import Embeddings, prepared, sample
+from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training.run import DTYPES
 
@@ -63,7 +63,7 @@ def draw(
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         _merge(plan, store, merger, checkpoint)
-    embeddings = Embeddings(backbone, plan.study.settings.training.clip_skip)
+    embeddings = PromptConditioning(backbone, plan.study.settings.training.clip_skip)
     lacking = {job.uid for job in plan.absent(store, checkpoint)}
     queue = plan.jobs(checkpoint)
     refused = []
@@ -134,4 +134,4 @@ def _loaded(
 ) -> tuple[Backbone, Merger]:
     """One base model a process; checkpoints are merged into it in place, one after the other."""
     backbone = Backbone.load(base_model, device=device, dtype=DTYPES[precision])
-    return prepared(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)
+    return optimize_for_inference(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

@@ -7,8 +7,6 @@ from typing import Any
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
-from lycoris_bench.adapters.formats.families import version_of
-from lycoris_bench.adapters.presets.layers import layers
 from lycoris_bench.files import disk
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
@@ -17,7 +15,7 @@ from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
-from lycoris_bench.training.cost import Record
+from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.optimizer import available, rate
 from lycoris_bench.training.state import State, StateError
@@ -80,16 +78,15 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     state = store.training_state(last)
     identity = plan.run_uid(last)
     optimizer = available(settings.optimizer, device)
-    found = layers(backbone.unet, backbone.text_encoders)
-    version = version_of({target.name: target.inputs for target in found})
     warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
 
-    def keep(epoch: int, _: Any, cost: Record) -> None:
+    def keep(epoch: int, _: Any, cost: TrainingCost) -> None:
         checkpoint = by_epoch[epoch]
         about = adapter_file.metadata(
-            **_about(plan, checkpoint, cost, optimizer), base_model_version=version
+            **_about(plan, checkpoint, cost, optimizer),
+            base_model_version=backbone.family.base_model_version,
         )
         card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
                 "optimizer": optimizer}  # fmt: skip
@@ -137,7 +134,9 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     return len(made)
 
 
-def _about(plan: Plan, checkpoint: Checkpoint, cost: Record, optimizer: str) -> dict[str, Any]:
+def _about(
+    plan: Plan, checkpoint: Checkpoint, cost: TrainingCost, optimizer: str
+) -> dict[str, Any]:
     """What a trainer of the ecosystem writes into an adapter's metadata."""
     settings, configuration = plan.study.settings, checkpoint.configuration
     return {

@@ -1,1 +1,1 @@
-"""An adapter is trained: batches, steps, state."""
+"""Training an adapter: batches, steps, state."""

@@ -1,4 +1,4 @@
-"""Captions as the U-Net's conditioning, as often as the text encoder's training makes needful."""
+"""Captions as conditioning: each is embedded once, or at each step where a text encoder learns."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,7 @@ class Captions:
         self.backbone, self.max_tokens, self.clip_skip = backbone, max_tokens, clip_skip
         # Whether the text encoder is trained is asked of its output: adapters may be hooked in
         # in ways that its list of parameters does not show.
-        first = self._embed([""])
-        self.trained = any(part is not None and part.requires_grad for part in first)
+        self.trained = self._embed([""]).requires_grad
         self._kept: dict[str, Conditioning] = {}
 
     def __call__(self, captions: Sequence[str]) -> Conditioning:

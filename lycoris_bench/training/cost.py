@@ -10,7 +10,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Record:
+class TrainingCost:
     """Cost of a training up to a checkpoint, resumed parts included.
 
     `seconds` are those of the steps alone, `peak_memory` is bytes (resident on the CPU, allocated
@@ -64,8 +64,8 @@ class Meter:
     def next_epoch(self) -> None:
         self.loss_sum, self.loss_steps = 0.0, 0
 
-    def record(self, parameters: int) -> Record:
-        return Record(
+    def record(self, parameters: int) -> TrainingCost:
+        return TrainingCost(
             self.seconds, self.peak_memory, self.steps, self.images,
             self.loss_sum / max(self.loss_steps, 1), parameters,
         )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Latents kept on disk, one small file an image and bucket: a later run with the same VAE
-encodes nothing."""
+"""Latents kept on disk, one small file an image and bucket: a later run with the same VAE encodes
+nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Training an adapter: noise prediction on cached latents, with AdamW (paper D.2).
+"""Training an adapter: the denoiser's loss on cached latents, with AdamW (paper D.2).
 
 Everything random in a step is drawn from (seed, epoch, step), so a training that is killed and
 resumed from any state makes the same weights, bit by bit, as one that never stopped."""
@@ -12,10 +12,10 @@ from torch import nn
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.training.cost import Record
+from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.modes import only, recomputed
-from lycoris_bench.training.run import Diverged, Run
+from lycoris_bench.training.modes import gradient_checkpointing, trainable_only
+from lycoris_bench.training.run import Diverged, TrainingRun
 from lycoris_bench.training.state import State
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def train(
     seed: int,
     epochs: Iterable[int],
     lr: float,
-    on_epoch: Callable[[int, nn.Module, Record], None],
+    on_epoch: Callable[[int, nn.Module, TrainingCost], None],
     on_state: Callable[[bytes], None] | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
     state_seconds: float | None = None,
     resume: bytes | None = None,
     identity: str = "",
-) -> Record:
+) -> TrainingCost:
     """Trains `network`, which is attached to the backbone, up to the last of `epochs`.
 
     `on_epoch(epoch, network, record)` is called after each epoch in `epochs`; then `on_state`
@@ -55,10 +55,10 @@ def train(
     if not epochs or epochs[0] < 1:
         raise BenchError(f"epochs to keep are numbers from 1 up, not {epochs}")
     with (
-        only(network, backbone) as parameters,
-        recomputed(backbone, settings.gradient_checkpointing),
+        trainable_only(network, backbone) as parameters,
+        gradient_checkpointing(backbone, settings.gradient_checkpointing),
     ):
-        run = Run(backbone, network, dataset, latents, settings, seed, lr, parameters)
+        run = TrainingRun(backbone, network, dataset, latents, settings, seed, lr, parameters)
         if resume is not None:
             run.restore(State.from_bytes(resume), identity, epochs[0])
         saved_at = time.monotonic()
@@ -66,7 +66,7 @@ def train(
             groups = run.groups(epoch)
             total = epochs[-1] * len(groups)
             for step in range(run.step, len(groups)):
-                loss = run.do(epoch, step, groups[step])
+                loss = run.train_step(epoch, step, groups[step])
                 run.step = step + 1
                 ended = run.step == len(groups)
                 if on_step:

@@ -1,4 +1,5 @@
-"""Which parameters learn while an adapter is trained, and how everything is put back."""
+"""How the models are switched while an adapter is trained: which parameters learn, and whether
+activations are kept. Afterwards everything is as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ from lycoris_bench.models.backbone import Backbone
 
 
 @contextmanager
-def only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.Parameter]]:
-    """Gradients for the network's parameters alone, its modules in train mode; then gradient
-    switches, modes and the random state are as before. Yields the parameters.
+def trainable_only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.Parameter]]:
+    """Within it the network's parameters alone have gradients and its modules are in train mode;
+    then gradient switches, modes and the random state are as before. Yields the parameters.
 
-    Raises a `ValueError` where there is nothing to train."""
+    Raises `BenchError` where there is nothing to train."""
     trained = [p for p in network.parameters() if p.requires_grad]
     if not trained:
         raise BenchError("the adapter has no parameter to train")
@@ -40,7 +41,7 @@ def only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.Parameter]]
 
 
 @contextmanager
-def recomputed(backbone: Backbone, wanted: bool = True) -> Iterator[None]:
+def gradient_checkpointing(backbone: Backbone, wanted: bool = True) -> Iterator[None]:
     """Within it U-Net and text encoders keep what enters a block and nothing inside. Numbers stay
     the same: a block's randomness is drawn again as it was."""
     if not wanted:
@@ -66,6 +67,8 @@ def recomputed(backbone: Backbone, wanted: bool = True) -> Iterator[None]:
 
 
 def _switch(encoder: Any, how: str, *given: Any) -> None:
-    """The method is called otherwise since transformers 5."""
-    new = getattr(encoder, f"activation_checkpointing_{how}", None)
-    (new or getattr(encoder, f"gradient_checkpointing_{how}"))(*given)
+    """The method has another name since transformers 5; an encoder without one stays as it is."""
+    names = (f"activation_checkpointing_{how}", f"gradient_checkpointing_{how}")
+    method = next((getattr(encoder, name) for name in names if hasattr(encoder, name)), None)
+    if method:
+        method(*given)

@@ -11,7 +11,6 @@ from torch.nn.functional import mse_loss
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.conditioning import frame
 from lycoris_bench.training.buckets import epoch_batches
 from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.cost import Meter
@@ -37,7 +36,7 @@ class Diverged(BenchError):
         return f"the {self.what} is not finite in epoch {self.epoch}, step {self.step}"
 
 
-class Run:
+class TrainingRun:
     """A training between two steps: adapter, optimizer, position, and what it has cost."""
 
     def __init__(
@@ -80,7 +79,7 @@ class Run:
         self.epoch, self.step = self.epoch + 1, 0
         self.meter.next_epoch()
 
-    def do(self, epoch: int, step: int, group: list[list[int]]) -> float:
+    def train_step(self, epoch: int, step: int, group: list[list[int]]) -> float:
         """One step: the loss of a group of batches, its gradient clipped by its norm, AdamW.
 
         Each batch counts by its images, so that a group is what one large batch would be."""
@@ -125,13 +124,12 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
 
     def loss(self, batch: list[int], draw: torch.Generator) -> Tensor:
-        """|prediction - noise|^2, averaged, at timesteps drawn uniformly; captions are dropped
-        with the probability `caption_dropout`."""
+        """|prediction - target|^2, averaged, at timesteps that the family draws; captions are
+        dropped with the probability `caption_dropout`."""
         backbone, settings = self.backbone, self.settings
         latents = self.latents.batch(batch)
         noise = torch.randn(latents.shape, generator=draw)
-        known = backbone.scheduler.config.num_train_timesteps
-        timesteps = torch.randint(known, (len(batch),), generator=draw).to(backbone.device)
+        timesteps = backbone.timesteps(len(batch), draw).to(backbone.device)
         dropped = torch.rand(len(batch), generator=draw) < settings.caption_dropout
         captions = [
             "" if drop else self.dataset.examples[k].caption
@@ -142,12 +140,10 @@ class Run:
         noisy = backbone.add_noise(latents, noise, timesteps)
         dtype = DTYPES[settings.precision]
         with torch.autocast(backbone.device.type, dtype, enabled=settings.precision != "fp32"):
-            text = backbone.framed(self.captions(captions), [self.frame(k) for k in batch])
+            sizes = [(self.dataset.examples[k].size, self.latents.buckets[k]) for k in batch]
+            text = backbone.framed(self.captions(captions), sizes)
             predicted = backbone.predict(noisy, timesteps, text)
         return mse_loss(predicted.float(), backbone.target(latents, noise, timesteps).float())
-
-    def frame(self, example: int) -> tuple[int, ...]:
-        return frame(self.dataset.examples[example].size, self.latents.buckets[example])
 
     def state(self, identity: str) -> State:
         about = {

@@ -1,4 +1,4 @@
-"""Where a training stands, as bytes. No random state is part of it: see `counters`."""
+"""Where a training stands, as bytes. No random state is part of it: see `rng`."""
 
 import json
 from dataclasses import dataclass

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lycoris_bench.adapter_tools.weights_on_disk import open_model
 from lycoris_bench.models.compvis_names import Spot, is_checkpoint, spots
-from lycoris_bench.models.weights_on_disk import open_model
 from tests.support import tiny_files as tiny
 
 SD1 = {"cross_attention_dim": 768}
@@ -25,7 +25,7 @@ def test_every_key_of_the_unet_lies_where_diffusers_puts_it(config: dict[str, ob
     from diffusers import UNet2DConditionModel
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
-    from lycoris_bench.adapters.formats.compvis_layers import unet_names
+    from lycoris_bench.models.compvis_layers import unet_names
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(**config)

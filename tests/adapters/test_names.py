@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from lycoris_bench.adapters.formats.compvis_layers import unet_names
 from lycoris_bench.adapters.formats.layer_names import LAYOUTS, Directory
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.models.compvis_layers import unet_names
 
 SD1 = {"cross_attention_dim": 768, "attention_head_dim": 8}
 SD2 = {

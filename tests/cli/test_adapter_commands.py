@@ -72,11 +72,11 @@ def test_json_of_a_match_is_the_table(place: Path, capsys: Captured) -> None:
     [
         ("verify base part --no-picture", 1, "part: 1 not in the model: lora_transformer_x"),
         ("verify base other --no-picture", 1, "other: 1 not in the model"),
-        ("verify base a", 1, "no picture: base model 'base' is no StableDiffusionPipeline folder"),
+        ("verify base a", 1, "no picture: base model 'base' is no complete pipeline folder"),
         ("merge base part -o out", 1, "part: 1 not in the model: lora_transformer_x"),
         ("merge base other -o out2", 2, "other matches no layer of base: 1 not in the model"),
         ("merge nowhere a -o out2", 2, "base model 'nowhere' does not exist"),
-        ("merge a a -o out2", 2, "a is no Stable Diffusion checkpoint"),
+        ("merge a a -o out2", 2, "a is no single file of a base model"),
         ("merge base a -o base/unet", 2, "lies in, the input"),
         ("merge base a -o dora", 2, "dora is a file, and the result is a folder"),
         ("merge base a dora part -o x --strength 1 --strength 2", 2, "3 adapters and 2 strengths"),

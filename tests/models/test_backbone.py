@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lycoris_bench.models.backbone import Backbone, BackboneError
-from lycoris_bench.models.clip_tokenizer import chunked
+from lycoris_bench.models.conditioning import chunked
 from lycoris_bench.models.hub import fingerprint
 
 BOS, EOS = 74, 75  # the two words after 37 signs and 37 word ends
@@ -28,7 +28,7 @@ def test_long_prompts_are_chunked_as_by_hand(backbone):
     ]
     assert rows[1].tolist() == [[BOS, *ids("z"), *[EOS] * 14], [BOS, *[EOS] * 15]]
     with torch.no_grad():
-        embedded = backbone.embed([words, "z", ""])
+        embedded = backbone.condition([words, "z", ""]).hidden
         first, second = (backbone.text_encoder(rows[0, k][None])[0] for k in range(2))
     torch.testing.assert_close(embedded[:1], torch.cat([first, second], 1))
 
@@ -57,15 +57,16 @@ def test_clip_skip_takes_an_earlier_layer_through_the_last_norm(backbone):
     encoder = backbone.text_encoder
     layers = encoder(token_ids[0], output_hidden_states=True).hidden_states
     norm = getattr(encoder, "text_model", encoder).final_layer_norm
-    torch.testing.assert_close(backbone.embed(["a hat"], clip_skip=2), norm(layers[-2]))
-    torch.testing.assert_close(backbone.embed(["a hat"]), norm(layers[-1]))
+    torch.testing.assert_close(backbone.condition(["a hat"], clip_skip=2).hidden, norm(layers[-2]))
+    torch.testing.assert_close(backbone.condition(["a hat"]).hidden, norm(layers[-1]))
     with pytest.raises(ValueError, match="has 2 layers"):
-        backbone.embed(["a hat"], clip_skip=3)
+        backbone.condition(["a hat"], clip_skip=3)
 
 
 def test_gradients_reach_the_text_encoder(backbone):
     weight = next(backbone.text_encoder.parameters()).requires_grad_()
-    backbone.embed(["a"])[..., 0].sum().backward()  # all of a normed row sum to the same
+    hidden = backbone.condition(["a"]).hidden
+    hidden[..., 0].sum().backward()  # all of a normed row sum to the same
     assert weight.grad.abs().sum() > 0
 
 

@@ -17,8 +17,8 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.conditioning import frame
-from lycoris_bench.sampling.sample import Embeddings, denoise, initial_noise, sample
+from lycoris_bench.models.families.sdxl import FRAME, SUMMARY, frame
+from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.latents import LatentCache
@@ -67,9 +67,9 @@ def test_images_equal_those_of_the_familys_pipeline(family):
         PROMPTS, latents=noise, guidance_scale=7.0, num_inference_steps=4, output_type="np", **SIZE
     ).images
     with torch.inference_mode():
-        text = Embeddings(backbone)(PROMPTS)
+        text = PromptConditioning(backbone)(PROMPTS)
         own = (SIZE["width"], SIZE["height"])
-        text = backbone.framed(text, [frame(own, own)] * 4)
+        text = backbone.framed(text, [(own, own)] * 4)
         pixels = backbone.pixels(denoise(backbone, noise, text, steps=4, guidance=7.0)).numpy()
     assert expected.std() > 0.05
     assert abs(pixels - expected).max() < 2e-5
@@ -113,7 +113,8 @@ def test_sdxl_is_told_size_and_crop_of_each_image(small_tree, monkeypatch):
     original = Backbone.predict
 
     def predict(self, noisy, timesteps, text):
-        told.update({tuple(row.int().tolist()): text.pooled.shape for row in text.frames})
+        summary = text.added[SUMMARY]
+        told.update({tuple(row.int().tolist()): summary.shape for row in text.added[FRAME]})
         return original(self, noisy, timesteps, text)
 
     monkeypatch.setattr(Backbone, "predict", predict)
@@ -138,22 +139,24 @@ def test_remembered_captions_of_sdxl_are_those_embedded_together():
         assert not captions.trained
         captions(batch[1:])
         found, expected = captions(batch), backbone.condition(batch, 150)
-    assert found.hidden.shape == (4, 2 * 77, 64 + 128) and found.pooled.shape == (4, 128)
+    assert found.hidden.shape == (4, 2 * 77, 64 + 128)
+    assert found.added[SUMMARY].shape == (4, 128)
     assert torch.equal(found.mask, expected.mask)
     assert found.mask.sum(1).tolist() == [77, 154, 77, 77]
-    torch.testing.assert_close(found.pooled, expected.pooled)
+    torch.testing.assert_close(found.added[SUMMARY], expected.added[SUMMARY])
     torch.testing.assert_close(found.hidden[found.mask], expected.hidden[expected.mask])
 
 
 def test_sdxl_guides_away_from_zeros_only_where_its_folder_says_so(tmp_path):
     backbone = families.backbone("sdxl")
     with torch.no_grad():
-        text = Embeddings(backbone)(["a lake"])
-        assert not text.hidden[0].any() and not text.pooled[0].any() and text.hidden[1].any()
+        text = PromptConditioning(backbone)(["a lake"])
+        assert not text.hidden[0].any() and not text.added[SUMMARY][0].any()
+        assert text.hidden[1].any()
         backbone = copy.copy(backbone)
         object.__setattr__(backbone, "zero_empty", False)
-        text = Embeddings(backbone)(["a lake"])
-        assert torch.equal(text.hidden[0], backbone.embed([""])[0])
+        text = PromptConditioning(backbone)(["a lake"])
+        assert torch.equal(text.hidden[0], backbone.condition([""]).hidden[0])
 
 
 def test_the_velocity_is_what_sd2_learns():

@@ -10,12 +10,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
-from lycoris_bench.models import compvis_config, random_models
+from lycoris_bench.models import compvis_config
 from lycoris_bench.models.backbone import Backbone, BackboneError
 from lycoris_bench.models.clip_tokenizer import clip_tokenizer
 from lycoris_bench.models.hub import fingerprint
 from lycoris_bench.sampling.sample import sample
-from tests.support import compvis_writer, families
+from tests.support import compvis_writer, families, random_models
 
 TOLD = {"sd15": None, "sd2": {"modelspec.predict_key": "v"}, "sdxl": None}
 
@@ -47,7 +47,8 @@ def test_the_structure_of_full_models_is_read_off_their_shapes(family):
         model = random_models._unet(made, narrow=False)
     tensors = compvis_writer.unet(model)
     tensors["conditioner.embedders.1.model.text_projection"] = torch.empty(1280, 1280)
-    found = compvis_config.unet(tensors)
+    made_by = random_models.FAMILY[family]()
+    found = compvis_config.unet(tensors) | made_by.unet_config(tensors)
     with torch.device("meta"):
         again = UNet2DConditionModel(**found)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

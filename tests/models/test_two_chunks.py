@@ -3,7 +3,7 @@ The tiny tokenizer has a token a character and chunks of 14, so that 28 stands f
 
 import torch
 
-from lycoris_bench.sampling.sample import Embeddings
+from lycoris_bench.sampling.sample import PromptConditioning
 from lycoris_bench.training.caption_embeddings import Captions
 
 LONG = "abcdefghijklmnopqrst"  # 20 tokens
@@ -27,7 +27,7 @@ def test_training_and_drawing_read_the_same_two_chunks(backbone):
     expected = by_hand(backbone, LONG)
     assert expected.shape == (32, 16)
     trained = Captions(backbone, max_tokens=28, clip_skip=1)([LONG])
-    drawn = Embeddings(backbone)([LONG])
+    drawn = PromptConditioning(backbone)([LONG])
     assert torch.allclose(trained.hidden[0], expected, atol=1e-6)
     assert torch.allclose(drawn.hidden[1], expected, atol=1e-6)
     assert torch.equal(trained.hidden[0], drawn.hidden[1])

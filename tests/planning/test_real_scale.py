@@ -10,11 +10,11 @@ import torch
 from safetensors import safe_open
 
 from lycoris_bench.files.identity import uid
-from lycoris_bench.models.random_models import save
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import settings as tables
 from lycoris_bench.study.load import Study
+from tests.support.random_models import save
 from tests.support.world import HERE, STAGES, run, tiny
 
 TRAINING = {

@@ -5,7 +5,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from lycoris_bench.sampling.sample import Embeddings, denoise, initial_noise, sample
+from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
 
 SIZE = {"width": 32, "height": 48}
 
@@ -32,7 +32,7 @@ def test_images_equal_those_of_the_pipeline(base, backbone, guidance):
         **SIZE,
     ).images  # fmt: skip
     with torch.inference_mode():
-        text = Embeddings(backbone)(prompts)
+        text = PromptConditioning(backbone)(prompts)
         latents = denoise(backbone, noise, text, steps=6, guidance=guidance)
         pixels = backbone.pixels(latents).numpy()
     assert abs(pixels - expected).max() < 1e-4
@@ -62,16 +62,16 @@ def test_embeddings_are_made_once_and_the_oldest_go(backbone):
     asked = []
 
     class Counting:
-        zero_empty = False
+        led_away_from = backbone.led_away_from
 
         def condition(self, prompts, clip_skip):
             asked.extend(prompts)
             return backbone.condition(prompts, clip_skip=clip_skip)
 
-    embeddings = Embeddings(Counting(), limit=2)
+    embeddings = PromptConditioning(Counting(), limit=2)
     for prompts in (["a", "a"], ["a"], ["b"], ["a"]):
         hidden = embeddings(prompts).hidden
-        expected = backbone.embed([""] * len(prompts) + prompts)
+        expected = backbone.condition([""] * len(prompts) + prompts).hidden
         torch.testing.assert_close(hidden, expected)
     assert asked == ["a", "", "b", "a", ""]
 

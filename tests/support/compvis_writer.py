@@ -5,7 +5,7 @@ import re
 import torch
 from safetensors.torch import save_file
 
-from lycoris_bench.adapters.formats.compvis_layers import unet_names
+from lycoris_bench.models.compvis_layers import unet_names
 
 VAE = [
     (r"encoder\.down_blocks\.(\d)\.resnets\.(\d)", r"encoder.down.\1.block.\2"),

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.models.random_models import save
+from tests.support.random_models import save
 
 _kept = tempfile.TemporaryDirectory()
 

@@ -45,7 +45,7 @@ def naive(world, training, seed, lr, steps):
         for k, example in enumerate(batch):
             text = "" if dropped[k] else data.examples[example].caption
             noisy = kept[t[k]].sqrt() * x[k] + (1 - kept[t[k]]).sqrt() * noise[k]
-            hidden = backbone.embed([text], max_tokens=training.max_tokens)
+            hidden = backbone.condition([text], max_tokens=training.max_tokens).hidden
             out = backbone.unet(noisy[None], t[k], encoder_hidden_states=hidden).sample[0]
             loss = loss + ((out - noise[k]) ** 2).mean() / len(batch)
         losses.append(loss.item())

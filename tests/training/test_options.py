@@ -10,13 +10,13 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.sampling.sample import prepared, sample
+from lycoris_bench.sampling.sample import optimize_for_inference, sample
 from lycoris_bench.training.buckets import steps_per_epoch
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import train
-from lycoris_bench.training.modes import recomputed
+from lycoris_bench.training.modes import gradient_checkpointing
 from lycoris_bench.training.rng import generator
-from lycoris_bench.training.run import Run
+from lycoris_bench.training.run import TrainingRun
 from tests.support.overlays import run, same
 
 
@@ -36,7 +36,7 @@ def test_the_gradient_of_a_group_is_that_of_one_large_batch(backbone, tree, trai
     parameters = list(network.parameters())
     for parameter in parameters:  # no longer at the start, where half of the gradients are 0
         nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
-    steps = Run(*world[:1], network, *world[1:], settings, 1, 1e-3, parameters)
+    steps = TrainingRun(*world[:1], network, *world[1:], settings, 1, 1e-3, parameters)
     (group,) = steps.groups(1)
     assert [len(batch) for batch in sorted(group, key=len)] == [1, 2]
     for place, batch in enumerate(group):
@@ -108,7 +108,7 @@ def test_recomputing_keeps_fewer_activations_and_leaves_no_trace(backbone):
     def forward(wanted):
         kept.clear()
         with (
-            recomputed(backbone, wanted),
+            gradient_checkpointing(backbone, wanted),
             torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
         ):
             text = backbone.condition(["a hat"])
@@ -152,7 +152,7 @@ def test_half_weights_draw_nearly_the_same_images(base, backbone, dtype):
 
 @pytest.mark.slow
 def test_a_compiled_unet_draws_the_same_images_after_every_merge(base, backbone):
-    compiled = prepared(Backbone.load(base), compiled=True)
+    compiled = optimize_for_inference(Backbone.load(base), compiled=True)
     network = attach(backbone.unet, None, "full", "full", {}, seed=1)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from lycoris_bench.adapters.formats.compvis_layers import unet_names
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.compvis_layers import unet_names
 
 DENOISERS = ("unet", "transformer")
 TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lycoris_bench.adapters.algorithms import ALGORITHMS
-from lycoris_bench.adapters.formats.families import VERSIONS
+from lycoris_bench.adapters.formats.families import version_of
 from lycoris_bench.adapters.formats.peft_read import DIFFUSERS, FOLDER
 
 HASHES = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")  # of other numbers
@@ -87,7 +87,7 @@ def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -
     for about in abouts:
         found = {key: about[key] for key in OF_FAMILY if key in about} | found
     if family and not {"ss_base_model_version", "ss_v2"} & found.keys():
-        version = VERSIONS.get(family, "sd_v1")
+        version = version_of(family)
         found["ss_base_model_version"] = version
         found["ss_v2"] = str(version.startswith("sd_v2"))
     return found

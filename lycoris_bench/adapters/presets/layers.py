@@ -11,6 +11,7 @@ from lycoris_bench.adapters.presets.preset import Override, Preset
 from lycoris_bench.adapters.presets.tables import PRESETS
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.models.families import known_classes
 
 __all__ = [
     "PRESETS",
@@ -106,9 +107,11 @@ def directory(found: dict[str, nn.Module]) -> Directory:
 def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
     """(path, layer, classes of the modules it lies in and its own) of each layer."""
     inside: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    known_as = known_classes()
     for path, module in model.named_modules():
         parent = inside[path.rpartition(".")[0]] if path else ()
-        inside[path] = (*parent, type(module).__name__)
+        own = type(module).__name__
+        inside[path] = (*parent, own, known_as.get(own, own))
         if _is_layer(module):
             yield path, module, inside[path]
 

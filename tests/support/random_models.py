@@ -10,7 +10,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from lycoris_bench.models.clip_tokenizer import SIZE, clip_tokenizer, write
-from lycoris_bench.models.pipeline_folder import Parts, quiet
+from lycoris_bench.models.families.sd1 import SD1
+from lycoris_bench.models.families.sd2 import SD2
+from lycoris_bench.models.families.sdxl import SDXL
+from lycoris_bench.models.parts import Parts
+from lycoris_bench.models.pipeline_folder import quiet
 
 
 class Text(NamedTuple):
@@ -36,6 +40,7 @@ class Architecture(NamedTuple):
     scale: float = 0.18215
 
 
+FAMILY = {"sd15": SD1, "sd2": SD2, "sdxl": SDXL}
 WIDTHS, VAE = (320, 640, 1280, 1280), (128, 256, 512, 512)
 FULL = {
     "sd15": Architecture(WIDTHS, (1, 1, 1, 0), (8,) * 4, (Text(768, 12, 12),), VAE, linear=False),
@@ -70,6 +75,7 @@ def parts(family: str, narrow: bool = False, seed: int = 0) -> Parts:
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return Parts(
+            family=FAMILY[family](),
             unet=_unet(made, narrow),
             text_encoders=tuple(map(_text, made.texts)),
             vae=AutoencoderKL(

@@ -1,4 +1,5 @@
-"""The layer names of CompVis's U-Net, from the block structure of diffusers' own."""
+"""The layer names of CompVis's U-Net, from the block structure of diffusers' own, and those of the
+text encoder OpenCLIP that its files hold."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -11,6 +12,11 @@ ENDS = {
     "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
     "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
     "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
+}  # fmt: skip
+
+RESBLOCK = {  # OpenCLIP's -> CLIP's
+    "ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
 }  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def open_model(place: str | Path) -> ModelFiles:
         keys = list(Reader(root).entries)
         if not is_checkpoint(keys):
             raise ModelError(
-                f"{root} is no Stable Diffusion checkpoint: it has no 'model.diffusion_model.' "
+                f"{root} is no single file of a base model: it has no 'model.diffusion_model.' "
                 f"keys, and its first tensor is '{keys[0] if keys else 'none'}'"
             )
         return ModelFiles(root, {root: spots(keys)})

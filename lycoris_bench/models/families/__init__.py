@@ -1,0 +1,58 @@
+"""Families of base models: one family a file, with all that is known of it."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from lycoris_bench.models.families.base import Evidence, Family
+from lycoris_bench.models.parts import BackboneError
+from lycoris_bench.registry import Registry
+
+FAMILIES = Registry("family", __name__, mark="base_model_version", group="families")
+PLAIN = "sd1"  # what is taken for the family of that which says nothing of it
+
+
+def families() -> list[Family]:
+    """One object of each family, in the order of their files' names."""
+    return [kind() for kind in FAMILIES.entries().values()]
+
+
+def plain() -> Family:
+    """The family that a model without any mark is taken for."""
+    return FAMILIES.get(PLAIN)()
+
+
+def of_folder(folder: Path) -> Family:
+    """The family of a pipeline's folder. BackboneError: two families claim it alike."""
+    return _surest(lambda family: family.in_folder(folder)) or plain()
+
+
+def of_file(names: Collection[str]) -> Family | None:
+    """The family of a single file, by the names of its tensors. BackboneError: two claim it."""
+    return _surest(lambda family: family.in_file(names))
+
+
+def of_layers(layers: Mapping[str, int | None]) -> Family | None:
+    """The family of an adapter's or a model's layers (name -> number of inputs, None where it is
+    not known); None where it cannot be told."""
+    found = {family: family.in_layers(layers) for family in families()}
+    best = max(found, key=lambda family: found[family])
+    return best if found[best] else None
+
+
+def named(name: str) -> Family | None:
+    """The family that reports call `name`."""
+    return next((family for family in families() if family.name == name), None)
+
+
+def known_classes() -> dict[str, str]:
+    """Class of a network -> the class that presets know it by, as families say it."""
+    return {own: known for family in families() for own, known in family.known_classes.items()}
+
+
+def _surest(evidence: Callable[[Family], Evidence]) -> Family | None:
+    found = [(evidence(family), family) for family in families()]
+    most = max(sure for sure, _ in found)
+    best = [family.name for sure, family in found if sure == most]
+    if most and len(best) > 1:
+        raise BackboneError(f"it may be {' or '.join(best)}: their files claim it alike")
+    return next(family for sure, family in found if sure == most) if most else None

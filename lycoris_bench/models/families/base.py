@@ -1,0 +1,225 @@
+"""What a family of base models is: all that tells it from other families, in one object.
+
+The defaults are those of a latent diffusion model with a U-Net and one CLIP text encoder. A new
+family is one file with a subclass that says what is different; nothing else names it."""
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.models import pipeline_folder, single_file
+from lycoris_bench.models.conditioning import Conditioning, chunked, encoded
+from lycoris_bench.models.parts import BackboneError, Outline, Parts
+
+if TYPE_CHECKING:
+    from lycoris_bench.models.backbone import Backbone
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+READS_TEXT = re.compile(r".*attn2[._]to_[kv]")  # of a U-Net; as wide as the text's embeddings
+
+
+class Evidence(IntEnum):
+    """How surely files are of a family; of several the surest has them."""
+
+    NONE = 0
+    POSSIBLE = 1  # nothing speaks against it, but other families look the same
+    LIKELY = 2
+    CERTAIN = 3  # by what no other family has
+
+
+class TextInFile(NamedTuple):
+    """Where a single file keeps a text encoder: what its tensors' names begin with, the part that
+    it is, and what is not used of it."""
+
+    prefix: str
+    part: str = "text_encoder"
+    open_clip: bool = False  # under OpenCLIP's names, else under CLIP's
+    unused_layers: int = 0  # at the end
+    projects: bool = False  # whether its projection is used
+
+
+class Family:
+    """A family of base models. Its objects hold nothing: what differs from model to model is in
+    its `Parts`, and each method is given the `Backbone` that it works on."""
+
+    # ---- names
+    name: ClassVar[str]  # in reports and messages
+    base_model_version: ClassVar[str]  # what `ss_base_model_version` says
+    stated: ClassVar[str]  # how metadata that name the family begin, as a pattern
+    revision: ClassVar[str] = ""  # part of a model's identity: change it when images change
+
+    # ---- files
+    parts: ClassVar[Mapping[str, tuple[str, str] | type]] = {  # of a pipeline's folder
+        "unet": ("diffusers", "UNet2DConditionModel"),
+        "text_encoder": ("transformers", "CLIPTextModel"),
+        "vae": ("diffusers", "AutoencoderKL"),
+        "tokenizer": ("transformers", "CLIPTokenizer"),
+        "scheduler": ("diffusers", "DDIMScheduler"),
+    }
+    beside: ClassVar[tuple[str, ...]] = ()  # files beside the parts that loading reads
+    texts_in_file: ClassVar[tuple[TextInFile, ...]] = ()  # none: no single file is read
+    unread_in_file: ClassVar[tuple[TextInFile, ...]] = ()  # those that only adapter tools change
+    latent_scale: ClassVar[float] = 0.18215  # of a single file; a folder's VAE says its own
+    schedule: ClassVar[Mapping[str, Any]] = {  # of a single file, for DDIMScheduler
+        "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1,
+    }  # fmt: skip
+
+    # ---- layers
+    text_width: ClassVar[int] = 0  # of the text's embeddings; 0 where it tells nothing
+    marks: ClassVar[tuple[re.Pattern[str], ...]] = (READS_TEXT,)  # layers that tell the family
+
+    known_classes: ClassVar[Mapping[str, str]] = {}  # its own -> those that presets know it by
+
+    # ---- which files are of this family
+
+    def in_folder(self, folder: Path) -> Evidence:
+        """Whether it is a pipeline's folder of this family: whether its parts' files name the
+        classes of `parts`. Those of the defaults are of more than one family."""
+        wanted = {
+            part: kind[1] if isinstance(kind, tuple) else kind.__name__
+            for part, kind in self.parts.items()
+            if not part.startswith(("tokenizer", "scheduler"))
+        }
+        said = {part: config(folder, part) for part in wanted}
+        alike = wanted and all(
+            wanted[part] in (about.get("_class_name"), *(about.get("architectures") or ()))
+            for part, about in said.items()
+        )
+        if not alike:
+            return Evidence.NONE
+        return Evidence.POSSIBLE if self.parts == Family.parts else Evidence.LIKELY
+
+    def in_file(self, names: Collection[str]) -> Evidence:
+        """Whether a single file with tensors of these names is of this family."""
+        prefixes = [text.prefix for text in self.texts_in_file]
+        there = [any(name.startswith(prefix) for name in names) for prefix in prefixes]
+        return Evidence.LIKELY if there and all(there) else Evidence.NONE
+
+    def in_layers(self, layers: Mapping[str, int | None]) -> Evidence:
+        """Whether layers (name -> number of inputs, None: not known) are of this family."""
+        wide = any(READS_TEXT.match(n) for n, inputs in layers.items() if inputs == self.text_width)
+        return Evidence.LIKELY if wide else Evidence.NONE
+
+    def in_metadata(self, text: str, metadata: Mapping[str, str]) -> bool:
+        """Whether metadata are of this family, where `text` is what they call the base model."""
+        return bool(text and re.match(self.stated, text.lower()))
+
+    # ---- loading
+
+    def read_folder(self, folder: Path) -> Parts:
+        """The parts of a complete folder; what is wrong in it raises, each reader in its way."""
+        return pipeline_folder.read(self, folder)
+
+    def read_file(self, file: Path) -> Parts:
+        """The parts of a single file; `BackboneError` where it is none of this family."""
+        return single_file.read(self, file)
+
+    def prediction_of(self, file: Path) -> str:
+        """What the model of a single file predicts that does not say so."""
+        return "epsilon"
+
+    def unet_config(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Keywords of the U-Net in a single file, besides those that every family has."""
+        return {}
+
+    def outline(self, folder: Path) -> Outline:
+        """Denoiser and text encoders of a folder without their weights."""
+        return pipeline_folder.outline(self, folder)
+
+    def outline_of(self, name: str) -> Outline | None:
+        """Those of a model that is not here, if its name alone tells its structure."""
+        return None
+
+    def check(self, parts: Parts) -> None:
+        """Raises `BackboneError` for what would be drawn wrongly: models that want more than noise
+        and text."""
+        wanted, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
+        if wanted != given:
+            raise BackboneError(
+                f"its U-Net takes {wanted} channels and its VAE makes {given}: "
+                "inpainting and editing models are not supported"
+            )
+        if getattr(parts.vae.config, "latents_mean", None) is not None:
+            raise BackboneError("latents with a mean of their own are not supported")
+
+    def prepare(self, parts: Parts) -> None:
+        """Makes parts ready for use: a tokenizer whose file names no length says 10^30."""
+        for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=False):
+            positions = encoder.config.max_position_embeddings
+            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+
+    def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """What the VAE computes in where the rest computes in `dtype`."""
+        return dtype
+
+    # ---- what the denoiser is told
+
+    def encode(
+        self, model: "Backbone", prompts: Sequence[str], max_tokens: int | None, clip_skip: int
+    ) -> Conditioning:
+        """Prompts as conditioning. `clip_skip` counts layers of the text encoder from the one that
+        the base model was trained on, which is 1."""
+        ids, needed = chunked(model.tokenizers[0], prompts, max_tokens)
+        return encoded(model.text_encoders[0], ids.to(model.device), needed, clip_skip)
+
+    def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
+        """The text with what is told of each image's size, given as (its own, its bucket's)."""
+        return text
+
+    def led_away_from(self, model: "Backbone", empty: Conditioning) -> Conditioning:
+        """What guidance leads away from: the conditioning of the empty prompt, or zeros."""
+        return empty.each(torch.zeros_like) if model.zero_empty else empty
+
+    # ---- diffusion
+
+    def latent_scale_and_shift(self, model: "Backbone") -> tuple[float, float]:
+        """(scale, shift) of latents = scale (z - shift), z being what the VAE encodes to."""
+        about = model.vae.config
+        return about.scaling_factor, getattr(about, "shift_factor", None) or 0.0
+
+    def timesteps(self, model: "Backbone", count: int, draw: torch.Generator) -> Tensor:
+        """Timesteps [count] of a training step: drawn uniformly."""
+        return torch.randint(model.scheduler.config.num_train_timesteps, (count,), generator=draw)
+
+    def add_noise(
+        self, model: "Backbone", latents: Tensor, noise: Tensor, timesteps: Tensor
+    ) -> Tensor:
+        """sqrt(abar_t) latents + sqrt(1 - abar_t) noise."""
+        return model.scheduler.add_noise(latents, noise, timesteps)
+
+    def target(
+        self, model: "Backbone", latents: Tensor, noise: Tensor, timesteps: Tensor
+    ) -> Tensor:
+        """What the denoiser should predict: the noise, or the velocity for models that do so."""
+        kind = model.scheduler.config.prediction_type
+        if kind == "epsilon":
+            return noise
+        if kind == "v_prediction":
+            return model.scheduler.get_velocity(latents, noise, timesteps)
+        raise BackboneError(f"training a base model that predicts '{kind}' is not supported")
+
+    def predict(
+        self, model: "Backbone", noisy: Tensor, timesteps: Tensor, text: Conditioning
+    ) -> Tensor:
+        """The denoiser's output for noisy latents [n, c, h, w] at timesteps [n] or []."""
+        return model.unet(
+            noisy, timesteps, encoder_hidden_states=text.hidden, encoder_attention_mask=text.mask,
+            added_cond_kwargs=text.added or None, return_dict=False,
+        )[0]  # fmt: skip
+
+
+def config(folder: Path, part: str) -> dict[str, Any]:
+    """What a part's config.json says; nothing where it cannot be read, which loading will say."""
+    try:
+        said = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
