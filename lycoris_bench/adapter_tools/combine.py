@@ -131,7 +131,7 @@ def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
         if one.as_is and tensors is one.made
         else stored(name, tensors, like, one.lost)
     )
-    blind = one.as_is and source.base is None and source.depends_on_weight
+    blind = one.as_is and not source.is_known
     light = replace(one, made={})
     wanted = None if blind else light.wanted
     made = Made(name, layer, partial(dict, held), wanted, source.weight, light.factors)

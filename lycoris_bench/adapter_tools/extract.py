@@ -15,7 +15,7 @@ from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
-from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, nearest_kronecker, svd
+from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, svd
 from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.families import family_of
@@ -105,7 +105,7 @@ def _approximate(
     delta: Tensor, kind: str, rank: int | None, energy: float | None, factor: int
 ) -> dict[str, Tensor]:
     if kind == "lokr":
-        return nearest_kronecker(delta, factor)
+        return LoKr.nearest(delta, factor)
     values = svd(delta)
     return lora(values, delta.shape, choose(values.s, rank, energy))
 

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.error_report import norm, table
+from lycoris_bench.adapter_tools.error_report import table
 from lycoris_bench.adapter_tools.fits import fits_model
 from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, matched
 from lycoris_bench.adapter_tools.rounding import check as check_range
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.strengths import check as strengths_allowed
 from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.algorithms.factors import norm
 from lycoris_bench.adapters.delta import merged_bias
 from lycoris_bench.adapters.formats import streaming
 from lycoris_bench.adapters.formats.ss_metadata import HASHES

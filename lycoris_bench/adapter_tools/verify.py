@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools import strengths
-from lycoris_bench.adapter_tools.error_report import norm, table
+from lycoris_bench.adapter_tools.error_report import table
 from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, match, some
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.algorithms.factors import norm
 from lycoris_bench.adapters.formats.adapter_file import read
 from lycoris_bench.adapters.formats.layer_names import natural
 from lycoris_bench.adapters.merge import AdapterMismatch, Merger

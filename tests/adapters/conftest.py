@@ -7,6 +7,8 @@ from torch import Tensor
 from tests.support import stable_diffusion
 from tests.support.stable_diffusion import Models
 
+from tests.support.forms import _with_plugins  # noqa: F401  (for every test here)
+
 
 @pytest.fixture
 def models() -> Models:
