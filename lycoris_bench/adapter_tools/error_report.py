@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lycoris_bench.adapter_tools.matching import block_of
+from lycoris_bench.adapters.formats.layer_names import block_of
 
 
 @dataclass(frozen=True)

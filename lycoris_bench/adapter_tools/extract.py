@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.error_report import report
-from lycoris_bench.adapter_tools.matching import some
 from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Change
@@ -20,6 +19,7 @@ from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.weights_on_disk import NO_LAYER, ModelFiles, open_model

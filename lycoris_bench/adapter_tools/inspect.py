@@ -16,7 +16,6 @@ from lycoris_bench.adapter_tools.error_report import number, table
 from lycoris_bench.adapter_tools.error_report import size as in_words
 from lycoris_bench.adapter_tools.layer import alpha, depends_on_weight, kind, needs_model, shape_of
 from lycoris_bench.adapter_tools.lengths import length_alone, refuse_beyond_fp32
-from lycoris_bench.adapter_tools.matching import Matched, block_of, matched
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapters.algorithms.base import Adapter, fit
 from lycoris_bench.adapters.algorithms.dora import axis
@@ -25,8 +24,10 @@ from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.formats.families import family_of, inputs_of, stated
+from lycoris_bench.adapters.formats.layer_names import block_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.streaming import CHUNK
+from lycoris_bench.adapters.matching import Matched, matched
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
@@ -47,7 +48,7 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
     if base is None:
         _norms_alone(rows, path, layers_of)
     else:
-        _norms(rows, path, base, tensors)
+        _norms(rows, path, base, layers_of)
     named = family_of({name: inputs_of(found) for name, found in layers_of.items()})
     family = named or stated(metadata)
     result = {
@@ -88,9 +89,13 @@ def _norms_alone(
 
 
 def _norms(
-    rows: list[dict[str, Any]], path: Path, base: ModelFiles, tensors: dict[str, Tensor]
+    rows: list[dict[str, Any]],
+    path: Path,
+    base: ModelFiles,
+    layers: Mapping[str, dict[str, Tensor]],
 ) -> None:
-    found = {one.name: (place, one) for place, one in matched(path, base, tensors).layers.items()}
+    match = matched(layers, base.directory, family_of(base.widths), path, base.root)
+    found = {one.name: (place, one) for place, one in match.layers.items()}
     for row in counted(rows, "measuring"):
         if row["layer"] not in found:
             continue

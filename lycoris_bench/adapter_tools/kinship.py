@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lycoris_bench.adapter_tools.naming import LEAD, TEXT
 from lycoris_bench.adapter_tools.source import Adapter
 from lycoris_bench.adapters.formats.families import VERSIONS
-from lycoris_bench.adapters.merge import AdapterMismatch
+from lycoris_bench.adapters.matching import AdapterMismatch
 
 ARCHITECTURES = {
     "stable-diffusion-v1": "Stable Diffusion 1", "stable-diffusion-v2": "Stable Diffusion 2",

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.fits import fits_model
 from lycoris_bench.adapter_tools.layer import NeedsModel, is_unrolled, kind, needs_model, shape_of
-from lycoris_bench.adapter_tools.matching import matched
 from lycoris_bench.adapter_tools.products import factors_of
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapters.algorithms.base import BIAS
@@ -24,6 +23,7 @@ from lycoris_bench.adapters.formats.adapter_file import by_layer, read, spelling
 from lycoris_bench.adapters.formats.families import family_of, inputs_of
 from lycoris_bench.adapters.formats.layouts import Spelling
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.matching import matched
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.weights_on_disk import Layer, ModelFiles
@@ -157,7 +157,7 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
                 for name, own in layers.items() if recognise(own) is None]  # fmt: skip
     places: dict[str, Layer] = {}
     if base is not None:
-        found = matched(path, base, tensors)
+        found = matched(layers, base.directory, family_of(base.widths), path, base.root)
         places = {one.name: place for place, one in found.layers.items()}
         left_out += [f"{name} (not in the model)" for name in found.missing
                      if recognise(layers[name]) is not None]  # fmt: skip

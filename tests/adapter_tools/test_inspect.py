@@ -11,10 +11,10 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.conventions import convention
 from lycoris_bench.adapter_tools.inspect import inspect
-from lycoris_bench.adapter_tools.matching import block_of
 from lycoris_bench.adapters import merged_weight
 from lycoris_bench.adapters.algorithms.dora import axis
 from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.layer_names import block_of
 from tests.support import tiny_files as tiny
 
 HAND = {

@@ -11,7 +11,8 @@ from torch import nn
 
 from lycoris_bench.adapter_tools.merge import merge
 from lycoris_bench.adapters.formats import adapter_file
-from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.matching import AdapterMismatch
+from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.models.weights_on_disk import open_model
 from tests.support import tiny_files as tiny
 

@@ -150,6 +150,8 @@ class LoHa(Adapter):
     def length(tensors: Tensors) -> float | None:
         """Some rows at a time: the product's own rank is that of both halves together, which is
         often more than its sizes."""
+        if MAGNITUDE in tensors:
+            return None
         (a1, b1), (a2, b2) = (half(tensors, k) for k in (1, 2))
         rows = zip(a1.split(ROWS), a2.split(ROWS), strict=True)
         ratio = float(scale(tensors, len(tensors["hada_w1_b"])))

@@ -201,6 +201,8 @@ class LoKr(Adapter):
     @staticmethod
     def length(tensors: Tensors) -> float | None:
         """The length of w1 ⊗ w2 is the product of both."""
+        if MAGNITUDE in tensors:
+            return None
         blocks = [factors_of_block(tensors, k) for k in (1, 2)]
         each = [norm(one[0]) if len(one) == 1 else length((one[0], one[1])) for one in blocks]
         return float(_ratio(tensors)) * math.prod(each)
@@ -214,7 +216,7 @@ class LoKr(Adapter):
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
         step = second_outputs(tensors)
         if any(edge % step for span in spans for edge in span):
-            if not tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
+            if CORE in tensors or not tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
                 crossing = f"whose blocks of {step} outputs cross from one to the next"
                 raise BenchError(f"a LoKr {crossing}")
             tensors = _as_lora(tensors)

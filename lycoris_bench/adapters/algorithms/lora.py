@@ -142,6 +142,8 @@ class LoRA(Adapter):
 
     @staticmethod
     def length(tensors: Tensors) -> float | None:
+        if MAGNITUDE in tensors:
+            return None
         up, down = tensors[UP].flatten(1), tensors[DOWN].flatten(1)
         right = mixed(tensors[MID], down) if MID in tensors else down
         return float(scale(tensors, len(down))) * length((up, right))
