@@ -160,8 +160,8 @@ def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
 
 
 def _culprit(files: Sequence[File]) -> str:
-    """The first tensor that holds NaN or an infinity, alphas last: where both blocks of a LoKr
-    are whole they are infinite and not used."""
+    """The first tensor that holds NaN or an infinity, alphas last, as there are such as are
+    infinite and not used."""
     bad = [
         f"{layer}.{name}"
         for file, _ in files

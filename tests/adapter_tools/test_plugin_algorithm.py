@@ -27,10 +27,9 @@ from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.models.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.training.loop import train
-from tests.support.forms import FILES
+from tests.support.forms import VERA
 
 OPTIONS = {"dim": 4, "projection_seed": 11}
-PLUGIN = Path(FILES)
 Changes = dict[tuple[str, str], Tensor]
 pytestmark = pytest.mark.usefixtures("plugged")
 
@@ -38,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("plugged")
 @pytest.fixture
 def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(registry.PLUGINS, "")
-    registry.load_plugin(PLUGIN)
+    registry.load_plugin(VERA)
 
 
 @pytest.fixture
