@@ -1,13 +1,17 @@
 """The two blocks of a LoKr: whole, as a product, or in Tucker form."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.algorithms.base import scale
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
 from lycoris_bench.adapters.algorithms.factors import factorization, mixed
-from lycoris_bench.adapters.algorithms.fitting import product, sizes, tucker
-from lycoris_bench.adapters.algorithms.knowledge import Tensors
+from lycoris_bench.adapters.algorithms.fitting import product, rank_shown, sizes, tucker
+from lycoris_bench.adapters.algorithms.knowledge import BIAS, Tensors
+from lycoris_bench.adapters.algorithms.lora import DOWN, UP
 from lycoris_bench.messages.errors import BenchError
 
 Sizes = tuple[tuple[int, int], tuple[int, int]]  # (u, v), (u', v')
@@ -56,6 +60,45 @@ def split_sizes(tensors: Tensors) -> Sizes:
     """How the blocks split outputs and inputs."""
     (u, ui), (v, vi) = (block_shape(tensors, k)[:2] for k in (1, 2))
     return (u, v), (ui, vi)
+
+
+def rank(tensors: Tensors) -> int | None:
+    """The rank of the blocks that are products; None where both are whole."""
+    return rank_shown(tensors, "lokr_w2_b", "lokr_w1_b")
+
+
+def ratio(tensors: Tensors) -> Tensor | float:
+    """alpha/rank; 1 for two whole blocks."""
+    by = rank(tensors)
+    return 1.0 if by is None else scale(tensors, by)
+
+
+def as_lora(tensors: Tensors) -> dict[str, Tensor]:
+    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
+    t = {key: value.float() for key, value in tensors.items()}
+    w1 = block(t, 1)
+    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
+            DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
+    if "alpha" in t:  # divided by the rank, which is larger by w1's columns
+        made["alpha"] = t["alpha"] * w1.shape[1]
+    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
+
+
+def peft_form(layers: Mapping[str, Tensors]) -> tuple[int, bool, dict[str, int]]:
+    """(factor, whether left blocks are products, path -> rank) by which PEFT works the blocks'
+    sizes out. `BenchError` names a layer for which there are none."""
+    sizes = {path: split_sizes(own) for path, own in layers.items()}
+    largest = max(size for (u, _), (ui, _) in sizes.values() for size in (u, ui))
+    pairs = [pair for layer in sizes.values() for pair in layer]
+    factor = next((f for f in (-1, *range(1, largest + 1)) if all(
+        peft_split(u * v, f) == (u, v) for u, v in pairs)), None)  # fmt: skip
+    both = any("lokr_w1_a" in own for own in layers.values())
+    found = {path: peft_rank(own, sizes[path], both) for path, own in layers.items()}
+    ranks = {path: rank for path, rank in found.items() if rank is not None}
+    if factor is None or len(ranks) < len(found):
+        path = next((p for p in found if p not in ranks), next(iter(layers)))
+        raise BenchError(f"PEFT's LoKr has no factor and rank that give the blocks of {path}")
+    return factor, both, ranks
 
 
 def peft_split(n: int, factor: int) -> tuple[int, int]:

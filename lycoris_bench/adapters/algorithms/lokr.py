@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.algorithms import dora
+from lycoris_bench.adapters.algorithms import kronecker as blocks
 from lycoris_bench.adapters.algorithms.base import (
     BIAS,
     Adapter,
@@ -19,7 +20,6 @@ from lycoris_bench.adapters.algorithms.base import (
     is_kernel,
     kaiming,
     rank_of,
-    scale,
     zeros,
 )
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
@@ -31,18 +31,8 @@ from lycoris_bench.adapters.algorithms.factors import (
     length,
     norm,
 )
-from lycoris_bench.adapters.algorithms.fitting import divided, rank_shown, said
-from lycoris_bench.adapters.algorithms.kronecker import (
-    block,
-    block_shape,
-    factors_of_block,
-    nearest,
-    peft_rank,
-    peft_split,
-    second_outputs,
-    split_sizes,
-)
-from lycoris_bench.adapters.algorithms.lora import DOWN, UP
+from lycoris_bench.adapters.algorithms.fitting import divided, said
+from lycoris_bench.adapters.algorithms.lora import UP
 from lycoris_bench.adapters.algorithms.options import (
     ALPHA,
     LARGEST,
@@ -96,7 +86,7 @@ class LoKr(Adapter):
     unranked = "two whole blocks have no rank"
     peft = "LOKR"
     spellings = as_they_are(*WHOLE, *PARTS, CORE)
-    nearest = staticmethod(nearest)
+    nearest = staticmethod(blocks.nearest)
     alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
@@ -171,8 +161,8 @@ class LoKr(Adapter):
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        w1, w2 = (block(tensors, k) for k in (1, 2))
-        return decompose(fit(torch.kron(_ratio(tensors) * w1, w2), weight), tensors, weight)
+        w1, w2 = (blocks.block(tensors, k) for k in (1, 2))
+        return decompose(fit(torch.kron(blocks.ratio(tensors) * w1, w2), weight), tensors, weight)
 
     @staticmethod
     def depends_on_weight(tensors: Tensors) -> bool:
@@ -180,7 +170,7 @@ class LoKr(Adapter):
 
     @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
-        (u, ui, *rest), (v, vi, *kernel) = (block_shape(tensors, k) for k in (1, 2))
+        (u, ui, *rest), (v, vi, *kernel) = (blocks.block_shape(tensors, k) for k in (1, 2))
         if math.prod(rest) != 1:
             raise BenchError(f"{said(tensors, 'lokr_w1')} is no matrix")
         shape = torch.Size((u * v, ui * vi, *kernel))
@@ -188,24 +178,23 @@ class LoKr(Adapter):
 
     @staticmethod
     def rank(tensors: Tensors) -> int | None:
-        return rank_shown(tensors, "lokr_w2_b", "lokr_w1_b")
+        return blocks.rank(tensors)
 
     @staticmethod
     def as_product(tensors: Tensors) -> Product | None:
         if MAGNITUDE in tensors:
             return None
         found = in_float64(tensors)
-        up, down, _ = kronecker(block(found, 1), block(found, 2))
-        return Product(up * _ratio(found), down)
+        up, down, _ = kronecker(blocks.block(found, 1), blocks.block(found, 2))
+        return Product(up * blocks.ratio(found), down)
 
     @staticmethod
     def length(tensors: Tensors) -> float | None:
         """The length of w1 ⊗ w2 is the product of both."""
         if MAGNITUDE in tensors:
             return None
-        blocks = [factors_of_block(tensors, k) for k in (1, 2)]
-        each = [norm(one[0]) if len(one) == 1 else length((one[0], one[1])) for one in blocks]
-        return float(_ratio(tensors)) * math.prod(each)
+        each = [_length(blocks.factors_of_block(tensors, k)) for k in (1, 2)]
+        return float(blocks.ratio(tensors)) * math.prod(each)
 
     @staticmethod
     def unused(tensors: Tensors) -> frozenset[str]:
@@ -214,12 +203,12 @@ class LoKr(Adapter):
 
     @classmethod
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
-        step = second_outputs(tensors)
+        step = blocks.second_outputs(tensors)
         if any(edge % step for span in spans for edge in span):
             if CORE in tensors or not tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
                 crossing = f"whose blocks of {step} outputs cross from one to the next"
                 raise BenchError(f"a LoKr {crossing}")
-            tensors = _as_lora(tensors)
+            tensors = blocks.as_lora(tensors)
             return divided(tensors, spans, UP) | dora.divided_magnitude(tensors, spans)
         found = divided(tensors, spans, "lokr_w1", "lokr_w1_a", step=step)
         return found | dora.divided_magnitude(tensors, spans)
@@ -235,17 +224,7 @@ class LoKr(Adapter):
     @classmethod
     def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Also the factor, which PEFT works its blocks' sizes out by."""
-        sizes = {path: split_sizes(own) for path, own in layers.items()}
-        largest = max(size for (u, _), (ui, _) in sizes.values() for size in (u, ui))
-        pairs = [pair for layer in sizes.values() for pair in layer]
-        factor = next((f for f in (-1, *range(1, largest + 1)) if all(
-            peft_split(u * v, f) == (u, v) for u, v in pairs)), None)  # fmt: skip
-        both = any("lokr_w1_a" in own for own in layers.values())
-        found = {path: peft_rank(own, sizes[path], both) for path, own in layers.items()}
-        ranks = {path: rank for path, rank in found.items() if rank is not None}
-        if factor is None or len(ranks) < len(found):
-            path = next((p for p in found if p not in ranks), next(iter(layers)))
-            raise BenchError(f"PEFT's LoKr has no factor and rank that give the blocks of {path}")
+        factor, both, ranks = blocks.peft_form(layers)
         alphas = {path: float(ranks[path]) if cls.unused(own) else alpha_of(own, ranks[path])
                   for path, own in layers.items()}  # fmt: skip
         config, tensors = as_lycoris(layers, ranks, alphas, CORE)
@@ -261,27 +240,14 @@ class LoKr(Adapter):
         if CORE not in tensors:
             return tensors
         found = in_float64(tensors)
-        v, vi, *kernel = block_shape(found, 2)
-        two = _ratio(found) * block(found, 2)
+        v, vi, *kernel = blocks.block_shape(found, 2)
+        two = blocks.ratio(found) * blocks.block(found, 2)
         rest = {key: value for key, value in tensors.items() if key in (MAGNITUDE, BIAS)}
-        return {"lokr_w1": block(found, 1), "lokr_w2": two.reshape(v, vi, *kernel), **rest}
+        return {"lokr_w1": blocks.block(found, 1), "lokr_w2": two.reshape(v, vi, *kernel), **rest}
 
     def shrink(self, ratio: float) -> None:
         self.factors[self._first].mul_(ratio)
 
 
-def _ratio(tensors: Tensors) -> Tensor | float:
-    """alpha/rank; 1 for two whole blocks."""
-    rank = LoKr.rank(tensors)
-    return 1.0 if rank is None else scale(tensors, rank)
-
-
-def _as_lora(tensors: Tensors) -> dict[str, Tensor]:
-    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
-    t = {key: value.float() for key, value in tensors.items()}
-    w1 = block(t, 1)
-    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
-            DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
-    if "alpha" in t:  # divided by the rank, which is larger by w1's columns
-        made["alpha"] = t["alpha"] * w1.shape[1]
-    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
+def _length(factors: tuple[Tensor, ...]) -> float:
+    return norm(factors[0]) if len(factors) == 1 else length((factors[0], factors[1]))
