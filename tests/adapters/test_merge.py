@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.matching import AdapterMismatch
 from lycoris_bench.adapters.merge import Merger
+from tests.support.forms import FORMS
 from tests.support.toys import predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
 Batch = tuple[Tensor, Tensor, Tensor]
-every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS.entries())
+every_algorithm = pytest.mark.parametrize("algorithm", FORMS)
 LAYER = "lora_unet_down_blocks_0_layer"
 
 
