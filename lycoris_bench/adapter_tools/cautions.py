@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from lycoris_bench.adapter_tools.source import Adapter
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.formats.comfyui import CAUTION, FUSED, ROTATIONS
+from lycoris_bench.adapters.formats.comfyui import FUSED
 from lycoris_bench.adapters.formats.layer_names import TEXTS
 
+LYCORIS_NAMES = ("kohya", "lycoris", "compvis")  # layouts that keep the tensors as they are
 WEBUI = "up_blocks.0.upsamplers.0.conv"
 
 
@@ -17,8 +18,13 @@ def cautions(adapter: Adapter, to: str) -> list[str]:
 
 def _cautions(adapter: Adapter, to: str) -> Iterator[str]:
     places = [source.place for source in adapter.layers if source.place]
-    if to == "comfyui" and any(source.algorithm in ROTATIONS for source in adapter.layers):
-        yield CAUTION
+    known = dict.fromkeys(source.kind for source in adapter.layers)
+    if to == "comfyui":
+        yield from dict.fromkeys(kind.comfyui_caution for kind in known if kind.comfyui_caution)
+    alone = [kind.__name__ for kind in known if not kind.known_elsewhere]
+    if to in LYCORIS_NAMES and alone:
+        yield (f"no other program is known to read {' and '.join(alone)}; --to portable makes "
+               "plain LoRA of it")  # fmt: skip
     if to == "lycoris" and any(model in TEXTS for model, _ in places):
         yield ("ComfyUI reads no text encoders under names of lycoris; --to comfyui or "
                "--to kohya has them")  # fmt: skip

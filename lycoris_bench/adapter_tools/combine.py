@@ -11,7 +11,6 @@ from lycoris_bench.adapter_tools import result, strengths
 from lycoris_bench.adapter_tools.error_report import Row, report, table
 from lycoris_bench.adapter_tools.kinship import check_one_family
 from lycoris_bench.adapter_tools.layer import NeedsModel
-from lycoris_bench.adapter_tools.matching import some
 from lycoris_bench.adapter_tools.naming import check_one_way, kohya, own, plain_name
 from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import kept, stored
@@ -22,6 +21,7 @@ from lycoris_bench.adapter_tools.weighted_sum import Part, Sum, add_up
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 
@@ -131,7 +131,7 @@ def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
         if one.as_is and tensors is one.made
         else stored(name, tensors, like, one.lost)
     )
-    blind = one.as_is and source.base is None and source.depends_on_weight
+    blind = one.as_is and not source.is_known
     light = replace(one, made={})
     wanted = None if blind else light.wanted
     made = Made(name, layer, partial(dict, held), wanted, source.weight, light.factors)

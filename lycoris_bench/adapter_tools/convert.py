@@ -12,7 +12,6 @@ from lycoris_bench.adapter_tools.cautions import cautions
 from lycoris_bench.adapter_tools.error_report import Row, report
 from lycoris_bench.adapter_tools.full_difference import full
 from lycoris_bench.adapter_tools.layer import NeedsModel
-from lycoris_bench.adapter_tools.matching import some
 from lycoris_bench.adapter_tools.naming import kohya, named
 from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import kept, stored
@@ -23,6 +22,7 @@ from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
 from lycoris_bench.adapters.formats import peft_write, write
 from lycoris_bench.adapters.formats.adapter_file import by_layer, layout_of
 from lycoris_bench.adapters.formats.ss_metadata import carried, of_lora
+from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from lycoris_bench.adapter_tools.matching import block_of
+from lycoris_bench.adapters.formats.layer_names import block_of
 
 
 @dataclass(frozen=True)
@@ -24,11 +21,6 @@ class Row:
     def error(self) -> float:
         """|wanted - made| / |wanted|."""
         return self.missed / self.norm if self.norm else float("inf" if self.missed else 0)
-
-
-def norm(values: Tensor) -> float:
-    """The root of the sum of squares."""
-    return float(torch.linalg.vector_norm(values.double()))
 
 
 def total(rows: Iterable[Row]) -> float:

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.error_report import report
-from lycoris_bench.adapter_tools.matching import some
 from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
-from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, nearest_kronecker, svd
+from lycoris_bench.adapter_tools.svd import check_rank, choose, lora, svd
 from lycoris_bench.adapter_tools.weights_on_disk import NO_LAYER, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 
@@ -105,7 +105,7 @@ def _approximate(
     delta: Tensor, kind: str, rank: int | None, energy: float | None, factor: int
 ) -> dict[str, Tensor]:
     if kind == "lokr":
-        return nearest_kronecker(delta, factor)
+        return LoKr.nearest(delta, factor)
     values = svd(delta)
     return lora(values, delta.shape, choose(values.s, rank, energy))
 

@@ -8,13 +8,11 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.algorithms.recognise import recognise, what
 from lycoris_bench.adapters.delta import changes
-from lycoris_bench.adapters.formats.words import what
 from lycoris_bench.messages.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
-DIFFERENCES = ("full", "norm")
 
 
 def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
@@ -35,14 +33,12 @@ def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
     shapes; a matrix may stand for an unrolled kernel, and 1x1 kernels for a matrix."""
     known = recognise(tensors)
     assert known is not None
-    algorithm, kind = known
+    kind = known[1]
     if set(tensors) != {BIAS}:
-        if (algorithm == "norm" and len(weight) != 1) or (
-            len(weight) == 1 and algorithm not in DIFFERENCES
-        ):
+        if not (kind.vectors if len(weight) == 1 else kind.matrices):
             raise BenchError(f"it is {what(tensors)}, which a weight of shape {tuple(weight)} "
                              "does not take")  # fmt: skip
-        shown = kind.shape_from(tensors)
+        shown = kind.weight_shape(tensors)
         if shown is not None and not _one_shape(shown, weight):
             raise BenchError(f"its change of shape {tuple(shown)} does not fit a weight of shape "
                              f"{tuple(weight)}")  # fmt: skip

@@ -13,7 +13,8 @@ from lycoris_bench.adapter_tools.result import Made
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Adapter, Source
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles
-from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.full import Full
+from lycoris_bench.adapters.algorithms.norm import NormShift
 
 
 def full(
@@ -44,8 +45,8 @@ def _differences(source: Source) -> dict[str, Tensor]:
     return stored(source.name, made, source.tensors.values())
 
 
-def _names(source: Source) -> tuple[str, str]:
-    return ("w_norm", "b_norm") if source.algorithm == "norm" else ("diff", BIAS)
+def _names(source: Source) -> tuple[str, ...]:
+    return NormShift.marks if source.kind is NormShift else Full.marks
 
 
 def _shown(source: Source) -> dict[str, Tensor]:

@@ -11,20 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.conventions import convention, dora_axis, dora_other
-from lycoris_bench.adapter_tools.error_report import norm, number, table
+from lycoris_bench.adapter_tools.conventions import convention, dora_other
+from lycoris_bench.adapter_tools.error_report import number, table
 from lycoris_bench.adapter_tools.error_report import size as in_words
-from lycoris_bench.adapter_tools.layer import algorithm, alpha, needs_weight, rank, shape_of
-from lycoris_bench.adapter_tools.lengths import FACTORED, length_alone, refuse_beyond_fp32
-from lycoris_bench.adapter_tools.matching import Matched, block_of, matched
+from lycoris_bench.adapter_tools.layer import alpha, depends_on_weight, kind, needs_model, shape_of
+from lycoris_bench.adapter_tools.lengths import length_alone, refuse_beyond_fp32
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles, open_model
-from lycoris_bench.adapters.algorithms.base import fit
+from lycoris_bench.adapters.algorithms.base import Adapter, fit
+from lycoris_bench.adapters.algorithms.dora import axis
+from lycoris_bench.adapters.algorithms.factors import norm
+from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.formats.families import family_of, inputs_of, stated
+from lycoris_bench.adapters.formats.layer_names import block_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.streaming import CHUNK
+from lycoris_bench.adapters.matching import Matched, matched
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 
@@ -44,7 +48,7 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
     if base is None:
         _norms_alone(rows, path, layers_of)
     else:
-        _norms(rows, path, base, tensors)
+        _norms(rows, path, base, layers_of)
     named = family_of({name: inputs_of(found) for name, found in layers_of.items()})
     family = named or stated(metadata)
     result = {
@@ -62,11 +66,12 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
 def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
     dim = metadata.get("ss_network_dim", "")
     found = convention(tensors, int(dim) if dim.isdecimal() and len(dim) < 10 else None)
+    algorithm, known = recognise(tensors) or ("unknown", None)
     return {
-        "layer": name, "block": block_of(name), "algorithm": algorithm(tensors),
-        "rank": rank(tensors), "alpha": alpha(tensors),
+        "layer": name, "block": block_of(name), "algorithm": algorithm,
+        "rank": known.rank(tensors) if known else None, "alpha": alpha(tensors),
         "scale": found.applied if found else None, "rule": found.rule if found else None,
-        "others": dict(found.others) if found else {}, "dora_axis": dora_axis(tensors),
+        "others": dict(found.others) if found else {}, "dora_axis": axis(tensors),
         "shapes": {key: list(value.shape) for key, value in tensors.items()}, "norm": None,
     }  # fmt: skip
 
@@ -76,15 +81,21 @@ def _norms_alone(
 ) -> None:
     for row in counted(rows, "measuring"):
         tensors = layers[row["layer"]]
-        if row["algorithm"] != "unknown" and not needs_weight(tensors):
-            with _of(path, row["layer"]):
+        if row["algorithm"] == "unknown":
+            continue
+        with _of(path, row["layer"]):
+            if not needs_model(tensors):
                 row["norm"] = length_alone(tensors)
 
 
 def _norms(
-    rows: list[dict[str, Any]], path: Path, base: ModelFiles, tensors: dict[str, Tensor]
+    rows: list[dict[str, Any]],
+    path: Path,
+    base: ModelFiles,
+    layers: Mapping[str, dict[str, Tensor]],
 ) -> None:
-    found = {one.name: (place, one) for place, one in matched(path, base, tensors).layers.items()}
+    match = matched(layers, base.directory, family_of(base.widths), path, base.root)
+    found = {one.name: (place, one) for place, one in match.layers.items()}
     for row in counted(rows, "measuring"):
         if row["layer"] not in found:
             continue
@@ -99,7 +110,8 @@ def _norms(
 
 def _moved(one: Matched, weight: Tensor) -> float:
     """|ΔW|, of factors without making it; `ValueError` where they do not fit W."""
-    if one.algorithm in FACTORED and not needs_weight(one.tensors):
+    factored = kind(one.tensors).length is not Adapter.length
+    if factored and not depends_on_weight(one.tensors):
         fit(torch.empty(shape_of(one.tensors), device="meta").flatten(1), weight)
         return length_alone(one.tensors)
     change, _ = changes(one.tensors, weight, torch.float64)
@@ -144,14 +156,14 @@ def _conventions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if row["rule"] is not None or row["dora_axis"]:
             groups[row["algorithm"], row["rule"], row["dora_axis"]].append(row)
     found = []
-    for (kind, rule, axis), own in groups.items():
+    for (algorithm, rule, side), own in groups.items():
         factors: dict[str, list[float]] = defaultdict(list)
         for row in own:
             for name, factor in row["others"].items():
                 factors[name].append(factor)
         others = {name: [min(values), max(values)] for name, values in factors.items()}
-        found.append({"algorithm": kind, "layers": len(own), "rule": rule,
-                      "scale": own[0]["scale"], "dora_axis": axis, "others": others})  # fmt: skip
+        found.append({"algorithm": algorithm, "layers": len(own), "rule": rule,
+                      "scale": own[0]["scale"], "dora_axis": side, "others": others})  # fmt: skip
     return found
 
 
@@ -232,7 +244,7 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     ]
     lines += ["", table(("block", "layers", "norm of change"), blocks)]
     if any(one["norm"] is None for one in result["blocks"].values()):
-        lines.append("norms marked - depend on the base model's weights: give --model")
+        lines.append("norms marked - are known beside the base model alone: give --model")
     if layers:
         rows = [
             (printable(r["layer"]), r["algorithm"], r["rank"], r["alpha"], r["norm"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lycoris_bench.adapter_tools.naming import LEAD, TEXT
 from lycoris_bench.adapter_tools.source import Adapter
 from lycoris_bench.adapters.formats.families import known
-from lycoris_bench.adapters.merge import AdapterMismatch
+from lycoris_bench.adapters.matching import AdapterMismatch
 
 STRUCTURES = {  # what a layer's path begins with in models of one build
     "a U-Net": re.compile(r"(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|"

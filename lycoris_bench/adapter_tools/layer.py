@@ -1,4 +1,4 @@
-"""One layer of an adapter file by itself: what it needs, its shape, its ranks."""
+"""One layer of an adapter file by itself: its algorithm, its shape, what it needs."""
 
 import re
 from collections.abc import Mapping
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.lora import DOWN
-from lycoris_bench.adapters.formats.adapter_file import recognise
+from lycoris_bench.adapters.algorithms.base import Adapter
+from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.write import OF_WEIGHT
 from lycoris_bench.messages.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
@@ -20,47 +19,43 @@ class NeedsModel(BenchError):
     """The change cannot be known without the base model's weights: one sentence."""
 
 
-def algorithm(tensors: Tensors) -> str:
-    """The algorithm's name; "unknown" where none has these tensors."""
-    known = recognise(tensors)
-    return known[0] if known else "unknown"
-
-
-def needs_weight(tensors: Tensors) -> bool:
-    """Whether ΔW depends on W: DoRA's norm, and what multiplies W."""
-    return "dora_scale" in tensors or algorithm(tensors) in OF_WEIGHT
-
-
-def shape_of(tensors: Tensors) -> torch.Size:
-    """W's shape as far as the tensors tell: factors that are matrices by design (LoHa's, LoKr's)
-    give that of the unrolled weight. `NeedsModel` where only W has it, `AdapterFileError` for
-    factors that are missing or do not fit each other."""
+def kind(tensors: Tensors) -> type[Adapter]:
+    """The algorithm's class; `AdapterFileError` where none has these tensors."""
     known = recognise(tensors)
     if known is None:
         raise AdapterFileError(f"no algorithm has the tensors {', '.join(tensors)}")
+    return known[1]
+
+
+def depends_on_weight(tensors: Tensors) -> bool:
+    """Whether ΔW depends on the numbers of W."""
+    known = recognise(tensors)
+    return known is not None and known[1].depends_on_weight(tensors)
+
+
+def needs_model(tensors: Tensors) -> bool:
+    """Whether ΔW is known beside a base model alone: it depends on W, or only W has its shape."""
+    return depends_on_weight(tensors) or kind(tensors).weight_shape(tensors) is None
+
+
+def shape_of(tensors: Tensors) -> torch.Size:
+    """W's shape as far as the tensors tell (`Knowledge.weight_shape`). `NeedsModel` where only W
+    has it, `AdapterFileError` for factors that are missing or do not fit each other."""
+    algorithm = kind(tensors)
     try:
-        shape = known[1].shape_from(tensors)
+        shape = algorithm.weight_shape(tensors)
     except BenchError as error:
         raise AdapterFileError(str(error)) from None
     if shape is None:
-        raise NeedsModel(f"a change by {known[0]} needs the base model: give --model")
+        raise NeedsModel(f"the tensors of {algorithm.described(tensors)} do not tell the weight's "
+                         "shape: give --model")  # fmt: skip
     return shape
 
 
 def is_unrolled(name: str, tensors: Tensors) -> bool:
     """Whether the layer seems to be a convolution whose kernel the tensors do not show."""
-    kind = algorithm(tensors)
-    matrix = kind in ("loha", "lokr") and len(shape_of(tensors)) == 2
+    matrix = kind(tensors).unrolled and len(shape_of(tensors)) == 2
     return matrix and KERNEL.search(name) is not None
-
-
-def rank(tensors: Tensors) -> int | None:
-    """The rank that alpha is divided by; None where there is none."""
-    for name in (DOWN, "hada_w1_b", "lokr_w2_b", "lokr_w1_b"):
-        if name in tensors:
-            return tensors[name].shape[0]
-    found = tensors.get("b2.weight")
-    return None if found is None else min(found.shape[:2])
 
 
 def alpha(tensors: Tensors) -> float | None:

@@ -13,18 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.error_report import norm, table
+from lycoris_bench.adapter_tools.error_report import table
 from lycoris_bench.adapter_tools.fits import fits_model
-from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, matched
 from lycoris_bench.adapter_tools.rounding import check as check_range
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.strengths import check as strengths_allowed
 from lycoris_bench.adapter_tools.weights_on_disk import MODELS, Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.algorithms.factors import norm
 from lycoris_bench.adapters.delta import merged_bias
 from lycoris_bench.adapters.formats import streaming
+from lycoris_bench.adapters.formats.adapter_file import by_layer, read
+from lycoris_bench.adapters.formats.families import family_of
+from lycoris_bench.adapters.formats.layer_names import block_of
 from lycoris_bench.adapters.formats.ss_metadata import HASHES
-from lycoris_bench.adapters.merge import AdapterMismatch
+from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, change, matched
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
@@ -48,8 +51,11 @@ def merge(
     given = list(zip(files, _strengths(strengths, files), strict=True))
     base = open_model(model)
     outputs.check(out, [base.root, *files], force, folder=base.is_folder)
-    adapters = [(file, matched(file, base), strength)
-                for file, strength in counted(given, "reading")]  # fmt: skip
+    family = family_of(base.widths)
+    adapters = [
+        (file, matched(by_layer(read(file)[0]), base.directory, family, file, base.root), strength)
+        for file, strength in counted(given, "reading")
+    ]
     for file, found, _ in adapters:
         _fit(file, found, base)
     merger = _Merger(base, adapters)

@@ -9,8 +9,9 @@ from torch import Tensor
 from lycoris_bench.adapter_tools.layer import NeedsModel
 from lycoris_bench.adapter_tools.source import Source
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles
-from lycoris_bench.adapters.formats.words import what
-from lycoris_bench.adapters.formats.write import PLAIN, sides
+from lycoris_bench.adapters.algorithms.lora import PLAIN
+from lycoris_bench.adapters.algorithms.recognise import what
+from lycoris_bench.adapters.formats.write import sides
 
 Tensors = Mapping[str, Tensor]
 LEAD = re.compile(  # what a name begins with, before the layer's path

@@ -7,19 +7,15 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import BIAS, scale
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
-from lycoris_bench.adapters.algorithms.lora import DOWN, MID, UP
-from lycoris_bench.adapters.formats.low_rank import exact
+from lycoris_bench.adapters.algorithms.factors import Factors, length
+from lycoris_bench.adapters.algorithms.lora import DOWN, PLAIN, UP
+from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.messages.errors import BenchError
-
-CANCELLED = 1e-4  # of the largest possible square: below, its digits are not enough
-ROUNDING = 1e-16
-Factors = tuple[Tensor, Tensor]  # (o, r) and (r, i·k²)
 
 
 def is_plain_lora(layer: Mapping[str, Tensor]) -> bool:
     """Whether the change is up · down and nothing else."""
-    return {UP, DOWN} <= layer.keys() <= {UP, DOWN, "alpha", BIAS}
+    return {UP, DOWN} <= layer.keys() <= PLAIN | {BIAS}
 
 
 def plain_factors(layer: Mapping[str, Tensor]) -> Factors:
@@ -38,35 +34,18 @@ def beside(products: Sequence[Factors]) -> Factors:
 
 
 def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
-    """ΔW as the product that it is by its structure, to the last digit: plain LoRA, LoRA in Tucker
-    form and LoHa. None for others, beside a bias, and where the rank is so large that the whole
-    matrix is the shorter way."""
-    if BIAS in layer or MAGNITUDE in layer:
+    """ΔW as the product that it is by its structure, to the last digit; None where it is none,
+    beside a bias, and where the rank is so large that the whole matrix is the shorter way."""
+    if BIAS in layer:
         return None
     if is_plain_lora(layer):
         return plain_factors(layer)
-    found = exact(layer) if {MID, "hada_w1_a"} & layer.keys() else None
+    known = recognise(layer)
+    by_structure = known is not None and not known[1].product_by_svd
+    found = known[1].as_product(layer) if known and by_structure else None
     if found is None or 2 * found.rank > min(len(found.up), found.down.shape[1]):
         return None
     return found.up, found.down
-
-
-def length(product: Factors, precision: torch.dtype = torch.float64) -> float:
-    """|up · down|, the root of the sum of squares: √tr((upᵀ·up)(down·downᵀ)), and by the triangles
-    of both where much cancels or leaves the range, as squares have half of the digits.
-
-    >>> length((torch.tensor([[3.0], [4.0]]), torch.tensor([[1.0, 0.0]])))
-    5.0
-    """
-    up, down = (side.to(precision) for side in product)
-    left, right = (up.T @ up).double(), (down @ down.T).double()
-    square, sizes = float((left * right).sum()), (float(left.trace()), float(right.trace()))
-    in_range = min(sizes) > torch.finfo(precision).tiny / ROUNDING
-    if in_range and CANCELLED * sizes[0] * sizes[1] < square < math.inf:
-        return math.sqrt(square)
-    one = torch.linalg.qr(product[0].double(), mode="r")[1]
-    two = torch.linalg.qr(product[1].double().T, mode="r")[1]
-    return float(torch.linalg.vector_norm(one @ two.T))
 
 
 def apart(one: Factors, two: Factors) -> float:

@@ -12,7 +12,6 @@ from torch import Tensor
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.error_report import Row, report
 from lycoris_bench.adapter_tools.layer import NeedsModel
-from lycoris_bench.adapter_tools.matching import some
 from lycoris_bench.adapter_tools.naming import named
 from lycoris_bench.adapter_tools.products import factors_of
 from lycoris_bench.adapter_tools.result import Made
@@ -36,6 +35,7 @@ from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.formats import streaming
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.ss_metadata import carried
+from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.error_report import Row, norm
+from lycoris_bench.adapter_tools.error_report import Row
 from lycoris_bench.adapter_tools.layer import shape_of
-from lycoris_bench.adapter_tools.products import Factors, apart, factors_of, length
+from lycoris_bench.adapter_tools.products import apart, factors_of
 from lycoris_bench.adapter_tools.rounding import check
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
+from lycoris_bench.adapters.algorithms.factors import Factors, length, norm
 from lycoris_bench.adapters.algorithms.lora import DOWN
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import streaming

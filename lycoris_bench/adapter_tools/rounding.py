@@ -1,14 +1,16 @@
 """The dtype that a result is stored in: the shortest that loses nothing that matters."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.layer import algorithm, shape_of
-from lycoris_bench.adapter_tools.products import apart, factors_of, length
+from lycoris_bench.adapter_tools.layer import kind, needs_model, shape_of
+from lycoris_bench.adapter_tools.products import apart, factors_of
+from lycoris_bench.adapters.algorithms.factors import length
 from lycoris_bench.adapters.delta import changes
-from lycoris_bench.adapters.formats.adapter_file import EXACT, by_layer
+from lycoris_bench.adapters.formats.adapter_file import by_layer, is_exact
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 
 Tensors = Mapping[str, Tensor]
@@ -22,12 +24,12 @@ def kept(name: str, tensors: Tensors) -> dict[str, Tensor]:
     """One layer bit by bit; float8 as fp16 and fp64 as fp32, which every reader has.
 
     Raises `AdapterFileError` for a number that is not finite, or too large for fp32."""
-    whole = {"lokr_w1", "lokr_w2"} <= tensors.keys()  # their alpha is not used, and may be infinite
+    unused = kind(tensors).unused(tensors)  # which may be infinite
     found = {
         key: value.half() if value.dtype in FP8 else
         value.float() if value.dtype == torch.float64 else value
         for key, value in tensors.items()
-        if not (whole and key == "alpha" and not bool(torch.isfinite(value.float()).all()))
+        if not (key in unused and not bool(torch.isfinite(value.float()).all()))
     }  # fmt: skip
     for key, value in found.items():
         check(f"{name}.{key}", tensors[key], value.dtype)
@@ -64,7 +66,7 @@ def cast(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
         return value
     short = value.to(dtype)
     exact = value.dim() > 0 or bool(short.to(value.dtype) == value)
-    return value.float() if f".{key}".endswith(EXACT) or not exact else short
+    return value.float() if is_exact(key) or not exact else short
 
 
 def check(name: str, value: Tensor, dtype: torch.dtype) -> None:
@@ -87,14 +89,11 @@ def _difference(found: Tensors, made: Tensors) -> float:
     if (one := factors_of(whole)) is not None and (two := factors_of(short)) is not None:
         size = length(one)
         return apart(one, two) / size if size else float(apart(one, two) > 0)
-    if algorithm(whole) in ("full", "norm"):
-        pairs = [(short[key], whole[key]) for key in whole]
-    else:
-        zero = torch.zeros(shape_of(whole))
-        first, second = (changes(x, zero, torch.float64) for x in (short, whole))
-        pairs = [
-            (a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None
-        ]
+    if needs_model(whole):
+        return math.inf  # rounding could do anything
+    zero = torch.zeros(shape_of(whole))
+    first, second = (changes(x, zero, torch.float64) for x in (short, whole))
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     worst = 0.0
     for rounded, exact in pairs:
         size = float(torch.linalg.vector_norm(exact.double()))

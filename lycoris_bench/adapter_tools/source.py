@@ -10,22 +10,21 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools.fits import fits_model
-from lycoris_bench.adapter_tools.layer import (
-    NeedsModel,
-    algorithm,
-    is_unrolled,
-    needs_weight,
-    shape_of,
-)
-from lycoris_bench.adapter_tools.matching import matched
-from lycoris_bench.adapter_tools.products import Factors, factors_of
+from lycoris_bench.adapter_tools.layer import NeedsModel, is_unrolled, kind, needs_model, shape_of
+from lycoris_bench.adapter_tools.products import factors_of
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
+from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.base import Adapter as Kind
+from lycoris_bench.adapters.algorithms.factors import Factors
+from lycoris_bench.adapters.algorithms.full import DIFF
+from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read, spellings
 from lycoris_bench.adapters.formats.families import family_of, inputs_of
 from lycoris_bench.adapters.formats.layouts import Spelling
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.matching import matched
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 
@@ -48,19 +47,25 @@ class Source:
     place: Layer | None = None
 
     @property
-    def algorithm(self) -> str:
-        """Which algorithm's tensors these are."""
-        return algorithm(self.tensors)
+    def kind(self) -> type[Kind]:
+        """The algorithm that these tensors are of."""
+        return kind(self.tensors)
 
     @property
     def depends_on_weight(self) -> bool:
         """Whether ΔW depends on W."""
-        return needs_weight(self.tensors)
+        return self.kind.depends_on_weight(self.tensors)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether ΔW is known, by the tensors alone or beside the model."""
+        return self.base is not None or not needs_model(self.tensors)
 
     @property
     def is_norm(self) -> bool:
         """Whether it changes a weight of one dimension, of which no LoRA can be made."""
-        return self.algorithm == "norm" or ("diff" in self.tensors and len(self.shape()) == 1)
+        vector = self.kind.vectors and self.tensors.keys() != {BIAS}
+        return vector and len(self.shape()) == 1
 
     def weight(self) -> Tensor | None:
         """W, read anew at each call; None without a model."""
@@ -82,12 +87,8 @@ class Source:
             raise NeedsModel(
                 f"{self.name}: the tensors do not show the kernel's size: give --model"
             )
-        if (
-            "diff" in self.tensors
-            and self.tensors["diff"].dim() == 1
-            and not NORM.search(self.name)
-        ):
-            sizes = tuple(self.tensors["diff"].shape)
+        if DIFF in self.tensors and self.tensors[DIFF].dim() == 1 and not NORM.search(self.name):
+            sizes = tuple(self.tensors[DIFF].shape)
             raise NeedsModel(f"{self.name}: its diff of shape {sizes} is that of a norm, and its "
                              "name is none of a norm: give --model")  # fmt: skip
         try:
@@ -99,9 +100,8 @@ class Source:
         """(ΔW, Δb) in float64. `AdapterFileError` names the layer where they do not fit."""
         weight = self.weight()
         if weight is None and self.depends_on_weight:
-            dora = " with dora_scale" if "dora_scale" in self.tensors else ""
-            raise NeedsModel(f"{self.name}: the change by {self.algorithm}{dora} depends on the "
-                             "base model's weights: give --model")  # fmt: skip
+            raise NeedsModel(f"{self.name}: the change by {self.kind.described(self.tensors)} "
+                             "depends on the base model's weights: give --model")  # fmt: skip
         try:
             moved, shift = changes(
                 self.tensors,
@@ -154,18 +154,18 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
     spelled = spellings(path)
     layers = by_layer(tensors, divide=base is not None)
     left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
-                for name, own in layers.items() if algorithm(own) == "unknown"]  # fmt: skip
+                for name, own in layers.items() if recognise(own) is None]  # fmt: skip
     places: dict[str, Layer] = {}
     if base is not None:
-        found = matched(path, base, tensors)
+        found = matched(layers, base.directory, family_of(base.widths), path, base.root)
         places = {one.name: place for place, one in found.layers.items()}
         left_out += [f"{name} (not in the model)" for name in found.missing
-                     if algorithm(layers[name]) != "unknown"]  # fmt: skip
+                     if recognise(layers[name]) is not None]  # fmt: skip
     known = [
         Source(path, name, own, spelled.get(name, Spelling(name, "kohya", sides=False)),
                path.is_dir(), base, places.get(name))
         for name, own in layers.items()
-        if algorithm(own) != "unknown" and (base is None or name in places)
+        if recognise(own) is not None and (base is None or name in places)
     ]  # fmt: skip
     for source in known:
         source.fits()

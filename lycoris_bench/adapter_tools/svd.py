@@ -1,15 +1,13 @@
-"""A change as products: truncated SVD for LoRA, the nearest Kronecker product for LoKr."""
+"""A change as products, by its singular values."""
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.factors import factorization
+from lycoris_bench.adapters.algorithms.factors import ROUNDING, Product
 from lycoris_bench.adapters.algorithms.options import LARGEST, Range
 from lycoris_bench.adapters.formats import write
-from lycoris_bench.adapters.formats.low_rank import ROUNDING, Product
 from lycoris_bench.messages.errors import BenchError
 
 
@@ -91,23 +89,6 @@ def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
     cut = found.cut(rank)
     root = cut.s.sqrt()
     return write.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
-
-
-def nearest_kronecker(change: Tensor, factor: int) -> dict[str, Tensor]:
-    """LoKr tensors of the w1 ⊗ w2 nearest to a change (o, i, ...), in the sum of squares.
-
-    The blocks of the change, each a row of numbers, make a matrix whose best rank-1
-    approximation is w1 and w2 (Van Loan and Pitsianis 1993). Sizes as LoKr's `factor` gives."""
-    (u, v), (ui, vi) = (factorization(n, factor) for n in change.shape[:2])
-    kernel = tuple(change.shape[2:])
-    blocks = change.double().reshape(u, v, ui, vi, *kernel).transpose(1, 2).reshape(u * ui, -1)
-    best = svd(blocks).cut(1)
-    root = math.sqrt(float(best.s[0]))
-    return {
-        "lokr_w1": (root * best.u).reshape(u, ui).contiguous(),
-        "lokr_w2": (root * best.vh).reshape(v, vi, *kernel).contiguous(),
-        "alpha": torch.tensor(1.0),
-    }
 
 
 HALF = 2  # bytes of a number

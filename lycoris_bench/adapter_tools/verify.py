@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools import strengths
-from lycoris_bench.adapter_tools.error_report import norm, table
-from lycoris_bench.adapter_tools.matching import Match, Matched, block_of, change, match, some
+from lycoris_bench.adapter_tools.error_report import table
 from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
-from lycoris_bench.adapters.formats.adapter_file import read
-from lycoris_bench.adapters.formats.layer_names import natural
-from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.algorithms.factors import norm
+from lycoris_bench.adapters.formats.adapter_file import by_layer, read
+from lycoris_bench.adapters.formats.families import family_of
+from lycoris_bench.adapters.formats.layer_names import block_of, natural
+from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, change, match, some
+from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.backbone import Backbone, BackboneError
@@ -40,7 +42,7 @@ def verify(
     _check(strength, prompt, seed)
     base = open_model(model)
     tensors, _ = read(path)
-    found = match(tensors, base, path)
+    found = match(by_layer(tensors), base.directory, family_of(base.widths), path)
     problems = [] if found.complete else [f"{path.name}: {found.sentence()}"]
     blocks = _blocks(base, found, strength, problems)
     drawn = None

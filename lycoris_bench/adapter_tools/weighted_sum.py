@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools.layer import Tensors
-from lycoris_bench.adapter_tools.products import Factors, beside, is_plain_lora, plain_factors
+from lycoris_bench.adapter_tools.products import beside, is_plain_lora, plain_factors
 from lycoris_bench.adapter_tools.source import Change, Source
 from lycoris_bench.adapter_tools.svd import Svd, lora, numerical_rank, svd, svd_of_product, tail
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.formats.low_rank import Product, balanced
+from lycoris_bench.adapters.algorithms.factors import Factors, Product, balanced
+from lycoris_bench.adapters.algorithms.full import DIFF, Full
+from lycoris_bench.adapters.algorithms.lora import DOWN, UP
+from lycoris_bench.adapters.algorithms.norm import B_NORM, W_NORM
 from lycoris_bench.messages.errors import BenchError
 
-ONE_FACTOR = ("hada_w1_a", "lokr_w1", "lokr_w1_a", "diff", BIAS, "w_norm", "b_norm")
-OF_NORM = {"diff": "w_norm", BIAS: "b_norm"}
+OF_NORM = {DIFF: W_NORM, BIAS: B_NORM}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
 
 def _longer(tensors: Tensors, rank: int | None) -> bool:
     """Whether this is a LoRA of more than the rank that is asked for."""
-    return rank is not None and is_plain_lora(tensors) and len(tensors["lora_down.weight"]) > rank
+    return rank is not None and is_plain_lora(tensors) and len(tensors[DOWN]) > rank
 
 
 def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
@@ -115,8 +117,8 @@ def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Te
         return _nearest(svd_of_product(up, down), shape, rank)
     ones = [1 for _ in shape[2:]]
     made = {
-        "lora_up.weight": up.reshape(*up.shape, *ones),
-        "lora_down.weight": down.reshape(len(down), *shape[1:]),
+        UP: up.reshape(*up.shape, *ones),
+        DOWN: down.reshape(len(down), *shape[1:]),
         "alpha": torch.tensor(float(len(down))),
     }
     return made, "LoRA side by side (exact)", 0.0
@@ -130,11 +132,11 @@ def _nearest(found: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor
 
 def _scaled(part: Part) -> dict[str, Tensor] | None:
     """One file's layer times its weight, in its own form; None where that has no such form."""
-    if part.source.depends_on_weight or part.weight == 0:
+    linear = part.source.kind.linear
+    if not linear or part.source.depends_on_weight or part.weight == 0:
         return None
-    linear = ("lora_up.weight", *ONE_FACTOR)
     return {
-        name: part.weight * value.double() if name in linear and name != BIAS else value
+        name: part.weight * value.double() if name in linear else value
         for name, value in part.tensors.items()
     }
 
@@ -156,15 +158,15 @@ def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor],
     else:
         total = _total(parts)
         shape = total.shape
-        if all(part.source.algorithm == "full" for part in parts):
-            return {"diff": total}, "differences added (exact)", 0.0
+        if all(part.source.kind is Full for part in parts):
+            return {DIFF: total}, "differences added (exact)", 0.0
         found = svd(total)
     least = numerical_rank(found.s)
     if rank is not None and least > rank:
         return _nearest(found, shape, rank)
     if rank is not None or least * (len(found.u) + found.vh.shape[1]) < shape.numel():
         return lora(found, shape, max(1, least)), "LoRA of the sum (exact)", 0.0
-    return {"diff": _total(parts)}, "full difference (exact)", 0.0
+    return {DIFF: _total(parts)}, "full difference (exact)", 0.0
 
 
 def _total(parts: Sequence[Part]) -> Tensor:

@@ -153,7 +153,7 @@ def _adapter(
         made: Adapter = (
             NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
             if target.is_norm
-            else kind(_weight(target), target.module.bias, generator, **own)
+            else kind(_weight(target), target.module.bias, generator, **own)  # type: ignore[arg-type]
         )
     except ValueError as error:
         raise BenchError(f"{target.name}: {error}") from None

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, add, full_precision
-from lycoris_bench.adapters.formats.adapter_file import recognise
+from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.messages.errors import BenchError
 
 

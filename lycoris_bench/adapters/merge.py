@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,19 +11,15 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.delta import changes
-from lycoris_bench.adapters.formats.adapter_file import by_layer, recognise
-from lycoris_bench.adapters.formats.families import family_of, foreign, inputs_of
+from lycoris_bench.adapters.formats.adapter_file import by_layer
+from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, matched
 from lycoris_bench.adapters.presets.layers import Target, TextEncoders, directory, layers, models
 from lycoris_bench.messages.errors import BenchError
 
-Step = tuple[Target, str]  # a layer and the algorithm's name
 File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
-Part = tuple[str, dict[str, Tensor], float]  # a layer's name in a file, its tensors, strength
-
-
-class AdapterMismatch(BenchError):
-    """The adapter does not belong to this model: one sentence."""
+Part = tuple[Matched, float]  # a layer in a file, strength
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,6 @@ class Merger:
     def __init__(self, unet: nn.Module, text_encoders: TextEncoders = None) -> None:
         found = layers(unet, text_encoders)
         self._layers = {(target.model, target.path): target for target in found}
-        self._names = [target.name for target in found]
         self._directory = directory(models(unet, text_encoders))
         self._family = family_of({target.name: target.inputs for target in found})
         self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
@@ -74,30 +69,27 @@ class Merger:
         self._changed = set()
 
     def _merge(self, files: Sequence[File]) -> MergeReport:
-        plans = [self._plan(file) for file, _ in files]
-        work: dict[str, tuple[Target, list[Part]]] = {}
-        for plan, (file, strength) in zip(plans, files, strict=True):
-            for name, (target, _) in plan.items():
-                _, parts = work.setdefault(target.name, (target, []))
-                parts.append((name, file[name], strength))
+        found = [self._match(file) for file, _ in files]
+        work: dict[tuple[str, str], list[Part]] = defaultdict(list)
+        for match, (_, strength) in zip(found, files, strict=True):
+            for place, one in match.layers.items():
+                work[place].append((one, strength))
         stale = set(self._changed)
         norms: dict[str, list[Tensor]] = defaultdict(list)
-        for target, parts in work.values():
+        for place, parts in work.items():
+            target = self._layers[place]
             written, sizes = self._write(target, parts)
             stale -= written
             norms[target.block] += sizes
         self._put_back(stale)
         self._changed -= stale
-        left_out = [
-            name
-            for plan, (file, _) in zip(plans, files, strict=True)
-            for name in file
-            if name not in plan
-        ]
+        left_out = [name for match in found for name in (*match.missing, *match.unknown)]
         return MergeReport(
             matched=len(work),
             unmatched=tuple(dict.fromkeys(left_out)),
-            algorithms=tuple(sorted({kind for plan in plans for _, kind in plan.values()})),
+            algorithms=tuple(
+                sorted({one.algorithm for parts in work.values() for one, _ in parts})
+            ),
             change={block: _relative(block, sizes, files) for block, sizes in norms.items()},
         )
 
@@ -106,38 +98,15 @@ class Merger:
         for parameter in parameters:
             parameter.copy_(self._base[parameter][0])
 
-    def _plan(self, file: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Step]:
-        """Layer name in the file -> what it changes and how."""
-        plan: dict[str, Step] = {}
-        family = family_of({name: inputs_of(found) for name, found in file.items()})
-        if other := foreign(family, self._family, file):
-            raise AdapterMismatch(other)
-        for name, found in file.items():
-            known, place = recognise(found), self._find(name)
-            if known and place:
-                plan[name] = (place, known[0])
-        if not plan:
-            raise AdapterMismatch(
-                f"the adapter matches no layer of the model: it has {_some(file)}; "
-                f"the model has {_some(self._names)}"
-            )
-        if left_out := [name for name in file if name not in plan]:
+    def _match(self, file: Mapping[str, dict[str, Tensor]]) -> Match:
+        found = matched(file, self._directory, self._family, "the adapter", "the model")
+        if not found.complete:
             warnings.warn(
-                f"the adapter is applied in part: {len(left_out)} of its {len(file)} layers are "
-                f"not in the model or of an unknown kind: {_some(left_out)}",
+                f"the adapter is applied in part: {len(file) - len(found.layers)} of its "
+                f"{len(file)} layers are left out: {found.sentence()}",
                 stacklevel=5,
             )
-        twice = Counter(target.name for target, _ in plan.values()) - Counter(self._names)
-        if twice:
-            raise AdapterMismatch(f"the adapter has layers under two names: {_some(twice)}")
-        return plan
-
-    def _find(self, name: str) -> Target | None:
-        try:
-            place = self._directory.find(name)
-        except AdapterFileError as error:
-            raise AdapterMismatch(f"the adapter fits the model in two ways: {error}") from None
-        return self._layers[place] if place else None
+        return found
 
     def _kept(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
         """The parameter's base and its norm, from before its first change."""
@@ -152,16 +121,16 @@ class Merger:
         weight, bias = target.module.weight, target.module.bias
         assert isinstance(weight, Tensor)
         found: dict[Tensor, list[tuple[Tensor, float]]] = {}
-        for name, tensors, strength in parts:
+        for one, strength in parts:
             try:
-                change, shift = changes(tensors, self._kept(weight)[0])
+                change, shift = changes(one.tensors, self._kept(weight)[0])
                 if shift is not None and (
                     not isinstance(bias, Tensor) or bias.shape != shift.shape
                 ):
                     raise BenchError("it changes a bias that the layer does not have")
             except ValueError as error:
                 raise AdapterMismatch(
-                    f"the adapter was made for another model or is damaged: {name}: {error}"
+                    f"the adapter was made for another model or is damaged: {one.name}: {error}"
                 ) from None
             found.setdefault(weight, []).append((change, strength))
             if shift is not None:
@@ -174,12 +143,6 @@ class Merger:
             moved = sum(strength * change for change, strength in moves)
             norms.append(torch.stack([_norm(moved), size]))  # type: ignore[arg-type]
         return set(found), norms
-
-
-def _some(names: Collection[str]) -> str:
-    """The first names, and how many there are besides."""
-    first = list(names)[:6]
-    return ", ".join(first) + (f" and {len(names) - 6} others" if len(names) > 6 else "")
 
 
 def _norm(values: Tensor) -> Tensor:
@@ -197,8 +160,8 @@ def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
 
 
 def _culprit(files: Sequence[File]) -> str:
-    """The first tensor that holds NaN or an infinity, alphas last: where both blocks of a LoKr
-    are whole they are infinite and not used."""
+    """The first tensor that holds NaN or an infinity, alphas last, as there are such as are
+    infinite and not used."""
     bad = [
         f"{layer}.{name}"
         for file, _ in files

@@ -84,13 +84,9 @@ def _listed(options: dict[str, dict[str, str]], indent: int) -> list[str]:
 
 
 def _options(kind: Any) -> dict[str, dict[str, str]]:
-    parameters = inspect.signature(kind).parameters
-    limits = vars(type(kind.limits)())
+    defaults = {**vars(type(kind.limits)()), **kind.defaults()}
     return {
-        name: {
-            "default": _written(parameters[name].default if name in parameters else limits[name]),
-            "allowed": str(allowed),
-        }
+        name: {"default": _written(defaults[name]), "allowed": str(allowed)}
         for name, allowed in kind.options().items()
     }
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.extract import extract
 from lycoris_bench.adapter_tools.merge import merge
-from lycoris_bench.adapter_tools.svd import nearest_kronecker, rank_of_energy, svd, svd_of_product
+from lycoris_bench.adapter_tools.svd import rank_of_energy, svd, svd_of_product
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms.lokr import LoKr
 from lycoris_bench.adapters.formats import adapter_file
 from tests.support import tiny_files as tiny
 
@@ -113,7 +114,7 @@ def test_a_kronecker_product_is_found_exactly(tmp_path: Path, base: Path) -> Non
 def test_the_nearest_kronecker_product_is_numpys() -> None:
     """Blocks as rows, one by one, and the best rank-1 matrix of float64."""
     delta = random(12, 8)
-    found = nearest_kronecker(delta, 3)
+    found = LoKr.nearest(delta, 3)
     (u, ui), (v, vi) = found["lokr_w1"].shape, found["lokr_w2"].shape
     rows = [delta[a * v : (a + 1) * v, b * vi : (b + 1) * vi].double().numpy().ravel()
             for a in range(u) for b in range(ui)]  # fmt: skip

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.conventions import convention, dora_axis
+from lycoris_bench.adapter_tools.conventions import convention
 from lycoris_bench.adapter_tools.inspect import inspect
-from lycoris_bench.adapter_tools.matching import block_of
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms.dora import axis
 from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.layer_names import block_of
 from tests.support import tiny_files as tiny
 
 HAND = {
@@ -154,11 +155,11 @@ def test_the_axis_of_dora_and_norms_with_a_model(tmp_path: Path, on_output: bool
         tmp_path / "a", pair, "lora", "attn-only", dora_wd=True, wd_on_output=on_output
     )
     layers = adapter_file.by_layer(adapter_file.read(file)[0])
-    axes = {dora_axis(tensors) for tensors in layers.values()}
+    axes = {axis(tensors) for tensors in layers.values()}
     assert axes == {"output" if on_output else "input"}
     alone = inspect(file)
     assert all(block["norm"] is None for block in alone["blocks"].values())
-    assert "depend on the base model's weights: give --model" in alone["text"]
+    assert "are known beside the base model alone: give --model" in alone["text"]
     found = inspect(file, str(tiny.folder(tmp_path / "base", pair)), layers=True)
     state = pair[0].state_dict()
     path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"

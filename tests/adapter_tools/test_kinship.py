@@ -13,7 +13,7 @@ from lycoris_bench.adapter_tools.convert import convert
 from lycoris_bench.adapter_tools.extract import extract
 from lycoris_bench.adapter_tools.merge import merge
 from lycoris_bench.adapter_tools.resize import resize
-from lycoris_bench.adapters.merge import AdapterMismatch
+from lycoris_bench.adapters.matching import AdapterMismatch
 from tests.support import tiny_files as tiny
 
 ATTENTION = "lora_unet_{}_attentions_{}_transformer_blocks_{}_attn{}_to_k"

@@ -9,18 +9,19 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools import lengths
 from lycoris_bench.adapter_tools.inspect import inspect
-from lycoris_bench.adapter_tools.layer import needs_weight
+from lycoris_bench.adapter_tools.layer import needs_model
 from lycoris_bench.adapter_tools.steps import told
 from lycoris_bench.adapter_tools.verify import verify
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms import loha
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from tests.support import formulas
 from tests.support import tiny_files as tiny
-from tests.support.forms import FORMS
+from tests.support.forms import BUILT_IN
 from tests.support.toys import randomise, toy
 
-CASES = [(kind, options, layer) for kind, forms in FORMS.items() for options in forms
+CASES = [(kind, options, layer) for kind, forms in BUILT_IN.items() for options in forms
          for layer in ("linear", "conv3x3")]  # fmt: skip
 X = "lora_unet_x"
 
@@ -29,14 +30,14 @@ X = "lora_unet_x"
 def test_every_form_to_the_last_digits(
     kind: str, options: dict, layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lengths, "ROWS", 7)  # so that the rows of 20 are of three parts
+    monkeypatch.setattr(loha, "ROWS", 7)  # so that the rows of 20 are of three parts
     model, _ = toy(layer)
     weight = model.layer.weight.detach().clone()
     network = attach(model, None, "full", kind, options, seed=0)
     randomise(network)
     (tensors,) = adapter_file.by_layer(network.tensors()).values()
     tensors = {key: value.detach() for key, value in tensors.items()}
-    if not needs_weight(tensors):
+    if not needs_model(tensors):
         wanted = float(formulas.change(tensors, weight).norm())
         assert lengths.length_alone(tensors) == pytest.approx(wanted, rel=1e-12)
 

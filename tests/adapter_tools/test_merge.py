@@ -12,7 +12,8 @@ from torch import nn
 from lycoris_bench.adapter_tools.merge import merge
 from lycoris_bench.adapter_tools.weights_on_disk import open_model
 from lycoris_bench.adapters.formats import adapter_file
-from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.matching import AdapterMismatch
+from lycoris_bench.adapters.merge import Merger
 from tests.support import tiny_files as tiny
 
 HALVES = [torch.float32, torch.float16, torch.bfloat16]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.products import apart, factors_of, length
+from lycoris_bench.adapter_tools.products import apart, factors_of
+from lycoris_bench.adapters.algorithms.factors import length
 
 
 def factors(outputs: int, inputs: int, rank: int, seed: int = 1) -> tuple[Tensor, Tensor]:

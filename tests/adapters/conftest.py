@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.support import stable_diffusion
+from tests.support.forms import _with_plugins  # noqa: F401  (for every test here)
 from tests.support.stable_diffusion import Models
 
 

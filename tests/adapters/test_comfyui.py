@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lycoris_bench.adapters import merged_weight
+from lycoris_bench.adapters.algorithms import rotations
 from lycoris_bench.adapters.formats import comfyui, write
 from lycoris_bench.adapters.formats.layer_names import Directory
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
@@ -117,7 +118,7 @@ def test_the_converted_file_is_the_same_change_and_warns(tmp_path: Path) -> None
               tmp_path / "base" / "unet" / "a.safetensors")  # fmt: skip
     save_file({f"{KERNEL}.oft_blocks": draw(2, 4, 4)}, tmp_path / "a")
     found = convert(tmp_path / "a", tmp_path / "out", "comfyui", str(tmp_path / "base"))
-    assert found["warnings"] == [comfyui.CAUTION] and found["status"] == 0
+    assert found["warnings"] == [rotations.CAUTION] and found["status"] == 0
     tucker = {"lokr_w1": draw(2, 2), "lokr_t2": draw(1, 1, 3, 3), "lokr_w2_a": draw(1, 4),
               "lokr_w2_b": draw(1, 4), "alpha": torch.tensor(0.3)}  # fmt: skip
     halves = {f"{KERNEL}.{k}": v.half() for k, v in tucker.items()}

@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import AdapterNetwork, attach
 from tests.support.forms import FORMS
 from tests.support.toys import Toy, randomise, toy
 
-ALGORITHMS = list(ALGORITHMS.entries())
+ALGORITHMS = list(FORMS)
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 DRAWS = 400
 

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lycoris_bench.adapters.algorithms import factors
 from lycoris_bench.adapters.attach import attach
-from lycoris_bench.adapters.formats import adapter_file, low_rank, write
+from lycoris_bench.adapters.formats import adapter_file, write
 from lycoris_bench.adapters.formats.layer_names import Directory
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
@@ -107,13 +108,13 @@ def test_what_depends_on_the_weight_needs_it(algorithm: str, options: dict, laye
 
 def test_products_by_hand() -> None:
     """(1 2; 3 4) ⊗ (0 1): rank 2 · 1; a Hadamard product of two products of rank 1."""
-    up, down, _ = low_rank.kronecker(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[0.0, 1]]))
+    up, down, _ = factors.kronecker(torch.tensor([[1.0, 2], [3, 4]]), torch.tensor([[0.0, 1]]))
     torch.testing.assert_close(up @ down, torch.tensor([[0.0, 1, 0, 2], [0, 3, 0, 4]]).double())
     assert up.shape == (2, 2)
     one, two = torch.tensor([[1.0], [2]]), torch.tensor([[3.0, 4]])
-    up, down, _ = low_rank.khatri_rao(one, two, one, two)
+    up, down, _ = factors.khatri_rao(one, two, one, two)
     assert (up @ down).tolist() == [[9, 16], [36, 64]] and up.shape == (2, 1)
-    assert low_rank.truncated(torch.zeros(3, 2)).error == 0
+    assert factors.truncated(torch.zeros(3, 2)).error == 0
 
 
 @pytest.mark.filterwarnings("ignore")

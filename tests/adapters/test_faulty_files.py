@@ -13,7 +13,8 @@ from torch import Tensor
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats.adapter_file import read, to_bytes
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.matching import AdapterMismatch
+from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.adapters.presets.layers import Preset
 from tests.adapters.test_merge import weights
 from tests.adapters.test_names import SD1, SD2, SDXL, unet
@@ -123,7 +124,7 @@ FAULTS = {
     "nan alpha": (change(f"{LAYER}.alpha", torch.tensor(torch.nan)), r"alpha' holds NaN"),
     "unknown tensor": (change(f"{LAYER}.lora_extra", torch.ones(1)), "matches no layer"),
     "two names": (change("lycoris_down_blocks_0_layer.diff", torch.ones(20, 12)),
-                  f"under two names: {LAYER}"),
+                  f"under two names: '{LAYER}'"),
     "twice": (change("lora_unet_down_blocks_0_layer.lora_A.weight", torch.ones(2, 12)),
               "is there twice"),
     "foreign bias": (change(f"{LAYER}.diff_b", torch.ones(3)), "a bias that the layer does not"),

@@ -35,7 +35,7 @@ def reshaped(value: Tensor) -> Iterator[Tensor]:
 def fits_some_weight(tensors: dict[str, Tensor]) -> bool:
     """Whether there is a weight whose change this is: sizes are those that the tensors have."""
     _, kind = adapter_file.recognise(tensors) or pytest.fail("no algorithm")
-    shape = kind.shape_from(tensors)
+    shape = kind.weight_shape(tensors)
     sizes = {1, *(n for v in tensors.values() for n in (*v.shape, v.numel()))}
     sizes |= {v.shape[-3] * v.shape[-2] for v in tensors.values() if v.dim() > 2}
     kernels: list[tuple[int, ...]] = [(), (3, 3), (3, 3, 2), (3, 3, 1), (2,), (3,)]

@@ -8,12 +8,12 @@ from lycoris_bench.adapters import merged_weight
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import Adapter
 from tests.support import formulas
-from tests.support.forms import FORMS
+from tests.support.forms import BUILT_IN
 
 SHAPES = {"linear": (20, 12), "kernel": (20, 12, 3, 2), "1x1": (20, 12, 1, 1), "1d": (20, 12, 3)}
 CASES = [
     pytest.param(algorithm, options, shape, id=f"{algorithm}{k}-{name}")
-    for algorithm, forms in FORMS.items()
+    for algorithm, forms in BUILT_IN.items()
     for k, options in enumerate(forms)
     for name, shape in SHAPES.items()
 ]

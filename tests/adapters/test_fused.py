@@ -9,7 +9,8 @@ from lycoris_bench.adapters.formats.adapter_file import by_layer, to_bytes
 from lycoris_bench.adapters.formats.families import family_of, inputs_of
 from lycoris_bench.adapters.formats.layouts import canonical
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.merge import AdapterMismatch, Merger
+from lycoris_bench.adapters.matching import AdapterMismatch
+from lycoris_bench.adapters.merge import Merger
 from tests.adapters.test_names import SD1, unet
 from tests.adapters.test_other_models import flux, sd3
 from tests.adapters.test_peft_folders import Net

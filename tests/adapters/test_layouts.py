@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.formats.layouts import canonical, layout_of
 from lycoris_bench.adapters.merge import Merger
+from tests.support.forms import FORMS
 from tests.support.toys import LAYERS, toy
 
 A, B = torch.arange(6.0).reshape(2, 3), torch.arange(8.0).reshape(4, 2)
@@ -78,7 +78,7 @@ def test_a_magnitude_of_a_convolution_is_of_outputs() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS.entries())
+@pytest.mark.parametrize("algorithm", FORMS)
 def test_what_is_trained_here_stays_as_it_is(algorithm: str, layer: str) -> None:
     network = attach(toy(layer)[0], None, "full", algorithm, {}, seed=1)
     tensors = network.tensors()

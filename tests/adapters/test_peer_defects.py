@@ -128,7 +128,7 @@ def test_7_groups_and_dilation(algorithm: str) -> None:
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("algorithm", [a for a in ALL if "conv_dim" in ALL[a].allowed])
+@pytest.mark.parametrize("algorithm", [a for a in ALL if "conv_dim" in ALL[a].options()])
 def test_8_conv_dim_0_turns_kernels_off(algorithm: str) -> None:
     """As a number its 0 falls back to the linear dim."""
     with pytest.raises(ValueError, match="matches no layer"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
-from tests.support.forms import FORMS
+from tests.support.forms import BUILT_IN
 from tests.support.toys import LAYERS, predict, randomise, toy
 
 Models = tuple[nn.Module, nn.Module]
@@ -51,7 +51,7 @@ def cannot(algorithm: str, options: dict[str, Any], layer: str) -> bool:
 
 @pytest.mark.parametrize(("algorithm", "options", "layer"), [
     pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
-    for algorithm, forms in FORMS.items()
+    for algorithm, forms in BUILT_IN.items()
     for k, options in enumerate(forms)
     for layer in LAYERS
     if not cannot(algorithm, options, layer)

@@ -169,7 +169,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     ({"down_linear.lora_mid.weight": torch.ones(2, 2)}, "has no such form, and down.linear is LoRA"
      " with lora_mid.weight"),
     ({"down_linear.diff_b": torch.ones(12)}, "no change of a bias, and down.linear has one"),
-    ({"down_point.diff": torch.ones(24, 16, 1, 1)}, "LoRA, LoHa or LoKr.*down.point is Full"),
+    ({"down_point.diff": torch.ones(24, 16, 1, 1)}, "LoHa, LoKr or LoRA.*down.point is Full"),
     ({"elsewhere.lora_up.weight": torch.ones(2, 2)}, "elsewhere is no layer of the model"),
 ])  # fmt: skip
 def test_what_peft_cannot_say(change: dict[str, Tensor], reason: str) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
-from lycoris_bench.adapters.presets.layers import targets
+from lycoris_bench.adapters.formats.layer_names import block_of
+from lycoris_bench.adapters.presets.layers import layers, targets
 
 Models = tuple[nn.Module, nn.Module]
 
@@ -130,6 +131,12 @@ def test_blocks_that_reports_count_in(stable_diffusion: Models) -> None:
         *(f"unet.{part}" for part in ("mid_block", "time_embedding", "conv_in", "conv_out")),
         *(f"text_encoder.layers.{k}" for k in range(12)),
     }
+
+
+def test_names_and_paths_tell_the_same_block(stable_diffusion: Models) -> None:
+    """Files without a model beside them are counted by names, models by paths."""
+    for target in layers(*stable_diffusion):
+        assert block_of(target.name) == target.block
 
 
 class CLIPAttention(nn.Module):

@@ -70,7 +70,7 @@ def test_with_a_scalar_the_scalar_is_0_instead(algorithm: str, factor: str, fan_
 def test_the_ratio_of_rs_lora_is_alpha_over_root_dim(algorithm: str) -> None:
     """Readers divide by dim: alpha·√dim is stored, so that they find it."""
     kind = ALGORITHMS.get(algorithm)
-    if "rs_lora" not in kind.allowed:
+    if "rs_lora" not in kind.options():
         with pytest.raises(ValueError, match="unknown option 'rs_lora'"):
             kind.check(rs_lora=True)
         return

@@ -17,9 +17,9 @@ NAMES = re.compile(
     r"time_ids|text_embeds|label_emb|cond_stage|conditioner"
 )
 MAY = {
+    "adapters/algorithms/lora.py": "another program names it so",
     "adapter_tools/cautions.py": "which program misreads which layer of whose adapters",
     "adapter_tools/kinship.py": "builds of models that are told apart without being families here",
-    "adapter_tools/matching.py": "models as adapter files number them",
     "adapter_tools/weights_on_disk.py": "models as pipeline folders number them",
     "adapters/formats/comfyui.py": "names of ComfyUI",
     "adapters/formats/layer_names.py": "models as adapter files number them",

@@ -1,19 +1,23 @@
-"""One study with every algorithm that the registry finds: trained, applied in full, scored."""
+"""One study with every algorithm that the registry finds, plug-ins among them: trained, applied in
+full, scored."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.registry import PLUGINS
 from lycoris_bench.run.store import Store
+from tests.support.forms import FILES, FORMS
 from tests.support.world import run, tiny
 
 LR = {"lr": 5e-3}
 DORA = {"dora_wd": True}
 STUDIED: dict[str, dict[str, Any]] = {
+    **{name: {**LR, **examples[0]} for name, examples in FORMS.items()},
     "lora": {**LR, "dim": 2, "alpha": 1, "vary": [
         {"preset": "full", "use_tucker": True, "use_scalar": True, "name": "lora-tucker"},
         {**DORA, "rs_lora": True, "name": "dora"},
@@ -37,20 +41,22 @@ SMALL = {"resolution": 24, "bucket_min": 16, "bucket_max": 40}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, Store]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PLUGINS, FILES)
+        yield _whole(tmp_path_factory.mktemp("every"))
+
+
+def _whole(folder: Path) -> tuple[Plan, Store]:
     study = tiny(
         epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
         training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
         scoring={"encoders": ["miniature-image"]},
     )  # fmt: skip
-    asked, store = plan(study), Store(tmp_path_factory.mktemp("every"))
+    asked, store = plan(study), Store(folder)
     for name, outcome in run(asked, store, ("train", "generate", "score")).items():
         assert not outcome.failed and not outcome.warnings, name
     return asked, store
-
-
-def test_none_is_forgotten() -> None:
-    assert STUDIED.keys() == ALGORITHMS.entries().keys()
 
 
 def test_every_layer_of_every_file_is_applied(whole: tuple[Plan, Store]) -> None:

@@ -1,6 +1,6 @@
 """`ls adapters` and the like: everything a study file may name, from the registries alone."""
 
-import inspect
+import dataclasses
 import json
 
 import pytest
@@ -15,8 +15,7 @@ def test_every_algorithm_with_every_option_and_its_default() -> None:
     assert found.keys() == ALGORITHMS.entries().keys() >= {"lora", "loha", "lokr", "full"}
     for name, kind in ALGORITHMS.entries().items():
         options = found[name]["options"]
-        parameters = inspect.signature(kind).parameters.values()
-        own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        own = {field.name for field in dataclasses.fields(kind.Options)}
         common = {"dropout", "rank_dropout", "rank_dropout_scale", "module_dropout", "max_norm"}
         assert options.keys() == own | common
     assert found["lora"]["options"]["dim"]["default"] == "8"

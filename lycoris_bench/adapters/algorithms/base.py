@@ -1,44 +1,61 @@
 """What an adapter is: W' = W + strength · ΔW, with ΔW computed in one place from named tensors.
 
     class LoRA(Adapter):
-        def __init__(self, weight, bias=None, generator=None, *, dim=8, ...): parameters
+        @dataclass(frozen=True, kw_only=True)
+        class Options(Ranked): the algorithm's options, their defaults, and what is allowed
+        def build(self, weight, bias, generator, options): parameters
         def tensors(self): those parameters under the names that files give them
         @staticmethod
         def delta_from(tensors, weight): ΔW
 
 Training computes ΔW from the live parameters, merging from a file's tensors: the same function,
 so a trained weight and a merged weight cannot differ. `weight` is there for algorithms whose
-change depends on W. Keyword-only parameters of the constructor are the algorithm's options.
-"""
+change depends on W. What else an algorithm may know of its tensors is in knowledge.py."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.algorithms import options as ranges
+from lycoris_bench.adapters.algorithms.knowledge import BIAS, Knowledge, Span, Tensors
 from lycoris_bench.adapters.algorithms.regularization import Limits
 from lycoris_bench.messages.errors import BenchError
 
-Tensors = Mapping[str, Tensor]
-BIAS = "diff_b"
+__all__ = ["BIAS", "Adapter", "Span", "Tensors"]
 
 
-class Adapter(nn.Module, ABC):
+class Adapter(Knowledge, nn.Module, ABC):
     """A trainable change of one layer's weight, and of its bias where the algorithm has one.
 
     Parameters are fp32 whatever the layer is, and ΔW is exactly 0 at the start. Random values
-    are drawn from `generator` on the CPU, so that they do not depend on the device."""
+    are drawn from `generator` on the CPU, so that they do not depend on the device. The options
+    are those of the class's `Options`; `TypeError` for any other, `BenchError` for values that
+    do not suit the weight."""
 
-    marks: ClassVar[tuple[str, ...]]  # any of these names marks the algorithm in a file
-    names: ClassVar[frozenset[str]]  # every tensor name that `delta_from` and `bias_from` use
-    allowed: ClassVar[Mapping[str, ranges.Range | ranges.Switch]] = {}  # the constructor's options
-
+    Options: ClassVar[Any] = ranges.NoOptions
     strength: float = 1.0
     limits: Limits = Limits()
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.build(weight, bias, generator, self.Options(**options))
+
+    @abstractmethod
+    def build(
+        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
+    ) -> None:
+        """Makes the parameters of a layer's adapter."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -48,40 +65,25 @@ class Adapter(nn.Module, ABC):
         """The tensors of one training step, for algorithms that train a part at a time."""
         return self.tensors()
 
-    @staticmethod
-    @abstractmethod
-    def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        """ΔW in fp32 and in W's shape; `ValueError` where the tensors do not fit W."""
-
-    @staticmethod
-    @abstractmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
-        """W's shape as far as the tensors tell it, None where only W does; factors that are
-        matrices by design (LoHa's, LoKr's) give that of the unrolled weight.
-
-        `BenchError` where one is missing or they do not fit each other (`fitting`)."""
-
-    @staticmethod
-    def bias_from(tensors: Tensors) -> Tensor | None:
-        """The change of the bias, None where there is none. Any algorithm's file may have one."""
-        return tensors.get(BIAS)
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Options for small layers (12 inputs, 20 outputs), a set for each form of the tensors:
+        what is tested of every algorithm is tested with these."""
+        return [{}]
 
     @classmethod
-    def recognises(cls, tensors: Tensors) -> bool:
-        """Whether one layer's tensors are of this algorithm, by their names and shapes.
-
-        A layer with a name that the algorithm does not use is not recognised: to leave that
-        tensor out would change what the file means."""
-        return bool(tensors.keys() & set(cls.marks)) and tensors.keys() <= cls.names | {BIAS}
-
-    @classmethod
-    def options(cls) -> Mapping[str, ranges.Range | ranges.Switch]:
+    def options(cls) -> ranges.OptionTable:
         """The algorithm's own options and those that every algorithm has."""
-        return {**cls.allowed, **ranges.LIMITS}
+        return {**ranges.table(cls.Options), **ranges.LIMITS}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The values of the algorithm's own options where nothing is given."""
+        return {field.name: field.default for field in fields(cls.Options)}
 
     @classmethod
     def check(cls, **options: Any) -> None:
-        """Raises `ValueError` for options that are unknown or out of range; needs no model."""
+        """Raises `BenchError` for options that are unknown or out of range; needs no model."""
         ranges.check(cls.options(), options)
         if options.get("dora_wd") and options.get("max_norm") is not None:
             raise BenchError("max_norm bounds the length of ΔW, which dora_wd sets: choose one")
@@ -135,7 +137,7 @@ def full_precision(weight: Tensor) -> torch.autocast:
 
 
 def fit(matrix: Tensor, weight: Tensor) -> Tensor:
-    """The unrolled change (o, i·k²) in W's shape; `ValueError` for the change of another layer."""
+    """The unrolled change (o, i·k²) in W's shape; `BenchError` for the change of another layer."""
     if matrix.numel() != weight.numel() or matrix.shape[0] != weight.shape[0]:
         found, wanted = tuple(matrix.shape), tuple(weight.shape)
         raise BenchError(f"a change of shape {found} does not fit a weight of shape {wanted}")
@@ -151,24 +153,19 @@ def scale(tensors: Tensors, rank: int) -> Tensor | float:
     return torch.where(alpha == 0, 1.0, alpha / rank)
 
 
-def rank_of(
-    weight: Tensor,
-    dim: int,
-    alpha: float | None,
-    conv_dim: int | None,
-    conv_alpha: float | None,
-    rs_lora: bool = False,
-) -> tuple[int, Tensor]:
+def rank_of(weight: Tensor, options: ranges.Ranked) -> tuple[int, Tensor]:
     """(rank, alpha) of a layer: kernels larger than 1x1 take the conv_ values where given.
 
     With rs_lora the ratio is alpha/√dim: alpha·√dim is what files say, so that every reader,
     which divides by dim, finds it."""
+    dim, alpha = options.dim, options.alpha
     if is_kernel(weight):
-        dim = dim if conv_dim is None else conv_dim
-        alpha = alpha if conv_alpha is None else conv_alpha
+        dim = dim if options.conv_dim is None else options.conv_dim
+        alpha = alpha if options.conv_alpha is None else options.conv_alpha
     if dim < 1:
         raise BenchError("conv_dim is 0: this layer is not trained")
-    value = float(alpha or dim) * (math.sqrt(dim) if rs_lora else 1)
+    by_root = isinstance(options, ranges.Factored) and options.rs_lora
+    value = float(alpha or dim) * (math.sqrt(dim) if by_root else 1)
     return dim, torch.tensor(value, device=weight.device)
 
 

@@ -1,6 +1,7 @@
 """BOFT: the rows of W are rotated in stages, each over pairs from farther apart (a butterfly)."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +9,21 @@ from torch.utils.checkpoint import checkpoint
 
 from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.options import RANK, option
 from lycoris_bench.adapters.algorithms.rotations import (
     BLOCKS,
+    CAUTION,
     RESCALE,
-    ROTATION,
+    Turned,
+    comfyui_refuses,
     magnitudes,
     refuse_max_norm,
     rescale,
     turn,
 )
 from lycoris_bench.messages.errors import BenchError
+
+DIFFERS = "BOFT, which scales biases as well"
 
 
 class BOFT(Adapter):
@@ -29,27 +35,37 @@ class BOFT(Adapter):
 
     marks = (BLOCKS,)
     names = frozenset((BLOCKS, RESCALE, "alpha"))
-    allowed = ROTATION
+    exact = frozenset((RESCALE,))
+    known_elsewhere = True
+    comfyui_caution = CAUTION
+    refused: ClassVar = {"boft_R": f"PEFT's {DIFFERS}; merge it with PEFT"}
+    peft, peft_differs = "BOFT", DIFFERS
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Turned):
+        """Those of all rotations."""
+
+        dim: int = option(12, RANK)
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 12,
-        constraint: float = 0.0,
-        rescaled: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        size = block_size(len(weight), dim)
+        size = block_size(len(weight), options.dim)
         count = len(weight) // size
         shape = (count.bit_length(), count, size, size)  # p + 1 stages
-        alpha = torch.tensor(float(constraint), device=weight.device)
+        alpha = torch.tensor(float(options.constraint), device=weight.device)
         self.register_buffer("alpha", alpha, persistent=False)
         self.blocks = nn.Parameter(torch.zeros(shape, device=weight.device))
-        self.rescale = magnitudes(weight) if rescaled else None
+        self.rescale = magnitudes(weight) if options.rescaled else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        return [{"dim": 10}, {"dim": 13, "constraint": 0.05, "rescaled": True}]
 
     @classmethod
     def recognises(cls, tensors: Tensors) -> bool:
@@ -81,13 +97,17 @@ class BOFT(Adapter):
         return rescale(change.reshape(weight.shape), tensors, weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         stages, count, size, other = sizes(tensors, BLOCKS, 4)
         if size != other or size % 2 or count % 2 ** (stages - 1):
             raise BenchError(f"{said(tensors, BLOCKS)} are no stages of square blocks of even size")
         one_each(tensors, RESCALE, count * size, "outputs")
         one_each(tensors, BIAS, count * size, "outputs")
         return None  # the number of inputs is not known
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return comfyui_refuses("boft", tensors, swapped)
 
 
 def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:

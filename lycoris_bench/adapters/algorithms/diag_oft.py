@@ -1,25 +1,34 @@
 """Diag-OFT: the rows of W are rotated, a block of output channels at a time."""
 
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Span, Tensors
 from lycoris_bench.adapters.algorithms.factors import factorization
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.options import FLAG
+from lycoris_bench.adapters.algorithms.peft import NAMED
 from lycoris_bench.adapters.algorithms.rotations import (
     BLOCKS,
+    CAUTION,
     RESCALE,
-    ROTATION,
+    Turned,
+    comfyui_refuses,
     magnitudes,
     refuse_max_norm,
     rescale,
     turn,
+    unpacked,
 )
 from lycoris_bench.messages.errors import BenchError
 
 DIRECT, ON_INPUT, ONE_TRAINER = "oft_diag", "oft_in.weight", "oft_in.one_trainer"
+PACKED, SCALED = "oft_R.weight", "oft_R.scaled_oft"  # PEFT's and OneTrainer's
 
 
 class DiagOFT(Adapter):
@@ -36,27 +45,36 @@ class DiagOFT(Adapter):
 
     marks = (BLOCKS, DIRECT, ON_INPUT)
     names = frozenset((*marks, ONE_TRAINER, RESCALE, "alpha"))
-    allowed = ROTATION
+    exact = frozenset((RESCALE, DIRECT, ON_INPUT))
+    integers: ClassVar = {ONE_TRAINER: FLAG}
+    known_elsewhere = True
+    comfyui_caution = CAUTION
+    peft = "OFT"
+    spellings = ((rf"oft_R{NAMED}\.weight", PACKED), (r"oft_R\.scaled_oft", SCALED))
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Turned):
+        """Those of all rotations."""
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 8,
-        constraint: float = 0.0,
-        rescaled: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        size, count = factorization(len(weight), dim)
+        size, count = factorization(len(weight), options.dim)
         if size == 1:
-            raise BenchError(_unsplit(len(weight), dim))
-        alpha = torch.tensor(float(constraint), device=weight.device)
+            raise BenchError(_unsplit(len(weight), options.dim))
+        alpha = torch.tensor(float(options.constraint), device=weight.device)
         self.register_buffer("alpha", alpha, persistent=False)
         self.blocks = nn.Parameter(torch.zeros(count, size, size, device=weight.device))
-        self.rescale = magnitudes(weight) if rescaled else None
+        self.rescale = magnitudes(weight) if options.rescaled else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        return [{"dim": 4}, {"dim": 5, "constraint": 0.05, "rescaled": True}]
 
     @classmethod
     def recognises(cls, tensors: Tensors) -> bool:
@@ -86,13 +104,49 @@ class DiagOFT(Adapter):
         return rescale(change, tensors, weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         name = _present(tensors)
         if name != ON_INPUT:
             count, size = tensors[name].shape[:2]
             one_each(tensors, RESCALE, count * size, "outputs")
             one_each(tensors, BIAS, count * size, "outputs")
         return None  # of what is turned one size is known
+
+    @staticmethod
+    def changes_outputs_alike(tensors: Tensors) -> bool:
+        return ON_INPUT in tensors and not {RESCALE, BIAS} & tensors.keys()
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        raise BenchError("diag-oft")
+
+    @classmethod
+    def settle(
+        cls, layer: str, tensors: dict[str, Tensor], config: Mapping[str, Any] | None
+    ) -> dict[str, Tensor]:
+        """R of a rotation that PEFT or OneTrainer packed.
+
+        OneTrainer writes kohya's names, and no configuration: it turns kernels by R where PEFT
+        turns them by Rᵀ, and with `scaled_oft` its numbers count 1/√(numbers of a block)."""
+        if PACKED not in tensors:
+            return tensors
+        packed, scaled = tensors.pop(PACKED), tensors.pop(SCALED, None)
+        if scaled is not None and packed.dim() == 2 and packed.numel():
+            packed = packed.float() / math.sqrt(packed.shape[1])
+        tensors[ON_INPUT] = unpacked(layer, packed, config or {})
+        if scaled is not None or (config is None and "." not in layer):
+            tensors[ONE_TRAINER] = torch.tensor(1)
+        return tensors
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        for name, turned in ((ON_INPUT, "of inputs"), (DIRECT, "by its own matrix")):
+            if name in tensors:
+                return f"knows no rotation {turned}"
+        constrained = comfyui_refuses("diag-oft", tensors, swapped=False)
+        if RESCALE in tensors and not constrained:
+            return "computes a rescaled Diag-OFT otherwise"
+        return constrained or comfyui_refuses("diag-oft", tensors, swapped)
 
 
 def _present(tensors: Tensors) -> str:

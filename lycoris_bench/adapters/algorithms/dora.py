@@ -1,9 +1,11 @@
 """DoRA: a layer's change is split into magnitude and direction, over lora, loha or lokr."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Tensors
+from lycoris_bench.adapters.algorithms.base import Span, Tensors
 from lycoris_bench.messages.errors import BenchError
 
 MAGNITUDE = "dora_scale"
@@ -31,11 +33,12 @@ def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
     return moved * (wanted.reshape(norm.shape) / norm - 1) + change
 
 
-def fits(tensors: Tensors, shape: torch.Size, unrolled: bool) -> None:
-    """`BenchError` for a magnitude that is neither of the outputs nor of the inputs of a weight
-    of this shape, whose columns may be those of a kernel `unrolled`."""
+def with_magnitude(tensors: Tensors, shape: torch.Size, unrolled: bool = False) -> torch.Size:
+    """The shape of a layer's weight; `BenchError` for a magnitude that is neither of its outputs
+    nor of its inputs. With `unrolled`, two sizes may be those of a kernel as a matrix."""
     if MAGNITUDE not in tensors:
-        return
+        return shape
+    unrolled = unrolled and len(shape) == 2
     found = tensors[MAGNITUDE].shape
     ones = all(size == 1 for size in found[1:])
     outputs = ones and found[:1] == shape[:1]
@@ -45,6 +48,43 @@ def fits(tensors: Tensors, shape: torch.Size, unrolled: bool) -> None:
     if not (outputs or inputs):
         raise BenchError(f"{MAGNITUDE} of shape {tuple(found)} does not fit a weight of "
                          f"{tuple(shape)}")  # fmt: skip
+    return shape
+
+
+def axis(tensors: Tensors) -> str | None:
+    """ "input" or "output", which the magnitude is of; None without one.
+
+    A layer with a single output and a single input has both: it counts as output."""
+    if MAGNITUDE not in tensors:
+        return None
+    return "output" if all(n == 1 for n in tensors[MAGNITUDE].shape[1:]) else "input"
+
+
+def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
+    """W' - W of readers that divide by the norm of each input, whatever the magnitude's shape;
+    `change` is that without the magnitude."""
+    moved = weight.float() + change
+    others = [dim for dim in range(weight.dim()) if dim != 1]
+    smallest = torch.finfo(torch.float32).tiny
+    norm = torch.linalg.vector_norm(moved, dim=others, keepdim=True).clamp_min(smallest)
+    wanted = tensors[MAGNITUDE].float().reshape(-1, *(1 for _ in weight.shape[1:]))
+    return moved * wanted / norm - weight.float()
+
+
+def comfyui_refuses(tensors: Tensors) -> str | None:
+    """ComfyUI norms over inputs, whatever the magnitude's shape."""
+    of_outputs = MAGNITUDE in tensors and tensors[MAGNITUDE].shape[0] != 1
+    return "computes a DoRA of outputs otherwise" if of_outputs else None
+
+
+def divided_magnitude(tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+    """Some outputs' magnitudes; `BenchError` for those of inputs, which no part of a layer has."""
+    if MAGNITUDE not in tensors:
+        return {}
+    value = tensors[MAGNITUDE]
+    if not (value.dim() and len(value) == value.numel()):
+        raise BenchError("a DoRA of inputs")
+    return {MAGNITUDE: torch.cat([value[a:b] for a, b in spans])}
 
 
 def _axis(wanted: Tensor, weight: Tensor) -> int:

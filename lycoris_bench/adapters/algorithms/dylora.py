@@ -1,13 +1,14 @@
 """DyLoRA: a LoRA whose first rows are a LoRA of smaller rank, at every multiple of block_size."""
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, kaiming, rank_of, zeros
 from lycoris_bench.adapters.algorithms.lora import DOWN, UP, LoRA
-from lycoris_bench.adapters.algorithms.options import LARGEST, RANK, Range
+from lycoris_bench.adapters.algorithms.options import RANK, Ranked, option
 from lycoris_bench.messages.errors import BenchError
 
 
@@ -21,29 +22,32 @@ class DyLoRA(Adapter):
 
     marks = ()  # a file is read as LoRA
     names = LoRA.names
-    allowed: ClassVar = {**RANK, "block_size": Range(1, LARGEST, whole=True)}
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Ranked):
+        """A rank, and how many of its rows are a block."""
+
+        block_size: int = option(4, RANK)
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 8,
-        alpha: float | None = 4,
-        conv_dim: int | None = None,
-        conv_alpha: float | None = None,
-        block_size: int = 4,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha)
-        _divide(rank, block_size, "dim")
+        rank, ratio = rank_of(weight, options)
+        _divide(rank, options.block_size, "dim")
         outputs, inputs, *kernel = weight.shape
-        self.block_size = block_size
+        self.block_size = options.block_size
         self.register_buffer("alpha", ratio, persistent=False)
         self.down = kaiming(weight, generator, rank, inputs, *kernel)
         self.up = zeros(weight, outputs, rank, *(1 for _ in kernel))
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        return [{"dim": 4, "alpha": 2, "block_size": 2}]
 
     @classmethod
     def check(cls, **options: Any) -> None:
@@ -67,10 +71,6 @@ class DyLoRA(Adapter):
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         return LoRA.delta_from(tensors, weight)
-
-    @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
-        return LoRA.shape_from(tensors)
 
     def shrink(self, ratio: float) -> None:
         self.up.mul_(ratio)

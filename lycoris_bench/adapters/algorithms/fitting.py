@@ -1,13 +1,12 @@
 """Whether one layer's tensors fit each other, before any weight is known."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from torch import Size, Tensor
+from torch import Size, Tensor, cat
 
+from lycoris_bench.adapters.algorithms.knowledge import BIAS, Tensors
 from lycoris_bench.messages.errors import BenchError
-
-Tensors = Mapping[str, Tensor]
 
 
 def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
@@ -60,3 +59,26 @@ def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:
             "they must be of one shape"
         )
     return one
+
+
+def rank_shown(tensors: Tensors, *names: str) -> int | None:
+    """The first size of the first of these tensors that is there and has one."""
+    found = next((tensors[name].shape for name in names if name in tensors), Size())
+    return found[0] if found else None
+
+
+def divided(
+    tensors: Tensors, spans: Sequence[tuple[int, int]], *first: str, axis: int = 0, step: int = 1
+) -> dict[str, Tensor]:
+    """Some outputs' rows of the tensors `first`, which have `step` outputs a row; of a change of
+    the bias too. All other tensors are shared."""
+
+    def taken(value: Tensor, axis: int, step: int) -> Tensor:
+        parts = [value.narrow(axis, a // step, (b - a) // step) for a, b in spans]
+        return cat(parts, dim=axis)
+
+    return {
+        key: taken(value, axis, step) if key in first else
+        taken(value, 0, 1) if key == BIAS else value
+        for key, value in tensors.items()
+    }  # fmt: skip

@@ -1,10 +1,15 @@
 """Native fine-tuning: the layer's own weight and bias are trained; files hold the difference."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors, fit
-from lycoris_bench.adapters.algorithms.fitting import sizes
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Span, Tensors, fit
+from lycoris_bench.adapters.algorithms.fitting import divided, sizes
+
+DIFF = "diff"
 
 
 class Full(Adapter):
@@ -13,18 +18,16 @@ class Full(Adapter):
     The absolute values are the parameters, so that weight decay acts on them as it does when
     a model is trained without any adapter."""
 
-    marks = ("diff", BIAS)
+    marks = (DIFF, BIAS)
     names = frozenset(marks)
+    linear = frozenset((DIFF,))
+    vectors = known_elsewhere = True
     original: Tensor
     original_bias: Tensor | None
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
+    def build(
+        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
     ) -> None:
-        super().__init__()
         self.register_buffer("original", weight.detach(), persistent=False)
         self.register_buffer(
             "original_bias", None if bias is None else bias.detach(), persistent=False
@@ -33,20 +36,32 @@ class Full(Adapter):
         self.bias = None if bias is None else nn.Parameter(bias.detach().float().clone())
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {"diff": self.weight - self.original.float()}
+        found = {DIFF: self.weight - self.original.float()}
         if self.bias is not None and self.original_bias is not None:
             found[BIAS] = self.bias - self.original_bias.float()
         return found
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        if "diff" not in tensors:  # a file may change the bias alone
+        if DIFF not in tensors:  # a file may change the bias alone
             return torch.zeros_like(weight, dtype=torch.float32)
-        return fit(tensors["diff"], weight)
+        return fit(tensors[DIFF], weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
-        return sizes(tensors, "diff" if "diff" in tensors else BIAS, 1)
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return False
+
+    @staticmethod
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
+        return sizes(tensors, DIFF if DIFF in tensors else BIAS, 1)
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        return divided(tensors, spans, DIFF)
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return None
 
     def shrink(self, ratio: float) -> None:
         self.weight.lerp_(self.original.float(), 1 - ratio)

@@ -1,6 +1,9 @@
 """GLoRA: ΔW = alpha/dim · (W·a1·a2 + b1·b2), a change made of W's own columns and a free one."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +11,7 @@ from torch import Tensor
 from lycoris_bench.adapters.algorithms.base import (
     BIAS,
     Adapter,
+    Span,
     Tensors,
     fit,
     kaiming,
@@ -15,8 +19,9 @@ from lycoris_bench.adapters.algorithms.base import (
     scale,
     zeros,
 )
-from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
-from lycoris_bench.adapters.algorithms.options import FACTORED
+from lycoris_bench.adapters.algorithms.fitting import divided, one_each, said, sizes
+from lycoris_bench.adapters.algorithms.options import Factored
+from lycoris_bench.adapters.algorithms.rotations import SWAPPED
 from lycoris_bench.messages.errors import BenchError
 
 A1, A2, B1, B2 = "a1.weight", "a2.weight", "b1.weight", "b2.weight"
@@ -34,33 +39,36 @@ class GLoRA(Adapter):
 
     marks = (A1, A2, B1, B2)
     names = frozenset((*marks, "alpha"))
-    allowed = FACTORED
+    scaled = known_elsewhere = True
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Factored):
+        """Those of all factored algorithms."""
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 8,
-        alpha: float | None = 4,
-        conv_dim: int | None = None,
-        conv_alpha: float | None = None,
-        rs_lora: bool = False,
-        use_scalar: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha, rs_lora)
+        rank, ratio = rank_of(weight, options)
+        random = options.use_scalar
         outputs, inputs, *kernel = weight.shape
         ones = [1 for _ in kernel]
         self.register_buffer("alpha", ratio, persistent=False)
         self.a1 = kaiming(weight, generator, inputs, rank, *ones)
         self.b1 = kaiming(weight, generator, outputs, rank, *ones)
         a2, b2 = (rank, inputs, *ones), (rank, inputs, *kernel)
-        self.a2 = kaiming(weight, generator, *a2) if use_scalar else zeros(weight, *a2)
-        self.b2 = kaiming(weight, generator, *b2) if use_scalar else zeros(weight, *b2)
-        self.scalar = zeros(weight) if use_scalar else None
+        self.a2 = kaiming(weight, generator, *a2) if random else zeros(weight, *a2)
+        self.b2 = kaiming(weight, generator, *b2) if random else zeros(weight, *b2)
+        self.scalar = zeros(weight) if random else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        rank = {"dim": 3, "alpha": 2}
+        return [rank, {**rank, "rs_lora": True, "use_scalar": True}]
 
     def tensors(self) -> dict[str, Tensor]:
         a2 = self.a2 if self.scalar is None else self.a2 * self.scalar
@@ -75,12 +83,29 @@ class GLoRA(Adapter):
         return scale(tensors, rank=len(a2)) * (fit(own.flatten(1), weight) + fit(b1 @ b2, weight))
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
-        outputs = [_outputs(tensors, *names) for names in (GLoRA.marks, (A2, A1, B2, B1))]
-        if not any(outputs):
-            raise BenchError(f"{said(tensors, *GLoRA.marks)} have no rank in common")
-        one_each(tensors, BIAS, next(filter(None, outputs)), "outputs")
-        return None  # a1·a2 acts on W
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
+        one_each(tensors, BIAS, GLoRA.sizes(tensors)[0], "outputs")
+        return None  # the kernel's places are not known, as a1·a2 acts on W
+
+    @classmethod
+    def sizes(cls, tensors: Tensors) -> tuple[int, int]:
+        for names in (cls.marks, (A2, A1, B2, B1)):
+            if outputs := _outputs(tensors, *names):
+                return outputs, len(tensors[names[0]])
+        raise BenchError(f"{said(tensors, *cls.marks)} have no rank in common")
+
+    @staticmethod
+    def rank(tensors: Tensors) -> int | None:
+        found = tensors.get(B2)
+        return min(found.shape[:2]) if found is not None and found.dim() > 1 else None
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        return divided(tensors, spans, B1)
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return f"computes glora {SWAPPED}" if swapped else None
 
     def shrink(self, ratio: float) -> None:
         self.a2.mul_(ratio)

@@ -1,14 +1,17 @@
 """(IA)³: ΔW = w ⊙ W, one number for each output channel or each input channel."""
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, zeros
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
-from lycoris_bench.adapters.algorithms.options import Switch
+from lycoris_bench.adapters.algorithms.options import FLAG, switch
 from lycoris_bench.messages.errors import BenchError
+
+DIFFERS = "(IA)³, which scales biases as well"
 
 
 class IA3(Adapter):
@@ -20,22 +23,34 @@ class IA3(Adapter):
 
     marks = ("on_input",)  # `weight` alone could be anything
     names = frozenset(("weight", "on_input"))
-    allowed: ClassVar = {"train_on_input": Switch()}
+    integers: ClassVar = {"on_input": FLAG}
+    known_elsewhere = True
+    refused: ClassVar = {"ia3_l": f"PEFT's {DIFFERS}; merge it with PEFT"}
+    peft, peft_differs = "IA3", DIFFERS
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        """Which channels have a number each."""
+
+        train_on_input: bool = switch()
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        train_on_input: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
+        axis = int(options.train_on_input)
         # no buffer: it stays on the CPU, so that asking it does not wait for a device
-        self.on_input = torch.tensor(int(train_on_input))
-        size = weight.shape[int(train_on_input)]
+        self.on_input = torch.tensor(axis)
+        size = weight.shape[axis]
         ones = [1 for _ in weight.shape[2:]]
         self.weight = zeros(weight, *((1, size, *ones) if ones else (size,)))
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        return [{}, {"train_on_input": True}]
 
     def tensors(self) -> dict[str, Tensor]:
         return {"weight": self.weight, "on_input": self.on_input}
@@ -53,7 +68,7 @@ class IA3(Adapter):
         return tensors["weight"].reshape(sizes) * weight.to(tensors["weight"].dtype)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         found = sizes(tensors, "weight", 1)
         one_each(tensors, "weight", found.numel(), "channels")
         if tensors["on_input"].numel() != 1:
@@ -62,3 +77,7 @@ class IA3(Adapter):
 
     def shrink(self, ratio: float) -> None:
         self.weight.mul_(ratio)
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return "leaves (IA)³ out"

@@ -1,13 +1,18 @@
 """LoHa: ΔW = alpha/dim · (w1a·w1b) ⊙ (w2a·w2b), of rank up to dim²."""
 
-from typing import Any, ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lycoris_bench.adapters.algorithms import dora
 from lycoris_bench.adapters.algorithms.base import (
     Adapter,
+    Span,
     Tensors,
     fit,
     is_kernel,
@@ -18,9 +23,29 @@ from lycoris_bench.adapters.algorithms.base import (
     zeros,
 )
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
-from lycoris_bench.adapters.algorithms.factors import mixed
-from lycoris_bench.adapters.algorithms.fitting import product, same, tucker
-from lycoris_bench.adapters.algorithms.options import DECOMPOSED, FACTORED, Switch
+from lycoris_bench.adapters.algorithms.factors import (
+    Product,
+    in_float64,
+    khatri_rao,
+    mixed,
+    norm,
+)
+from lycoris_bench.adapters.algorithms.fitting import divided, product, rank_shown, same, tucker
+from lycoris_bench.adapters.algorithms.options import (
+    ALPHA,
+    RANK,
+    Decomposed,
+    Factored,
+    Tucker,
+    option,
+)
+from lycoris_bench.adapters.algorithms.peft import alpha_of, as_lycoris
+from lycoris_bench.adapters.algorithms.peft import as_they_are as peft_names
+from lycoris_bench.messages.errors import BenchError
+
+ROWS = 256  # of ΔW that are made at a time, where its length alone is asked for
+MARKS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
+CORES = ("hada_t1", "hada_t2")
 
 
 class LoHa(Adapter):
@@ -30,30 +55,33 @@ class LoHa(Adapter):
     Tucker form each half of a kernel is t (dim, dim, k, k) between a (dim, o), which is the
     other way round, and b (dim, i)."""
 
-    marks = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
-    names = frozenset((*marks, "hada_t1", "hada_t2", MAGNITUDE, "alpha"))
-    allowed: ClassVar = {**FACTORED, **DECOMPOSED, "use_tucker": Switch()}
+    marks = MARKS
+    names = frozenset((*MARKS, *CORES, MAGNITUDE, "alpha"))
+    exact = frozenset((MAGNITUDE,))
+    linear = frozenset(("hada_w1_a",))
+    variants = ("hada_t1", MAGNITUDE)
+    scaled = unrolled = known_elsewhere = to_peft_folder = True
+    peft = "LOHA"
+    spellings = peft_names(*MARKS, *CORES)
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Decomposed, Tucker, Factored):
+        """Those of all factored algorithms."""
+
+        dim: int = option(4, RANK)
+        alpha: float | None = option(2, ALPHA)
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 4,
-        alpha: float | None = 2,
-        conv_dim: int | None = None,
-        conv_alpha: float | None = None,
-        rs_lora: bool = False,
-        use_scalar: bool = False,
-        use_tucker: bool = False,
-        dora_wd: bool = False,
-        wd_on_output: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha, rs_lora)
-        tucker = use_tucker and is_kernel(weight)
+        rank, ratio = rank_of(weight, options)
+        random = options.use_scalar
+        tucker = options.use_tucker and is_kernel(weight)
         left = (rank, len(weight)) if tucker else (len(weight), rank)
         right = (rank, weight.shape[1] if tucker else weight[0].numel())
         core = (rank, rank, *weight.shape[2:])
@@ -62,10 +90,21 @@ class LoHa(Adapter):
         self.w1a = normal(weight, generator, 0.1, *left)
         self.w1b = normal(weight, generator, 1.0, *right)
         self.t2 = normal(weight, generator, 0.1, *core) if tucker else None
-        self.w2a = kaiming(weight, generator, *left) if use_scalar else zeros(weight, *left)
+        self.w2a = kaiming(weight, generator, *left) if random else zeros(weight, *left)
         self.w2b = normal(weight, generator, 1.0, *right)
-        self.scalar = zeros(weight) if use_scalar else None
-        self.magnitude = magnitude(weight, wd_on_output) if dora_wd else None
+        self.scalar = zeros(weight) if random else None
+        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        rank = {"dim": 3, "alpha": 2}
+        tucker = {**rank, "use_tucker": True}
+        return [
+            rank,
+            {**tucker, "rs_lora": True},
+            {**tucker, "use_scalar": True, "dora_wd": True},
+            {**rank, "dora_wd": True, "wd_on_output": True, "use_scalar": True},
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         found = {
@@ -87,9 +126,55 @@ class LoHa(Adapter):
         return decompose(fit(change, weight), tensors, weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return MAGNITUDE in tensors
+
+    @staticmethod
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         one, two = (_shape(tensors, k) for k in (1, 2))
-        return same(tensors, one, two, *LoHa.marks)
+        return dora.with_magnitude(tensors, same(tensors, one, two, *MARKS), unrolled=True)
+
+    @staticmethod
+    def rank(tensors: Tensors) -> int | None:
+        return rank_shown(tensors, "hada_w1_b")
+
+    @staticmethod
+    def as_product(tensors: Tensors) -> Product | None:
+        if MAGNITUDE in tensors:
+            return None
+        found = in_float64(tensors)
+        up, down, _ = khatri_rao(*half(found, 1), *half(found, 2))
+        return Product(up * scale(found, len(found["hada_w1_b"])), down)
+
+    @staticmethod
+    def length(tensors: Tensors) -> float | None:
+        """Some rows at a time: the product's own rank is that of both halves together, which is
+        often more than its sizes."""
+        if MAGNITUDE in tensors:
+            return None
+        (a1, b1), (a2, b2) = (half(tensors, k) for k in (1, 2))
+        rows = zip(a1.split(ROWS), a2.split(ROWS), strict=True)
+        ratio = float(scale(tensors, len(tensors["hada_w1_b"])))
+        return ratio * math.hypot(*(norm((one @ b1) * (two @ b2)) for one, two in rows))
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        cores = tensors.keys() & set(CORES)
+        if len(cores) == 1:
+            raise BenchError("a LoHa with one half in Tucker form")
+        axis = int(bool(cores))  # Tucker's are the other way round
+        found = divided(tensors, spans, "hada_w1_a", "hada_w2_a", axis=axis)
+        return found | dora.divided_magnitude(tensors, spans)
+
+    @classmethod
+    def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        ranks = {path: len(own["hada_w1_b"]) for path, own in layers.items()}
+        alphas = {path: alpha_of(own, ranks[path]) for path, own in layers.items()}
+        return as_lycoris(layers, ranks, alphas, "hada_t1")
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return dora.comfyui_refuses(tensors)
 
     def shrink(self, ratio: float) -> None:
         self.w1a.mul_(ratio)

@@ -1,29 +1,71 @@
 """LoKr: ΔW = alpha/dim · w1 ⊗ w2, a small left block and a larger right one."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lycoris_bench.adapters.algorithms import dora
+from lycoris_bench.adapters.algorithms import kronecker as blocks
 from lycoris_bench.adapters.algorithms.base import (
+    BIAS,
     Adapter,
+    Span,
     Tensors,
     fit,
     is_kernel,
     kaiming,
     rank_of,
-    scale,
     zeros,
 )
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
-from lycoris_bench.adapters.algorithms.factors import factorization, mixed
-from lycoris_bench.adapters.algorithms.fitting import product, said, sizes, tucker
-from lycoris_bench.adapters.algorithms.options import DECOMPOSED, FACTORED, LARGEST, Range, Switch
+from lycoris_bench.adapters.algorithms.factors import (
+    Product,
+    factorization,
+    in_float64,
+    kronecker,
+    length,
+    norm,
+)
+from lycoris_bench.adapters.algorithms.fitting import divided, said
+from lycoris_bench.adapters.algorithms.lora import UP
+from lycoris_bench.adapters.algorithms.options import (
+    ALPHA,
+    LARGEST,
+    RANK,
+    Decomposed,
+    Factored,
+    Range,
+    Tucker,
+    option,
+    switch,
+)
+from lycoris_bench.adapters.algorithms.peft import alpha_of, as_lycoris, as_they_are
 from lycoris_bench.messages.errors import BenchError
 
 WHOLE, PARTS = ("lokr_w1", "lokr_w2"), ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b")
+CORE = "lokr_t2"
+FACTOR = Range(1, LARGEST, whole=True, also=(-1,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How outputs and inputs are split; -1 is as evenly as can be."""
+
+    factor: int = option(8, FACTOR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """Which blocks are products, and which is the larger."""
+
+    decompose_both: bool = switch()
+    full_matrix: bool = switch()
+    unbalanced_factorization: bool = switch()
 
 
 class LoKr(Adapter):
@@ -36,50 +78,43 @@ class LoKr(Adapter):
     unbalanced_factorization swaps u and v: the larger part of o goes to w1."""
 
     marks = ("lokr_w1", "lokr_w1_a", "lokr_w2", "lokr_w2_a")
-    names = frozenset((*WHOLE, *PARTS, "lokr_t2", MAGNITUDE, "alpha"))
-    allowed: ClassVar = {
-        **FACTORED,
-        **DECOMPOSED,
-        "factor": Range(1, LARGEST, whole=True, also=(-1,)),
-        "use_tucker": Switch(),
-        "decompose_both": Switch(),
-        "full_matrix": Switch(),
-        "unbalanced_factorization": Switch(),
-    }
+    names = frozenset((*WHOLE, *PARTS, CORE, MAGNITUDE, "alpha"))
+    exact = frozenset((MAGNITUDE,))
+    linear = frozenset(("lokr_w1", "lokr_w1_a"))
+    variants = (CORE, MAGNITUDE)
+    scaled = unrolled = product_by_svd = known_elsewhere = to_peft_folder = True
+    unranked = "two whole blocks have no rank"
+    peft = "LOKR"
+    spellings = as_they_are(*WHOLE, *PARTS, CORE)
+    nearest = staticmethod(blocks.nearest)
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Decomposed, Blocks, Tucker, Factored, Split):
+        """The factor first, then those of all factored algorithms, and which blocks are whole."""
+
+        dim: int = option(10000, RANK)
+        alpha: float | None = option(1.0, ALPHA)
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        factor: int = 8,
-        dim: int = 10000,
-        alpha: float | None = 1.0,
-        conv_dim: int | None = None,
-        conv_alpha: float | None = None,
-        rs_lora: bool = False,
-        use_scalar: bool = False,
-        use_tucker: bool = False,
-        decompose_both: bool = False,
-        full_matrix: bool = False,
-        unbalanced_factorization: bool = False,
-        dora_wd: bool = False,
-        wd_on_output: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha, rs_lora)
-        (u, v), (ui, vi) = (factorization(n, factor) for n in weight.shape[:2])
-        u, v = (v, u) if unbalanced_factorization else (u, v)
+        rank, ratio = rank_of(weight, options)
+        (u, v), (ui, vi) = (factorization(n, options.factor) for n in weight.shape[:2])
+        u, v = (v, u) if options.unbalanced_factorization else (u, v)
         kernel = tuple(weight.shape[2:])
-        whole1 = full_matrix or not (decompose_both and rank < max(u, ui) / 2)
-        whole2 = full_matrix or not rank < max(v, vi) / 2
+        both = options.decompose_both
+        whole1 = options.full_matrix or not (both and rank < max(u, ui) / 2)
+        whole2 = options.full_matrix or not rank < max(v, vi) / 2
         if whole1 and whole2:
             ratio = torch.full_like(ratio, rank)  # what the ecosystem's files say here
         self.register_buffer("alpha", ratio, persistent=False)
         random = partial(kaiming, weight, generator)
-        last = random if use_scalar else partial(zeros, weight)
+        last = random if options.use_scalar else partial(zeros, weight)
         self.factors = nn.ParameterDict()
         if whole1:
             self.factors["lokr_w1"] = random(u, ui)
@@ -88,15 +123,31 @@ class LoKr(Adapter):
             self.factors["lokr_w1_b"] = random(rank, ui)
         if whole2:
             self.factors["lokr_w2"] = last(v, vi, *kernel)
-        elif use_tucker and is_kernel(weight):
-            self.factors["lokr_t2"] = random(rank, rank, *kernel)
+        elif options.use_tucker and is_kernel(weight):
+            self.factors[CORE] = random(rank, rank, *kernel)
             self.factors["lokr_w2_a"] = random(rank, v)
             self.factors["lokr_w2_b"] = last(rank, vi)
         else:
             self.factors["lokr_w2_a"] = random(v, rank)
             self.factors["lokr_w2_b"] = last(rank, vi * math.prod(kernel))
-        self.scalar = zeros(weight) if use_scalar else None
-        self.magnitude = magnitude(weight, wd_on_output) if dora_wd else None
+        self.scalar = zeros(weight) if options.use_scalar else None
+        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        whole = {"factor": 4}
+        parts = {"factor": 2, "dim": 2, "alpha": 1}  # the right block is a product
+        unbalanced = {"unbalanced_factorization": True, "rs_lora": True}
+        return [
+            whole,
+            parts,
+            {"factor": -1, "dim": 1, "alpha": 2, "decompose_both": True},
+            {**whole, "dim": 1, "full_matrix": True},
+            {**parts, "use_tucker": True, "use_scalar": True, "dora_wd": True},
+            {**whole, **unbalanced, "dora_wd": True, "wd_on_output": True},
+            {**parts, **unbalanced, "decompose_both": True},
+            {**whole, "use_scalar": True},
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         found = {**self.factors, "alpha": self.alpha}
@@ -110,50 +161,93 @@ class LoKr(Adapter):
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        w1, w2 = (_block(tensors, k) for k in (1, 2))
-        ranks = [len(tensors[name]) for name in ("lokr_w2_b", "lokr_w1_b") if name in tensors]
-        ratio = scale(tensors, ranks[0]) if ranks else 1.0
-        return decompose(fit(torch.kron(ratio * w1, w2), weight), tensors, weight)
+        w1, w2 = (blocks.block(tensors, k) for k in (1, 2))
+        return decompose(fit(torch.kron(blocks.ratio(tensors) * w1, w2), weight), tensors, weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
-        (u, ui, *rest), (v, vi, *kernel) = (_shape(tensors, k) for k in (1, 2))
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return MAGNITUDE in tensors
+
+    @staticmethod
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
+        (u, ui, *rest), (v, vi, *kernel) = (blocks.block_shape(tensors, k) for k in (1, 2))
         if math.prod(rest) != 1:
             raise BenchError(f"{said(tensors, 'lokr_w1')} is no matrix")
-        return torch.Size((u * v, ui * vi, *kernel))
+        shape = torch.Size((u * v, ui * vi, *kernel))
+        return dora.with_magnitude(tensors, shape, unrolled=True)
+
+    @staticmethod
+    def rank(tensors: Tensors) -> int | None:
+        return blocks.rank(tensors)
+
+    @staticmethod
+    def as_product(tensors: Tensors) -> Product | None:
+        if MAGNITUDE in tensors:
+            return None
+        found = in_float64(tensors)
+        up, down, _ = kronecker(blocks.block(found, 1), blocks.block(found, 2))
+        return Product(up * blocks.ratio(found), down)
+
+    @staticmethod
+    def length(tensors: Tensors) -> float | None:
+        """The length of w1 ⊗ w2 is the product of both."""
+        if MAGNITUDE in tensors:
+            return None
+        each = [_length(blocks.factors_of_block(tensors, k)) for k in (1, 2)]
+        return float(blocks.ratio(tensors)) * math.prod(each)
+
+    @staticmethod
+    def unused(tensors: Tensors) -> frozenset[str]:
+        """alpha with two whole blocks, where files of half precision may have an infinity."""
+        return frozenset(("alpha",)) if tensors.keys() >= set(WHOLE) else frozenset()
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        step = blocks.second_outputs(tensors)
+        if any(edge % step for span in spans for edge in span):
+            if CORE in tensors or not tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
+                crossing = f"whose blocks of {step} outputs cross from one to the next"
+                raise BenchError(f"a LoKr {crossing}")
+            tensors = blocks.as_lora(tensors)
+            return divided(tensors, spans, UP) | dora.divided_magnitude(tensors, spans)
+        found = divided(tensors, spans, "lokr_w1", "lokr_w1_a", step=step)
+        return found | dora.divided_magnitude(tensors, spans)
+
+    @staticmethod
+    def with_ratio(tensors: Tensors, alpha: float, rank: int) -> dict[str, Tensor]:
+        """Others take two whole blocks at a ratio of 1."""
+        if not LoKr.unused(tensors):
+            return {"alpha": torch.tensor(alpha)}
+        folded = tensors["lokr_w1"].float() * (alpha / rank)
+        return {"lokr_w1": folded, "alpha": torch.tensor(float(rank))}
+
+    @classmethod
+    def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Also the factor, which PEFT works its blocks' sizes out by."""
+        factor, both, ranks = blocks.peft_form(layers)
+        alphas = {path: float(ranks[path]) if cls.unused(own) else alpha_of(own, ranks[path])
+                  for path, own in layers.items()}  # fmt: skip
+        config, tensors = as_lycoris(layers, ranks, alphas, CORE)
+        return {**config, "decompose_both": both, "decompose_factor": factor}, tensors
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return dora.comfyui_refuses(tensors)
+
+    @staticmethod
+    def for_comfyui(tensors: Tensors) -> Tensors:
+        """The Tucker form, which it leaves out, as two whole blocks; the second has the ratio."""
+        if CORE not in tensors:
+            return tensors
+        found = in_float64(tensors)
+        v, vi, *kernel = blocks.block_shape(found, 2)
+        two = blocks.ratio(found) * blocks.block(found, 2)
+        rest = {key: value for key, value in tensors.items() if key in (MAGNITUDE, BIAS)}
+        return {"lokr_w1": blocks.block(found, 1), "lokr_w2": two.reshape(v, vi, *kernel), **rest}
 
     def shrink(self, ratio: float) -> None:
         self.factors[self._first].mul_(ratio)
 
 
-def _names(tensors: Tensors, k: int) -> tuple[str, tuple[str, str, str]]:
-    """A block's name, and those of its factors; a block is either whole or a product."""
-    name = f"lokr_w{k}"
-    factors = (f"{name}_a", f"{name}_b", f"lokr_t{k}")
-    if name in tensors and (beside := [factor for factor in factors if factor in tensors]):
-        raise BenchError(f"{name} and {beside[0]} of one layer contradict each other")
-    return name, factors
-
-
-def _shape(tensors: Tensors, k: int) -> torch.Size:
-    """Sizes of a block, whole or from its factors."""
-    name, (a, b, core) = _names(tensors, k)
-    if name in tensors or not {a, b, core} & tensors.keys():
-        return sizes(tensors, name)
-    if core in tensors:
-        return tucker(tensors, core, a, b)
-    return torch.Size(product(tensors, a, b))
-
-
-def factors(tensors: Tensors, k: int) -> tuple[Tensor, ...]:
-    """A block as a matrix, whole or as the two that it is the product of."""
-    name, (first, second, core) = _names(tensors, k)
-    if name in tensors:
-        return (tensors[name].flatten(1),)
-    a, b = tensors[first].flatten(1), tensors[second].flatten(1)
-    return (a.mT, mixed(tensors[core], b)) if core in tensors else (a, b)
-
-
-def _block(tensors: Tensors, k: int) -> Tensor:
-    left, *right = factors(tensors, k)
-    return left @ right[0] if right else left
+def _length(factors: tuple[Tensor, ...]) -> float:
+    return norm(factors[0]) if len(factors) == 1 else length((factors[0], factors[1]))

@@ -1,13 +1,18 @@
 """LoRA (LoCon on convolutions): ΔW = alpha/dim · up·down."""
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.algorithms import dora
 from lycoris_bench.adapters.algorithms.base import (
+    BIAS,
     Adapter,
+    Span,
     Tensors,
     fit,
     is_kernel,
@@ -17,11 +22,16 @@ from lycoris_bench.adapters.algorithms.base import (
     zeros,
 )
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
-from lycoris_bench.adapters.algorithms.fitting import product, said, sizes
-from lycoris_bench.adapters.algorithms.options import DECOMPOSED, FACTORED, Switch
+from lycoris_bench.adapters.algorithms.factors import Product, in_float64, length, mixed
+from lycoris_bench.adapters.algorithms.fitting import divided, product, rank_shown, said, sizes
+from lycoris_bench.adapters.algorithms.options import Decomposed, Factored, Tucker
+from lycoris_bench.adapters.algorithms.peft import NAMED, START, alpha_of, ratios
 from lycoris_bench.messages.errors import BenchError
 
 UP, MID, DOWN = "lora_up.weight", "lora_mid.weight", "lora_down.weight"
+PLAIN = {UP, DOWN, "alpha"}
+VECTOR, UP_BIAS = "lora_magnitude_vector", "lora_up.bias"  # PEFT's
+XLABS = "XLabs's LoRA of Flux, which is not read; use it in the program that wrote it"
 
 
 class LoRA(Adapter):
@@ -32,37 +42,60 @@ class LoRA(Adapter):
 
     marks = (UP, DOWN)
     names = frozenset((UP, MID, DOWN, MAGNITUDE, "alpha"))
-    allowed: ClassVar = {**FACTORED, **DECOMPOSED, "use_tucker": Switch()}
+    exact = frozenset((MAGNITUDE, VECTOR))
+    linear = frozenset((UP,))
+    variants = (MID, MAGNITUDE)
+    scaled = known_elsewhere = to_peft_folder = True
+    peft = "LORA"
+    spellings = (
+        (rf"lora_A{NAMED}\.weight", DOWN),
+        (rf"lora_B{NAMED}\.weight", UP),
+        (rf"lora_B{NAMED}\.bias", UP_BIAS),
+        (r"(?:lora|lora_linear_layer)\.down\.weight", DOWN),
+        (r"(?:lora|lora_linear_layer)\.up\.weight", UP),
+        (rf"lora_magnitude_vector{NAMED}(?:\.weight)?", VECTOR),
+    )
+    refused: ClassVar = {
+        "lora_embedding_": "a LoRA of embeddings, which is not read; train it without the "
+        "embeddings",
+        "processor.qkv_lora": XLABS,
+        "processor.proj_lora": XLABS,
+    }
     alpha: Tensor
 
-    def __init__(
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Decomposed, Tucker, Factored):
+        """Those of all factored algorithms."""
+
+    def build(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        *,
-        dim: int = 8,
-        alpha: float | None = 4,
-        conv_dim: int | None = None,
-        conv_alpha: float | None = None,
-        rs_lora: bool = False,
-        use_scalar: bool = False,
-        use_tucker: bool = False,
-        dora_wd: bool = False,
-        wd_on_output: bool = False,
+        bias: Tensor | None,
+        generator: torch.Generator | None,
+        options: Options,
     ) -> None:
-        super().__init__()
-        rank, ratio = rank_of(weight, dim, alpha, conv_dim, conv_alpha, rs_lora)
+        rank, ratio = rank_of(weight, options)
         outputs, inputs, *kernel = weight.shape
         ones = [1 for _ in kernel]
-        tucker = use_tucker and is_kernel(weight)
+        tucker = options.use_tucker and is_kernel(weight)
         self.register_buffer("alpha", ratio, persistent=False)
         self.down = kaiming(weight, generator, rank, inputs, *(ones if tucker else kernel))
         self.mid = kaiming(weight, generator, rank, rank, *kernel) if tucker else None
         last = (outputs, rank, *ones)
-        self.up = kaiming(weight, generator, *last) if use_scalar else zeros(weight, *last)
-        self.scalar = zeros(weight) if use_scalar else None
-        self.magnitude = magnitude(weight, wd_on_output) if dora_wd else None
+        random = options.use_scalar
+        self.up = kaiming(weight, generator, *last) if random else zeros(weight, *last)
+        self.scalar = zeros(weight) if random else None
+        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        rank = {"dim": 3, "alpha": 2}
+        return [
+            rank,
+            {**rank, "use_tucker": True, "use_scalar": True},
+            {**rank, "rs_lora": True, "dora_wd": True},
+            {**rank, "dora_wd": True, "wd_on_output": True, "use_scalar": True},
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         up = self.up if self.scalar is None else self.up * self.scalar
@@ -79,14 +112,94 @@ class LoRA(Adapter):
         return decompose(fit(up @ down, weight), tensors, weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return MAGNITUDE in tensors
+
+    @staticmethod
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         if MID not in tensors:
             outputs, _ = product(tensors, UP, DOWN)
-            return torch.Size((outputs, *tensors[DOWN].shape[1:]))
-        up, mid, down = (sizes(tensors, name, k) for name, k in ((UP, 2), (MID, 3), (DOWN, 2)))
-        if tuple(mid[:2]) != (math.prod(up[1:]), down[0]):
-            raise BenchError(f"{said(tensors, UP, MID, DOWN)} have no rank in common")
-        return torch.Size((up[0], math.prod(down[1:]), *mid[2:]))
+            shape = torch.Size((outputs, *tensors[DOWN].shape[1:]))
+        else:
+            up, mid, down = (sizes(tensors, name, k) for name, k in ((UP, 2), (MID, 3), (DOWN, 2)))
+            if tuple(mid[:2]) != (math.prod(up[1:]), down[0]):
+                raise BenchError(f"{said(tensors, UP, MID, DOWN)} have no rank in common")
+            shape = torch.Size((up[0], math.prod(down[1:]), *mid[2:]))
+        return dora.with_magnitude(tensors, shape)
+
+    @staticmethod
+    def rank(tensors: Tensors) -> int | None:
+        return rank_shown(tensors, DOWN)
+
+    @staticmethod
+    def as_product(tensors: Tensors) -> Product | None:
+        if MAGNITUDE in tensors:
+            return None
+        found = in_float64(tensors)
+        up, down = found[UP].flatten(1), found[DOWN].flatten(1)
+        right = mixed(found[MID], down) if MID in found else down
+        return Product(up * scale(found, len(down)), right)
+
+    @staticmethod
+    def length(tensors: Tensors) -> float | None:
+        if MAGNITUDE in tensors:
+            return None
+        up, down = tensors[UP].flatten(1), tensors[DOWN].flatten(1)
+        right = mixed(tensors[MID], down) if MID in tensors else down
+        return float(scale(tensors, len(down))) * length((up, right))
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        return divided(tensors, spans, UP) | dora.divided_magnitude(tensors, spans)
 
     def shrink(self, ratio: float) -> None:
         self.up.mul_(ratio)
+
+    @classmethod
+    def settle(
+        cls, layer: str, tensors: dict[str, Tensor], config: Mapping[str, Any] | None
+    ) -> dict[str, Tensor]:
+        if UP_BIAS in tensors and tensors.get(UP, torch.empty(0)).dim() > 1:
+            rank = tensors[UP].shape[1]
+            alpha = tensors.get("alpha", torch.tensor(float(rank)))
+            shift = tensors.pop(UP_BIAS)
+            tensors[BIAS] = shift.float() * (float(alpha) / rank if rank else 1)
+        if VECTOR in tensors:  # (o,), or (1, o, 1, 1), which elsewhere is a magnitude of inputs
+            ones = [1 for _ in tensors[DOWN].shape[1:]] if DOWN in tensors else [1]
+            tensors[MAGNITUDE] = tensors.pop(VECTOR).reshape(-1, *ones)
+        decomposed = config is not None and config.get("use_dora")
+        if decomposed and DOWN in tensors and MAGNITUDE not in tensors:
+            raise BenchError(f"{layer}: its configuration has use_dora, and '{VECTOR}' is missing")
+        return tensors
+
+    @classmethod
+    def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        found: dict[str, Tensor] = {}
+        ranks, alphas = {}, {}
+        decomposed = any(MAGNITUDE in own for own in layers.values())
+        for path, own in layers.items():
+            if own.keys() - PLAIN - {MAGNITUDE} or (MAGNITUDE in own) != decomposed:
+                raise BenchError(
+                    f"PEFT's LoRA has no such form, and {path} is {cls.described(own)}"
+                )
+            down, up = own[DOWN], own[UP]
+            ranks[path], alphas[path] = len(down), alpha_of(own, len(down))
+            ones = [1 for _ in down.shape[2:]]
+            found[f"{START}{path}.lora_A.weight"] = down
+            found[f"{START}{path}.lora_B.weight"] = up.reshape(*up.shape[:2], *ones)
+            if MAGNITUDE in own:
+                found[f"{START}{path}.{VECTOR}"] = _vector(path, own)
+        config = ratios(ranks, alphas, "lora_alpha")
+        return {**config, "use_dora": decomposed, "bias": "none"}, found
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return dora.comfyui_refuses(tensors)
+
+
+def _vector(path: str, own: Tensors) -> Tensor:
+    size, outputs = own[MAGNITUDE], len(own[UP])
+    if size.shape[0] != outputs or size.numel() != outputs:
+        raise BenchError(f"PEFT's DoRA is of outputs, and that of {path} is of inputs")
+    kernel = [1 for _ in own[DOWN].shape[2:]]
+    return size.reshape(1, -1, *kernel) if kernel else size.reshape(-1)

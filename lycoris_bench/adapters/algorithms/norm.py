@@ -1,39 +1,46 @@
 """Norm layers, which every algorithm trains alike: their weight and bias are shifted."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, fit
-from lycoris_bench.adapters.algorithms.fitting import same, sizes
+from lycoris_bench.adapters.algorithms.base import Adapter, Span, Tensors, fit
+from lycoris_bench.adapters.algorithms.fitting import divided, same, sizes
+
+W_NORM, B_NORM = "w_norm", "b_norm"
 
 
 class NormShift(Adapter):
     """w' = w + w_norm and b' = b + b_norm for LayerNorm and GroupNorm; both start at 0."""
 
-    marks = ("w_norm", "b_norm")
-    names = frozenset(marks)
+    marks = (W_NORM, B_NORM)
+    names = linear = frozenset(marks)
+    vectors = known_elsewhere = True
+    matrices = False
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
+    def build(
+        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
     ) -> None:
-        super().__init__()
         self.w_norm = nn.Parameter(torch.zeros(weight.shape, device=weight.device))
         self.b_norm = nn.Parameter(torch.zeros(weight.shape, device=weight.device))
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"w_norm": self.w_norm, "b_norm": self.b_norm}
+        return {W_NORM: self.w_norm, B_NORM: self.b_norm}
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
-        if "w_norm" not in tensors:
+        if W_NORM not in tensors:
             return torch.zeros_like(weight, dtype=torch.float32)
-        return fit(tensors["w_norm"], weight)
+        return fit(tensors[W_NORM], weight)
 
     @staticmethod
-    def shape_from(tensors: Tensors) -> torch.Size | None:
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return False
+
+    @staticmethod
+    def weight_shape(tensors: Tensors) -> torch.Size | None:
         one, two = (
             sizes(tensors, name, 1) if name in tensors else None for name in NormShift.marks
         )
@@ -43,7 +50,15 @@ class NormShift(Adapter):
 
     @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:
-        return tensors.get("b_norm")
+        return tensors.get(B_NORM)
+
+    @classmethod
+    def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
+        return divided(tensors, spans, *cls.marks)
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        return None
 
     def shrink(self, ratio: float) -> None:
         self.w_norm.mul_(ratio)

@@ -1,10 +1,11 @@
-"""The values an option of an adapter may have, declared as data beside the algorithm."""
+"""An algorithm's options: names, defaults and allowed values, declared once as a dataclass."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.printable import printable
 from lycoris_bench.messages.suggestions import unknown
 
 LARGEST = 65504  # the largest half-precision number: files store alpha as one
@@ -28,6 +29,8 @@ class Range:
         return inside and not isinstance(value, bool)
 
     def __str__(self) -> str:
+        if self.whole and self.high == self.low + 1:
+            return f"{self.low:g} or {self.high:g}"
         number = "a whole number" if self.whole else "a number"
         also = "".join(f" or {value:g}" for value in self.also)
         return f"{number} from {self.low:g} to {self.high:g}{also}"
@@ -45,14 +48,59 @@ class Switch:
 
 
 OptionTable = dict[str, Range | Switch]
-RANK: OptionTable = {
-    "dim": Range(1, LARGEST, whole=True),
-    "alpha": Range(0, LARGEST, optional=True),
-    "conv_dim": Range(0, LARGEST, whole=True, optional=True),
-    "conv_alpha": Range(0, LARGEST, optional=True),
-}
-FACTORED: OptionTable = {**RANK, "use_scalar": Switch(), "rs_lora": Switch()}
-DECOMPOSED: OptionTable = {"dora_wd": Switch(), "wd_on_output": Switch()}
+RANK, ALPHA = Range(1, LARGEST, whole=True), Range(0, LARGEST, optional=True)
+FLAG = Range(0, 1, whole=True)
+
+
+def option(default: Any, allowed: Range | Switch) -> Any:
+    """A field of an `Options` dataclass."""
+    return field(default=default, metadata={"allowed": allowed})
+
+
+def switch() -> Any:
+    """A field that is off unless it is given."""
+    return option(False, Switch())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """Of an algorithm that has none of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """A rank and the ratio alpha/dim; the conv_ values are those of kernels larger than 1x1."""
+
+    dim: int = option(8, RANK)
+    alpha: float | None = option(4, ALPHA)
+    conv_dim: int | None = option(None, Range(0, LARGEST, whole=True, optional=True))
+    conv_alpha: float | None = option(None, ALPHA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factored(Ranked):
+    """With rs_lora the ratio is alpha/√dim; use_scalar trains one more factor, which is folded
+    into a tensor when a file is written."""
+
+    rs_lora: bool = switch()
+    use_scalar: bool = switch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tucker:
+    """Kernels larger than 1x1 are a core between two matrices."""
+
+    use_tucker: bool = switch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decomposed:
+    """Magnitude and direction are trained apart, the magnitude of each input or each output."""
+
+    dora_wd: bool = switch()
+    wd_on_output: bool = switch()
+
+
 LIMITS: OptionTable = {
     "dropout": Range(0, 0.99),
     "rank_dropout": Range(0, 0.99),
@@ -62,8 +110,13 @@ LIMITS: OptionTable = {
 }
 
 
+def table(options: Any) -> OptionTable:
+    """What the fields of an `Options` dataclass may be."""
+    return {field.name: field.metadata["allowed"] for field in fields(options)}
+
+
 def check(allowed: Mapping[str, Range | Switch], options: Mapping[str, Any]) -> None:
-    """Raises one `ValueError` that names every option that is unknown or out of range."""
+    """Raises one `BenchError` that names every option that is unknown or out of range."""
     problems = [unknown("option", key, allowed) for key in options if key not in allowed]
     problems += [
         f"{key} is {value!r}; {allowed[key]} is allowed"
@@ -72,3 +125,10 @@ def check(allowed: Mapping[str, Range | Switch], options: Mapping[str, Any]) -> 
     ]
     if problems:
         raise BenchError("; ".join(problems))
+
+
+def number(where: str, name: str, value: Any) -> float:
+    """A number of a configuration that another program wrote; `BenchError` where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 3e38:
+        raise BenchError(f"{where}: {name} is {printable(repr(value), 60)}; a number is allowed")
+    return float(value)

@@ -9,9 +9,28 @@ from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.norm import NormShift
 
 
+def kinds() -> dict[str, type[Adapter]]:
+    """Every algorithm by name, and "norm", which all of them train alike."""
+    return {**ALGORITHMS.entries(), "norm": NormShift}
+
+
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None:
     """(algorithm, class) of one layer's tensors, by names and shapes; None if none knows them."""
-    for algorithm, kind in {**ALGORITHMS.entries(), "norm": NormShift}.items():
+    for algorithm, kind in kinds().items():
         if kind.recognises(tensors):
             return algorithm, kind
     return None
+
+
+def what(tensors: Mapping[str, Tensor]) -> str:
+    """One layer's algorithm: "LoKr", "LoRA with dora_scale", ..."""
+    known = recognise(tensors)
+    if known is None:
+        return f"of no known algorithm ({', '.join(sorted(tensors))})"
+    return known[1].described(tensors)
+
+
+def kind_of(tensors: Mapping[str, Tensor]) -> str:
+    """The algorithm's name; "unknown" where none has these tensors."""
+    known = recognise(tensors)
+    return known[0] if known else "unknown"

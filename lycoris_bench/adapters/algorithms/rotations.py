@@ -1,21 +1,31 @@
 """Rotations for Diag-OFT and BOFT: the Cayley transform, its bound, and what both share."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.algorithms.base import Tensors
-from lycoris_bench.adapters.algorithms.options import LARGEST, OptionTable, Range, Switch
+from lycoris_bench.adapters.algorithms.options import LARGEST, RANK, Range, number, option, switch
 from lycoris_bench.messages.errors import BenchError
 
 BLOCKS, RESCALE = "oft_blocks", "rescale"
-ROTATION: OptionTable = {
-    "dim": Range(1, LARGEST, whole=True),
-    "constraint": Range(0, LARGEST),
-    "rescaled": Switch(),
-}
+SWAPPED = "otherwise where a layer's scale and shift are swapped"
+CAUTION = ("ComfyUI applies the strength of Diag-OFT and BOFT twice: the result is right there at "
+           "strength 1 and 0 only (half of the change is missing at 0.5)")  # fmt: skip
+MOST_TERMS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turned:
+    """The size of a block, a bound on the angle (0 is none), and a factor for each output."""
+
+    dim: int = option(8, RANK)
+    constraint: float = option(0.0, Range(0, LARGEST))
+    rescaled: bool = switch()
 
 
 def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
@@ -68,3 +78,61 @@ def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:
         raise BenchError(
             f"max_norm does not suit {algorithm}, which turns weights; constraint bounds it"
         )
+
+
+def comfyui_refuses(algorithm: str, tensors: Tensors, swapped: bool) -> str | None:
+    """What ComfyUI does otherwise with rotations of outputs."""
+    if float(tensors.get("alpha", torch.tensor(0))):
+        return "computes a constrained rotation otherwise"
+    return f"computes {algorithm} {SWAPPED}" if swapped else None
+
+
+def unpacked(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
+    """R (n, b, b) of PEFT's OFT from the upper triangles (n, b(b-1)/2) that its files hold.
+
+    R = (I - Q)(I + Q)⁻¹ with Q skew, or the first terms of the series of (I + Q)(I - Q)⁻¹, which
+    is PEFT's default; so R is not quite a rotation, and only R itself says what was trained."""
+    size = _block(layer, packed)
+    if config.get("block_share"):
+        raise BenchError(f"{layer}: an OFT whose blocks are shared is not read; "
+                         "merge it with PEFT")  # fmt: skip
+    skew = packed.new_zeros(len(packed), size, size, dtype=torch.float32)
+    rows, columns = torch.triu_indices(size, size, 1)
+    skew[:, rows, columns] = packed.float()
+    skew = skew - skew.mT
+    if config.get("coft"):
+        limit = number(layer, "eps", config.get("eps", 6e-5)) / math.sqrt(len(packed))
+        norm = torch.linalg.vector_norm(skew, dim=(1, 2), keepdim=True)
+        skew = torch.where(norm <= limit, skew, skew * (limit / norm))
+    if not config.get("use_cayley_neumann", True):
+        one = torch.eye(size)
+        return torch.linalg.solve(one + skew, one - skew, left=False)
+    terms = number(layer, "num_cayley_neumann_terms", config.get("num_cayley_neumann_terms", 5))
+    if terms not in range(1, MOST_TERMS + 1):
+        raise BenchError(f"{layer}: num_cayley_neumann_terms is {terms:g}; a whole number "
+                         f"from 1 to {MOST_TERMS} is allowed")  # fmt: skip
+    return _series(skew, int(terms))
+
+
+def _block(layer: str, packed: Tensor) -> int:
+    """b of upper triangles (n, b(b-1)/2)."""
+    if packed.dim() != 2 or not packed.numel():
+        raise BenchError(f"{layer}: 'oft_R.weight' has the shape {tuple(packed.shape)}; "
+                         "two sizes are allowed: blocks, numbers of a block")  # fmt: skip
+    numbers = packed.shape[1]
+    size = (1 + math.isqrt(1 + 8 * numbers)) // 2
+    if size * (size - 1) // 2 != numbers:
+        raise BenchError(f"{layer}: {numbers} numbers are no block of PEFT's OFT")
+    return size
+
+
+def _series(skew: Tensor, terms: int) -> Tensor:
+    """I + 2Q + 2Q² + ...; PEFT counts the last term once where there are more than two, and has
+    the same series for three terms as for four."""
+    terms = 4 if terms == 3 else terms
+    power = torch.eye(skew.shape[-1]).expand_as(skew)
+    total = power.clone()
+    for term in range(1, terms):
+        power = power @ skew
+        total += power * (1 if term == terms - 1 > 1 else 2)
+    return total

@@ -11,8 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms import ALGORITHMS
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
-from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.algorithms.recognise import kinds, recognise
 from lycoris_bench.adapters.formats import layouts, peft_read
 from lycoris_bench.adapters.formats.checked import check, refuse_doubles
 from lycoris_bench.adapters.formats.layer_names import natural
@@ -22,11 +21,14 @@ from lycoris_bench.adapters.formats.ss_metadata import metadata
 from lycoris_bench.files.disk import kind_of
 from lycoris_bench.messages.printable import printable
 
-__all__ = ["EXACT", "AdapterFileError", "by_layer", "layout_of", "metadata", "read", "recognise",
+__all__ = ["AdapterFileError", "by_layer", "is_exact", "layout_of", "metadata", "read", "recognise",
            "to_bytes"]  # fmt: skip
 LONGEST_NAME = 2000
-# near |W|, 1 and I, where half precision rounds off ΔW
-EXACT = (f".{MAGNITUDE}", ".lora_magnitude_vector", ".rescale", ".oft_diag", ".oft_in.weight")
+
+
+def is_exact(key: str) -> bool:
+    """Whether the tensor of this name, with or without a layer's, is kept in full precision."""
+    return f".{key}".endswith(tuple(f".{x}" for kind in kinds().values() for x in kind.exact))
 
 
 def by_layer(
@@ -52,9 +54,9 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
         _refuse_long(raw)
         tensors = canonical(raw, about, divide)
         layers = by_layer(tensors, divide=divide)
-        kinds = {name: recognise(found) for name, found in layers.items()}
+        recognised = {name: recognise(found) for name, found in layers.items()}
         for name, found in layers.items():
-            if (known := kinds[name]) is not None:
+            if (known := recognised[name]) is not None:
                 check(name, known[1], found)
             elif found.keys() <= known_names():
                 raise AdapterFileError(f"{name} has {', '.join(found)} and no more, which is of "
@@ -62,7 +64,7 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
         refuse_doubles(layers)
     except AdapterFileError as error:
         raise AdapterFileError(f"{path}: {error}") from None
-    if not any(kinds.values()):
+    if not any(recognised.values()):
         algorithms = ", ".join(ALGORITHMS.entries())
         first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
         raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
@@ -137,5 +139,5 @@ def _half(key: str, value: Tensor) -> Tensor:
     if not bool(torch.isfinite(half).all()):
         raise AdapterFileError(f"'{key}' holds a number that a half-precision file cannot hold")
     rounded = value.dim() == 0 and half.to(value.dtype) != value  # a rounded alpha or magnitude
-    whole = rounded or key.endswith(EXACT)  # would change the whole layer
+    whole = rounded or is_exact(key)  # would change the whole layer
     return value if whole else half

@@ -7,51 +7,47 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import BIAS, Adapter
-from lycoris_bench.adapters.algorithms.diag_oft import ONE_TRAINER
-from lycoris_bench.adapters.algorithms.dora import fits
-from lycoris_bench.adapters.algorithms.loha import LoHa
-from lycoris_bench.adapters.algorithms.lokr import WHOLE, LoKr
+from lycoris_bench.adapters.algorithms.options import Range
 from lycoris_bench.adapters.formats.layer_names import claims
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.messages.errors import BenchError
-
-FLAGS = ("on_input", ONE_TRAINER)  # whole numbers by design
 
 
 def check(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> None:
     """Raises `AdapterFileError`, which names the layer and the tensor, for one that is missing,
     holds no number or one that is not finite, is of another dtype, or does not fit the others."""
+    ignored = kind.unused(tensors)
     for name, value in tensors.items():
-        # of a LoKr with two whole blocks it is not used, and in half precision it may be infinite
-        ignored = name == "alpha" and tensors.keys() >= set(WHOLE)
-        if reason := None if ignored else _fault(name, value):
+        if name not in ignored and (reason := _fault(value, kind.integers.get(name))):
             raise AdapterFileError(f"'{layer}.{name}' {reason}")
     shape(layer, kind, tensors)
 
 
 def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> torch.Size | None:
-    """W's shape as far as the tensors tell (`Adapter.shape_from`), the magnitude and the bias
-    held against it. Raises `AdapterFileError` as above, and reads no number."""
+    """W's shape as far as the tensors tell (`Knowledge.weight_shape`), the bias held
+    against it. Raises `AdapterFileError` as above, and reads no number."""
     for name, value in tensors.items():
         if not value.numel():
             raise AdapterFileError(f"'{layer}.{name}' has the shape {tuple(value.shape)}, which "
                                    "holds no number")  # fmt: skip
     try:
-        found = kind.shape_from(tensors)
+        found = kind.weight_shape(tensors)
         if found is not None:
-            fits(tensors, found, unrolled=kind in (LoHa, LoKr) and len(found) == 2)
             _bias_fits(tensors, found)
     except BenchError as error:
         raise AdapterFileError(f"{layer}: {error}") from None
     return found
 
 
-def _fault(name: str, value: Tensor) -> str | None:
-    if not value.is_floating_point() and name not in FLAGS:
+def _fault(value: Tensor, whole: Range | None) -> str | None:
+    """What is wrong with a tensor; `whole` are the numbers that one of whole numbers may hold."""
+    if whole is not None and value.numel() == 1 and not value.is_complex():
+        number = float(value)
+        allowed = number.is_integer() and int(number) in whole
+        return None if allowed else f"is {number:g}; {whole} is allowed"
+    if whole is None and not value.is_floating_point():
         dtype = str(value.dtype).removeprefix("torch.")
         return f"is of {dtype}; floating-point numbers are allowed"
-    if name in FLAGS and value.numel() == 1 and float(value) not in (0, 1):
-        return f"is {float(value):g}; 0 or 1 is allowed"
     if not bool(torch.isfinite(value if value.element_size() > 1 else value.float()).all()):
         return "holds NaN or an infinity"
     return None

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models import families
 
 
@@ -42,14 +44,12 @@ def version_of(family: str) -> str:
 
 
 def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
-    """How many inputs a linear layer has, from its adapter's tensors."""
-    for name in ("lora_down.weight", "hada_w1_b", "diff", "a2.weight"):
-        if name in tensors and tensors[name].dim() > 1 and "hada_t1" not in tensors:
-            return tensors[name].shape[1]
-    halves = [tensors.get(f"lokr_w{k}", tensors.get(f"lokr_w{k}_b")) for k in (1, 2)]
-    if all(half is not None and half.dim() > 1 for half in halves):
-        return halves[0].shape[1] * halves[1].shape[1]  # type: ignore[union-attr]
-    return None
+    """How many inputs a layer has, from its adapter's tensors; None where they do not tell."""
+    known = recognise(tensors)
+    try:
+        return (known[1].sizes(tensors)[1] or None) if known else None
+    except BenchError:  # damaged: said elsewhere
+        return None
 
 
 def foreign(adapter: str, model: str, names: Iterable[str]) -> str | None:

@@ -7,20 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.algorithms.diag_oft import ON_INPUT, ONE_TRAINER
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE
-from lycoris_bench.adapters.algorithms.glora import A1, A2, B1, B2
-from lycoris_bench.adapters.algorithms.lora import DOWN, MID, UP
+from lycoris_bench.adapters.algorithms.base import Adapter, Span
 from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.formats.checked import shape
 from lycoris_bench.adapters.formats.layer_names import BEGINNINGS
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.messages.errors import BenchError
 
-Span = tuple[int, int]  # outputs from, to
 Layer = dict[str, Tensor]
 SWAPPED = "(halves swapped)"  # scale and shift stand the other way round
 ATTENTION = ("attn.to_q", "attn.to_k", "attn.to_v")
@@ -78,10 +73,6 @@ ENDS = {
 STARTS = "|".join(start for start, models in BEGINNINGS.items() if "transformer" in models)
 BLOCK = re.compile(rf"(?:{STARTS})({'|'.join(BLOCKS)})_(\d+)_(.+)")
 OUTSIDE = re.compile(rf"(?:{STARTS})({'|'.join(ENDS)})")
-FIRST = (UP, "hada_w1_a", "hada_w2_a", "diff", BIAS, "w_norm", "b_norm", B1)  # a row an output
-KEPT = (DOWN, MID, "hada_w1_b", "hada_w2_b", "hada_t1", "hada_t2", "alpha", A1, A2, B2, ON_INPUT,
-        ONE_TRAINER)  # fmt: skip
-LEFT_ALONE = ("lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
 
 
 def unfused(layers: Mapping[str, Layer]) -> dict[str, Layer]:
@@ -129,12 +120,24 @@ def _paths(name: str) -> list[str]:
 def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer]:
     paths = _paths(name)
     swapped, last = paths[0].endswith(SWAPPED), paths[0].endswith("norm1_context.linear")
-    if (len(paths) == 1 and not (swapped or last)) or tensors.keys() <= set(KEPT):
+    if len(paths) == 1 and not (swapped or last):
+        return {spelled[0]: tensors}
+    known = recognise(tensors)
+    if known is None:
+        raise AdapterFileError(f"{name} is of no known algorithm: {', '.join(tensors)}")
+    if known[1].changes_outputs_alike(tensors):
         return dict.fromkeys(spelled, tensors)
-    outputs, inputs = _size(name, tensors)
+    outputs, inputs = _size(name, known, tensors)
+
+    def rows(spans: Sequence[Span]) -> Layer:
+        try:
+            return known[1].rows(tensors, spans)
+        except BenchError as error:
+            raise _undivided(name, str(error)) from None
+
     if swapped or (last and outputs == 2 * inputs):
         # SD 3's last block has but a scale and a shift of the text, in the order of the end
-        return {spelled[0]: _rows(name, tensors, [(outputs // 2, outputs), (0, outputs // 2)])}
+        return {spelled[0]: rows([(outputs // 2, outputs), (0, outputs // 2)])}
     if len(paths) == 1:
         return {spelled[0]: tensors}
     width = outputs // 3 if len(paths) == 3 else inputs or outputs // 7  # the MLP is 4 wide
@@ -143,67 +146,16 @@ def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer
         raise AdapterFileError(f"{name}: its {outputs} outputs are not those of "
                                f"{', '.join(paths)}")  # fmt: skip
     spans = zip(spelled, pairwise(ends), strict=True)
-    return {path: _rows(name, tensors, [span]) for path, span in spans}
+    return {path: rows([span]) for path, span in spans}
 
 
-def _size(name: str, tensors: Layer) -> tuple[int, int]:
+def _size(name: str, known: tuple[str, type[Adapter]], tensors: Layer) -> tuple[int, int]:
     """(outputs, inputs) of the layer, 0 for inputs that the tensors do not show."""
-    known = recognise(tensors)
-    if known is None:
-        raise AdapterFileError(f"{name} is of no known algorithm: {', '.join(tensors)}")
-    found = shape(name, known[1], tensors)
-    if found is None and known[0] != "glora":
+    shape(name, known[1], tensors)
+    outputs, inputs = known[1].sizes(tensors)
+    if not outputs:
         raise _undivided(name, known[0])
-    found = torch.Size((len(tensors[B1]), len(tensors[A1]))) if found is None else found
-    return found[0], found[1] if len(found) > 1 else 0
-
-
-def _rows(name: str, tensors: Layer, spans: Sequence[Span]) -> Layer:
-    """The tensors of some outputs, one span below the other."""
-    if _crosses(tensors, spans) and tensors.keys() >= {"lokr_w2_a", "lokr_w2_b"}:
-        tensors = _as_lora(tensors)
-    return {key: _taken(name, key, value, tensors, spans) for key, value in tensors.items()}
-
-
-def _taken(name: str, key: str, value: Tensor, tensors: Layer, spans: Sequence[Span]) -> Tensor:
-    axis, step = 0, 1
-    if key in (*KEPT, *LEFT_ALONE):
-        return value
-    if key in ("hada_w1_a", "hada_w2_a") and f"hada_t{key[6]}" in tensors:
-        axis = 1  # Tucker's are the other way round
-    elif key in ("lokr_w1", "lokr_w1_a"):
-        step = _second(tensors)
-    elif key == MAGNITUDE and not (value.dim() and len(value) == value.numel()):
-        raise _undivided(name, "a DoRA of inputs")
-    elif key not in (*FIRST, MAGNITUDE):
-        raise _undivided(name, key)
-    if step > 1 and _crosses(tensors, spans):
-        raise _undivided(name, f"a LoKr whose blocks of {step} outputs cross from one to the next")
-    return torch.cat([value.narrow(axis, a // step, (b - a) // step) for a, b in spans], dim=axis)
-
-
-def _crosses(tensors: Layer, spans: Sequence[Span]) -> bool:
-    """Whether a block of LoKr's belongs to two layers."""
-    lokr = "lokr_w1" in tensors or "lokr_w1_a" in tensors
-    return lokr and any(edge % _second(tensors) for span in spans for edge in span)
-
-
-def _as_lora(tensors: Layer) -> Layer:
-    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
-    t = {key: value.float() for key, value in tensors.items()}
-    w1 = t["lokr_w1"] if "lokr_w1" in t else t["lokr_w1_a"] @ t["lokr_w1_b"]
-    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
-            DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
-    if "alpha" in t:  # divided by the rank, which is larger by w1's columns
-        made["alpha"] = t["alpha"] * w1.shape[1]
-    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
-
-
-def _second(tensors: Layer) -> int:
-    """Outputs of LoKr's second block, which is whole, a product, or in Tucker form."""
-    if "lokr_w2" in tensors:
-        return len(tensors["lokr_w2"])
-    return tensors["lokr_w2_a"].shape[1 if "lokr_t2" in tensors else 0]
+    return outputs, inputs
 
 
 def _undivided(name: str, what: str) -> AdapterFileError:

@@ -37,6 +37,15 @@ for _clip, _models in CLIPS.items():
         BEGINNINGS[f"{_clip}_{_level}"] = BEGINNINGS[f"text_encoders_{_clip}_{_level}"] = _models
 LEVEL = "text_model."  # of CLIP; transformers 5.6 dropped it, and every reader expects it
 CLIP_PARTS = ("encoder.layers.", "embeddings.", "final_layer_norm")
+# how names in files, which have no dots, tell their model and the block in it
+MODEL = re.compile(r"(?:lora_|lycoris_|oft_)?(te\d?|text_encoder(?:_\d)?|transformer|unet)[_.]")
+SHORT = {"te": TEXTS[0], "te1": TEXTS[0], "te2": TEXTS[1], "te3": TEXTS[2]}
+BLOCK = re.compile(
+    r"(?:(?:down_blocks|up_blocks|input_blocks|output_blocks|layers|transformer_blocks|"
+    r"single_transformer_blocks|joint_blocks|double_blocks|single_blocks|blocks)[_.]\d+"
+    r"|mid_block|middle_block|time_text_embed|(?:time|add|label)_emb(?:edding|ed)?|final_layer_norm"
+    r"|embeddings|(?:x|context)_embedder|(?:[a-z]+_)+(?:in|out)(?:[_.]|$))"
+)
 
 
 def claims(name: str) -> Iterator[tuple[str, str]]:
@@ -47,6 +56,24 @@ def claims(name: str) -> Iterator[tuple[str, str]]:
             rest = plain[len(start) :]
             for model in models:
                 yield model, rest.removeprefix("text_model_") if model in TEXTS else rest
+
+
+def block_of(name: str) -> str:
+    """The block that reports count a layer in, from its path or its name in a file.
+
+    >>> block_of("unet.down_blocks.1.attentions.0.proj_in"), block_of("lora_te_x_layers_3_mlp_fc1")
+    ('unet.down_blocks.1', 'text_encoder.layers.3')
+    """
+    model, _, path = name.partition(".")
+    if path and model in (*DENOISERS, *TEXTS):
+        parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
+        numbered = len(parts) > 1 and parts[1].isdigit()
+        return ".".join([model, *parts[: 2 if numbered else 1]])
+    found = MODEL.match(name)
+    model = SHORT.get(found[1], found[1]) if found else "layers"
+    inner = BLOCK.search(name[found.end() :] if found else name)
+    block = re.sub(r"[_.](\d+)$", r".\1", inner[0].rstrip("_.")) if inner else "other"
+    return f"{model}.{block}"
 
 
 def natural(name: str) -> tuple[object, ...]:

@@ -12,19 +12,17 @@ from functools import cache
 
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms import ALGORITHMS
-from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter
 from lycoris_bench.adapters.algorithms.lora import DOWN, UP
-from lycoris_bench.adapters.algorithms.norm import NormShift
+from lycoris_bench.adapters.algorithms.recognise import kinds
 from lycoris_bench.adapters.formats.flux_and_sd3 import unfused
 from lycoris_bench.adapters.formats.peft_read import configurations
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.settling import OUTPUTS, PACKED, SCALED, UP_BIAS, settled
+from lycoris_bench.adapters.formats.settling import settled
 from lycoris_bench.messages.printable import printable
 
 EMBEDDINGS = "bundle_emb."
-SIDES = {"A": DOWN, "B": UP, "down": DOWN, "up": UP}
-NAMED = r"(?:\.[^.]+)?"  # PEFT may put an adapter's name before the last part
+SIDES = {"down": DOWN, "up": UP}
 Split = tuple[str, str]  # layer, tensor
 
 
@@ -39,24 +37,7 @@ def _processor(key: re.Match[str]) -> Split:
     return f"{layer}.{name}", SIDES[side]
 
 
-SPELLINGS = [
-    (rf"(.+)\.lora_([AB]){NAMED}\.weight", lambda key: (key[1], SIDES[key[2]])),
-    (rf"(.+)\.lora_B{NAMED}\.bias", lambda key: (key[1], UP_BIAS)),
-    (r"(.+?)(?:\.processor)?\.(to_\w+?|add_[qkv]_proj)_lora\.(up|down)\.weight", _processor),
-    (r"(.+)\.(?:lora|lora_linear_layer)\.(up|down)\.weight", lambda key: (key[1], SIDES[key[2]])),
-    (rf"(.+)\.lora_magnitude_vector{NAMED}(?:\.weight)?", lambda key: (key[1], OUTPUTS)),
-    (rf"(.+)\.((?:hada|lokr)_\w+){NAMED}", lambda key: (key[1], key[2])),
-    (rf"(.+)\.oft_R{NAMED}\.weight", lambda key: (key[1], PACKED)),
-    (r"(.+)\.oft_R\.scaled_oft", lambda key: (key[1], SCALED)),
-]
-XLABS = "XLabs's LoRA of Flux, which is not read; use it in the program that wrote it"
-REFUSED = {
-    "lora_embedding_": "a LoRA of embeddings, which is not read; train it without the embeddings",
-    "boft_R": "PEFT's BOFT, which scales biases as well; merge it with PEFT",
-    "processor.qkv_lora": XLABS,
-    "processor.proj_lora": XLABS,
-    "ia3_l": "PEFT's (IA)³, which scales biases as well; merge it with PEFT",
-}
+PROCESSOR = re.compile(r"(.+?)(?:\.processor)?\.(to_\w+?|add_[qkv]_proj)_lora\.(up|down)\.weight")
 
 
 def canonical(
@@ -129,8 +110,9 @@ def _splits(keys: Iterable[str]) -> dict[str, Split]:
     """Key -> layer and tensor. An unknown tensor goes with the layer whose name it begins with,
     so that a layer is never read without a part of it."""
     keys = list(keys)
+    refused = {mark: reason for kind in kinds().values() for mark, reason in kind.refused.items()}
     for key in keys:
-        for mark, reason in REFUSED.items():
+        for mark, reason in refused.items():
             if f".{mark}" in key:
                 raise AdapterFileError(f"'{key}' is of {reason}")
     known = {key: _split(key) for key in keys}
@@ -139,10 +121,13 @@ def _splits(keys: Iterable[str]) -> dict[str, Split]:
 
 
 def _split(key: str) -> Split | None:
-    for form, meaning in SPELLINGS:
-        if match := re.fullmatch(form, key):
-            return meaning(match)
-    if match := re.fullmatch(rf"(.+?)\.({_expression()})", key):
+    if match := PROCESSOR.fullmatch(key):
+        return _processor(match)
+    spellings, names = _expressions(tuple(kinds().values()))
+    for form, name in spellings:
+        if match := form.fullmatch(key):
+            return match[1], name
+    if match := names.fullmatch(key):
         return match[1], match[2]
     return None
 
@@ -157,17 +142,25 @@ def _stranger(key: str, layers: set[str]) -> Split:
     return (layer, name) if layer else (name, "")
 
 
-@cache
 def known_names() -> frozenset[str]:
     """Every tensor name of every algorithm; but for (IA)³'s "weight", which ends other names
     too: it goes with the layer of its `on_input`."""
-    kinds = [*ALGORITHMS.entries().values(), NormShift]
-    return frozenset(name for kind in kinds for name in kind.names) - {"weight"} | {BIAS, "alpha"}
+    return frozenset(name for kind in kinds().values() for name in kind.names) - {"weight"} | {
+        BIAS,
+        "alpha",
+    }
 
 
 @cache
-def _expression() -> str:
-    return "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))
+def _expressions(
+    known: tuple[type[Adapter], ...],
+) -> tuple[list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
+    """(spellings of other programs with the names that they stand for, the algorithms' own)."""
+    spellings = [
+        (re.compile(rf"(.+)\.{form}"), name) for kind in known for form, name in kind.spellings
+    ]
+    names = "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))
+    return spellings, re.compile(rf"(.+?)\.({names})")
 
 
 @dataclass(frozen=True)

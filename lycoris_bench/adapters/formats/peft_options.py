@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from lycoris_bench.adapters.algorithms.lora import LoRA
+from lycoris_bench.adapters.algorithms.recognise import kinds
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.messages.printable import printable
 
-READ = ("LORA", "LOHA", "LOKR", "OFT")  # kinds whose tensors are read here
-ALMOST = {"BOFT": "BOFT, which scales biases as well", "IA3": "(IA)³, which scales biases as well"}
 MERGED = "merge it with PEFT (merge_and_unload)"
 CONVERTED = ("save it again in PEFT with path_initial_model_for_weight_conversion, which makes "
              "a plain LoRA of it, or merge it there (merge_and_unload)")  # fmt: skip
@@ -43,9 +43,10 @@ HARMLESS = frozenset((
 def check(config: Mapping[str, Any], source: str) -> None:
     """Raises `AdapterFileError` where the tensors mean something that cannot be known from them;
     warns of options that are not known here and are not off."""
-    kind = config.get("peft_type") or READ[0]
-    if not isinstance(kind, str) or kind.upper() not in READ:
-        what = ALMOST.get(str(kind).upper(), printable(kind, 40))
+    kind = config.get("peft_type") or LoRA.peft
+    known = {one.peft: one.peft_differs for one in kinds().values() if one.peft}
+    if not isinstance(kind, str) or known.get(kind.upper(), kind):
+        what = known.get(str(kind).upper(), printable(kind, 40))
         raise AdapterFileError(f"{source} is of PEFT's {what} and is not read here; {MERGED}")
     for name in SWITCHES:
         if not isinstance(config.get(name, False), bool | None):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.algorithms.options import number
 from lycoris_bench.adapters.formats import peft_options
 from lycoris_bench.adapters.formats.layer_names import DENOISERS, TEXTS
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError, open_file
@@ -20,7 +20,7 @@ FOLDER = "adapter_config"  # of a folder: our name for its configuration among t
 DIFFUSERS = "lora_adapter_metadata"  # of a file: diffusers' name for the same
 WRAPPED = "base_model.model."
 DEFAULT = 8  # of rank and alpha, where a configuration leaves them out
-LARGEST, MOST_TERMS, MOST_STEPS = 3e38, 100, 2000
+MOST_STEPS = 2000
 
 
 def configurations(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -67,11 +67,11 @@ def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float
 
     Raises `AdapterFileError` for values that are no numbers, and a rank other than the tensors'."""
     name = "lora_alpha" if "lora_alpha" in config else "alpha"
-    alpha = _number(path, name, _pattern(config, "alpha_pattern", path, name))
+    alpha = number(path, name, _pattern(config, "alpha_pattern", path, name))
     if alpha == 0:
         raise AdapterFileError(f"{path}: {name} is 0, so that the adapter changes nothing; "
                                "another number is needed")  # fmt: skip
-    said = _number(path, "r", _pattern(config, "rank_pattern", path, "r"))
+    said = number(path, "r", _pattern(config, "rank_pattern", path, "r"))
     if said < 1 or said != int(said):
         raise AdapterFileError(f"{path}: r is {said:g}; a whole number of 1 or more is allowed")
     if rank is not None and int(said) != rank:
@@ -80,13 +80,6 @@ def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float
                                f"tensors have the rank {rank}")  # fmt: skip
     rank = int(said) if rank is None else rank
     return (alpha * math.sqrt(rank) if config.get("use_rslora") else alpha), rank
-
-
-def _number(path: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
-        raise AdapterFileError(f"{path}: {name} is {printable(repr(value), 60)}; a number is "
-                               "allowed")  # fmt: skip
-    return float(value)
 
 
 def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -> Any:
@@ -108,61 +101,6 @@ def _few(patterns: Mapping[str, Any]) -> None:
     if (steps := sum(steps_of(pattern) for pattern in patterns)) > MOST_STEPS:
         raise PatternError(f"its patterns are {steps:,} steps long together; up to {MOST_STEPS:,} "
                            "are allowed")  # fmt: skip
-
-
-def rotations(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
-    """R (n, b, b) of PEFT's OFT from the upper triangles (n, b(b-1)/2) that its files hold.
-
-    R = (I - Q)(I + Q)⁻¹ with Q skew, or the first terms of the series of (I + Q)(I - Q)⁻¹, which
-    is PEFT's default; so R is not quite a rotation, and only R itself says what was trained."""
-    size = _block(layer, packed)
-    if config.get("block_share"):
-        raise AdapterFileError(f"{layer}: an OFT whose blocks are shared is not read; "
-                               "merge it with PEFT")  # fmt: skip
-    skew = packed.new_zeros(len(packed), size, size, dtype=torch.float32)
-    rows, columns = torch.triu_indices(size, size, 1)
-    skew[:, rows, columns] = packed.float()
-    skew = skew - skew.mT
-    if config.get("coft"):
-        bound = _number(layer, "eps", config.get("eps", 6e-5))
-        skew = _bounded(skew, bound / math.sqrt(len(packed)))
-    if not config.get("use_cayley_neumann", True):
-        one = torch.eye(size)
-        return torch.linalg.solve(one + skew, one - skew, left=False)
-    terms = _number(layer, "num_cayley_neumann_terms", config.get("num_cayley_neumann_terms", 5))
-    if terms not in range(1, MOST_TERMS + 1):
-        raise AdapterFileError(f"{layer}: num_cayley_neumann_terms is {terms:g}; a whole number "
-                               f"from 1 to {MOST_TERMS} is allowed")  # fmt: skip
-    return _series(skew, int(terms))
-
-
-def _block(layer: str, packed: Tensor) -> int:
-    """b of upper triangles (n, b(b-1)/2)."""
-    if packed.dim() != 2 or not packed.numel():
-        raise AdapterFileError(f"{layer}: 'oft_R.weight' has the shape {tuple(packed.shape)}; "
-                               "two sizes are allowed: blocks, numbers of a block")  # fmt: skip
-    numbers = packed.shape[1]
-    size = (1 + math.isqrt(1 + 8 * numbers)) // 2
-    if size * (size - 1) // 2 != numbers:
-        raise AdapterFileError(f"{layer}: {numbers} numbers are no block of PEFT's OFT")
-    return size
-
-
-def _series(skew: Tensor, terms: int) -> Tensor:
-    """I + 2Q + 2Q² + ...; PEFT counts the last term once where there are more than two, and has
-    the same series for three terms as for four."""
-    terms = 4 if terms == 3 else terms
-    power = torch.eye(skew.shape[-1]).expand_as(skew)
-    total = power.clone()
-    for term in range(1, terms):
-        power = power @ skew
-        total += power * (1 if term == terms - 1 > 1 else 2)
-    return total
-
-
-def _bounded(skew: Tensor, limit: float) -> Tensor:
-    norm = torch.linalg.vector_norm(skew, dim=(1, 2), keepdim=True)
-    return torch.where(norm <= limit, skew, skew * (limit / norm))
 
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"

@@ -1,6 +1,5 @@
 """The `ss_*` metadata that trainers of the ecosystem write and its tools show."""
 
-import inspect
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -34,8 +33,7 @@ def metadata(
 ) -> dict[str, str]:
     """What trainers of the ecosystem write: `ss_*` strings. What is not given is left out, but
     for the algorithm's options, whose defaults are written as well."""
-    parameters = inspect.signature(ALGORITHMS.get(algorithm)).parameters.values()
-    chosen = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(options)
+    chosen = ALGORITHMS.get(algorithm).defaults() | dict(options)
     dim, alpha = chosen.pop("dim", None), chosen.pop("alpha", None)
     # a switch that is off is left out: there are readers that take the text "False" for true
     extras = {k: str(v) for k, v in chosen.items() if v is not None and v is not False}

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.base import scale
-from lycoris_bench.adapters.algorithms.lora import DOWN, MID, UP
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, scale
+from lycoris_bench.adapters.algorithms.factors import Product, balanced, truncated
+from lycoris_bench.adapters.algorithms.lora import DOWN, PLAIN, UP
+from lycoris_bench.adapters.algorithms.recognise import recognise, what
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import comfyui
 from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.layer_names import Directory
-from lycoris_bench.adapters.formats.low_rank import Product, balanced, exact, truncated
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.words import ADVICE, kind_of, what
+from lycoris_bench.adapters.formats.words import ADVICE
+from lycoris_bench.messages.errors import BenchError
 
 WeightOf = Callable[[str, str], Tensor]  # (model, path) -> W, for changes that depend on it
 Place = tuple[str, str]
-OF_WEIGHT = ("glora", "ia3", "diag-oft", "boft")
-PLAIN = {UP, DOWN, "alpha"}
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def plain_lora(
     """Every layer as plain LoRA of at most `rank`: by its structure where that rank allows, else
     by SVD with the error told; without a rank, exactly.
 
-    A change that depends on W (DoRA, GLoRA, (IA)³, OFT, BOFT) or whose kernel the file does not
-    show (LoHa, LoKr) takes W from `weight_of`. Norms and biases are left out, and named.
+    A change that depends on W, or whose shape the file does not show, takes W from `weight_of`.
+    Norms and biases are left out, and named.
     `through` gives the layers' names one by one, and may count them."""
     left_out: list[str] = []
     found: dict[str, tuple[Product, tuple[int, ...]]] = {}
@@ -110,18 +110,19 @@ def plain_lora(
         own = layers[name]
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
-        if kind_of(own) in ("norm", "unknown") or own.keys() == {"diff_b"}:
+        known = recognise(own)
+        if known is None or not known[1].matrices or own.keys() == {BIAS}:
             left_out.append(f"{name}: {what(own)}")
             continue
         weight = weight_of(*place) if weight_of and place else None
-        if "diff" in own and (own["diff"] if weight is None else weight).dim() == 1:
+        shape = _shape(name, known[1], own) if weight is None else weight.shape
+        if len(shape) == 1:
             left_out.append(f"{name}: {what(own)} of a norm")
             continue
-        product = as_product(name, own, weight, rank)
-        if "diff_b" in own:
-            left_out.append(f"{name}.diff_b")
-        shape = _inner_shape(own) if weight is None else tuple(weight.shape[1:])
-        found[spelled] = product, shape
+        product = as_product(name, known[1], own, weight, rank)
+        if BIAS in own:
+            left_out.append(f"{name}.{BIAS}")
+        found[spelled] = product, tuple(shape[1:])
         if own.keys() == PLAIN and product.rank == len(own[DOWN]):
             as_is[spelled] = own
     made = {name: lora(*one) for name, one in found.items()}
@@ -132,22 +133,18 @@ def plain_lora(
 
 
 def as_product(
-    name: str, tensors: Mapping[str, Tensor], weight: Tensor | None, rank: int | None
-) -> Product:
+    name: str, kind: type[Adapter], tensors: Mapping[str, Tensor], weight: Tensor | None,
+    rank: int | None,
+) -> Product:  # fmt: skip
     """One layer's change as up · down; `AdapterFileError` where it needs a W that is not given."""
     try:
-        product = exact(tensors)
+        product = kind.as_product(tensors)
     except (RuntimeError, KeyError, IndexError):
         sizes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in tensors.items())
         raise AdapterFileError(f"{name}: {sizes} do not fit each other") from None
-    if product is None and "diff" in tensors:
-        return truncated(tensors["diff"].flatten(1), rank)
     if product is None:
         if weight is None:
-            raise AdapterFileError(
-                f"{name} is {what(tensors)}, whose change depends on the base model's weights: "
-                "give the base model"
-            )
+            weight = torch.zeros(_shape(name, kind, tensors))
         try:
             return truncated(changes(tensors, weight, torch.float64)[0].flatten(1), rank)
         except ValueError as error:
@@ -156,6 +153,25 @@ def as_product(
     if product.rank > min(smaller, rank or smaller):  # more than the matrix has, or is asked for
         return truncated(product.up @ product.down, rank)
     return product
+
+
+def _shape(name: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> torch.Size:
+    """W's shape by the tensors, matrices for what is unrolled; `AdapterFileError` without it."""
+    if kind.depends_on_weight(tensors):
+        raise AdapterFileError(
+            f"{name} is {what(tensors)}, whose change depends on the base model's weights: "
+            "give the base model"
+        )
+    try:
+        shape = kind.weight_shape(tensors)
+    except BenchError as error:
+        raise AdapterFileError(f"{name}: {error}") from None
+    if shape is None:
+        raise AdapterFileError(
+            f"{name} is {what(tensors)}, whose tensors do not tell the weight's shape: "
+            "give the base model"
+        )
+    return shape
 
 
 def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -170,20 +186,3 @@ def lora(product: Product, shape: tuple[int, ...]) -> dict[str, Tensor]:
         DOWN: down.reshape(product.rank, *shape).contiguous(),
         "alpha": torch.tensor(1.0),
     }
-
-
-def _inner_shape(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """W's shape without its outputs, as far as the tensors show it: matrices stay matrices."""
-    if DOWN in tensors:
-        down = tensors[DOWN]
-        return (down.shape[1], *tensors.get(MID, down).shape[2:])
-    if "diff" in tensors:
-        return tuple(tensors["diff"].shape[1:])
-    if "hada_t1" in tensors:
-        return (tensors["hada_w1_b"].shape[1], *tensors["hada_t1"].shape[2:])
-    if "hada_w1_b" in tensors:
-        return (tensors["hada_w1_b"].shape[1],)
-    one, two = (tensors.get(f"lokr_w{k}", tensors.get(f"lokr_w{k}_b")) for k in (1, 2))
-    assert one is not None and two is not None
-    kernel = tensors.get("lokr_t2", two)
-    return (one.shape[1] * two.shape[1], *kernel.shape[2:])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.formats.layer_names import TEXTS, Directory
+from lycoris_bench.adapters.formats.layer_names import TEXTS, Directory, block_of
 from lycoris_bench.adapters.presets.preset import Override, Preset
 from lycoris_bench.adapters.presets.tables import PRESETS
 from lycoris_bench.messages.errors import BenchError
@@ -132,7 +132,5 @@ def _is_layer(module: nn.Module) -> bool:
 def _target(
     where: Directory, model: str, path: str, module: nn.Module, override: Override
 ) -> Target:
-    parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
-    numbered = len(parts) > 1 and parts[1].isdigit()
-    block = ".".join([model, *parts[: 2 if numbered else 1]])
+    block = block_of(f"{model}.{path}")
     return Target(where.spell(model, path), block, module, model, path, override)

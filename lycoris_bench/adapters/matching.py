@@ -1,0 +1,119 @@
+"""Which layers of a model an adapter changes, and which it does not: one rule for models in memory
+and on the disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats.families import family_of, foreign, inputs_of
+from lycoris_bench.adapters.formats.layer_names import Directory
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.messages.errors import BenchError
+
+Tensors = dict[str, Tensor]
+Layer = tuple[str, str]  # the model's kind and the path in it
+
+
+class AdapterMismatch(BenchError):
+    """The adapter does not belong to this model: one sentence."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A layer that a file changes: its name there, its tensors, and the algorithm."""
+
+    name: str
+    tensors: Tensors
+    algorithm: str
+
+
+@dataclass
+class Match:
+    """A file beside a model."""
+
+    layers: dict[Layer, Matched] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)  # names that are no layer of the model
+    unknown: list[str] = field(default_factory=list)  # layers whose tensors no algorithm knows
+    untouched: list[Layer] = field(default_factory=list)  # the model's other layers
+
+    @property
+    def complete(self) -> bool:
+        """Whether something matches and nothing is left over."""
+        return bool(self.layers) and not self.missing and not self.unknown
+
+    def sentence(self) -> str:
+        """What was left out."""
+        said = [
+            f"{len(names)} {kind}: {some(names)}"
+            for names, kind in ((self.missing, "not in the model"),
+                                (self.unknown, "of an unknown kind"))
+            if names
+        ]  # fmt: skip
+        return "; ".join(said)
+
+
+def match(
+    layers: Mapping[str, Tensors], directory: Directory, family: str, source: str | Path
+) -> Match:
+    """Each layer of a file looked up among a model's; `family` is that of the model, "" if it is
+    not known.
+
+    Raises `AdapterMismatch` for a file of another family, for a name that two layers have, and
+    for a layer under two names: both would be applied."""
+    found = Match()
+    own = family_of({name: inputs_of(tensors) for name, tensors in layers.items()})
+    if other := foreign(own, family, layers):
+        raise AdapterMismatch(f"{source}: {other}")
+    for name, tensors in layers.items():
+        try:
+            place = directory.find(name)
+        except AdapterFileError as error:
+            raise AdapterMismatch(f"{source} fits the model in two ways: {error}") from None
+        known = recognise(tensors)
+        if place is None:
+            found.missing.append(name)
+        elif known is None:
+            found.unknown.append(name)
+        elif place in found.layers:
+            raise AdapterMismatch(f"{source} has '{'.'.join(place)}' under two names: "
+                                  f"'{found.layers[place].name}' and '{name}'")  # fmt: skip
+        else:
+            found.layers[place] = Matched(name, tensors, known[0])
+    found.untouched = [place for place in directory if place not in found.layers]
+    return found
+
+
+def matched(
+    layers: Mapping[str, Tensors], directory: Directory, family: str, source: str | Path,
+    model: str | Path,
+) -> Match:  # fmt: skip
+    """The same, with at least one of the layers in the model; `AdapterMismatch` if none is."""
+    found = match(layers, directory, family, source)
+    if not found.layers:
+        names = [".".join(place) for place in directory]
+        raise AdapterMismatch(f"{source} matches no layer of {model}: {found.sentence()}; "
+                              f"the model has {some(names)}")  # fmt: skip
+    return found
+
+
+def change(found: Matched, weight: Tensor, source: str | Path = "") -> tuple[Tensor, Tensor | None]:
+    """(ΔW, Δb) of one layer in fp32; `AdapterMismatch` names the layer where they do not fit."""
+    try:
+        moved, shift = changes(found.tensors, weight)
+    except ValueError as error:
+        at = f"{source}: {found.name}" if source else found.name
+        raise AdapterMismatch(f"{at}: {error}") from None
+    if not bool(torch.isfinite(moved).all()):
+        raise AdapterMismatch(f"{source} {found.name}: its change is not finite".strip())
+    return moved, shift
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first names, and how many there are besides."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} others" if more > 0 else "")
