@@ -13,12 +13,13 @@ from lycoris_bench.messages.errors import BenchError
 
 DENOISERS = ("unet", "transformer")
 TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+MODULE = "module"  # any that is none of these
 LAYOUTS = ("kohya", "lycoris", "compvis", "comfyui", "diffusers", "peft")
 # What a name may begin with, dots as underscores, and the models that it may then lie in.
 BEGINNINGS: dict[str, tuple[str, ...]] = {
-    "": (*DENOISERS, *TEXTS),
-    "base_model_model_": (*DENOISERS, *TEXTS),  # peft wraps a model without naming it
-    "lycoris_": (*DENOISERS, *TEXTS),  # and so does lycoris-lora
+    "": (*DENOISERS, *TEXTS, MODULE),
+    "base_model_model_": (*DENOISERS, *TEXTS, MODULE),  # peft wraps a model without naming it
+    "lycoris_": (*DENOISERS, *TEXTS, MODULE),  # and so does lycoris-lora
     "diffusion_model_": DENOISERS,
     "model_diffusion_model_": DENOISERS,
     **{f"{who}_unet_": DENOISERS for who in ("lora", "lycoris", "oft")},
@@ -64,10 +65,11 @@ class Directory:
     """The layers of a model, found by any spelling of their names and spelled in any layout.
 
     `models` maps a model kind ("unet", "transformer", "text_encoder", "text_encoder_2",
-    "text_encoder_3") to its layers' dotted paths, as diffusers and transformers have them."""
+    "text_encoder_3"; "module" for any other) to its layers' dotted paths, as diffusers and
+    transformers have them."""
 
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
-        if strangers := set(models) - {*DENOISERS, *TEXTS}:
+        if strangers := set(models) - {*DENOISERS, *TEXTS, MODULE}:
             raise BenchError(f"unknown model kinds: {', '.join(sorted(strangers))}")
         self.models = {model: tuple(paths) for model, paths in models.items() if paths}
         self.texts = tuple(model for model in TEXTS if model in self.models)
@@ -116,6 +118,8 @@ class Directory:
         raise BenchError(f"unknown layout '{layout}'; allowed are: {', '.join(LAYOUTS)}")
 
     def _prefix(self, model: str) -> str:
+        if model == MODULE:
+            return "lycoris_"
         if model in DENOISERS:
             return f"lora_{model}_"
         return "lora_te_" if len(self.texts) < 2 else f"lora_te{TEXTS.index(model) + 1}_"

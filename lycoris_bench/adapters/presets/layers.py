@@ -1,12 +1,12 @@
 """Which layers are trained, and what files call them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.formats.layer_names import TEXTS, Directory
+from lycoris_bench.adapters.formats.layer_names import MODULE, TEXTS, Directory
 from lycoris_bench.adapters.presets.preset import Override, Preset
 from lycoris_bench.adapters.presets.tables import PRESETS
 from lycoris_bench.messages.errors import BenchError
@@ -14,6 +14,7 @@ from lycoris_bench.messages.suggestions import unknown
 
 __all__ = [
     "PRESETS",
+    "Models",
     "Preset",
     "Target",
     "TextEncoders",
@@ -21,11 +22,13 @@ __all__ = [
     "layers",
     "models",
     "targets",
+    "walk",
 ]
 CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear, *CONVOLUTION)  # a 1x1 convolution counts as linear
 NORM = (nn.LayerNorm, nn.GroupNorm)
 TextEncoders = nn.Module | Sequence[nn.Module | None] | None
+Models = nn.Module | Mapping[str, nn.Module]  # a denoiser, or all models by their kinds
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,13 @@ class Target:
         return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
 
-def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
-    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...
+def models(denoiser: Models, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
+    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...;
+    "module" is any other. A mapping of this form is taken as it is.
 
     A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
+    if isinstance(denoiser, Mapping):
+        return dict(denoiser)
     given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
     if len(given) > len(TEXTS):
         raise BenchError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
@@ -64,7 +70,7 @@ def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str,
 
 
 def targets(
-    unet: nn.Module, text_encoders: TextEncoders = None, preset: str | Preset = "full"
+    unet: Models, text_encoders: TextEncoders = None, preset: str | Preset = "full"
 ) -> list[Target]:
     """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
     if isinstance(preset, str):
@@ -76,12 +82,12 @@ def targets(
     return [
         _target(where, kind, path, module, preset.override(path, inside))
         for kind, model in found.items()
-        for path, module, inside in _walk(model)
+        for path, module, inside in walk(model)
         if preset.takes(path, kind in TEXTS, inside) and _wanted(module, preset)
     ]
 
 
-def layers(unet: nn.Module, text_encoders: TextEncoders = None) -> list[Target]:
+def layers(unet: Models, text_encoders: TextEncoders = None) -> list[Target]:
     """Every layer an adapter file could change."""
     found = models(unet, text_encoders)
     where = directory(found)
@@ -103,7 +109,7 @@ def directory(found: dict[str, nn.Module]) -> Directory:
     )
 
 
-def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
+def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
     """(path, layer, classes of the modules it lies in and its own) of each layer."""
     inside: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for path, module in model.named_modules():
@@ -123,13 +129,22 @@ def _is_layer(module: nn.Module) -> bool:
     """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
     if isinstance(module, NORM):
         return None not in (module.weight, module.bias)
-    return isinstance(module, LINEAR)
+    own = [name for name, _ in module.named_parameters(recurse=False)]
+    return isinstance(module, LINEAR) and "weight" in own  # a parametrized one is computed
 
 
 def _target(
     where: Directory, model: str, path: str, module: nn.Module, override: Override
 ) -> Target:
-    parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
+    return Target(where.spell(model, path), _block(model, path), module, model, path, override)
+
+
+def _block(model: str, path: str) -> str:
+    """The block that reports count a layer in; of any module its path up to the first number."""
+    parts = path.split(".")
+    if model == MODULE:
+        numbers = (count for count, part in enumerate(parts, 1) if part.isdigit())
+        return ".".join(parts[: next(numbers, 1)])
+    parts = [part for part in parts if part not in ("text_model", "encoder")]
     numbered = len(parts) > 1 and parts[1].isdigit()
-    block = ".".join([model, *parts[: 2 if numbered else 1]])
-    return Target(where.spell(model, path), block, module, model, path, override)
+    return ".".join([model, *parts[: 2 if numbered else 1]])
