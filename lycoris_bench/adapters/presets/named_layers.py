@@ -14,6 +14,7 @@ from lycoris_bench.messages.suggestions import unknown
 # These read the weights of their layers, whose own forward is never called.
 SELF_COMPUTED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 FORWARDS = {kind.forward for kind in (nn.Linear, *CONVOLUTION, *NORM)}
+SAME = {kind.__name__ for kind in NORM}  # under these names timm and open_clip have faster ones
 SHOWN = 6  # layers in a sentence
 
 
@@ -92,8 +93,9 @@ def _reasons(
     for around in (modules[".".join(parts[:count])] for count in range(len(parts))):
         if isinstance(around, SELF_COMPUTED):
             yield f"is computed by the {type(around).__name__} around it, which reads its weight"
-    if type(target.module).forward not in FORWARDS:
-        yield f"is a {type(target.module).__name__}, which has a forward of its own"
+    kind = type(target.module)
+    if kind.forward not in FORWARDS and not (target.is_norm and kind.__name__ in SAME):
+        yield f"is a {kind.__name__}, which has a forward of its own"
     for parameter in target.module.parameters(recurse=False):
         for other in owners[id(parameter)]:
             if other != target.path:
