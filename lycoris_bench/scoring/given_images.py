@@ -41,7 +41,8 @@ class GivenInputs:
         images = {role: _listed(role, one) for role, one in sources.items() if one is not None}
         n = len(images["generated"])
         if "base" in images:
-            _check_pairs(images["generated"], images["base"])
+            folders = all(isinstance(sources[role], str | Path) for role in ("generated", "base"))
+            _check_pairs(images["generated"], images["base"], folders)
         texts = None if prompts is None else (prompts,) * n if isinstance(prompts, str) else prompts
         if texts is not None and len(texts) != n:
             raise BenchError(
@@ -128,7 +129,7 @@ def _listed(role: str, source: Images) -> Sequence[OneImage]:
     return found
 
 
-def _check_pairs(generated: Sequence[OneImage], base: Sequence[OneImage]) -> None:
+def _check_pairs(generated: Sequence[Any], base: Sequence[Any], by_name: bool) -> None:
     """Each generated image has the base model's image of its prompt and seed."""
     if len(generated) != len(base):
         raise BenchError(
@@ -136,8 +137,7 @@ def _check_pairs(generated: Sequence[OneImage], base: Sequence[OneImage]) -> Non
             "is compared with the base model's image of its own prompt and seed"
         )
     for one, other in zip(generated, base, strict=True):
-        paths = isinstance(one, Path) and isinstance(other, Path)  # as folders are listed
-        if paths and one.stem != other.stem:  # type: ignore[union-attr]
+        if by_name and one.stem != other.stem:
             raise BenchError(
                 f"{one} would be compared with {other}: images of two folders pair by their names; "
                 "give lists to pair them by their order"

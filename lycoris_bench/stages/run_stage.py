@@ -32,8 +32,8 @@ def run_stage(
     already, and names what failed.
 
     `study` is one that `load_study` gave, or its file. `limit` takes the first so many
-    checkpoints. `progress(stage, done, total)` is called as it goes. With several `workers` a
-    script needs `if __name__ == "__main__":`, as they import it anew.
+    checkpoints. `progress(stage, steps, total)` is called after so many more steps. With several
+    `workers` a script needs `if __name__ == "__main__":`, as they import it anew.
 
     BenchError: an unknown stage, a mistake in the study or in what it names, or a run folder that
     is another's or in use."""

@@ -1,0 +1,165 @@
+"""The Python API: its names, its laziness, and one small study through it."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tomli_w
+
+import lycoris_bench as lb
+from tests.support.world import table
+
+CONCEPTS = ["toys/bunny", "styles/woodcut"]
+ENCODERS = ["miniature-image", "miniature-image-text", "miniature-gram"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study file: two concepts, one adapter, one epoch."""
+    path = tmp_path_factory.mktemp("api") / "small.toml"
+    small = table(
+        name="small", concepts=CONCEPTS, epochs=[1], algorithms={"lora": {"lr": 2e-3, "dim": 2}},
+        sampling={"images": 2, "prompt_types": ["train", "alter", "style"]},
+        training={"images_per_class": 1},
+    )  # fmt: skip
+    path.write_text(tomli_w.dumps(small))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(study: Path) -> Path:
+    """The run of it, up to the metric table."""
+    run = study.parent / "run"
+    told: list[tuple[str, int, int]] = []
+    for stage in ("train", "generate", "score"):
+        outcome = lb.run_stage(
+            stage, lb.load_study(study), run, device="cpu", progress=lambda *a: told.append(a)
+        )
+        assert outcome.done and not outcome.failed
+    assert sum(steps for stage, steps, _ in told if stage == "score") == 3 == told[-1][2]
+    return run
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> pd.DataFrame:
+    return lb.open_run(folder).table("metrics")
+
+
+def images(folder: Path, concept: str, kind: str, checkpoint: str = "lora/*/*") -> Path:
+    [found] = (folder / "images").glob(f"{checkpoint}/{concept}/{kind}")
+    return found
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+@pytest.mark.parametrize("kind", ["train", "alter"])
+def test_scores_of_a_folder_are_those_of_the_study(
+    folder: Path, rows: pd.DataFrame, concept: str, kind: str
+) -> None:
+    """Values and fingerprints, of every metric of one concept and prompt type."""
+    category, class_name = concept.split("/")
+    asked = rows[
+        (rows["category"] == category) & (rows["class"] == class_name)
+        & (rows["prompt_type"] == kind) & (rows["configuration"] == "lora")
+    ]  # fmt: skip
+    drawn = images(folder, concept, kind)
+    made = lb.score_images(
+        drawn, reference=Path(lb.__file__).parent / "miniature/dataset" / concept,
+        prompts=texts(folder, drawn), encoders=ENCODERS if category == "styles" else ENCODERS[:2],
+        diversity_per_prompt=kind == "alter", device="cpu",
+    )  # fmt: skip
+    made["metric"] = made["metric"].replace({"style_loss_to_dataset": "style_loss"})
+    key = ["metric", "encoder", "resize"]
+    both = asked.merge(made, on=key, suffixes=("", "_made"))
+    assert len(both) == len(asked) >= 5
+    np.testing.assert_allclose(both["value_made"], both["value"], rtol=1e-5)
+    assert list(both["better_made"]) == list(both["better"])
+    assert list(both["n_made"]) == list(both["n"])
+
+
+def test_style_loss_is_against_the_image_of_the_same_name(folder: Path, rows: pd.DataFrame) -> None:
+    drawn = images(folder, "toys/bunny", "style")
+    base = images(folder, "toys/bunny", "style", "base")
+    [value] = lb.score_images(drawn, base=base, encoders=["miniature-gram"])["value"]
+    asked = rows[(rows["metric"] == "style_loss") & (rows["prompt_type"] == "style")]
+    [expected] = asked[asked["configuration"] == "lora"]["value"]
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert lb.score_images(base, base=base, encoders=["miniature-gram"])["value"].item() == 0
+
+
+def texts(folder: Path, drawn: Path) -> list[str]:
+    """The texts that a study compares the images of a folder with."""
+    from lycoris_bench.planning.plan import plan
+
+    asked = plan(lb.open_run(folder).study)
+    [checkpoint] = asked.trained
+    return [
+        job.text for job in asked.jobs(checkpoint)
+        if str(job.image_set.concept) == "/".join(drawn.parts[-3:-1])
+        and job.image_set.prompt_type == drawn.name
+    ]  # fmt: skip
+
+
+def test_a_stage_goes_on_where_it_was(study: Path, folder: Path) -> None:
+    outcome = lb.run_stage("score", study, folder)
+    assert (outcome.done, outcome.skipped) == (0, 3)
+
+
+def test_mistakes_are_sentences(study: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(lb.BenchError, match="unknown stage 'scores'; did you mean 'score'"):
+        lb.run_stage("scores", study)
+    with pytest.raises(lb.BenchError, match="there is no such study file"):
+        lb.load_study(tmp_path / "none.toml")
+    with pytest.raises(lb.BenchError, match="belongs to the study 'small', not to 'demo'"):
+        lb.run_stage("train", lb.load_study("package:configs/demo.toml"), folder)
+    with pytest.raises(lb.BenchError, match="does not exist"):
+        lb.open_run(tmp_path / "none")
+    with pytest.raises(lb.BenchError, match="is no run folder.*it has the runs run"):
+        lb.open_run(folder.parent)
+    opened = lb.open_run(folder)
+    assert opened.tables == ["metrics"] and opened.study.name == "small"
+    with pytest.raises(lb.BenchError, match="scores.parquet is missing; run 'lycoris-bench analy"):
+        opened.table("scores")
+    with pytest.raises(lb.BenchError, match="unknown table 'metric'; did you mean 'metrics'"):
+        opened.table("metric")
+    with pytest.raises(lb.BenchError, match="findings.json is missing"):
+        _ = opened.findings
+
+
+def test_lists() -> None:
+    assert {"lora", "diag-oft", "full"} <= set(lb.list_adapters())
+    assert {"dinov2-l", "miniature-gram"} <= set(lb.list_encoders())
+    assert {"vendi", "text_similarity"} <= set(lb.list_metrics())
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = (
+        "import sys, typing, importlib, lycoris_bench;"
+        "found = {name.partition('.')[0] for name in sys.modules};"
+        "print(found & {'lycoris_bench', 'numpy', 'pandas', 'torch', 'PIL', 'safetensors'},"
+        " [name for name in sys.modules if name.startswith('lycoris_bench.')])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert printed.stdout.strip() == "{'lycoris_bench'} []", printed.stderr
+
+
+def test_types_and_names_say_the_same() -> None:
+    """What type checkers read is what is imported when a name is used."""
+    tree = ast.parse(Path(lb.__file__).read_text(encoding="utf-8"))
+    [guarded] = [node for node in tree.body if isinstance(node, ast.If)]
+    typed = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(typed) == sorted(set(lb.__all__) - {"__version__"}) == sorted(lb._PLACES)
+    for name, (module, inside) in typed.items():
+        assert getattr(lb, name) is getattr(import_module(str(module)), inside), name
+    assert dir(lb) == sorted(lb.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'scoreimages'"):
+        _ = lb.scoreimages
