@@ -9,45 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tomli_w
 
 import lycoris_bench as lb
-from tests.support.world import table
 
 CONCEPTS = ["toys/bunny", "styles/woodcut"]
 ENCODERS = ["miniature-image", "miniature-image-text", "miniature-gram"]
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study file: two concepts, one adapter, one epoch."""
-    path = tmp_path_factory.mktemp("api") / "small.toml"
-    small = table(
-        name="small", concepts=CONCEPTS, epochs=[1], algorithms={"lora": {"lr": 2e-3, "dim": 2}},
-        sampling={"images": 2, "prompt_types": ["train", "alter", "style"]},
-        training={"images_per_class": 1},
-    )  # fmt: skip
-    path.write_text(tomli_w.dumps(small))
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(study: Path) -> Path:
-    """The run of it, up to the metric table."""
-    run = study.parent / "run"
-    told: list[tuple[str, int, int]] = []
-    for stage in ("train", "generate", "score"):
-        outcome = lb.run_stage(
-            stage, lb.load_study(study), run, device="cpu", progress=lambda *a: told.append(a)
-        )
-        assert outcome.done and not outcome.failed
-    assert sum(steps for stage, steps, _ in told if stage == "score") == 3 == told[-1][2]
-    return run
-
-
-@pytest.fixture(scope="module")
-def rows(folder: Path) -> pd.DataFrame:
-    return lb.open_run(folder).table("metrics")
+def rows(small_run: Path) -> pd.DataFrame:
+    return lb.open_run(small_run).table("metrics")
 
 
 def images(folder: Path, concept: str, kind: str, checkpoint: str = "lora/*/*") -> Path:
@@ -58,7 +29,7 @@ def images(folder: Path, concept: str, kind: str, checkpoint: str = "lora/*/*") 
 @pytest.mark.parametrize("concept", CONCEPTS)
 @pytest.mark.parametrize("kind", ["train", "alter"])
 def test_scores_of_a_folder_are_those_of_the_study(
-    folder: Path, rows: pd.DataFrame, concept: str, kind: str
+    small_run: Path, rows: pd.DataFrame, concept: str, kind: str
 ) -> None:
     """Values and fingerprints, of every metric of one concept and prompt type."""
     category, class_name = concept.split("/")
@@ -66,10 +37,10 @@ def test_scores_of_a_folder_are_those_of_the_study(
         (rows["category"] == category) & (rows["class"] == class_name)
         & (rows["prompt_type"] == kind) & (rows["configuration"] == "lora")
     ]  # fmt: skip
-    drawn = images(folder, concept, kind)
+    drawn = images(small_run, concept, kind)
     made = lb.score_images(
         drawn, reference=Path(lb.__file__).parent / "miniature/dataset" / concept,
-        prompts=texts(folder, drawn), encoders=ENCODERS if category == "styles" else ENCODERS[:2],
+        prompts=texts(small_run, drawn), encoders=ENCODERS[: 3 if category == "styles" else 2],
         diversity_per_prompt=kind == "alter", device="cpu",
     )  # fmt: skip
     made["metric"] = made["metric"].replace({"style_loss_to_dataset": "style_loss"})
@@ -81,9 +52,11 @@ def test_scores_of_a_folder_are_those_of_the_study(
     assert list(both["n_made"]) == list(both["n"])
 
 
-def test_style_loss_is_against_the_image_of_the_same_name(folder: Path, rows: pd.DataFrame) -> None:
-    drawn = images(folder, "toys/bunny", "style")
-    base = images(folder, "toys/bunny", "style", "base")
+def test_style_loss_is_against_the_image_of_the_same_name(
+    small_run: Path, rows: pd.DataFrame
+) -> None:
+    drawn = images(small_run, "toys/bunny", "style")
+    base = images(small_run, "toys/bunny", "style", "base")
     [value] = lb.score_images(drawn, base=base, encoders=["miniature-gram"])["value"]
     asked = rows[(rows["metric"] == "style_loss") & (rows["prompt_type"] == "style")]
     [expected] = asked[asked["configuration"] == "lora"]["value"]
@@ -104,23 +77,23 @@ def texts(folder: Path, drawn: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def test_a_stage_goes_on_where_it_was(study: Path, folder: Path) -> None:
-    outcome = lb.run_stage("score", study, folder)
+def test_a_stage_goes_on_where_it_was(small_study: Path, small_run: Path) -> None:
+    outcome = lb.run_stage("score", small_study, small_run)
     assert (outcome.done, outcome.skipped) == (0, 3)
 
 
-def test_mistakes_are_sentences(study: Path, folder: Path, tmp_path: Path) -> None:
+def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(lb.BenchError, match="unknown stage 'scores'; did you mean 'score'"):
-        lb.run_stage("scores", study)
+        lb.run_stage("scores", small_study)
     with pytest.raises(lb.BenchError, match="there is no such study file"):
         lb.load_study(tmp_path / "none.toml")
     with pytest.raises(lb.BenchError, match="belongs to the study 'small', not to 'demo'"):
-        lb.run_stage("train", lb.load_study("package:configs/demo.toml"), folder)
+        lb.run_stage("train", lb.load_study("package:configs/demo.toml"), small_run)
     with pytest.raises(lb.BenchError, match="does not exist"):
         lb.open_run(tmp_path / "none")
     with pytest.raises(lb.BenchError, match="is no run folder.*it has the runs run"):
-        lb.open_run(folder.parent)
-    opened = lb.open_run(folder)
+        lb.open_run(small_run.parent)
+    opened = lb.open_run(small_run)
     assert opened.tables == ["metrics"] and opened.study.name == "small"
     with pytest.raises(lb.BenchError, match="scores.parquet is missing; run 'lycoris-bench analy"):
         opened.table("scores")

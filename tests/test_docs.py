@@ -71,6 +71,22 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     assert {arguments.split()[2] for arguments in lines} == set(TOOLS)
 
 
+@pytest.mark.filterwarnings("ignore")  # of other libraries, in a user's own program
+def test_the_page_of_the_python_api_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its blocks one after the other; every public function is in it."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks("api.md", "python")):
+        exec(compile(block, f"api.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "12 layers" in said and "score 3 0 {}" in said and "quick ['metrics']" in said
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    functions = [name for name in lycoris_bench.__all__ if name.islower()]
+    assert not [name for name in functions if f"`{name}" not in page and name != "__version__"]
+
+
 def test_command_help_in_the_docs_is_the_programs() -> None:
     written = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert written == command_page(), "docs/commands.md is stale: run python tests/test_docs.py"

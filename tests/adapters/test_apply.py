@@ -64,6 +64,18 @@ def test_in_and_out(models: pipelines.Models, pipeline: object, tmp_path: Path) 
     assert same(weights(models), base)
 
 
+def test_a_denoiser_by_itself_takes_its_part(models: pipelines.Models, pipeline: object) -> None:
+    """Under kohya's names, as the files of pipelines have them."""
+    tensors = adapter(models, "lora", 1)
+    with apply_adapter(pipeline, tensors):
+        expected = weights(models[:1])
+    with pytest.warns(UserWarning, match="applied in part.*lora_te_text_model"):
+        applied = apply_adapter(models[0], tensors)
+    assert same(weights(models[:1]), expected)
+    assert "down_blocks.0" in applied.report.change
+    applied.remove()
+
+
 def test_several_add_up_and_leave_in_any_order(models: pipelines.Models, pipeline: object) -> None:
     base, first = weights(models), adapter(models, "lora", 1)
     second = adapter(models, "lokr", 2)

@@ -11,7 +11,7 @@ from PIL import Image
 from lycoris_bench.data.images import read_image
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.score_images import score_images
-from tests.support.plugin import Load, load_plugin  # noqa: F401
+from tests.support.plugin import Load
 
 ENCODER = ["miniature-image"]
 
@@ -89,7 +89,7 @@ def test_a_fingerprint_is_of_all_that_a_number_depends_on(folder: Path) -> None:
 def test_a_plug_in_is_a_metric_like_any_other(
     folder: Path,
     tmp_path: Path,
-    load_plugin: Load,  # noqa: F811
+    load_plugin: Load,
 ) -> None:
     file = tmp_path / "how_many.py"
     file.write_text(

@@ -17,9 +17,9 @@ MODULE = "module"  # any that is none of these
 LAYOUTS = ("kohya", "lycoris", "compvis", "comfyui", "diffusers", "peft")
 # What a name may begin with, dots as underscores, and the models that it may then lie in.
 BEGINNINGS: dict[str, tuple[str, ...]] = {
-    "": (*DENOISERS, *TEXTS, MODULE),
-    "base_model_model_": (*DENOISERS, *TEXTS, MODULE),  # peft wraps a model without naming it
-    "lycoris_": (*DENOISERS, *TEXTS, MODULE),  # and so does lycoris-lora
+    "": (*DENOISERS, *TEXTS),
+    "base_model_model_": (*DENOISERS, *TEXTS),  # peft wraps a model without naming it
+    "lycoris_": (*DENOISERS, *TEXTS),  # and so does lycoris-lora
     "diffusion_model_": DENOISERS,
     "model_diffusion_model_": DENOISERS,
     **{f"{who}_unet_": DENOISERS for who in ("lora", "lycoris", "oft")},
@@ -134,7 +134,10 @@ class Directory:
         return "clip_h" if deep and len(self.texts) == 1 else "clip_l"
 
     def _meant(self, models: tuple[str, ...]) -> list[str]:
-        """Those of the models that there are; an only text encoder may be called the first."""
+        """Those of the models that there are. An only text encoder may be called the first, and a
+        module by itself anything."""
+        if MODULE in self.models:
+            return [MODULE]
         there = [model for model in models if model in self.models]
         return there or list(self.texts if len(self.texts) == 1 and models[0] == TEXTS[0] else ())
 
