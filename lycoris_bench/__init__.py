@@ -79,14 +79,16 @@ _PLACES = {  # the same as the imports above, for when a name is first used
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The public name, from its module."""
-    if name not in _PLACES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    place, _, inside = _PLACES[name].partition(":")
-    found = getattr(import_module(f"{__name__}.{place}"), inside or name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # which would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """The public name, from its module."""
+        if name not in _PLACES:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        place, _, inside = _PLACES[name].partition(":")
+        found = getattr(import_module(f"{__name__}.{place}"), inside or name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

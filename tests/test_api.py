@@ -123,7 +123,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
 def test_types_and_names_say_the_same() -> None:
     """What type checkers read is what is imported when a name is used."""
     tree = ast.parse(Path(lb.__file__).read_text(encoding="utf-8"))
-    [guarded] = [node for node in tree.body if isinstance(node, ast.If)]
+    guarded, _ = (node for node in tree.body if isinstance(node, ast.If))
     typed = {
         alias.asname or alias.name: (node.module, alias.name)
         for node in guarded.body
