@@ -20,6 +20,7 @@ from lycoris_bench.adapters.presets.layers import PRESETS, Target, TextEncoders,
 from lycoris_bench.adapters.presets.named_layers import named_layers
 from lycoris_bench.adapters.presets.preset import Override, Preset
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.suggestions import unknown
 
 
 def attach(
@@ -78,6 +79,9 @@ def _targets(
     if exclude:
         raise BenchError("exclude goes with a list of class names and patterns; a preset has its "
                          "own exclude_name")  # fmt: skip
+    if isinstance(layers, str) and layers not in PRESETS:
+        raise BenchError(f"{unknown('preset', layers, PRESETS)}; a class name or a pattern stands "
+                         f"in a list: layers=['{layers}']")  # fmt: skip
     found = targets(model, text_encoders, layers)
     only = (PRESETS[layers] if isinstance(layers, str) else layers).only
     if only not in ("", algorithm):

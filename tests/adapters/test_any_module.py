@@ -195,7 +195,7 @@ class Standardised(nn.Linear):
     [
         (vit, ["Atention"], "unknown class of VisionTransformer 'Atention'; did you mean 'Attent"),
         (vit, ["*.fc3"], r"'\*.fc3' fits no layer of VisionTransformer, which has patch_embed.pro"),
-        (vit, "Attention", r"layers is 'Attention'|unknown preset 'Attention'"),
+        (vit, "Attention", r"unknown preset 'Attention'.*layers=\['Attention'\]"),
         (vit, [], r"lora with layers=\[\] matches no layer of VisionTransformer"),
         (vit, "full", "lora with preset 'full' matches no layer of VisionTransformer"),
         (nn.Identity, ["Linear"], "Identity has no layer that an adapter can change"),

@@ -48,7 +48,9 @@ def _fitting(module: nn.Module, name: str) -> list[str]:
     found = [
         path
         for path, layer, inside in walk(module)
-        if fnmatchcase(path, name) or name in (inside[-1:] if isinstance(layer, NORM) else inside)
+        if fnmatchcase(path, name)
+        or name == type(layer).__name__
+        or (name in inside and not isinstance(layer, NORM))
     ]
     if not found:
         raise BenchError(_unknown(module, name))
