@@ -1,6 +1,9 @@
-"""The Python API: its names, its laziness, and one small study through it."""
+"""The Python API: its names, its laziness, its page, and one small study through it."""
 
 import ast
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -13,6 +16,7 @@ import pytest
 import lycoris_bench as lb
 
 CONCEPTS = ["toys/bunny", "styles/woodcut"]
+ROOT = Path(__file__).parent.parent
 ENCODERS = ["miniature-image", "miniature-image-text", "miniature-gram"]
 
 
@@ -101,6 +105,44 @@ def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Pa
         opened.table("metric")
     with pytest.raises(lb.BenchError, match="findings.json is missing"):
         _ = opened.findings
+
+
+@pytest.mark.filterwarnings("ignore")  # of other libraries, in a user's own program
+def test_the_page_can_be_followed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    small_study: Path,
+    small_run: Path,
+) -> None:
+    """Its blocks one after the other; every public function is in it."""
+    shutil.copy(small_study, tmp_path / "study.toml")
+    shutil.copytree(small_run, tmp_path / "runs/small")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)):
+        exec(compile(block, f"api.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "12 layers" in said and "score 0 3 {}" in said and "small ['metrics']" in said
+    functions = [name for name in lb.__all__ if name.islower()]
+    assert not [name for name in functions if f"`{name}" not in page and name != "__version__"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of other libraries, in a user's own program
+def test_read_a_run(
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The example; the others are run in test_examples.py."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["read_a_run.py", str(small_run)])
+    runpy.run_path(str(ROOT / "examples/read_a_run.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert said.startswith("small has the tables metrics\n") and "lora          1" in said
+    assert Path("run.png").stat().st_size > 1000
 
 
 def test_lists() -> None:
