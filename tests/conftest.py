@@ -10,7 +10,11 @@ import torch
 
 torch.set_num_threads(1)
 
-pytest_plugins = ["tests.support.tiny_diffusion", "tests.support.plugin"]
+pytest_plugins = [
+    "tests.support.plugin",
+    "tests.support.small_run",
+    "tests.support.tiny_diffusion",
+]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.delta import changes
@@ -15,7 +15,14 @@ from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, matched
-from lycoris_bench.adapters.presets.layers import Target, TextEncoders, directory, layers, models
+from lycoris_bench.adapters.presets.layers import (
+    Models,
+    Target,
+    TextEncoders,
+    directory,
+    layers,
+    models,
+)
 from lycoris_bench.messages.errors import BenchError
 
 File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
@@ -37,7 +44,7 @@ class Merger:
     captured graphs stay valid. Each changed weight keeps a copy of its base: what was merged
     before leaves no trace."""
 
-    def __init__(self, unet: nn.Module, text_encoders: TextEncoders = None) -> None:
+    def __init__(self, unet: Models, text_encoders: TextEncoders = None) -> None:
         found = layers(unet, text_encoders)
         self._layers = {(target.model, target.path): target for target in found}
         self._directory = directory(models(unet, text_encoders))

@@ -52,6 +52,21 @@ def prompt_types() -> list[Entry]:
     ]
 
 
+def list_adapters() -> list[str]:
+    """The names of the algorithms, plug-ins included."""
+    return sorted(ALGORITHMS.entries())
+
+
+def list_encoders() -> list[str]:
+    """The names of the encoders, plug-ins included."""
+    return sorted(ENCODERS.entries())
+
+
+def list_metrics() -> list[str]:
+    """The names of the metrics, plug-ins included."""
+    return sorted(METRICS.entries())
+
+
 KINDS: dict[str, Callable[[], list[Entry]]] = {
     "adapters": adapters,
     "presets": presets,

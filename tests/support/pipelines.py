@@ -53,8 +53,9 @@ def pipeline(models: Models) -> Any:
     """diffusers' own pipeline around them, for its loaders."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 
+    scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
     parts: dict[str, Any] = {"unet": models[0], "text_encoder": models[1], "vae": None,
-                             "tokenizer": None, "scheduler": DDIMScheduler()}  # fmt: skip
+                             "tokenizer": None, "scheduler": scheduler}  # fmt: skip
     if len(models) == 3:
         parts |= {"text_encoder_2": models[2], "tokenizer_2": None}
         return StableDiffusionXLPipeline(**parts)

@@ -13,6 +13,7 @@ from lycoris_bench.models.compvis_layers import unet_names
 
 DENOISERS = ("unet", "transformer")
 TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+MODULE = "module"  # any that is none of these
 LAYOUTS = ("kohya", "lycoris", "compvis", "comfyui", "diffusers", "peft")
 # What a name may begin with, dots as underscores, and the models that it may then lie in.
 BEGINNINGS: dict[str, tuple[str, ...]] = {
@@ -91,10 +92,11 @@ class Directory:
     """The layers of a model, found by any spelling of their names and spelled in any layout.
 
     `models` maps a model kind ("unet", "transformer", "text_encoder", "text_encoder_2",
-    "text_encoder_3") to its layers' dotted paths, as diffusers and transformers have them."""
+    "text_encoder_3"; "module" for any other) to its layers' dotted paths, as diffusers and
+    transformers have them."""
 
     def __init__(self, models: Mapping[str, Sequence[str]]) -> None:
-        if strangers := set(models) - {*DENOISERS, *TEXTS}:
+        if strangers := set(models) - {*DENOISERS, *TEXTS, MODULE}:
             raise BenchError(f"unknown model kinds: {', '.join(sorted(strangers))}")
         self.models = {model: tuple(paths) for model, paths in models.items() if paths}
         self.texts = tuple(model for model in TEXTS if model in self.models)
@@ -143,6 +145,8 @@ class Directory:
         raise BenchError(f"unknown layout '{layout}'; allowed are: {', '.join(LAYOUTS)}")
 
     def _prefix(self, model: str) -> str:
+        if model == MODULE:
+            return "lycoris_"
         if model in DENOISERS:
             return f"lora_{model}_"
         return "lora_te_" if len(self.texts) < 2 else f"lora_te{TEXTS.index(model) + 1}_"
@@ -157,7 +161,10 @@ class Directory:
         return "clip_h" if deep and len(self.texts) == 1 else "clip_l"
 
     def _meant(self, models: tuple[str, ...]) -> list[str]:
-        """Those of the models that there are; an only text encoder may be called the first."""
+        """Those of the models that there are. An only text encoder may be called the first, and a
+        module by itself anything."""
+        if MODULE in self.models:
+            return [MODULE]
         there = [model for model in models if model in self.models]
         return there or list(self.texts if len(self.texts) == 1 and models[0] == TEXTS[0] else ())
 

@@ -1,7 +1,7 @@
 """Which layers are trained, and what files call them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from lycoris_bench.models.families import known_classes
 
 __all__ = [
     "PRESETS",
+    "Models",
     "Preset",
     "Target",
     "TextEncoders",
@@ -22,11 +23,13 @@ __all__ = [
     "layers",
     "models",
     "targets",
+    "walk",
 ]
 CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear, *CONVOLUTION)  # a 1x1 convolution counts as linear
 NORM = (nn.LayerNorm, nn.GroupNorm)
 TextEncoders = nn.Module | Sequence[nn.Module | None] | None
+Models = nn.Module | Mapping[str, nn.Module]  # a denoiser, or all models by their kinds
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ class Target:
         return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
 
-def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
-    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...
+def models(denoiser: Models, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
+    """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...;
+    "module" is any other. A mapping of this form is taken as it is.
 
     A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
+    if isinstance(denoiser, Mapping):
+        return dict(denoiser)
     given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
     if len(given) > len(TEXTS):
         raise BenchError(f"{len(given)} text encoders are given; at most {len(TEXTS)} are allowed")
@@ -65,7 +71,7 @@ def models(denoiser: nn.Module, text_encoders: TextEncoders = None) -> dict[str,
 
 
 def targets(
-    unet: nn.Module, text_encoders: TextEncoders = None, preset: str | Preset = "full"
+    unet: Models, text_encoders: TextEncoders = None, preset: str | Preset = "full"
 ) -> list[Target]:
     """The layers of a preset, each once, in the models' order; `KeyError` for an unknown one."""
     if isinstance(preset, str):
@@ -77,12 +83,12 @@ def targets(
     return [
         _target(where, kind, path, module, preset.override(path, inside))
         for kind, model in found.items()
-        for path, module, inside in _walk(model)
+        for path, module, inside in walk(model)
         if preset.takes(path, kind in TEXTS, inside) and _wanted(module, preset)
     ]
 
 
-def layers(unet: nn.Module, text_encoders: TextEncoders = None) -> list[Target]:
+def layers(unet: Models, text_encoders: TextEncoders = None) -> list[Target]:
     """Every layer an adapter file could change."""
     found = models(unet, text_encoders)
     where = directory(found)
@@ -104,7 +110,7 @@ def directory(found: dict[str, nn.Module]) -> Directory:
     )
 
 
-def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
+def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
     """(path, layer, classes of the modules it lies in and its own) of each layer."""
     inside: dict[str, tuple[str, ...]] = defaultdict(tuple)
     known_as = known_classes()
@@ -126,7 +132,8 @@ def _is_layer(module: nn.Module) -> bool:
     """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
     if isinstance(module, NORM):
         return None not in (module.weight, module.bias)
-    return isinstance(module, LINEAR)
+    own = [name for name, _ in module.named_parameters(recurse=False)]
+    return isinstance(module, LINEAR) and "weight" in own  # a parametrized one is computed
 
 
 def _target(

@@ -1,0 +1,128 @@
+"""Adapters on the layers of a model: what is trained, saved and taken off again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lycoris_bench.adapters.algorithms.base import Adapter
+from lycoris_bench.adapters.formats.adapter_file import to_bytes
+from lycoris_bench.adapters.presets.layers import Target
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Constrained:
+    """What `max_norm` did in a step: layers shrunk, and the norms of all ΔW afterwards."""
+
+    scaled: int
+    mean: float
+    largest: float
+
+
+class AdapterNetwork(nn.Module):
+    """The adapters of one model. Its parameters are theirs alone, never the base model's;
+    `state_dict` holds them in fp32, so that training continues exactly.
+
+    While attached, a layer's `forward` computes with the adapted weight; the layer's own
+    parameters are never written, so `detach` gives the original model back bit by bit."""
+
+    def __init__(
+        self,
+        found: Sequence[Target],
+        adapters: Sequence[Adapter],
+        base: Sequence[nn.Module],
+        about: Mapping[str, str],
+    ) -> None:
+        super().__init__()
+        self.about = dict(about)  # the metadata of its files
+        pairs = zip(found, adapters, strict=True)
+        self.adapters = nn.ModuleDict({target.name: adapter for target, adapter in pairs})
+        self._kinds = adapters  # the same as a list that knows their type
+        self._layers = [target.module for target in found]
+        self._trainable = [p for model in base for p in model.parameters() if p.requires_grad]
+        for parameter in self._trainable:
+            parameter.requires_grad_(False)
+        for layer, adapter in zip(self._layers, adapters, strict=True):
+            layer.forward = partial(_forward, layer, adapter)
+
+    @property
+    def modules_matched(self) -> int:
+        """Layers that are trained."""
+        return len(self.adapters)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Name in files -> fp32 tensor, as they are now."""
+        with torch.no_grad():
+            return {
+                f"{name}.{key}": value.detach().clone().contiguous()
+                for name, adapter in self.adapters.items()
+                for key, value in adapter.tensors().items()  # type: ignore[operator]
+            }
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the adapters as they are now to a safetensors file, in half precision.
+
+        FileError: the path cannot be written; AdapterFileError: a number is too large."""
+        return disk.write(Path(path), to_bytes(self.tensors(), self.about))
+
+    def set_strength(self, strength: float) -> None:
+        """How much of the change applies: 0 is the base model, 1 the trained one."""
+        for adapter in self._kinds:
+            adapter.strength = strength
+
+    @torch.no_grad()
+    def constrain(self) -> Constrained | None:
+        """Shrinks each ΔW that is longer than its `max_norm`; None where no layer has one."""
+        norms, scaled = [], 0
+        for layer, adapter in zip(self._layers, self._kinds, strict=True):
+            limit = adapter.limits.max_norm
+            if limit is None:
+                continue
+            norm = float(torch.linalg.vector_norm(adapter.delta(layer.weight)))  # type: ignore[arg-type]
+            if norm > limit:
+                adapter.shrink(limit / norm)
+                scaled += 1
+            norms.append(min(norm, limit))
+        return Constrained(scaled, sum(norms) / len(norms), max(norms)) if norms else None
+
+    def detach(self) -> None:
+        """Gives the base model back as it was. A second call does nothing."""
+        for layer in self._layers:
+            del layer.forward
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
+        self._layers, self._trainable = [], []
+
+
+def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
+    """One operation, with the adapted weight and bias in place of the layer's own; with dropout
+    of the adapter's output two, as the base's is left alone."""
+    weight, bias = adapter(layer.weight, layer.bias)
+    if not (adapter.training and adapter.limits.dropout) or weight is layer.weight:
+        return _operate(layer, x, weight, bias)
+    base = _operate(layer, x, layer.weight, layer.bias)  # type: ignore[arg-type]
+    return base + F.dropout(_operate(layer, x, weight, bias) - base, adapter.limits.dropout)
+
+
+def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    match layer:
+        case nn.Linear():
+            return F.linear(x, weight, bias)
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            return layer._conv_forward(x, weight, bias)
+        case nn.LayerNorm():
+            return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
+        case nn.GroupNorm():
+            return F.group_norm(x, layer.num_groups, weight, bias, layer.eps)
+    raise BenchError(f"a {type(layer).__name__} takes no adapter")

@@ -1,0 +1,106 @@
+"""Layers of any torch module, chosen by class names and patterns in place of a preset."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from lycoris_bench.adapters.formats.layer_names import MODULE
+from lycoris_bench.adapters.presets.layers import CONVOLUTION, NORM, Target, layers, walk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.suggestions import unknown
+
+# These read the weights of their layers, whose own forward is never called.
+SELF_COMPUTED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+FORWARDS = {kind.forward for kind in (nn.Linear, *CONVOLUTION, *NORM)}
+SAME = {kind.__name__ for kind in NORM}  # under these names timm and open_clip have faster ones
+SHOWN = 6  # layers in a sentence
+
+
+def named_layers(
+    module: nn.Module, names: Sequence[str], exclude: Sequence[str] = ()
+) -> list[Target]:
+    """The layers inside modules of these classes, and those whose dotted path fits one of these
+    patterns (with `*`), but for those that fit `exclude`; in the module's order.
+
+    Of norms only those whose own class or path is named. In files a layer is called `lycoris_`
+    and its path with underscores. BenchError: a name fits no layer, or a chosen layer is one for
+    which the adapted and the merged module would differ."""
+    taken = {path for name in _names("layers", names) for path in _fitting(module, name)}
+    taken -= {path for name in _names("exclude", exclude) for path in _fitting(module, name)}
+    chosen = [target for target in layers({MODULE: module}) if target.path in taken]
+    _refuse(module, chosen)
+    return chosen
+
+
+def _names(keyword: str, names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise BenchError(
+            f"{keyword} is {names!r}; a list of class names and patterns is allowed, such as "
+            '["Attention", "*.mlp.*"]'
+        )
+    return tuple(names)
+
+
+def _fitting(module: nn.Module, name: str) -> list[str]:
+    """Paths of the layers that one name means."""
+    found = [
+        path
+        for path, layer, inside in walk(module)
+        if fnmatchcase(path, name)
+        or name == type(layer).__name__
+        or (name in inside and not isinstance(layer, NORM))
+    ]
+    if not found:
+        raise BenchError(_unknown(module, name))
+    return found
+
+
+def _unknown(module: nn.Module, name: str) -> str:
+    """The sentence for a name that fits no layer, with what there is."""
+    own, every = type(module).__name__, list(walk(module))
+    paths = [path for path, _, _ in every]
+    if not every:
+        return (f"{own} has no layer that an adapter can change: Linear, Conv1d, Conv2d, Conv3d, "
+                "LayerNorm and GroupNorm are")  # fmt: skip
+    if any(mark in name for mark in "*?[."):
+        rest = f" and {len(paths) - SHOWN} others" if len(paths) > SHOWN else ""
+        return f"'{name}' fits no layer of {own}, which has {', '.join(paths[:SHOWN])}{rest}"
+    classes = {kind for _, _, inside in every for kind in inside[1:] or inside}
+    return unknown(f"class of {own}", name, classes)
+
+
+def _refuse(module: nn.Module, chosen: Sequence[Target]) -> None:
+    """BenchError: an adapter of a chosen layer would be without effect, or merged into more."""
+    modules = dict(module.named_modules())
+    owners: dict[int, list[str]] = defaultdict(list)  # of each parameter
+    for path, owner in modules.items():
+        for parameter in owner.parameters(recurse=False):
+            owners[id(parameter)].append(path)
+    names = Counter(target.name for target in chosen)
+    for target in chosen:
+        for why in _reasons(target, modules, owners, names):
+            raise BenchError(f"{target.path} {why}; leave it out with exclude=['{target.path}']")
+
+
+def _reasons(
+    target: Target,
+    modules: Mapping[str, nn.Module],
+    owners: Mapping[int, list[str]],
+    names: Mapping[str, int],
+) -> Iterator[str]:
+    """Why this layer takes no adapter, each as the rest of a sentence."""
+    parts = target.path.split(".")
+    for around in (modules[".".join(parts[:count])] for count in range(len(parts))):
+        if isinstance(around, SELF_COMPUTED):
+            yield f"is computed by the {type(around).__name__} around it, which reads its weight"
+    kind = type(target.module)
+    if kind.forward not in FORWARDS and not (target.is_norm and kind.__name__ in SAME):
+        yield f"is a {kind.__name__}, which has a forward of its own"
+    for parameter in target.module.parameters(recurse=False):
+        for other in owners[id(parameter)]:
+            if other != target.path:
+                yield f"shares a parameter with {other}, which a merge would change as well"
+    if names[target.name] > 1:
+        yield f"is called {target.name} in files, as another layer is"

@@ -1,0 +1,88 @@
+"""A run folder opened for reading: its study, and its tables as data frames."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.planning import scored_rows
+from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.study import load as studies
+from lycoris_bench.study.load import Study
+
+TABLES = {
+    "metrics": "score",  # table -> the stage that writes it
+    "scores": "analyze",
+    "aggregate": "analyze",
+    "shap": "analyze",
+    "correlation": "analyze",
+}
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run folder; nothing of it is changed, and what is read is checked."""
+
+    folder: Path
+
+    @cached_property
+    def study(self) -> Study:
+        """The study as it was last run."""
+        return studies.load(self.folder / "study.toml")
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that there are."""
+        store = Store(self.folder)
+        return [name for name in TABLES if store.table(name).exists()]
+
+    def table(self, name: str = "metrics") -> pd.DataFrame:
+        """A table as the stages wrote it: "metrics" with a row for every number; "scores" (ranks),
+        "aggregate", "shap" and "correlation" of the analysis.
+
+        StoreError: no such table, or it is missing or damaged. A metric table that holds numbers
+        of other settings than the run has now is a warning that names their checkpoints."""
+        if name not in TABLES:
+            raise StoreError(unknown("table", name, TABLES))
+        store = Store(self.folder)
+        if (found := store.frame(store.table(name))) is None:
+            state = "is damaged" if store.table(name).exists() else "is missing"
+            raise StoreError(f"{store.table(name)} {state}; run 'lycoris-bench {TABLES[name]}'")
+        frame: pd.DataFrame = found[0]
+        others = scored_rows.of_other_settings(store, *found) if name == "metrics" else []
+        if others:
+            warnings.warn(
+                f"{store.table(name)} holds the numbers of other settings or data than the run has "
+                f"now, of {', '.join(others[:3])}; run 'lycoris-bench score'",
+                stacklevel=2,
+            )
+        return frame
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """What the analysis found, sentences among it."""
+        store = Store(self.folder)
+        found = store.read_json(store.findings)
+        if not isinstance(found, dict):
+            raise StoreError(f"{store.findings} is missing; run 'lycoris-bench analyze'")
+        return found
+
+    @property
+    def report(self) -> Path:
+        """The page of the analysis."""
+        return Store(self.folder).report
+
+
+def open_run(folder: str | Path) -> StoredRun:
+    """A run folder's study, tables and findings. StoreError: it is no run folder."""
+    root = Store(folder).root
+    if not (root / "study.toml").is_file():
+        what = "does not exist" if not root.exists() else "is no run folder: it has no study.toml"
+        inside = sorted(path.parent.name for path in root.glob("*/study.toml"))
+        has = f"; it has the runs {', '.join(inside[:6])}" if inside else ""
+        raise StoreError(f"{root} {what}{has}")
+    return StoredRun(root)

@@ -1,0 +1,58 @@
+"""One stage of a study, from Python: checked, locked and described as the commands do it."""
+
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.planning import resolve, scored_rows
+from lycoris_bench.planning.plan import plan
+from lycoris_bench.run import environment
+from lycoris_bench.run.outcome import Options, Outcome, Progress
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.scorer import without_number
+from lycoris_bench.study.load import Study, StudyError, load
+
+STAGES = ("train", "generate", "score", "analyze")
+
+
+def run_stage(
+    stage: str,
+    study: Study | str | Path,
+    run: str | Path | None = None,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Runs "train", "generate", "score" or "analyze" of a study in its run folder (without one,
+    runs/NAME), and continues what is there: the outcome counts what was done and what was there
+    already, and names what failed.
+
+    `study` is one that `load_study` gave, or its file. `limit` takes the first so many
+    checkpoints. `progress(stage, steps, total)` is called after so many more steps. With several
+    `workers` a script needs `if __name__ == "__main__":`, as they import it anew.
+
+    BenchError: an unknown stage, a mistake in the study or in what it names, or a run folder that
+    is another's or in use."""
+    if stage not in STAGES:
+        raise BenchError(unknown("stage", stage, STAGES))
+    study = study if isinstance(study, Study) else load(study)
+    device = environment.device(device)
+    lacking = resolve.missing_libraries(study, device)
+    if stage == "train" and lacking:
+        raise BenchError("; ".join(lacking))
+    store = Store(Path("runs") / study.name if run is None else run)
+    store.belongs_to(study.name)
+    asked = plan(study, limit)
+    if problems := without_number(asked, store):
+        raise StudyError(study.name, problems)
+    for doubt in asked.doubts:
+        warnings.warn(doubt, stacklevel=2)
+    function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
+    with store.lock(), doing(f"running {stage} in {store.root}"):
+        store.describe(study.toml(), environment.provenance(), scored_rows.identities(asked))
+        outcome: Outcome = function(asked, store, Options(device, workers, progress))
+    return outcome

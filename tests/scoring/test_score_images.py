@@ -1,0 +1,149 @@
+"""Scores without a study: images of every kind, and what is said of wrong ones. That values are
+those of a study is in tests/test_api.py."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lycoris_bench.data.images import read_image
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.scoring.score_images import score_images
+from tests.support.plugin import Load
+
+ENCODER = ["miniature-image"]
+
+
+def colour(k: int) -> Image.Image:
+    return Image.new("RGB", (40, 30), (40 * k, 200 - 30 * k, 90))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four images of different colours."""
+    place = tmp_path / "drawn"
+    place.mkdir()
+    for k in range(4):
+        colour(k).save(place / f"{k}.png")
+    (place / "notes.txt").write_text("no image")
+    return place
+
+
+def value(*arguments: Any, metric: str = "image_similarity", **more: Any) -> float:
+    found = score_images(*arguments, encoders=ENCODER, metrics=[metric], device="cpu", **more)
+    [row] = found.to_dict("records")
+    assert (row["metric"], row["encoder"], row["resize"]) == (metric, *ENCODER, "letterbox")
+    return float(row["value"])
+
+
+def test_a_folder_paths_images_and_arrays_are_one(folder: Path) -> None:
+    paths = sorted(folder.glob("*.png"))
+    images = [read_image(path) for path in paths]
+    arrays = [np.asarray(image) for image in images]
+    found = {value(one, reference=folder) for one in (folder, str(folder), paths, images, arrays)}
+    assert len(found) == 1
+
+
+def test_a_set_against_itself(folder: Path) -> None:
+    """Worked out by hand: distance 0; four copies count as one image for Vendi, four as four."""
+    assert value(folder, reference=folder, metric="centroid_distance") == 0
+    copies = [colour(1)] * 4
+    assert value(copies, metric="vendi") == pytest.approx(1)
+    assert value(copies, reference=copies) == pytest.approx(1)
+    assert value(copies, metric="dissimilarity") == pytest.approx(0, abs=1e-9)
+
+
+def test_diversity_within_the_images_of_a_prompt() -> None:
+    """Two prompts with two equal images each: no diversity in either, but in the whole."""
+    images, prompts = [colour(0), colour(0), colour(4), colour(4)], ["a", "a", "b", "b"]
+    assert value(images, metric="vendi") > 1.001
+    grouped = value(images, metric="vendi", prompts=prompts, diversity_per_prompt=True)
+    assert grouped == pytest.approx(1)
+
+
+def test_batches_make_no_difference(folder: Path) -> None:
+    more = {"reference": folder, "base": folder, "prompts": "a toy", "device": "cpu",
+            "encoders": [*ENCODER, "miniature-image-text:crop", "miniature-gram"]}  # fmt: skip
+    whole, parts = (score_images(folder, batch_size=size, **more) for size in (16, 3))
+    assert len(whole) == 6 + 7 + 2
+    np.testing.assert_allclose(whole["value"], parts["value"], rtol=1e-4, atol=1e-6)
+    assert list(whole["fingerprint"]) == list(parts["fingerprint"])
+
+
+def test_a_fingerprint_is_of_all_that_a_number_depends_on(folder: Path) -> None:
+    def of(reference: Any, **more: Any) -> str:
+        found = score_images(
+            folder, reference=reference, metrics=["image_similarity"],
+            **{"encoders": ENCODER, **more},
+        )  # fmt: skip
+        return str(found["fingerprint"].item())
+
+    first = of(folder)
+    assert first == of(sorted(folder.glob("*.png")))
+    assert first != of([colour(2)])
+    assert first != of(folder, encoders=["miniature-image:crop"])
+
+
+def test_a_plug_in_is_a_metric_like_any_other(
+    folder: Path,
+    tmp_path: Path,
+    load_plugin: Load,
+) -> None:
+    file = tmp_path / "how_many.py"
+    file.write_text(
+        "from lycoris_bench.scoring.metrics.base import metric\n\n\n"
+        "@metric(better='higher', encoder='image')\n"
+        "def how_many(generated):\n    return float(len(generated))\n"
+    )
+    load_plugin(file)
+    assert value(folder, metric="how_many") == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"generated": "nowhere"}, "generated: nowhere does not exist; give a folder of images"),
+        ({"generated": []}, "generated holds no images; give a folder, or a list of images"),
+        ({"reference": "drawn/0.png"}, "reference: .*0.png is a file; give a folder"),
+        ({"reference": "."}, "reference: .* holds no image .*its folders are drawn"),
+        ({"prompts": ["a", "b"]}, "2 prompts are given for 4 generated images; give one for each"),
+        ({"base": [colour(1)]}, "4 generated images and 1 of the base model are given"),
+        ({"reference": [np.ones((3, 3, 3))]}, r"an array of float64 \[3, 3, 3\] is given as an i"),
+        ({"reference": [None]}, "a NoneType is given as an image"),
+        ({"reference": ["drawn/notes.txt"]}, "notes.txt: the file is not an image"),
+        ({"reference": [colour(1).convert("L")]}, "an image of mode L; convert it to RGB"),
+        ({"encoders": "dinov2-l"}, r"encoders is 'dinov2-l'; a list is allowed: \['dinov2-l'\]"),
+        ({"encoders": ["dino"]}, "unknown encoder 'dino'"),
+        ({"encoders": []}, "encoders= names no encoder; there are "),
+        ({"metrics": ["vendy"]}, "unknown metric 'vendy'; did you mean 'vendi'"),
+        (
+            {"metrics": ["text_similarity"]},
+            "'text_similarity' needs the images' texts: give prompt",
+        ),
+        ({"metrics": ["text_similarity"], "prompts": "a"}, "needs an encoder of image.text; encod"),
+        ({"metrics": ["image_similarity"]}, "'image_similarity' needs images: give reference="),
+        ({"metrics": ["vendi"], "generated": [colour(1)]}, "needs several images in a group"),
+        ({"encoders": ["miniature-gram"]}, "encoder 'miniature-gram' serves none of the metrics: "),
+        ({"diversity_per_prompt": True}, "diversity_per_prompt groups images by their prompts"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+    ],
+)
+def test_mistakes_are_sentences(
+    folder: Path, changed: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(BenchError, match=said):
+        score_images(**{"generated": folder, "encoders": ENCODER, **changed})
+
+
+def test_two_folders_pair_by_name(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "base"
+    other.mkdir()
+    for k in range(4):
+        colour(k).save(other / f"{k + 1}.png")
+    with pytest.raises(BenchError, match=r"drawn/0.png would be compared with .*base/1.png"):
+        score_images(folder, base=other, encoders=["miniature-gram"])
+    pairs = score_images(folder, base=sorted(other.iterdir()), encoders=["miniature-gram"])
+    assert pairs["value"].item() == 0
