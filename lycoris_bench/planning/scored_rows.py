@@ -21,6 +21,7 @@ from lycoris_bench.study.records import BASE_CHECKPOINT, REAL, Checkpoint, Confi
 
 OUTPUTS = {"image": ("image", "image+text"), "text": ("image+text",), "gram": ("gram",)}
 KEY = ("configuration", "seed", "epoch", "strength")
+NOW = "rows-"  # before an identity of inputs since 0.2
 NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
 
 
@@ -60,38 +61,65 @@ def _place(record: Record) -> str:
     return f"{record.weights}@{record.revision}"
 
 
-def inputs(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> str:
-    """Identity of all that the rows of a checkpoint are computed from."""
+def inputs(
+    plan: Plan, store: Store, checkpoint: Checkpoint | None, shared: str | None = None
+) -> str:
+    """Identity of all that the rows of a checkpoint are computed from; of what those of all
+    checkpoints are computed from, where that is known (`shared_inputs`)."""
+    images = (plan.drawn_by(checkpoint), plan.prompts_uid(checkpoint)) if checkpoint else ()
+    shared = shared or shared_inputs(plan, store)
+    return NOW + uid(shared, str(checkpoint), images, _versions(plan, checkpoint))
+
+
+def shared_inputs(plan: Plan, store: Store) -> str:
+    """Identity of what the rows of every checkpoint are computed from: what it is held against,
+    and the encoders."""
+    return uid(
+        plan.study.name, plan.drawn_by(BASE_CHECKPOINT), plan.prompts_uid(BASE_CHECKPOINT),
+        plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
+        [record.hash for record in records(plan, store)],
+    )  # fmt: skip
+
+
+def inputs_of_0_1(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> str:
+    """The same as versions 0.1 stored it, over the uid of every image."""
     base = plan.jobs(BASE_CHECKPOINT)
     jobs = plan.jobs(checkpoint) if checkpoint else []
     return uid(
         plan.study.name, str(checkpoint),
         [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        [record.hash for record in records(plan, store)],
-        [
-            (metric.__name__, metric.version)
-            for metric in metrics(plan)
-            if checkpoint or not metric.equal_n
-        ],
+        [record.hash for record in records(plan, store)], _versions(plan, checkpoint),
     )  # fmt: skip
+
+
+def _versions(plan: Plan, checkpoint: Checkpoint | None) -> list[tuple[str, int]]:
+    return [
+        (metric.__name__, metric.version)
+        for metric in metrics(plan)
+        if checkpoint or not metric.equal_n
+    ]
 
 
 def rows(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> pd.DataFrame | None:
     """The rows of a checkpoint; None where there are none, or where they are of other inputs."""
     found = store.frame(store.metrics(branch(store, checkpoint)))
-    if found is None or found[1] != inputs(plan, store, checkpoint):
+    if found is None:
         return None
-    frame: pd.DataFrame = found[0]
+    frame, made_from = found
+    identity = inputs if made_from.startswith(NOW) else inputs_of_0_1
+    if made_from != identity(plan, store, checkpoint):
+        return None
     return frame if list(frame.columns) == MetricRow.columns() else None
 
 
-def table(
-    plan: Plan, store: Store, checkpoints: Iterable[Checkpoint] | None = None
-) -> pd.DataFrame | None:
-    """All rows that are scored of the plan's checkpoints, or of others; None where none are."""
-    asked = plan.checkpoints if checkpoints is None else checkpoints
-    found = [rows(plan, store, checkpoint) for checkpoint in [*asked, None]]
+def table(plan: Plan, store: Store) -> pd.DataFrame | None:
+    """All rows that are scored of the plan's checkpoints; None where none are."""
+    return joined(rows(plan, store, checkpoint) for checkpoint in [*plan.checkpoints, None])
+
+
+def joined(found: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """One table of several; None where there is none."""
     frames = [frame for frame in found if frame is not None]
     return pd.concat(frames, ignore_index=True) if frames else None
 

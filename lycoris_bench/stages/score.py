@@ -13,6 +13,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
@@ -28,14 +29,15 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
     """Scores what is not scored under its present inputs; incomplete image sets are failures."""
     outcome = outcome_module.Outcome()
     items: list[tuple[str, tuple[Any, ...]]] = []
+    status = Status(plan, store, keeps=True)
     for checkpoint in [None, *plan.checkpoints]:
         name = str(checkpoint or REAL)
-        if checkpoint and (lacking := plan.absent(store, checkpoint)):
+        if checkpoint and (lacking := status.lacking(checkpoint)):
             outcome.failed[name] = (
-                f"{len(lacking)} of {len(plan.jobs(checkpoint))} images are missing; "
+                f"{lacking} of {plan.image_count(checkpoint)} images are missing; "
                 "run 'lycoris-bench generate'"
             )
-        elif scored_rows.rows(plan, store, checkpoint) is not None:
+        elif status.is_scored(checkpoint):
             outcome.skipped += 1
         else:
             items.append((name, (plan, store, checkpoint, options.device)))
@@ -50,17 +52,21 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             outcome.failed[name] = error
         else:
             outcome.done += 1
-    assemble(plan, store)
+    if outcome.done or not status.is_assembled():
+        assemble(plan, store)
     return outcome
 
 
 def assemble(plan: Plan, store: Store) -> None:
-    """All rows of the study in one table, as parquet and as CSV."""
-    table = scored_rows.table(plan, store, plan.study.checkpoints)  # those beyond a limit, too
+    """All rows of the study, those beyond a limit too, in one table, as parquet and as CSV."""
+    found = {c: scored_rows.rows(plan, store, c) for c in [*plan.study.checkpoints, None]}
+    table = scored_rows.joined(found.values())
     if table is not None:
         carried = json.dumps(scored_rows.identities(plan))
         store.put_frame(store.table("metrics"), table, carried)
         store.write(store.table("metrics").with_suffix(".csv"), csv(table))
+        scored = [checkpoint for checkpoint, rows in found.items() if rows is not None]
+        Status(plan, store).keep_tables(scored)
 
 
 def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: str) -> None:
@@ -69,7 +75,7 @@ def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: s
     branch = scored_rows.branch(store, checkpoint)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
-    with _damaged_set_aside(store):
+    with _damaged_set_aside(plan, store, checkpoint):
         for row, value, names in _cells(plan, store, checkpoint, device):
             rows.append(row)
             if isinstance(value, np.ndarray):
@@ -84,7 +90,7 @@ def score_one(plan: Plan, store: Store, checkpoint: Checkpoint | None, device: s
 
 
 @contextlib.contextmanager
-def _damaged_set_aside(store: Store) -> Iterator[None]:
+def _damaged_set_aside(plan: Plan, store: Store, checkpoint: Checkpoint | None) -> Iterator[None]:
     """Images of the run that cannot be decoded are set aside, so that they are drawn again."""
     try:
         yield
@@ -92,6 +98,8 @@ def _damaged_set_aside(store: Store) -> Iterator[None]:
         own = [path for path in error.problems if path.is_relative_to(store.root)]
         for path in own:
             store.set_aside(path)
+        for drawn in {checkpoint or BASE_CHECKPOINT, BASE_CHECKPOINT} if own else ():
+            Status(plan, store).forget(drawn)
         if not own:
             raise
         raise BenchError(

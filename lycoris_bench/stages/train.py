@@ -12,8 +12,10 @@ from lycoris_bench.adapters.presets.layers import layers
 from lycoris_bench.files import disk
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
-from lycoris_bench.run import executor
+from lycoris_bench.planning.status import Status
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
@@ -31,10 +33,11 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
     settings = plan.study.settings.training
     if settings.tensorboard:
         tensorboard.check()
+    status = Status(plan, store)
     items: list[tuple[str, tuple[Any, ...]]] = []
     total = 0
     for checkpoints in plan.by_run():
-        lacking = [c for c in checkpoints if not plan.is_trained(store, c)]
+        lacking = [c for c in checkpoints if not status.is_trained(c)]
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
             outcome.warnings |= {
@@ -61,8 +64,8 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             outcome.failed[name] = error
     for checkpoint in plan.trained:
         card = store.card(checkpoint)
-        if card and card["status"] == "diverged":
-            outcome.failed[str(checkpoint)] = f"diverged: {card['reason']}"
+        if card and card.status == "diverged":
+            outcome.failed[str(checkpoint)] = f"diverged: {card.reason}"
     return outcome
 
 
@@ -91,10 +94,10 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         about = adapter_file.metadata(
             **_about(plan, checkpoint, cost, optimizer), base_model_version=version
         )
-        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
-                "optimizer": optimizer}  # fmt: skip
-        if bound:
-            card["max_norm"] = asdict(bound)
+        card = Card(
+            plan.checkpoint_uid(checkpoint), "done", cost=asdict(cost), optimizer=optimizer,
+            max_norm=asdict(bound) if bound else None, **environment.trained_on(device),
+        )  # fmt: skip
         store.put_checkpoint(checkpoint, adapter_file.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
@@ -127,8 +130,9 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     except (loop.Diverged, adapter_file.AdapterFileError) as diverged:
         for checkpoint in lacking:
             if checkpoint.epoch not in made:
-                card = {"uid": plan.checkpoint_uid(checkpoint), "status": "diverged"}
-                store.put_checkpoint(checkpoint, None, {**card, "reason": str(diverged)})
+                about = environment.trained_on(device)
+                card = Card(plan.checkpoint_uid(checkpoint), "diverged", str(diverged), **about)
+                store.put_checkpoint(checkpoint, None, card)
     finally:
         network.detach()
         if curves:
