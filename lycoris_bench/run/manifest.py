@@ -78,6 +78,7 @@ def checked(path: Path) -> dict[str, Any]:
 
 
 def image_name(k: int) -> str:
+    """The file of image k of a set."""
     return f"{k:05d}.png"
 
 
