@@ -153,7 +153,7 @@ class Status:
 
     def keep_tables(self, scored: Iterable[Checkpoint | None]) -> None:
         """Notes that the tables of these were just read, and the table of all made of them."""
-        tables = {str(self._rows(c)): self._of_table(c) for c in scored}
+        tables = {self._table_name(c): self._of_table(c) for c in scored}
         self.store.write(
             self.store.tables, manifest.sealed({"tables": tables, "all": self._of_all()})
         )

@@ -13,8 +13,8 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 
 STUDY = "study.toml"
-PROVENANCE = "provenance.json"
-FOLDERS = ("checkpoints", "images", "features", "metrics", "analysis", "report")
+PROVENANCE = "provenance"  # a folder; before 0.2, and of what was imported, a file: .json
+FOLDERS = ("checkpoints", "images", "features", "metrics", "analysis", "report", PROVENANCE)
 
 
 class StoreError(BenchError):
@@ -83,7 +83,8 @@ def belongs_to(root: Path, study: str) -> None:
 
 def sweep(root: Path) -> None:
     """Removes what a killed process left half written, in a folder that is a run."""
-    if not all((root / name).is_file() for name in (STUDY, PROVENANCE)):
+    described = (root / PROVENANCE).is_dir() or (root / f"{PROVENANCE}.json").is_file()
+    if not described or not (root / STUDY).is_file():
         return
     ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
     for folder in FOLDERS:

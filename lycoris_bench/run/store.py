@@ -5,6 +5,7 @@ and carries the uid of the settings that made it, so nothing stale is ever taken
 checksum, so nothing damaged is taken for whole."""
 
 import contextlib
+import glob
 import io
 import json
 import os
@@ -69,7 +70,7 @@ class Store:
     ) -> None:
         """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
         self.write(self.root / run_folder.STUDY, study)
-        self.write_json(self.provenance, provenance)
+        self.add_provenance(provenance)
         if identities is not None:
             self.write_json(self.identities, identities)
 
@@ -244,9 +245,21 @@ class Store:
         """Checkpoint -> identity of what it is made from, as the last command had it."""
         return self.root / "identities.json"
 
-    @property
-    def provenance(self) -> Path:
-        return self.root / "provenance.json"
+    def add_provenance(self, about: Mapping[str, Any]) -> Path:
+        """One more file beside those that are there: what was run, when, and on which machine."""
+        words = (about.get("stage", "run"), about.get("time", "").replace(":", ""))
+        name = "-".join(safe(str(word)) for word in (*words, about.get("host", "")) if word)
+        folder = self.root / run_folder.PROVENANCE
+        count = len(list(folder.glob(f"{glob.escape(name)}*.json")))  # within the same second
+        return self.write_json(folder / f"{name}{f'-{count + 1}' if count else ''}.json", about)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """All that is known of how the run was made, by time: of each command, and what versions
+        before 0.2, or an import, kept in one file."""
+        folder = self.root / run_folder.PROVENANCE
+        places = [folder.with_suffix(".json"), *sorted(folder.glob("*.json"))]
+        found = [about for place in places if isinstance(about := self.read_json(place), dict)]
+        return sorted(found, key=lambda about: str(about.get("time", "")))
 
     @property
     def findings(self) -> Path:

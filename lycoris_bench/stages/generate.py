@@ -15,7 +15,7 @@ from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import DrawnSets, Status
-from lycoris_bench.run import executor
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling.sample import Embeddings, prepared, sample
@@ -38,10 +38,11 @@ def generate(plan: Plan, store: Store, options: outcome_module.Options) -> outco
         elif not missing:
             outcome.skipped += 1
         else:
-            items.append((str(checkpoint), (plan, store, checkpoint, options.device)))
+            items.append((str(checkpoint), (plan, store, checkpoint)))
             total += missing
     results = executor.each(
         draw, items, workers=options.workers, total=total, what="generate",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, drawn, error in results:

@@ -14,7 +14,7 @@ from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
-from lycoris_bench.run import executor
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
@@ -40,11 +40,12 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
         elif status.is_scored(checkpoint):
             outcome.skipped += 1
         else:
-            items.append((name, (plan, store, checkpoint, options.device)))
+            items.append((name, (plan, store, checkpoint)))
     if BASE_CHECKPOINT in plan.checkpoints and str(BASE_CHECKPOINT) in outcome.failed:
         return outcome  # nothing can be held against base
     results = executor.each(
         score_one, items, workers=options.workers, total=len(items), what="score",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, _, error in results:

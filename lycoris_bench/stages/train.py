@@ -47,7 +47,7 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"
-            items.append((name, (plan, store, lacking, options.device)))
+            items.append((name, (plan, store, lacking)))
             total += plan.steps(lacking[-1].epoch or 0)
     if items and available(settings.optimizer, options.device) != settings.optimizer:
         outcome.warnings["optimizer"] = (
@@ -56,6 +56,7 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
         )
     results = executor.each(
         train_run, items, workers=options.workers, total=total, what="train",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, made, error in results:
