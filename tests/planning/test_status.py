@@ -232,9 +232,7 @@ def test_a_table_that_was_touched_is_read_again(asked: Plan, store: Store) -> No
     checkpoint = asked.trained[0]
     path = store.metrics(store.branch(checkpoint))
     assert Status(asked, store).is_scored(checkpoint) and Status(asked, store).is_assembled()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 16
-    path.write_bytes(data)
+    path.write_bytes(path.read_bytes()[:-40])
     assert not Status(asked, store).is_scored(checkpoint)
     assert not Status(asked, store).is_assembled()
     assert [STAGES["score"](asked, store, HERE).done for _ in range(2)] == [1, 0]
