@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.files import disk
 from lycoris_bench.files.identity import uid
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run import manifest
+from lycoris_bench.run.folder import remove_partial
 from lycoris_bench.run.manifest import Manifest
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint, ImageSet, PromptSet
@@ -98,6 +100,7 @@ class Status:
         Where the manifest is at odds with what is found, it is brought up to date."""
         known = Manifest.read(self.store.manifest(checkpoint))
         before = dict(known.sets)
+        self._sweep(self.store.manifest(checkpoint).parent)
         drawn_by = self.plan.drawn_by(checkpoint)
         found = [
             (prompt_set, self._of_set(known, checkpoint, prompt_set, drawn_by))
@@ -122,6 +125,7 @@ class Status:
         known.sets.pop(name, None)
         if not folder.is_dir():
             return None
+        self._sweep(folder)
         lacking = {
             job.k
             for job in self.plan.jobs_of(checkpoint, prompt_set)
@@ -130,6 +134,11 @@ class Status:
         if not lacking and (whole := manifest.entry(folder, images, drawn_by, asked)):
             known.sets[name] = whole
         return lacking
+
+    def _sweep(self, folder: Path) -> None:
+        """Removes what a killed process left half written: a folder with it shows as touched."""
+        if self.keeps:
+            remove_partial(folder.glob(f"*{disk.PARTIAL}"))
 
     @cached_property
     def _closely(self) -> bool:

@@ -222,6 +222,16 @@ def test_a_set_is_kept_as_soon_as_it_is_whole(
     assert opened == [store.image(job.image_set, job.k) for job in images[4:6]]
 
 
+def test_half_written_images_are_removed_by_who_holds_the_run(asked: Plan, store: Store) -> None:
+    half, download = (store.root / f"{IMAGE}.{end}" for end in ("123.part", "part"))
+    merge = store.root / "images/base/applied.json.7.part"
+    for path in (half, download, merge):
+        path.write_bytes(b"half")
+    assert Status(asked, store).lacking(BASE_CHECKPOINT) == 0 and half.exists()
+    assert STAGES["generate"](asked, store, HERE).done == 0
+    assert not half.exists() and not merge.exists() and download.exists()
+
+
 def _grey() -> Any:
     import numpy as np
 

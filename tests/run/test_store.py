@@ -215,7 +215,9 @@ def test_what_can_be_no_run_folder(tmp_path: Path) -> None:
 
 def test_half_written_files_are_swept_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    leftover, download = (tmp_path / "images/base" / name for name in ("0.png.123.part", "a.part"))
+    leftover, download = (
+        tmp_path / "features/base" / name for name in ("a.safetensors.1.part", "a.part")
+    )
     leftover.parent.mkdir(parents=True)
     for path in (leftover, download):
         path.write_bytes(b"half")
