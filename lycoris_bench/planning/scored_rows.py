@@ -135,7 +135,8 @@ def identities(plan: Plan) -> dict[str, str]:
     )  # fmt: skip
     drawn: dict[str, str] = {}  # by captions
     for c in plan.study.checkpoints:
-        drawn.setdefault(c.configuration.captions, uid(plan.prompt_sets_of(c)))
+        if c.configuration.captions not in drawn:
+            drawn[c.configuration.captions] = uid(plan.prompt_sets_of(c))
     return {
         str(c): uid(shared, plan.drawn_uid(c), drawn[c.configuration.captions])
         for c in plan.study.checkpoints

@@ -100,10 +100,11 @@ class Status:
         Where the manifest is at odds with what is found, it is brought up to date."""
         known = Manifest.read(self.store.manifest(checkpoint))
         before = dict(known.sets)
-        self._sweep(self.store.manifest(checkpoint).parent)
+        place = self.store.manifest(checkpoint).parent
+        self._sweep(place)
         drawn_by = self.plan.drawn_by(checkpoint)
         found = [
-            (prompt_set, self._of_set(known, checkpoint, prompt_set, drawn_by))
+            (prompt_set, self._of_set(known, place, checkpoint, prompt_set, drawn_by))
             for prompt_set in self.plan.prompt_sets_of(checkpoint)
         ]
         if self.keeps and known.sets != before:
@@ -111,10 +112,16 @@ class Status:
         return found
 
     def _of_set(
-        self, known: Manifest, checkpoint: Checkpoint, prompt_set: PromptSet, drawn_by: str
+        self,
+        known: Manifest,
+        place: Path,
+        checkpoint: Checkpoint,
+        prompt_set: PromptSet,
+        drawn_by: str,
     ) -> set[int] | None:
         image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
-        name, folder = self.store.name_of(image_set), self.store.image_folder(image_set)
+        name = self.store.name_of(image_set)
+        folder = place / name
         images, asked = self.plan.study.settings.sampling.images, self.plan.asked(prompt_set)
         entry = known.sets.get(name)
         if entry and entry.is_untouched(folder, images, self._closely):

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +168,11 @@ class Store:
         return self.image_folder(image_set) / manifest.image_name(k)
 
     def image_folder(self, image_set: ImageSet) -> Path:
-        place = self.root / "images" / self.branch(image_set.checkpoint)
-        return place / concept_path(image_set.concept) / image_set.prompt_type
+        return self.manifest(image_set.checkpoint).parent / self.name_of(image_set)
 
     def name_of(self, image_set: ImageSet) -> str:
-        """What an image set is called in the manifest of its checkpoint."""
-        return (concept_path(image_set.concept) / image_set.prompt_type).as_posix()
+        """What an image set is called in the manifest of its checkpoint: its path from there."""
+        return f"{concept_path(image_set.concept).as_posix()}/{image_set.prompt_type}"
 
     def manifest(self, checkpoint: Checkpoint) -> Path:
         """Which of its image sets are whole (`run.manifest`)."""
@@ -270,6 +270,7 @@ class Store:
         return self.root / "report" / "index.html"
 
 
+@cache
 def concept_path(concept: Concept) -> Path:
     """category/class[/sub-class], each name made safe."""
     parts = (concept.category, concept.class_name, concept.subclass)
