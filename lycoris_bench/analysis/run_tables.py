@@ -3,6 +3,7 @@ Of a study or of a mere run folder: nothing here reads datasets, images or weigh
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import COMBINED, REAL, Configuration
 
+MACHINE = ("python", "platform", "processor", "cores", "packages", "git")  # of a provenance
 SIZES = ("dim", "alpha", "factor")  # options with a column of their own, so that they compare
 
 
@@ -91,8 +93,7 @@ def write_analysis(
     """Analyzes a table and stores what comes of it.
 
     heldout: whether the table's real images were held out from training."""
-    found = store.read_json(store.provenance)
-    provenance = found if isinstance(found, dict) else {}
+    provenance = machines(store.provenance())
     result = analyze_tables(
         without_false_ceilings(table), known, shown, provenance, costs, failures, heldout
     )
@@ -101,6 +102,24 @@ def write_analysis(
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
     store.write(store.report, result.html)
     return outcome.Outcome(done=1, failed=dict(failures or {}))
+
+
+def machines(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a report says of how its numbers were made: what was last run of each stage on each
+    machine; then each machine, as it last was. A record of a run as a whole is shown as it is."""
+    said: dict[str, Any] = {}
+    known: dict[str, Any] = {}
+    for about in records:
+        if "stage" not in about:
+            said |= about
+            continue
+        stage, host = about["stage"], about.get("host", "")
+        device = f" on {about['device']}" if "device" in about else ""
+        said[f"{stage} · {host}"] = f"{about.get('time', '')}{device}: " + " ".join(
+            map(str, about.get("command", ()))
+        )
+        known[host] = {key: value for key, value in about.items() if key in MACHINE}
+    return {**said, **known}
 
 
 def without_false_ceilings(table: pd.DataFrame) -> pd.DataFrame:

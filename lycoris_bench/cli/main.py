@@ -44,11 +44,11 @@ Set = Annotated[
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (every GPU) or cuda:N (one).")]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Processes (default on the CPU: one a core, if the memory is enough)."
+        min=1, help="Processes (default: one a core, if the memory is enough, or one a GPU)."
     ),
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]

@@ -16,7 +16,7 @@ from lycoris_bench.messages.numbers import rough_duration, significant
 from lycoris_bench.run import outcome
 
 EVERY = 30.0  # seconds between two lines
-log = logging.getLogger(__name__)
+log = logging.getLogger("lycoris_bench")
 
 
 @contextlib.contextmanager

@@ -68,9 +68,8 @@ def stage(
 ) -> outcome_module.Outcome:
     """Runs one stage of the line, and shows how far it is."""
     device = environment.device(device)
-    opened.store.describe(
-        opened.plan.study.toml(), environment.provenance(), scored_rows.identities(opened.plan)
-    )
+    about = environment.provenance(stage=name, device="" if name == "analyze" else device)
+    opened.store.describe(opened.plan.study.toml(), about, scored_rows.identities(opened.plan))
     with shown() as progress, doing(f"running {name} in {opened.store.root}"):
         workers = workers or memory.workers(opened.plan, name, device)
         options = outcome_module.Options(device, workers, progress, debug)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lycoris_bench.messages.numbers import rough_duration, significant
-from lycoris_bench.planning import scored_rows, time_and_disk
+from lycoris_bench.planning import time_and_disk
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
@@ -23,11 +24,12 @@ def overview(
     """How much a study asks for, what is there already, how long the rest takes at a rate that
     is stated, and what is missing to begin. Without a device nothing is measured: time is
     counted where a rate is given."""
-    stored = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
-    trained = sum(status(plan, store, checkpoint) == "trained" for checkpoint in plan.trained)
+    status = Status(plan, store)
+    stored = [state(status, checkpoint) for checkpoint in plan.checkpoints]
+    trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
     images = sum(one["images"] for one in stored)
     asked = [one["of"] for one in stored]
-    steps, drawing = time_and_disk.left(plan, store)
+    steps, drawing = time_and_disk.steps_left(status), sum(asked) - images
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     pictures, weights = time_and_disk.disk_bytes(plan)
@@ -99,7 +101,8 @@ def _rate(
 
 def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, Any]:
     """One line a checkpoint: trained, images, scored; then what is missing to know more."""
-    states = [state(plan, store, checkpoint) for checkpoint in plan.checkpoints]
+    status = Status(plan, store)
+    states = [state(status, checkpoint) for checkpoint in plan.checkpoints]
     width = max(len(one["checkpoint"]) for one in states)
     lines = [
         f"{one['checkpoint']:<{width}}  {one['status']:<9}  "
@@ -110,30 +113,16 @@ def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, A
     return {"checkpoints": states, "missing": list(absent), "text": "\n".join(lines)}
 
 
-def state(plan: Plan, store: Store, checkpoint: Checkpoint) -> dict[str, Any]:
+def state(status: Status, checkpoint: Checkpoint) -> dict[str, Any]:
     """What the store has of a checkpoint."""
-    asked = plan.image_count(checkpoint)
+    asked = status.plan.image_count(checkpoint)
     return {
         "checkpoint": str(checkpoint),
-        "status": status(plan, store, checkpoint),
-        "images": asked - time_and_disk.images_left(plan, store, checkpoint),
+        "status": status.of_weights(checkpoint),
+        "images": asked - status.lacking(checkpoint),
         "of": asked,
-        "scored": scored_rows.rows(plan, store, checkpoint) is not None,
+        "scored": status.is_scored(checkpoint),
     }
-
-
-def status(plan: Plan, store: Store, checkpoint: Checkpoint) -> str:
-    """given, trained, diverged, stale (trained under other settings), unknown (there, but not the
-    dataset or base model that would tell) or missing; of what is combined, whether all its parts
-    are there."""
-    if checkpoint.is_base or checkpoint.is_combined:
-        return "missing" if plan.unusable(store, checkpoint) else "given"
-    card = store.card(checkpoint.weights)
-    if card is None:
-        return "missing"
-    if card["uid"] != plan.checkpoint_uid(checkpoint):
-        return "stale" if plan.complete else "unknown"
-    return "trained" if card["status"] == "done" else card["status"]
 
 
 def _size(value: float) -> str:

@@ -3,13 +3,13 @@ the uid of each thing, which is a hash of all that matters upstream of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
 from lycoris_bench.planning import resolve
-from lycoris_bench.run.store import Store
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.load import Study, StudyError
 from lycoris_bench.study.records import Checkpoint, Configuration, ImageSet, PromptSet
@@ -124,24 +124,6 @@ class Plan:
     def _part_uid(self, part: Checkpoint | Path) -> str:
         return self.files[str(part)] if isinstance(part, Path) else self.checkpoint_uid(part)
 
-    def unusable(self, store: Store, checkpoint: Checkpoint) -> str | None:
-        """Why images of this checkpoint cannot be drawn, or None."""
-        for part, _ in self.parts(checkpoint):
-            if isinstance(part, Path):
-                continue
-            card = store.card(part)
-            name = f"{part} " if checkpoint.is_combined else ""
-            if card is None:
-                return f"{name}is not trained yet; run 'lycoris-bench train'"
-            if card["uid"] != self.checkpoint_uid(part):
-                return (
-                    f"{name}was trained under other settings; "
-                    "run 'lycoris-bench train' to make it anew"
-                )
-            if card["status"] == "diverged":
-                return f"{name}diverged: {card['reason']}"
-        return None
-
     def run_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of a training, whatever epochs are asked of it: what a saved state is of."""
         return self.checkpoint_uid(replace(checkpoint, epoch=0))
@@ -158,44 +140,70 @@ class Plan:
         """Training steps of so many epochs."""
         return epochs * steps_per_epoch(self.data, self.study.settings.training)
 
-    def is_trained(self, store: Store, checkpoint: Checkpoint) -> bool:
-        """Whether the store has it under its present uid; a diverged one counts."""
-        card = store.card(checkpoint)
-        return card is not None and card["uid"] == self.checkpoint_uid(checkpoint)
-
     def image_count(self, checkpoint: Checkpoint) -> int:
         """How many images a checkpoint's queue has, without making it."""
         return len(self.prompt_sets_of(checkpoint)) * self.study.settings.sampling.images
 
     def jobs(self, checkpoint: Checkpoint) -> list[Job]:
         """The whole queue of a checkpoint, in an order that only the study decides."""
-        made_by = self.drawn_uid(checkpoint)
         return [
             job
             for prompt_set in self.prompt_sets_of(checkpoint)
-            for job in self._of(checkpoint, made_by, prompt_set)
+            for job in self.jobs_of(checkpoint, prompt_set)
         ]
 
-    def absent(self, store: Store, checkpoint: Checkpoint) -> list[Job]:
-        """The images of a checkpoint's queue that are not stored under their present uid."""
-        return [
-            job
-            for job in self.jobs(checkpoint)
-            if store.image_uid(store.image(job.image_set, job.k)) != job.uid
-        ]
-
-    def _of(self, checkpoint: Checkpoint, made_by: str, prompt_set: PromptSet) -> Iterator[Job]:
-        sampling = self.study.settings.sampling
-        how: tuple[object, ...] = sampling.steps, sampling.guidance, sampling.width, sampling.height
-        clip_skip = self.study.settings.training.clip_skip
-        if (sampling.precision, clip_skip) != ("fp32", 1):  # older images have neither
-            how = (*how, sampling.precision, clip_skip)
+    def jobs_of(self, checkpoint: Checkpoint, prompt_set: PromptSet) -> list[Job]:
+        """The images of one prompt set: each follows from `drawn_by` and `asked`, so where both
+        are known to be the same, no uid need be computed."""
+        sampling, how, made_by = self.study.settings.sampling, self._how, self.drawn_uid(checkpoint)
         image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
-        shared = prompt_types.assignment(sampling.images, len(prompt_set.prompts))
-        for k, group in enumerate(shared):
+        made = []
+        for k, group in enumerate(_groups(sampling.images, prompt_set)):
             prompt, seed = prompt_set.prompts[group], sampling.seed + k
             identity = uid(FORMAT, made_by, prompt, seed, how)
-            yield Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity)
+            made.append(Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity))
+        return made
+
+    def drawn_by(self, checkpoint: Checkpoint) -> str:
+        """Identity of what all images of a checkpoint share: the model and how it draws."""
+        return uid(FORMAT, self.drawn_uid(checkpoint), self.study.settings.sampling.seed, self._how)
+
+    def asked(self, prompt_set: PromptSet) -> str:
+        """Identity of the prompt of each image of a set, whoever draws it."""
+        return self._asked[prompt_set]
+
+    @cached_property
+    def _asked(self) -> dict[PromptSet, str]:
+        images = self.study.settings.sampling.images
+        others = (prompts for one in self.captioned.values() for prompts in one.prompt_sets)
+        return {
+            p: uid([p.prompts[k] for k in _groups(images, p)]) for p in (*self.prompt_sets, *others)
+        }
+
+    def prompts_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of all that a checkpoint draws, and of the texts that it is compared with."""
+        return self._prompts[checkpoint.configuration.captions]
+
+    @cached_property
+    def _prompts(self) -> dict[str, str]:
+        images = self.study.settings.sampling.images
+        sets = {"": self.prompt_sets}
+        sets |= {captions: one.prompt_sets for captions, one in self.captioned.items()}
+        return {captions: uid(images, asked) for captions, asked in sets.items()}
+
+    @cached_property
+    def _how(self) -> tuple[object, ...]:
+        """The settings of sampling that an image depends on."""
+        sampling = self.study.settings.sampling
+        how = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
+        clip_skip = self.study.settings.training.clip_skip
+        if (sampling.precision, clip_skip) == ("fp32", 1):  # older images have neither
+            return how
+        return (*how, sampling.precision, clip_skip)
+
+
+def _groups(images: int, prompt_set: PromptSet) -> list[int]:
+    return prompt_types.assignment(images, len(prompt_set.prompts))
 
 
 def plan(study: Study, limit: int | None = None, absent: list[str] | None = None) -> Plan:

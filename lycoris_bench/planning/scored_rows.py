@@ -28,6 +28,7 @@ from lycoris_bench.study.records import (
 )
 
 KEY = ("configuration", "seed", "epoch", "strength")
+NOW = "rows-"  # before an identity of inputs since 0.2
 NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
 
 
@@ -72,40 +73,68 @@ def _place(record: Record) -> str:
     return f"{record.weights}@{record.revision}"
 
 
-def inputs(plan: Plan, store: Store, source: Source) -> str:
-    """Identity of all that the rows of a checkpoint, or of real images, are computed from."""
-    base = plan.jobs(BASE_CHECKPOINT)
-    jobs = plan.jobs(source) if isinstance(source, Checkpoint) else []
+def inputs(plan: Plan, store: Store, source: Source, shared: str | None = None) -> str:
+    """Identity of all that the rows of a checkpoint, or of real images, are computed from.
+    `shared` is what those of all sources are computed from, where that is known."""
+    drawn = (
+        (plan.drawn_by(source), plan.prompts_uid(source)) if isinstance(source, Checkpoint) else ()
+    )
+    shared = shared or shared_inputs(plan, store)
+    return NOW + uid(shared, str(source), drawn, _versions(plan, source))
+
+
+def shared_inputs(plan: Plan, store: Store) -> str:
+    """Identity of what the rows of every source are computed from: what it is compared with, and
+    the encoders."""
     return uid(
-        plan.study.name, str(source),
-        [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
+        plan.study.name, plan.drawn_by(BASE_CHECKPOINT), plan.prompts_uid(BASE_CHECKPOINT),
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
         [record.hash for record in records(plan, store)],
-        [
-            (metric.__name__, metric.version, *contents(metric.inputs))
-            for metric in metrics(plan)
-            if source.is_drawn or not metric.equal_n
-        ],
     )  # fmt: skip
+
+
+def inputs_of_0_1(plan: Plan, store: Store, source: Source) -> str:
+    """The same as versions 0.1 stored it, over the uid of every image."""
+    base = plan.jobs(BASE_CHECKPOINT)
+    is_drawn = isinstance(source, Checkpoint)
+    jobs = plan.jobs(source) if isinstance(source, Checkpoint) else []
+    return uid(
+        plan.study.name, str(source if is_drawn else None),
+        [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
+        plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
+        [record.hash for record in records(plan, store)], _versions(plan, source),
+    )  # fmt: skip
+
+
+def _versions(plan: Plan, source: Source) -> list[tuple[Any, ...]]:
+    return [
+        (metric.__name__, metric.version, *contents(metric.inputs))
+        for metric in metrics(plan)
+        if source.is_drawn or not metric.equal_n
+    ]
 
 
 def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
     """The rows of a source; None where there are none, or where they are of other inputs."""
     found = store.frame(store.metrics(store.branch(source)))
-    if found is None or found[1] != inputs(plan, store, source):
+    if found is None:
         return None
-    frame: pd.DataFrame = found[0]
+    frame, made_from = found
+    identity = inputs if made_from.startswith(NOW) else inputs_of_0_1
+    if made_from != identity(plan, store, source):
+        return None
     return frame if list(frame.columns) == MetricRow.columns() else None
 
 
-def table(
-    plan: Plan, store: Store, checkpoints: Iterable[Checkpoint] | None = None
-) -> pd.DataFrame | None:
-    """All rows that are scored of the plan's checkpoints, or of others, and of real images; None
-    where none are."""
-    asked = plan.checkpoints if checkpoints is None else checkpoints
-    sources: list[Source] = [*asked, REAL_IMAGES]
-    found = [rows(plan, store, source) for source in sources]
+def table(plan: Plan, store: Store) -> pd.DataFrame | None:
+    """All rows that are scored of the plan's checkpoints and of real images; None where none
+    are."""
+    found: list[Source] = [*plan.checkpoints, REAL_IMAGES]
+    return joined(rows(plan, store, source) for source in found)
+
+
+def joined(found: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """One table of several; None where there is none."""
     frames = [frame for frame in found if frame is not None]
     return pd.concat(frames, ignore_index=True) if frames else None
 

@@ -13,8 +13,8 @@ from lycoris_bench.models.outline import outline
 from lycoris_bench.planning.pace import BUDGET, Pace, pace
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training.run import DTYPES
 
 BACKWARD = 2.0  # a backward pass costs about two forward passes
@@ -47,21 +47,15 @@ def given(text: str) -> Rate:
     return Rate(steps, images, "as given")
 
 
-def left(plan: Plan, store: Store) -> tuple[int, int]:
-    """Training steps and images that the store lacks."""
+def steps_left(status: Status) -> int:
+    """Training steps of the checkpoints that the store lacks."""
+    plan = status.plan
     steps = {epoch: plan.steps(epoch) for epoch in {c.epoch or 0 for c in plan.trained}}
     training = 0
     for run in plan.by_run():
-        lacking = [c for c in run if not plan.is_trained(store, c)]
+        lacking = [c for c in run if not status.is_trained(c)]
         training += steps[lacking[-1].epoch or 0] if lacking else 0
-    return training, sum(images_left(plan, store, checkpoint) for checkpoint in plan.checkpoints)
-
-
-def images_left(plan: Plan, store: Store, checkpoint: Checkpoint) -> int:
-    """Images of a checkpoint that the store lacks; of one without a folder they need no search."""
-    if not store.applied(checkpoint).parent.exists():
-        return plan.image_count(checkpoint)
-    return len(plan.absent(store, checkpoint))
+    return training
 
 
 def measured(plan: Plan, store: Store, device: str) -> Rate:
@@ -71,7 +65,7 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     sampling, training = settings.sampling, settings.training
     side, width, height = training.resolution, sampling.width, sampling.height
     cards = [store.card(checkpoint) for checkpoint in plan.trained]
-    costs = [card["cost"] for card in cards if card and card["status"] == "done"]
+    costs = [card.cost for card in cards if card and card.status == "done"]
     alike = (settings.base_model, side, side) == (plan.base_model, width, height)
     budget = BUDGET if costs or alike else BUDGET / 2
     drawn = _pace(

@@ -27,21 +27,34 @@ def device(wanted: str = "auto") -> str:
     return wanted
 
 
+def devices(device_name: str) -> list[str]:
+    """What worker processes run on, in turn: plain `cuda` is every GPU, `cuda:1` that one."""
+    if device_name != "cuda":
+        return [device_name]
+    import torch
+
+    count = torch.cuda.device_count()
+    return [f"cuda:{number}" for number in range(count)] if count > 1 else ["cuda"]
+
+
 def default_workers(device_name: str) -> int:
-    """One process a core on the CPU, where a thread each is fastest; one on an accelerator."""
+    """One process a core on the CPU, where a thread each is fastest; one a GPU."""
     if device_name != "cpu":
-        return 1
+        return len(devices(device_name))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, 8))
 
 
-def provenance(command: Sequence[str] = ()) -> dict[str, Any]:
+def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -> dict[str, Any]:
     """Versions, hardware and command, as far as they can change a number."""
     packages = ("lycoris-bench", "torch", "bitsandbytes", "diffusers", "transformers", "timm",
                 "open_clip_torch", "numpy", "scipy", "catboost", "pandas", "pillow")  # fmt: skip
+    about = {"stage": stage, "device": device and device_name(device)}
     return {
+        **{key: value for key, value in about.items() if value},
         "command": list(command) or sys.argv,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": platform.node(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
@@ -49,6 +62,23 @@ def provenance(command: Sequence[str] = ()) -> dict[str, Any]:
         "packages": {name: _version(name) for name in packages},
         "git": _git(),
     }
+
+
+def trained_on(device: str) -> dict[str, Any]:
+    """What a checkpoint's card says of the machine: device, and versions that shape weights."""
+    packages = ("lycoris-bench", "torch", "diffusers", "transformers")
+    return {"device": device_name(device), "versions": {name: _version(name) for name in packages}}
+
+
+def device_name(device: str) -> str:
+    """A device with the name of what it is, such as "cuda:0 (NVIDIA H100 80GB HBM3)"; of plain
+    "cuda", which may be several, the name of each kind."""
+    if device.startswith("cuda"):
+        import torch
+
+        names = dict.fromkeys(map(torch.cuda.get_device_name, devices(device)))
+        return f"{device} ({', '.join(names)})"
+    return f"{device} ({_processor()})" if device == "cpu" else device
 
 
 def _version(package: str) -> str | None:

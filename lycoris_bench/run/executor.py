@@ -20,10 +20,13 @@ from lycoris_bench.run.signals import TERMINATED, Terminated, terminable
 GRACE = 10.0  # seconds that stopped workers have to close their files
 
 
-def _start_worker(parent: int, steps: Any) -> None:
+def _start_worker(parent: int, steps: Any, started: Any, devices: Sequence[str]) -> None:
     """One thread for the arithmetic, and death with the parent: a killed run leaves no process."""
-    global _steps
+    global _steps, _device
     _steps = steps
+    with started.get_lock():
+        _device = _own(devices, started.value)
+        started.value += 1
     for library in ("OMP", "MKL", "OPENBLAS"):  # read when it is imported: not before the work
         os.environ[f"{library}_NUM_THREADS"] = "1"
     # Ctrl-C reaches the whole process group, but the parent alone says when to stop: by SIGTERM.
@@ -40,6 +43,7 @@ def _start_worker(parent: int, steps: Any) -> None:
 
 
 _steps: Any = None
+_device: Sequence[str] = ()  # that of this worker process, if there are any
 
 
 def advance(steps: int = 1) -> None:
@@ -57,17 +61,19 @@ def each(
     workers: int,
     total: int,
     what: str,
+    devices: Sequence[str] = (),
     progress: Progress | None = None,
     debug: bool = False,
 ) -> Iterator[tuple[str, Any, str | None]]:
     """Runs `work(*arguments)` for each (name, arguments); yields (name, result, error sentence).
+    With `devices` it is `work(*arguments, device)`: worker i has device i, and they go round.
 
     An item that raises is reported and the rest goes on. With one worker the work is done here,
     otherwise in processes of one thread each. `total` counts the steps of `advance`."""
     tell = (lambda steps: progress(what, steps, total)) if progress else (lambda steps: None)
     tell(0)
     if workers <= 1 or len(items) <= 1:
-        yield from _each_here(work, items, tell, debug)
+        yield from _each_here(work, items, tell, _own(devices, 0), debug)
         return
     context = multiprocessing.get_context("spawn")
     # A pipe takes short messages whole. A queue has a lock, which a killed worker would keep.
@@ -75,10 +81,11 @@ def each(
     listener = threading.Thread(target=_listen, args=(receiver, tell), daemon=True)
     listener.start()
     workers = min(workers, len(items))
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), sender))
+    given = (os.getpid(), sender, context.Value("i", 0), tuple(devices))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, given)
     try:
         with _deaf_to_interrupts():
-            waiting = {pool.submit(_in_worker, work, given, debug): name for name, given in items}
+            waiting = {pool.submit(_in_worker, work, args, debug): name for name, args in items}
         for future in as_completed(waiting):
             try:
                 yield waiting[future], *future.result()
@@ -96,12 +103,16 @@ def each(
         sender.close()
 
 
-def _each_here(work, items, tell, debug):  # type: ignore[no-untyped-def]
+def _own(devices: Sequence[str], worker: int) -> Sequence[str]:
+    return [devices[worker % len(devices)]] if devices else []
+
+
+def _each_here(work, items, tell, device, debug):  # type: ignore[no-untyped-def]
     global _steps
     before, _steps = _steps, tell
     try:
         for name, arguments in items:
-            yield name, *_guarded(work, arguments, debug)
+            yield name, *_guarded(work, (*arguments, *device), debug)
     finally:
         _steps = before
 
@@ -132,7 +143,7 @@ def _in_worker(
     """One item in a worker process. SIGTERM ends the process, once the item's files are closed."""
     try:
         with terminable():
-            return _guarded(work, arguments, debug)
+            return _guarded(work, (*arguments, *_device), debug)
     except Terminated:  # the pool would report it and begin the next item
         os._exit(TERMINATED)
 

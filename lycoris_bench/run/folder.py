@@ -5,7 +5,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -13,8 +13,8 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 
 STUDY = "study.toml"
-PROVENANCE = "provenance.json"
-FOLDERS = ("checkpoints", "images", "features", "metrics", "analysis", "report")
+PROVENANCE = "provenance"  # a folder; before 0.2, and of what was imported, a file: .json
+FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", PROVENANCE)
 
 
 class StoreError(BenchError):
@@ -82,14 +82,21 @@ def belongs_to(root: Path, study: str) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Removes what a killed process left half written, in a folder that is a run."""
-    if not all((root / name).is_file() for name in (STUDY, PROVENANCE)):
+    """Removes what a killed process left half written, in a folder that is a run; among images,
+    which may be millions, that is done where they are looked at (`planning.status`)."""
+    described = (root / PROVENANCE).is_dir() or (root / f"{PROVENANCE}.json").is_file()
+    if not described or not (root / STUDY).is_file():
         return
-    ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
     for folder in FOLDERS:
-        for leftover in (root / folder).rglob(f"*{disk.PARTIAL}"):
-            if ours.search(leftover.name) and leftover.is_file():
-                leftover.unlink(missing_ok=True)
+        remove_partial((root / folder).rglob(f"*{disk.PARTIAL}"))
+
+
+def remove_partial(found: Iterable[Path]) -> None:
+    """Removes those of the files that a process of ours was writing."""
+    ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
+    for leftover in found:
+        if ours.search(leftover.name) and leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def _holds_other_things(root: Path) -> bool:

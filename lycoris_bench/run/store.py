@@ -5,18 +5,21 @@ and carries the uid of the settings that made it, so nothing stale is ever taken
 checksum, so nothing damaged is taken for whole."""
 
 import contextlib
+import glob
 import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files import disk, parquet
 from lycoris_bench.files.identity import exact, uid
-from lycoris_bench.run import cards
 from lycoris_bench.run import folder as run_folder
+from lycoris_bench.run import manifest
+from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
 from lycoris_bench.study.records import (
     BASE,
@@ -74,7 +77,7 @@ class Store:
     def describe(self, study: str, provenance: dict[str, Any], identities: Any = None) -> None:
         """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
         self.write(self.root / run_folder.STUDY, study)
-        self.write_json(self.provenance, provenance)
+        self.add_provenance(provenance)
         if identities is not None:
             self.write_json(self.identities, identities)
 
@@ -109,21 +112,20 @@ class Store:
     def checkpoint(self, checkpoint: Checkpoint) -> Path:
         return self.run_folder(checkpoint) / f"epoch-{checkpoint.epoch:03d}.safetensors"
 
-    def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: dict) -> None:
+    def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: Card) -> None:
         """Weights (None for a diverged run), then the card, which marks them as done and holds
         their checksum."""
         path = self.checkpoint(checkpoint)
         if data is not None:
-            card = cards.vouching(card, self.write(path, data), data)
-        self.write_json(path.with_suffix(".json"), card)
+            card = card.vouching(self.write(path, data), data)
+        self.write_json(path.with_suffix(".json"), card.to_json())
 
-    def card(self, checkpoint: Checkpoint) -> dict[str, Any] | None:
+    def card(self, checkpoint: Checkpoint) -> Card | None:
         """Uid, status ("done" or "diverged"; then with a `reason`) and training cost; None where
         nothing is stored, where the card lacks something, or where the weights were cut short or
         changed since: they are then trained again."""
-        path = self.checkpoint(checkpoint)
-        card = self.read_json(path.with_suffix(".json"))
-        return cards.believed(card, path)
+        card = self._card(checkpoint)
+        return card if card and card.vouches_for(self.checkpoint(checkpoint)) else None
 
     def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
         """Whether it was done under this uid, and its file is not what was written."""
@@ -134,15 +136,17 @@ class Store:
     def weights(self, checkpoint: Checkpoint) -> Path:
         """The file of a checkpoint that has a card, once its content is found to be what was
         written. StoreError: it is not; it is set aside, to be trained again."""
-        path = self.checkpoint(checkpoint)
-        card = self.read_json(path.with_suffix(".json"))
-        if not cards.holds(card, path):
+        path, card = self.checkpoint(checkpoint), self._card(checkpoint)
+        if not card or not card.holds(path):
             self.set_aside(path)
             raise StoreError(
                 f"{path} is damaged (its checksum is another) and was set aside; "
                 "run 'lycoris-bench train' to make it anew"
             )
         return path
+
+    def _card(self, checkpoint: Checkpoint) -> Card | None:
+        return Card.read(self.read_json(self.checkpoint(checkpoint).with_suffix(".json")))
 
     def training_state(self, checkpoint: Checkpoint) -> Path:
         return self.run_folder(checkpoint) / "state.safetensors"
@@ -170,8 +174,18 @@ class Store:
         return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
 
     def image(self, image_set: ImageSet, k: int) -> Path:
-        place = self.root / "images" / self.branch(image_set.checkpoint)
-        return place / concept_path(image_set.concept) / image_set.prompt_type / f"{k:05d}.png"
+        return self.image_folder(image_set) / manifest.image_name(k)
+
+    def image_folder(self, image_set: ImageSet) -> Path:
+        return self.manifest(image_set.checkpoint).parent / self.name_of(image_set)
+
+    def name_of(self, image_set: ImageSet) -> str:
+        """What an image set is called in the manifest of its checkpoint: its path from there."""
+        return f"{concept_path(image_set.concept).as_posix()}/{image_set.prompt_type}"
+
+    def manifest(self, checkpoint: Checkpoint) -> Path:
+        """Which of its image sets are whole (`run.manifest`)."""
+        return self.root / "images" / self.branch(checkpoint) / "manifest.json"
 
     def applied(self, checkpoint: Checkpoint) -> Path:
         """What merging the checkpoint changed: modules matched, change per block."""
@@ -222,6 +236,11 @@ class Store:
         folder = self.root if name == "metrics" else self.root / "analysis"
         return folder / f"{name}.parquet"
 
+    @property
+    def tables(self) -> Path:
+        """Which tables of rows were whole when they were last read, and what of."""
+        return self.root / "metrics" / "manifest.json"
+
     def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
         """A data frame as parquet; the uid of what it was made from lies in its metadata."""
         self.write(path, parquet.to_bytes(frame, uid))
@@ -235,9 +254,21 @@ class Store:
         """Identity of what each checkpoint is made from, as the last command had it."""
         return self.root / "identities.json"
 
-    @property
-    def provenance(self) -> Path:
-        return self.root / "provenance.json"
+    def add_provenance(self, about: Mapping[str, Any]) -> Path:
+        """One more file beside those that are there: what was run, when, and on which machine."""
+        words = (about.get("stage", "run"), about.get("time", "").replace(":", ""))
+        name = "-".join(safe(str(word)) for word in (*words, about.get("host", "")) if word)
+        folder = self.root / run_folder.PROVENANCE
+        count = len(list(folder.glob(f"{glob.escape(name)}*.json")))  # within the same second
+        return self.write_json(folder / f"{name}{f'-{count + 1}' if count else ''}.json", about)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """All that is known of how the run was made, by time: of each command, and what versions
+        before 0.2, or an import, kept in one file."""
+        folder = self.root / run_folder.PROVENANCE
+        places = [folder.with_suffix(".json"), *sorted(folder.glob("*.json"))]
+        found = [about for place in places if isinstance(about := self.read_json(place), dict)]
+        return sorted(found, key=lambda about: str(about.get("time", "")))
 
     @property
     def findings(self) -> Path:
@@ -248,6 +279,7 @@ class Store:
         return self.root / "report" / "index.html"
 
 
+@cache
 def concept_path(concept: Concept) -> Path:
     """category/class[/sub-class], each name made safe."""
     parts = (concept.category, concept.class_name, concept.subclass)

@@ -8,6 +8,7 @@ from lycoris_bench.analysis import run_tables
 from lycoris_bench.analysis.report.image_choice import gallery
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run import outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import BASE, REAL
@@ -31,12 +32,10 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """What each configuration and seed cost up to its last checkpoint, from the cards."""
     rows = []
     for run in plan.by_run():
-        cards = [card for c in run if (card := store.card(c)) and card["status"] == "done"]
+        cards = [card for c in run if (card := store.card(c)) and card.status == "done"]
         if cards:
             about = {"configuration": run[0].configuration.name, "seed": run[0].seed}
-            cost = cards[-1].get("cost")
-            known = cost if isinstance(cost, dict) else {}
-            rows.append({**known, **about, "size": cards[-1].get("bytes")})
+            rows.append({**cards[-1].cost, **about, "size": cards[-1].bytes})
     return rows
 
 
@@ -53,6 +52,6 @@ def _failures(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str,
             checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
         )  # fmt: skip
         if key not in there:
-            reason = plan.unusable(store, checkpoint) or ""
+            reason = Status(plan, store).unusable(checkpoint) or ""
             lacking[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
     return lacking

@@ -14,7 +14,8 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.planning.resolve import content
-from lycoris_bench.run import executor
+from lycoris_bench.planning.status import DrawnSets, Status
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
@@ -28,18 +29,20 @@ def generate(plan: Plan, store: Store, options: outcome_module.Options) -> outco
     """Draws what is missing, base included; a checkpoint without weights is a named failure."""
     outcome = outcome_module.Outcome()
     items, total = [], 0
+    status = Status(plan, store, keeps=True)
     for checkpoint in plan.checkpoints:
-        reason = plan.unusable(store, checkpoint)
-        missing = 0 if reason else len(plan.absent(store, checkpoint))
+        reason = status.unusable(checkpoint)
+        missing = 0 if reason else status.lacking(checkpoint)
         if reason:
             outcome.failed[str(checkpoint)] = reason
         elif not missing:
             outcome.skipped += 1
         else:
-            items.append((str(checkpoint), (plan, store, checkpoint, options.device)))
+            items.append((str(checkpoint), (plan, store, checkpoint)))
             total += missing
     results = executor.each(
         draw, items, workers=options.workers, total=total, what="generate",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, drawn, error in results:
@@ -64,9 +67,10 @@ def draw(
         warnings.simplefilter("always")
         _merge(plan, store, merger, checkpoint)
     embeddings = PromptConditioning(backbone, plan.study.settings.training.clip_skip)
-    lacking = {job.uid for job in plan.absent(store, checkpoint)}
-    queue = plan.jobs(checkpoint)
-    refused = []
+    status = Status(plan, store, keeps=True)
+    absent = status.absent(checkpoint)
+    lacking, queue, refused = {job.uid for job in absent}, plan.jobs(checkpoint), []
+    sets = DrawnSets(status, checkpoint, absent)
     for start in range(0, len(queue), sampling.batch_size):
         batch = queue[start : start + sampling.batch_size]
         wanted = [k for k, job in enumerate(batch) if job.uid in lacking]
@@ -88,7 +92,9 @@ def draw(
                 store.put_image(
                     store.image(job.image_set, job.k), pixels[k], _parameters(job, plan)
                 )
+                sets.stored(job)
         executor.advance(len(wanted))
+    sets.write()
     said = f"{len(refused)} images were not stored: {'; '.join(refused[:3])}" if refused else None
     return said, "; ".join(str(w.message) for w in warned) or None
 

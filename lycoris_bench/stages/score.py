@@ -13,7 +13,8 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
-from lycoris_bench.run import executor
+from lycoris_bench.planning.status import Status
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
@@ -22,7 +23,7 @@ from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
 from lycoris_bench.scoring.metrics.inputs import ScoredSet, comparison_key
 from lycoris_bench.scoring.scorer import Array, View, scorers
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, MetricRow, Source
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
 
 NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neither
 
@@ -31,21 +32,23 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
     """Scores what is not scored under its present inputs; incomplete image sets are failures."""
     outcome = outcome_module.Outcome()
     items: list[tuple[str, tuple[Any, ...]]] = []
+    status = Status(plan, store, keeps=True)
     for source in scored_rows.sources(plan):
         name = str(source)
-        if isinstance(source, Checkpoint) and (lacking := plan.absent(store, source)):
+        if isinstance(source, Checkpoint) and (lacking := status.lacking(source)):
             outcome.failed[name] = (
-                f"{len(lacking)} of {len(plan.jobs(source))} images are missing; "
+                f"{lacking} of {plan.image_count(source)} images are missing; "
                 "run 'lycoris-bench generate'"
             )
-        elif scored_rows.rows(plan, store, source) is not None:
+        elif status.is_scored(source):
             outcome.skipped += 1
         else:
-            items.append((name, (plan, store, source, options.device)))
+            items.append((name, (plan, store, source)))
     if BASE_CHECKPOINT in plan.checkpoints and str(BASE_CHECKPOINT) in outcome.failed:
         return outcome  # nothing can be compared with base
     results = executor.each(
         score_one, items, workers=options.workers, total=len(items), what="score",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, _, error in results:
@@ -53,17 +56,22 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             outcome.failed[name] = error
         else:
             outcome.done += 1
-    assemble(plan, store)
+    if outcome.done or not status.is_assembled():
+        assemble(plan, store)
     return outcome
 
 
 def assemble(plan: Plan, store: Store) -> None:
-    """All rows of the study in one table, as parquet and as CSV."""
-    table = scored_rows.table(plan, store, plan.study.checkpoints)  # those beyond a limit, too
+    """All rows of the study, those beyond a limit too, in one table, as parquet and as CSV."""
+    asked: list[Source] = [*plan.study.checkpoints, REAL_IMAGES]
+    found = {source: scored_rows.rows(plan, store, source) for source in asked}
+    table = scored_rows.joined(found.values())
     if table is not None:
         carried = json.dumps(scored_rows.identities(plan))
         store.put_frame(store.table("metrics"), table, carried)
         store.write(store.table("metrics").with_suffix(".csv"), csv(table))
+        scored = [source for source, rows in found.items() if rows is not None]
+        Status(plan, store).keep_tables(scored)
 
 
 def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
@@ -72,7 +80,7 @@ def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
     branch = store.branch(source)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
-    with _damaged_set_aside(store):
+    with _damaged_set_aside(plan, store, source):
         for row, value, names in _scored(plan, store, source, device):
             rows.append(row)
             if isinstance(value, np.ndarray):
@@ -87,7 +95,7 @@ def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
 
 
 @contextlib.contextmanager
-def _damaged_set_aside(store: Store) -> Iterator[None]:
+def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[None]:
     """Images of the run that cannot be decoded are set aside, so that they are drawn again."""
     try:
         yield
@@ -95,6 +103,9 @@ def _damaged_set_aside(store: Store) -> Iterator[None]:
         own = [path for path in error.problems if path.is_relative_to(store.root)]
         for path in own:
             store.set_aside(path)
+        for drawn in {source, BASE_CHECKPOINT} if own else ():
+            if isinstance(drawn, Checkpoint):
+                Status(plan, store).forget(drawn)
         if not own:
             raise
         raise BenchError(

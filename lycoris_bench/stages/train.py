@@ -10,8 +10,10 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.files import disk
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
-from lycoris_bench.run import executor
+from lycoris_bench.planning.status import Status
+from lycoris_bench.run import environment, executor
 from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
@@ -29,10 +31,11 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
     settings = plan.study.settings.training
     if settings.tensorboard:
         tensorboard.check()
+    status = Status(plan, store)
     items: list[tuple[str, tuple[Any, ...]]] = []
     total = 0
     for checkpoints in plan.by_run():
-        lacking = [c for c in checkpoints if not plan.is_trained(store, c)]
+        lacking = [c for c in checkpoints if not status.is_trained(c)]
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
             outcome.warnings |= {
@@ -42,7 +45,7 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"
-            items.append((name, (plan, store, lacking, options.device)))
+            items.append((name, (plan, store, lacking)))
             total += plan.steps(lacking[-1].epoch or 0)
     if items and available(settings.optimizer, options.device) != settings.optimizer:
         outcome.warnings["optimizer"] = (
@@ -51,6 +54,7 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
         )
     results = executor.each(
         train_run, items, workers=options.workers, total=total, what="train",
+        devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
     for name, made, error in results:
@@ -59,8 +63,8 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
             outcome.failed[name] = error
     for checkpoint in plan.trained:
         card = store.card(checkpoint)
-        if card and card["status"] == "diverged":
-            outcome.failed[str(checkpoint)] = f"diverged: {card['reason']}"
+        if card and card.status == "diverged":
+            outcome.failed[str(checkpoint)] = f"diverged: {card.reason}"
     return outcome
 
 
@@ -88,10 +92,10 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
             **_about(plan, checkpoint, cost, optimizer),
             base_model_version=backbone.family.base_model_version,
         )
-        card = {"uid": plan.checkpoint_uid(checkpoint), "status": "done", "cost": asdict(cost),
-                "optimizer": optimizer}  # fmt: skip
-        if bound:
-            card["max_norm"] = asdict(bound)
+        card = Card(
+            plan.checkpoint_uid(checkpoint), "done", cost=asdict(cost), optimizer=optimizer,
+            max_norm=asdict(bound) if bound else None, **environment.trained_on(device),
+        )  # fmt: skip
         store.put_checkpoint(checkpoint, adapter_file.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
@@ -124,8 +128,9 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     except (loop.Diverged, adapter_file.AdapterFileError) as diverged:
         for checkpoint in lacking:
             if checkpoint.epoch not in made:
-                card = {"uid": plan.checkpoint_uid(checkpoint), "status": "diverged"}
-                store.put_checkpoint(checkpoint, None, {**card, "reason": str(diverged)})
+                about = environment.trained_on(device)
+                card = Card(plan.checkpoint_uid(checkpoint), "diverged", str(diverged), **about)
+                store.put_checkpoint(checkpoint, None, card)
     finally:
         network.detach()
         if curves:

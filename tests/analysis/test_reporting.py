@@ -67,10 +67,10 @@ def test_a_folder_is_enough(run: Store, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_study_and_the_provenance_stay(run: Store) -> None:
-    run.write_json(run.provenance, {"source": "elsewhere"})
+    place = run.write_json(run.root / "provenance.json", {"source": "elsewhere"})
     run_tables.analyze_folder(run)
     assert (run.root / "study.toml").read_text() == STUDY
-    assert run.read_json(run.provenance) == {"source": "elsewhere"}
+    assert run.read_json(place) == {"source": "elsewhere"}
     assert "elsewhere" in run.report.read_text()
 
 
@@ -155,7 +155,7 @@ def test_a_table_that_is_none_is_named(run: Store, damage, said: str) -> None:
 
 @pytest.mark.parametrize("content", ["[]", "7", '"text"', "{", "null"])
 def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None:
-    run.write(run.provenance, content)
+    run.write(run.root / "provenance.json", content)
     assert run_tables.analyze_folder(run).done == 1
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from lycoris_bench.adapters.algorithms.lora import LoRA
 from lycoris_bench.data.images import DataError
 from lycoris_bench.planning.plan import plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import Study
@@ -130,7 +131,7 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
         patched.setattr(LoRA, "delta_from", staticmethod(explodes))
         outcome = STAGES["train"](asked, store, HERE)
     cards = [store.card(checkpoint) for checkpoint in asked.checkpoints[1:]]
-    states = [card["status"] for card in cards if card]
+    states = [card.status for card in cards if card]
     assert states[3:] == ["done"] * 3
     assert states[0] == "done" and states[2] == "diverged", "it exploded in the second epoch"
     assert outcome.status == 1
@@ -182,6 +183,6 @@ def test_images_that_show_nothing_are_refused(
         outcome = STAGES["generate"](asked, store, HERE)
     assert outcome.status == 1
     assert "is not finite" in outcome.failed["base"] and "is blank" in outcome.failed["base"]
-    assert len(asked.absent(store, asked.checkpoints[0])) == 4  # two a batch, two batches
+    assert len(Status(asked, store).absent(asked.checkpoints[0])) == 4  # two a batch, two batches
     assert STAGES["generate"](asked, store, HERE).failed == {}
-    assert not asked.absent(store, asked.checkpoints[0])
+    assert not Status(asked, store).absent(asked.checkpoints[0])

@@ -15,6 +15,7 @@ from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning import pace, time_and_disk
 from lycoris_bench.planning.pace import Pace, grown, sizes, timings
 from lycoris_bench.planning.plan import plan
+from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from tests.support.world import table, tiny
 
@@ -175,11 +176,7 @@ def test_ls_lists_what_is_stored_where_the_dataset_is_not(
     )
     asked = plan(tiny())
     (first, *_) = asked.trained
-    card = {
-        "uid": asked.checkpoint_uid(first),
-        "status": "done",
-        "cost": {"seconds": 1.0, "steps": 1},
-    }
+    card = Card(asked.checkpoint_uid(first), "done", cost={"seconds": 1.0, "steps": 1})
     Store("runs/tiny").describe(asked.study.toml(), {})
     Store("runs/tiny").put_checkpoint(first, b"weights", card)
     absent = {

@@ -58,8 +58,8 @@ def test_all_stages_run_on_the_real_architecture(
     # proj_out included, and 390 layers in all, as counted from the authors' files.
     for checkpoint, layers in zip(asked.trained, (192 + 72, 390 + 72), strict=True):
         card = store.card(checkpoint)
-        assert card is not None and card["optimizer"] == "adamw"
-        assert card["cost"]["steps"] == asked.steps(1) == -(-len_batches(asked) // 2)
+        assert card is not None and card.optimizer == "adamw"
+        assert card.cost["steps"] == asked.steps(1) == -(-len_batches(asked) // 2)
         with safe_open(store.checkpoint(checkpoint), "pt") as file:
             told = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -145,4 +145,4 @@ def test_curves_hold_every_step(tmp_path: Path) -> None:
         losses = [event.value for event in events.Scalars("loss")]
         card = store.card(checkpoints[-1])
         mean = sum(losses[warmup:]) / warmup
-        assert card is not None and card["cost"]["loss"] == pytest.approx(mean, rel=1e-5)
+        assert card is not None and card.cost["loss"] == pytest.approx(mean, rel=1e-5)

@@ -59,6 +59,27 @@ def test_a_failure_is_named_and_the_rest_goes_on(workers: int) -> None:
     assert {(what, total) for what, _, total in steps} == {("halve", 3)}
 
 
+def meet(place: Path, others: int, device: str) -> tuple[int, str]:
+    """Waits until so many processes have come, so that each takes one item."""
+    (place / str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(place.iterdir())) < others and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return os.getpid(), device
+
+
+def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
+    """Three processes on two GPUs: the third shares the first one's."""
+    gpus = ["cuda:0", "cuda:1"]
+    items = [(str(k), (tmp_path, 3)) for k in range(3)]
+    results = executor.each(meet, items, workers=3, total=3, what="meet", devices=gpus)
+    found = [told for _, told, _ in results]
+    assert len({process for process, _ in found}) == 3
+    assert sorted(device for _, device in found) == ["cuda:0", "cuda:0", "cuda:1"]
+    alone = executor.each(meet, items[:1], workers=3, total=1, what="meet", devices=gpus)
+    assert [told for _, told, _ in alone] == [(os.getpid(), "cuda:0")]
+
+
 def die(number: int) -> None:
     os._exit(9)
 

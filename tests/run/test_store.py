@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store, StoreError, safe
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
@@ -95,22 +96,22 @@ def test_a_frame_keeps_its_uid_and_absent_stays_absent(tmp_path: Path) -> None:
     assert store.frame(tmp_path / "m.parquet") is None
 
 
-DONE = {"uid": "u", "status": "done", "cost": {"seconds": 1.5, "steps": 3}}
+DONE = Card("u", "done", cost={"seconds": 1.5, "steps": 3})
 
 
 def test_a_checkpoint_that_is_not_as_it_was_written_counts_as_missing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put_checkpoint(LORA, b"x" * 100, DONE)
     card = store.card(LORA)
-    assert card is not None and card["uid"] == "u"
+    assert card is not None and card.uid == "u"
     path = store.checkpoint(LORA)
     os.utime(path)  # as a copy of the folder has it: the content decides
     assert store.card(LORA) == card
     for damaged in (b"x" * 50, b"x" * 99 + b"y"):
         path.write_bytes(damaged)
         assert store.card(LORA) is None
-    store.put_checkpoint(LORA, None, {"uid": "u", "status": "diverged", "reason": "loss is nan"})
-    assert store.card(LORA) == {"uid": "u", "status": "diverged", "reason": "loss is nan"}
+    store.put_checkpoint(LORA, None, Card("u", "diverged", "loss is nan"))
+    assert store.card(LORA) == Card("u", "diverged", "loss is nan")
 
 
 def test_weights_are_used_as_they_were_written_or_set_aside(tmp_path: Path) -> None:
@@ -137,8 +138,9 @@ def test_a_card_that_lacks_something_is_none(tmp_path: Path, lacking: str) -> No
     card.pop(lacking)
     store.write_json(path, card)
     assert store.card(LORA) is None
-    endless = {**DONE, "cost": {"seconds": float("inf"), "steps": 1}}
-    for other in ([], "text", {"uid": "u", "status": "diverged"}, {**DONE, "cost": {}}, endless):
+    done = DONE.to_json()
+    endless = {**done, "cost": {"seconds": float("inf"), "steps": 1}}
+    for other in ([], "text", {"uid": "u", "status": "diverged"}, {**done, "cost": {}}, endless):
         path.write_text(json.dumps(other))
         assert store.card(LORA) is None
     path.unlink()
@@ -213,7 +215,9 @@ def test_what_can_be_no_run_folder(tmp_path: Path) -> None:
 
 def test_half_written_files_are_swept_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    leftover, download = (tmp_path / "images/base" / name for name in ("0.png.123.part", "a.part"))
+    leftover, download = (
+        tmp_path / "features/base" / name for name in ("a.safetensors.1.part", "a.part")
+    )
     leftover.parent.mkdir(parents=True)
     for path in (leftover, download):
         path.write_bytes(b"half")

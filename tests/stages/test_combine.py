@@ -18,6 +18,7 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import StudyError, locate, parse
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
@@ -155,8 +156,8 @@ def test_another_file_under_the_same_name_is_drawn_anew(
     try:
         adapter(path, seed=6)
         changed = plan(asked.study)
-        assert len(changed.absent(store, alone)) == len(changed.jobs(alone))
-        assert not changed.absent(store, asked.checkpoints[1])
+        assert len(Status(changed, store).absent(alone)) == len(changed.jobs(alone))
+        assert not Status(changed, store).absent(asked.checkpoints[1])
     finally:
         path.write_bytes(content)
 
@@ -257,7 +258,7 @@ def test_dropouts_and_max_norm_are_options_of_every_algorithm(tmp_path: Path) ->
     asked, store = plan(study), Store(tmp_path)
     assert run(asked, store, ("train",))["train"].done == 1
     (checkpoint,) = asked.trained
-    bound = store.card(checkpoint)["max_norm"]  # type: ignore[index]
+    bound = store.card(checkpoint).max_norm  # type: ignore[union-attr]
     assert bound["largest"] == pytest.approx(0.01) and bound["mean"] <= 0.01
     tensors, metadata = adapter_file.read(store.checkpoint(checkpoint))
     layers = adapter_file.by_layer(tensors)

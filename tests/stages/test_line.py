@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import train as training
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
@@ -185,11 +186,12 @@ def test_a_changed_study_makes_anew_only_what_it_touches(asked: Plan, whole: Sto
     more = plan(tiny(algorithms={
         "lora": {"lr": 2e-3, "dim": 4, "alpha": 2}, "lokr": {"lr": 1e-3, "factor": 4},
     }))  # fmt: skip
-    lacking = [str(c) for c in more.checkpoints[1:] if not more.is_trained(whole, c)]
+    status, last = Status(more, whole), more.checkpoints[3]
+    lacking = [str(c) for c in more.checkpoints[1:] if not status.is_trained(c)]
     assert lacking == ["lokr/seed-23/epoch-001", "lokr/seed-23/epoch-002"]
-    assert not more.absent(whole, more.checkpoints[0])
-    assert not more.absent(whole, more.checkpoints[1])
-    assert len(more.absent(whole, more.checkpoints[3])) == len(more.jobs(more.checkpoints[3]))
-    guidance = plan(tiny(sampling={"guidance": 2.0}))
-    assert all(guidance.is_trained(whole, c) for c in guidance.checkpoints[1:])
-    assert len(guidance.absent(whole, BASE_CHECKPOINT)) == len(guidance.jobs(BASE_CHECKPOINT))
+    assert not any(status.absent(checkpoint) for checkpoint in more.checkpoints[:2])
+    assert len(status.absent(last)) == len(more.jobs(last)) == status.lacking(last)
+    guided = plan(tiny(sampling={"guidance": 2.0}))
+    status = Status(guided, whole)
+    assert all(status.is_trained(c) for c in guided.checkpoints[1:])
+    assert len(status.absent(BASE_CHECKPOINT)) == len(guided.jobs(BASE_CHECKPOINT))
