@@ -13,7 +13,9 @@ from lycoris_bench.analysis.columns import (
     CRITERIA,
     GROUP,
     OVERALL,
+    SERIES,
     Criterion,
+    at_last_epoch,
     main_views,
     ordered,
 )
@@ -34,12 +36,12 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
     seen = main_views(metrics)
     rows = scored(seen)
     result: Finding = {}
-    if len(rows) and (last := int(rows["epoch"].max())):
-        result["epoch"] = last
+    if pd.notna(last := rows["epoch"].max()):
+        result["epoch"] = int(last)
     if (metrics["configuration"] == REAL).any():
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
-    at_last = rows[rows["epoch"] == rows["epoch"].max()]
+    at_last = at_last_epoch(rows)
     floored = _beside(at_last, seen, BASE)
     views = [units(at_last), units(positions(seen)), units(floored)]
     views.append(units(_beside(floored, seen, REAL)))
@@ -165,4 +167,4 @@ def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFram
 
 
 def _by_name(cells: pd.DataFrame) -> Any:
-    return cells.groupby("configuration", sort=False)
+    return cells.groupby(SERIES, sort=False)

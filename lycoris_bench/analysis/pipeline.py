@@ -58,7 +58,7 @@ def analyze_tables(
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
     metrics, aside = comparable.comparable(metrics, factors)
-    metrics, factors, names = series.apart(metrics, factors)
+    metrics, factors = series.split_by_strength(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
@@ -84,7 +84,6 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
-                configurations=names,
                 **made,
             )
         )
@@ -92,7 +91,7 @@ def analyze_tables(
     made |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in made.items():
         if isinstance(table, pd.DataFrame):
-            made[key] = series.together(table, names)
+            made[key] = series.restore_names(table)
     return Analysis(**made, html=page)
 
 

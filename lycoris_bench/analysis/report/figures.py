@@ -1,16 +1,15 @@
 """All pictures of a report, each with the words that stand in for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
+from lycoris_bench.analysis.columns import CRITERIA, VIEW, at_last_epoch, explained, ordered, words
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
-from lycoris_bench.analysis.series import together
 from lycoris_bench.messages.numbers import fixed
 
 # Not in the square of metrics: the first two ask what Vendi asks, and a number of a whole
@@ -57,14 +56,10 @@ def over(
 
 
 def over_strengths(
-    checkpoints: pd.DataFrame,
-    references: pd.DataFrame,
-    factors: pd.DataFrame,
-    configurations: Mapping[str, str],
+    checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
 ) -> Iterator[Picture]:
-    """The same over the strengths of the last epoch, under the names without strength."""
-    last = together(checkpoints[checkpoints["epoch"] == checkpoints["epoch"].max()], configurations)
-    return over("strength", last, references, factors)
+    """The same over strengths, at the last epoch."""
+    return over("strength", at_last_epoch(checkpoints), references, factors)
 
 
 def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
