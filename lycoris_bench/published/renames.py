@@ -3,6 +3,7 @@
 import math
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.wording import STYLE
 
 
 class PublishedError(BenchError):
@@ -16,7 +17,7 @@ CATEGORIES = {
     "stuffed_toy": "stuffed toys",
     "scene": "scenes",
 }
-STYLES = CATEGORIES["style"]
+KINDS = {"styles": STYLE}  # of the concepts of a category
 ENCODERS = {
     "dinov2-l-fb": "dinov2-l",
     "clip-L-14": "clip-l-datacomp",

@@ -44,7 +44,7 @@ class Picture:
 def _scene(concept: Concept, rng: np.random.Generator) -> Scene:
     """A random scene in the concept's range of places and styles, without the concept."""
     scene = replace(sample_scene(rng), style=str(rng.choice(concept.styles)))
-    if concept.category == "styles":
+    if concept.kind == "style":
         return scene
     if concept.category == "scenes":
         return replace(scene, size="small") if rng.random() < 0.5 else replace(scene, object=None)
@@ -70,7 +70,7 @@ def _tags(concept: Concept, scene: Scene, outfit: str | None) -> tuple[str, ...]
     """Place, position, style and whatever else the concept does not fix."""
     thing = f"{scene.colour} {scene.object}"
     position = () if scene.position == "centre" else (scene.position,)
-    if concept.category == "styles":
+    if concept.kind == "style":
         return (thing, *position, scene.background)
     if concept.category == "scenes":
         seen = (thing, *position) if scene.object else ()
@@ -118,6 +118,8 @@ def records() -> str:
         if c.subclass_words:
             lines.append(f'subclass_words = "{c.subclass_words}"')
         lines.append(f'description = "{c.description}"')
+        if c.kind:
+            lines.append(f'kind = "{c.kind}"')
     return "\n".join(lines) + "\n"
 
 

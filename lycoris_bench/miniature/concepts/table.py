@@ -52,6 +52,7 @@ class Concept:
     places: tuple[str, ...] = _PLACES
     shape: str = "square"
     free_outfit: bool = False  # the outfit varies and is tagged
+    kind: str = ""  # "style": a way of drawing
 
     @property
     def key(self) -> str:
@@ -143,6 +144,7 @@ def _style(name: str, count: int, trigger: str, shape: str = "square") -> Concep
         trigger,
         "style",
         "",
+        kind="style",
         render_style=CONCEPT_STYLES[name],
         styles=("photo",),
         shape=shape,
