@@ -42,9 +42,9 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
     at_last = at_last_epoch(rows)
-    floored = _beside(at_last, seen, BASE)
+    floored = _with_value_of(at_last, seen, BASE)
     views = [units(at_last), units(positions(seen)), units(floored)]
-    views.append(units(_beside(floored, seen, REAL)))
+    views.append(units(_with_value_of(floored, seen, REAL)))
     result["categories"] = {
         category: {
             criterion.key: judged(criterion, *parts)
@@ -62,7 +62,7 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
 def judged(
     criterion: Criterion,
     cells: pd.DataFrame,
-    beside: pd.DataFrame,
+    references: pd.DataFrame,
     floored: pd.DataFrame,
     closed: pd.DataFrame,
 ) -> Finding:
@@ -90,7 +90,7 @@ def judged(
     if len(ranked) > 1:
         result |= _told_apart({name: scores[name] for name in ranked})
     for name in (BASE, REAL):
-        rows = beside[beside["configuration"] == name]
+        rows = references[references["configuration"] == name]
         if len(rows):
             result[name] = {
                 key: float(rows[key].mean())
@@ -141,8 +141,8 @@ def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
     return result
 
 
-def _beside(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows whose concept has an image set of `name` (base or real) too: + a column of it."""
+def _with_value_of(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of concepts that `name` (base or real) has a value of, with a column of it."""
     side = metrics[metrics["configuration"] == name]
     return rows.merge(side[[*GROUP, "value"]].rename(columns={"value": name}), on=GROUP)
 

@@ -63,7 +63,7 @@ def analyze_tables(
     checkpoints = aggregation.by_checkpoint(scores)
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
         explaining = behind.submit(importance.explain, checkpoints, factors)
-        made: dict[str, Any] = {
+        tables: dict[str, Any] = {
             "scores": scores,
             "aggregate": aggregation.by_configuration(scores),
             "checkpoints": checkpoints,
@@ -84,15 +84,15 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
-                **made,
+                **tables,
             )
         )
         shap, refusals = explaining.result()
-    made |= {"shap": shap, "refusals": [*aside, *refusals]}
-    for key, table in made.items():
+    tables |= {"shap": shap, "refusals": [*aside, *refusals]}
+    for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
-            made[key] = series.restore_names(table)
-    return Analysis(**made, html=page)
+            tables[key] = series.restore_names(table)
+    return Analysis(**tables, html=page)
 
 
 def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:

@@ -23,14 +23,14 @@ def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[P
     files: dict[Path, str] = {}
     for concept, folder in concepts(clone.needed(PROMPTS, "their prompts lie there")).items():
         words = made[concept] = named(clone, concept, folder)
-        for kind, name in PROMPT_FILES.items():
+        for prompt_type, name in PROMPT_FILES.items():
             lines = prompts(folder / name)
-            if kind == "train":
+            if prompt_type == "train":
                 table[str(concept)] = {"images": len(lines), **_entry(words)}
             if lines:
                 descriptor = whole_words(words.descriptor)
                 text = "\n".join(descriptor.sub("{}", line) for line in lines)
-                files[root / concept_path(concept) / f"{kind}.txt"] = text + "\n"
+                files[root / concept_path(concept) / f"{prompt_type}.txt"] = text + "\n"
     files[root / CONCEPTS] = tomli_w.dumps(table)
     return made, files
 

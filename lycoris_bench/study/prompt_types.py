@@ -69,7 +69,7 @@ def assignment(images: int, prompts: int) -> list[int]:
 def prompt_set(
     folder: Path,
     concept: Concept,
-    kind: str,
+    prompt_type: str,
     words: Words,
     captions: Sequence[str],
     extension: str = "",
@@ -79,22 +79,24 @@ def prompt_set(
 
     `captions` are those that a configuration is trained with. Where they have an `extension` of
     their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs."""
-    row = TYPES[kind]
+    row = TYPES[prompt_type]
     if words.kind in row.not_for:
         return None
     own = extension if row.template is None and not row.file_required else ""
-    lines = _nearest(folder, concept, f"{kind}{own}{TEXT}")
+    lines = _nearest(folder, concept, f"{prompt_type}{own}{TEXT}")
     if lines is None:
         if row.file_required:
             raise PromptError(
-                f"no {kind}.txt for {concept} in {folder}; write one, a prompt a line, "
+                f"no {prompt_type}.txt for {concept} in {folder}; write one, a prompt a line, "
                 "with {} for the concept"
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
     prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
     if problem := next(filter(None, map(too_long, prompts)), None):
-        raise PromptError(f"a {kind} prompt of {concept}, with its words in it, {problem}")
-    return PromptSet(concept, kind, prompts, tuple(words.plain(prompt) for prompt in prompts))
+        raise PromptError(f"a {prompt_type} prompt of {concept}, with its words in it, {problem}")
+    return PromptSet(
+        concept, prompt_type, prompts, tuple(words.plain(prompt) for prompt in prompts)
+    )
 
 
 def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, SERIES, ordered, trained
 from lycoris_bench.analysis.plots.canvas import markers
-from lycoris_bench.analysis.sentences import BEST, LEADS, kind
+from lycoris_bench.analysis.sentences import BEST, LEADS, separation
 from lycoris_bench.messages.numbers import number
 
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
@@ -77,14 +77,14 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     return {"criteria": criteria, "rows": rows, "outside": outside, "closed": closed}
 
 
-def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
+def _cell(judgement: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
     if row is None:
         return None
-    told = kind(one)
+    told = separation(judgement)
     return {
         **row,
-        "best": name == one.get("best") and told in (LEADS, BEST),
-        "tied": name in one.get("tied_with", ()) and told == LEADS,
+        "best": name == judgement.get("best") and told in (LEADS, BEST),
+        "tied": name in judgement.get("tied_with", ()) and told == LEADS,
     }
 
 
