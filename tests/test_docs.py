@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -69,6 +70,19 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     said = capsys.readouterr().out
     assert "96 layers merged. Result: merged" in said and "applied" in said
     assert {arguments.split()[2] for arguments in lines} == set(TOOLS)
+
+
+def test_the_python_of_the_adapter_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh LoRA changes nothing, so the merged and the restored model are the loaded one."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(blocks("adapters.md", "python")[0], "adapters.md", "exec"), names)
+    report, tensors = names["report"], names["tensors"]
+    layers = {name.partition(".")[0] for name in tensors}
+    assert report.matched == len(layers) > 0 and not report.unmatched
+    assert set(report.change.values()) == {0.0}
 
 
 def test_command_help_in_the_docs_is_the_programs() -> None:

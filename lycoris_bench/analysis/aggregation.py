@@ -3,10 +3,10 @@ classes of a category, or of all. A class counts as much as another, however man
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, VIEW
+from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, SERIES, VIEW
 
 NUMBERS = ["value", "score", "position", "base", "real"]  # aggregated where a table has them
-RUN = [*CHECKPOINT, *VIEW, "better"]
+RUN = [SERIES, *CHECKPOINT, *VIEW, "better"]
 
 
 def units(scores: pd.DataFrame) -> pd.DataFrame:
@@ -23,14 +23,14 @@ def units(scores: pd.DataFrame) -> pd.DataFrame:
 
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over classes for each checkpoint; n is the number of classes."""
-    return _summary(units(scores), [*CHECKPOINT, "category", *VIEW, "better"])
+    return _summary(units(scores), [SERIES, *CHECKPOINT, "category", *VIEW, "better"])
 
 
 def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds x classes for each configuration and epoch.
 
     stderr = sd / sqrt(n) with n - 1 in the variance; absent where n is 1."""
-    keys = [name for name in CHECKPOINT if name != "seed"]
+    keys = [name for name in (SERIES, *CHECKPOINT) if name != "seed"]
     return _summary(units(scores), [*keys, "category", *VIEW, "better"])
 
 

@@ -26,7 +26,7 @@ def resolved(first: pd.Series, second: pd.Series) -> bool | None:
 
 
 def shared(first: pd.Series, second: pd.Series) -> np.ndarray:
-    """first - second in the cells that both have; class by class, where they share no seed."""
+    """first - second in the cells that both have; of class means where they share no seed."""
     difference = (first - second).dropna().to_numpy()
     if not len(difference) and first.index.nlevels > 1:  # one of them was trained with no seed
         first, second = (side.groupby(level="unit").mean() for side in (first, second))

@@ -11,6 +11,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import BASE, REAL, MetricRow
 
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
+SERIES = "series"  # the name of a configuration at one strength (series.py)
 VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
 CONCEPT = ["category", "class", "subclass"]
 GROUP = [*VIEW, *CONCEPT]  # what is ranked together
@@ -80,14 +81,18 @@ def words(name: str) -> str:
 def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFrame:
     """The table with its columns complete and its missing values left out.
 
-    BenchError, beginning with `source`: a column is missing or holds what it cannot."""
+    Seeds and epochs are nullable integers: adapters from elsewhere have neither. Where `series` is
+    not there, strengths are not told apart: each configuration is its own. BenchError,
+    beginning with `source`: a column is missing or holds what it cannot."""
     if missing := [name for name in MetricRow.columns() if name not in metrics]:
         raise BenchError(f"{source} lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
     rows["subclass"] = rows["subclass"].fillna("")
     for name in MetricRow.columns():
         _refuse_other_kinds(rows[name], source)
-    rows["value"] = rows["value"].astype("float64")
+    rows = rows.astype({"value": "float64", "seed": "Int64", "epoch": "Int64"})
+    if SERIES not in rows:
+        rows[SERIES] = rows["configuration"]
     if infinite := int(np.isinf(rows["value"]).sum()):
         raise BenchError(f"{source} has {infinite} infinite values: they cannot be compared")
     if odd := set(rows["better"]) - {"higher", "lower"}:
@@ -126,9 +131,14 @@ def trained(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics[~metrics["configuration"].isin([BASE, REAL])].reset_index(drop=True)
 
 
-def beside(metrics: pd.DataFrame) -> pd.DataFrame:
+def reference_rows(metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows of the base model (the floor) and of real images (the ceiling)."""
     return metrics[metrics["configuration"].isin([BASE, REAL])].reset_index(drop=True)
+
+
+def at_last_epoch(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last epoch, and those of adapters from elsewhere, which have no epoch."""
+    return rows[(rows["epoch"] == rows["epoch"].max()) | rows["epoch"].isna()]
 
 
 def main_views(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What is set aside before ranking, because a study itself makes it incomparable."""
+"""Views that are set aside before ranking, as the study varies what their numbers depend on."""
 
 import pandas as pd
 

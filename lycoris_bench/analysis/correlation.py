@@ -14,9 +14,8 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     or with fewer than three samples, has no correlation and no row."""
     if scores.empty:
         return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
-    wide = scores.pivot_table(
-        index=[*CHECKPOINT, *CONCEPT], columns=VIEW, values="score", sort=False
-    )
+    sample = scores.groupby([*CHECKPOINT, *CONCEPT], sort=False, dropna=False).ngroup()
+    wide = scores.pivot_table(index=sample, columns=VIEW, values="score", sort=False)
     r = wide.corr(min_periods=3)
     there = wide.notna().astype("int64")
     n = there.T @ there

@@ -13,7 +13,9 @@ from lycoris_bench.analysis.columns import (
     CRITERIA,
     GROUP,
     OVERALL,
+    SERIES,
     Criterion,
+    at_last_epoch,
     main_views,
     ordered,
 )
@@ -34,15 +36,15 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
     seen = main_views(metrics)
     rows = scored(seen)
     result: Finding = {}
-    if len(rows) and (last := int(rows["epoch"].max())):
-        result["epoch"] = last
+    if pd.notna(last := rows["epoch"].max()):
+        result["epoch"] = int(last)
     if (metrics["configuration"] == REAL).any():
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
-    at_last = rows[rows["epoch"] == rows["epoch"].max()]
-    floored = _beside(at_last, seen, BASE)
+    at_last = at_last_epoch(rows)
+    floored = _with_value_of(at_last, seen, BASE)
     views = [units(at_last), units(positions(seen)), units(floored)]
-    views.append(units(_beside(floored, seen, REAL)))
+    views.append(units(_with_value_of(floored, seen, REAL)))
     result["categories"] = {
         category: {
             criterion.key: judged(criterion, *parts)
@@ -60,7 +62,7 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
 def judged(
     criterion: Criterion,
     cells: pd.DataFrame,
-    beside: pd.DataFrame,
+    references: pd.DataFrame,
     floored: pd.DataFrame,
     closed: pd.DataFrame,
 ) -> Finding:
@@ -88,7 +90,7 @@ def judged(
     if len(ranked) > 1:
         result |= _told_apart({name: scores[name] for name in ranked})
     for name in (BASE, REAL):
-        rows = beside[beside["configuration"] == name]
+        rows = references[references["configuration"] == name]
         if len(rows):
             result[name] = {
                 key: float(rows[key].mean())
@@ -139,8 +141,8 @@ def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
     return result
 
 
-def _beside(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows whose concept has an image set of `name` (base or real) too: + a column of it."""
+def _with_value_of(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of concepts that `name` (base or real) has a value of, with a column of it."""
     side = metrics[metrics["configuration"] == name]
     return rows.merge(side[[*GROUP, "value"]].rename(columns={"value": name}), on=GROUP)
 
@@ -165,4 +167,4 @@ def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFram
 
 
 def _by_name(cells: pd.DataFrame) -> Any:
-    return cells.groupby("configuration", sort=False)
+    return cells.groupby(SERIES, sort=False)

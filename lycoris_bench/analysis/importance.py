@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
-from lycoris_bench.analysis.columns import CHECKPOINT, VIEW, explained, ordered
+from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained, ordered
 from lycoris_bench.messages.errors import BenchError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
     capacity is part of algorithm's, as it has no other capacity (so it has no row of its own);
     the values of a checkpoint plus base_value are the model's prediction."""
     used = factors[factors["importance"].astype(bool)]
-    known = used[["configuration", *(f for f in FACTORS if f in used and f not in CHECKPOINT)]]
-    rows = checkpoints.merge(known, on="configuration")
+    known = used[[SERIES, *(f for f in FACTORS if f in used and f not in CHECKPOINT)]]
+    rows = checkpoints.merge(known, on=SERIES)
     first = checkpoints.drop_duplicates("metric")[["metric", "encoder", "resize"]]
     pairs = pd.DataFrame(explained(checkpoints), columns=["metric", "prompt_type"])
     rows = rows.merge(first, on=list(first)).merge(pairs, on=list(pairs))
@@ -57,7 +57,7 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
         asked.append((part, features))
     if not asked:
         return pd.DataFrame(columns=COLUMNS).astype(
-            {"feature_value": str, "shap": "float64"}
+            {"feature_value": str, "shap": "float64", "seed": "Int64", "epoch": "Int64"}
         ), refused
     with ThreadPoolExecutor(_cores()) as threads:  # CatBoost lets go of the interpreter's lock
         models = list(threads.map(_fitted, asked))  # and each model has one thread: same bits
@@ -139,9 +139,7 @@ def r2(truth: pd.Series, predicted: np.ndarray) -> float:
 def r2_cross_validated(rows: pd.DataFrame, features: list[str]) -> float:
     """R2 of predictions for configurations that the model has not seen: whole configurations
     are held out, dealt to five folds in turn, so that seeds and epochs of one never leak."""
-    fold = rows["configuration"].map(
-        {c: k % FOLDS for k, c in enumerate(ordered(rows["configuration"]))}
-    )
+    fold = rows[SERIES].map({name: k % FOLDS for k, name in enumerate(ordered(rows[SERIES]))})
     predicted = np.empty(len(rows))
     for k in sorted(set(fold)):
         inside, outside = rows[fold != k], rows[fold == k]
@@ -205,7 +203,7 @@ def explanation(view: pd.DataFrame) -> "shap.Explanation":
     values = cells["shap"].unstack()[features].fillna(0)
     data = cells["feature_value"].unstack()[features].astype(object)
     for name in set(features) - set(CATEGORICAL):
-        data[name] = data[name].astype("float64")
+        data[name] = pd.to_numeric(data[name], errors="coerce")  # NaN: without an epoch
     base = view["base_value"].groupby(checkpoint).first()
     return shap.Explanation(
         values.to_numpy(), base.to_numpy(), data.to_numpy(), feature_names=features

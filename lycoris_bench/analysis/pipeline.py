@@ -58,12 +58,12 @@ def analyze_tables(
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
     metrics, aside = comparable.comparable(metrics, factors)
-    metrics, factors, names = series.apart(metrics, factors)
+    metrics, factors = series.split_by_strength(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
         explaining = behind.submit(importance.explain, checkpoints, factors)
-        made: dict[str, Any] = {
+        tables: dict[str, Any] = {
             "scores": scores,
             "aggregate": aggregation.by_configuration(scores),
             "checkpoints": checkpoints,
@@ -84,16 +84,15 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
-                configurations=names,
-                **made,
+                **tables,
             )
         )
         shap, refusals = explaining.result()
-    made |= {"shap": shap, "refusals": [*aside, *refusals]}
-    for key, table in made.items():
+    tables |= {"shap": shap, "refusals": [*aside, *refusals]}
+    for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
-            made[key] = series.together(table, names)
-    return Analysis(**made, html=page)
+            tables[key] = series.restore_names(table)
+    return Analysis(**tables, html=page)
 
 
 def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:

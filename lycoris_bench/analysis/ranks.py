@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, beside, check, trained
+from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, check, reference_rows, trained
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
 
@@ -22,7 +22,7 @@ def scored(metrics: pd.DataFrame) -> pd.DataFrame:
     """The same with a row for every checkpoint: where it has no rank, its score is absent."""
     metrics = check(metrics)
     refuse_unlike(metrics)
-    rows = trained(metrics).astype({"seed": "int64", "epoch": "int64"})
+    rows = trained(metrics)
     refuse_twice(rows)
     values = rows.groupby(GROUP, sort=False)["value"]
     n, rank = values.transform("size"), values.rank(method="average")
@@ -35,7 +35,7 @@ def positions(metrics: pd.DataFrame) -> pd.DataFrame:
 
     -> the rows of base and real + `position` in [0, 1], on the axis of the scores."""
     metrics = check(metrics)
-    outside, ranked = beside(metrics), trained(metrics)
+    outside, ranked = reference_rows(metrics), trained(metrics)
     pairs = outside.reset_index().merge(
         ranked[[*GROUP, "value"]], on=GROUP, suffixes=("", "_other")
     )
@@ -83,8 +83,8 @@ def refuse_unlike(metrics: pd.DataFrame) -> None:
 def checkpoint_name(row: pd.Series) -> str:
     """`lora/seed-23/epoch-010`; base and real images have neither seed nor epoch."""
     if pd.isna(row["epoch"]):
-        return str(row["configuration"])
-    return f"{row['configuration']}/seed-{row['seed']}/epoch-{row['epoch']:03d}"
+        return str(row["series"])
+    return f"{row['series']}/seed-{row['seed']}/epoch-{row['epoch']:03d}"
 
 
 def _group(row: pd.Series) -> str:

@@ -1,5 +1,5 @@
-"""The findings in plain English. Every sentence says only what the dict beside it holds, and no
-more than can be told apart: one configuration leads nothing, and neither does one of two equals."""
+"""The findings in plain English. A sentence says no more than the dict that it is made from, and
+calls nothing best that cannot be told from the others."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,102 +17,106 @@ SINGLE, UNRANKED, SAME, FEW, LEVEL, LEADS, BEST = (
 def overall(findings: Finding, checkpoints: bool = True) -> list[str]:
     """Over all categories: what is worse than the base model, a sentence a criterion, then what
     conflicts and what looks copied. `checkpoints`: whether any has a score at all."""
-    found, ceiling = findings["categories"][OVERALL], findings.get("ceiling")
-    judged = _judged(found)
+    category, ceiling = findings["categories"][OVERALL], findings.get("ceiling")
+    judged = _judged(category)
     lines = [
-        f"{_verdict(criterion, one)}{_detail(criterion, one, ceiling)}."
-        for criterion, one in judged
-        if kind(one) != FEW
+        f"{_verdict(criterion, judgement)}{_detail(criterion, judgement, ceiling)}."
+        for criterion, judgement in judged
+        if separation(judgement) != FEW
     ]
-    if below := _below(found):
+    if below := _below(category):
         lines = [*below, *lines]
     if not checkpoints:
         return ["No checkpoint was scored: nothing can be ranked."]
     if not judged:
         return [f"None of the criteria was scored: {_some([c.what for c in CRITERIA])}."]
-    if not any("score" in row for _, one in judged for row in one["ranking"]):
+    if not any("score" in row for _, judgement in judged for row in judgement["ranking"]):
         lines.append("No criterion has two checkpoints to compare: nothing can be ranked.")
-    return [*lines, *_conflict(found), *_copies(found, ceiling), *_too_few(judged)]
+    return [*lines, *_conflict(category), *_copies(category, ceiling), *_too_few(judged)]
 
 
-def of_category(found: Finding, ceiling: Finding | None) -> list[str]:
-    """A category in a line: what is told apart by each criterion."""
-    judged = _judged(found)
+def of_category(category: Finding, ceiling: Finding | None) -> list[str]:
+    """The sentences of one category: which configurations each criterion tells apart."""
+    judged = _judged(category)
     parts = [
-        f"{_verdict(criterion, one)}{_tie(one)}."
-        for criterion, one in judged
-        if kind(one) not in (SINGLE, FEW)
+        f"{_verdict(criterion, judgement)}{_tie(judgement)}."
+        for criterion, judgement in judged
+        if separation(judgement) not in (SINGLE, FEW)
     ]
     lines = [" ".join(parts)] if parts else []
-    return [*_below(found), *lines, *_copies(found, ceiling), *_too_few(judged)]
+    return [*_below(category), *lines, *_copies(category, ceiling), *_too_few(judged)]
 
 
-def kind(one: Finding) -> str:
-    """How far the configurations can be told apart: each has words of its own."""
-    if len(one["ranking"]) == 1:
+def separation(judgement: Finding) -> str:
+    """How far the configurations can be told apart, as one of the constants above."""
+    if len(judgement["ranking"]) == 1:
         return SINGLE
-    if "best" not in one:
+    if "best" not in judgement:
         return UNRANKED
-    scores = [row["score"] for row in one["ranking"] if "score" in row]
+    scores = [row["score"] for row in judgement["ranking"] if "score" in row]
     if max(scores) == min(scores):
         return SAME
-    if "cells" in one:
+    if "cells" in judgement:
         return FEW
-    if len(one["tied_with"]) == len(scores) - 1:
+    if len(judgement["tied_with"]) == len(scores) - 1:
         return LEVEL
-    return LEADS if one["tie"] else BEST
+    return LEADS if judgement["tie"] else BEST
 
 
-def _judged(found: Finding) -> Judged:
-    return [(criterion, found[criterion.key]) for criterion in CRITERIA if criterion.key in found]
+def _judged(category: Finding) -> Judged:
+    return [
+        (criterion, category[criterion.key]) for criterion in CRITERIA if criterion.key in category
+    ]
 
 
-def _names(one: Finding) -> list[str]:
-    return [row["configuration"] for row in one["ranking"]]
+def _names(judgement: Finding) -> list[str]:
+    return [row["configuration"] for row in judgement["ranking"]]
 
 
-def _verdict(criterion: Criterion, one: Finding) -> str:
+def _verdict(criterion: Criterion, judgement: Finding) -> str:
     """Superlatives are for what is told apart from all others."""
-    field, names = criterion.heading.lower(), _names(one)
-    if (found := kind(one)) == SINGLE:
+    field, names = criterion.heading.lower(), _names(judgement)
+    if (told := separation(judgement)) == SINGLE:
         return f"{criterion.heading} of {names[0]}, the only configuration scored"
-    if found == UNRANKED:
+    if told == UNRANKED:
         return f"No two configurations share a concept, so none is ranked in {field}"
-    if found == SAME:
+    if told == SAME:
         return f"{_some(names)} have the same score in {field}"
-    if found == LEVEL:
+    if told == LEVEL:
         who = _some(names) if len(names) == 2 else f"The {len(names)} configurations"
         return f"{who} cannot be told apart in {field}"
     return (
-        f"{one['best']} leads in {field}"
-        if found == LEADS
-        else f"{one['best']} {criterion.verdict}"
+        f"{judgement['best']} leads in {field}"
+        if told == LEADS
+        else f"{judgement['best']} {criterion.verdict}"
     )
 
 
-def _detail(criterion: Criterion, one: Finding, ceiling: Finding | None) -> str:
+def _detail(criterion: Criterion, judgement: Finding, ceiling: Finding | None) -> str:
     """The numbers behind a verdict."""
-    found, top = kind(one), one["ranking"][0]
-    scores = [row["score"] for row in one["ranking"] if "score" in row]
-    if found == SINGLE:
-        return f": {number(top['value'])} ({criterion.what}){_way(one, ceiling)}"
-    if found == UNRANKED:
+    told, top = separation(judgement), judgement["ranking"][0]
+    scores = [row["score"] for row in judgement["ranking"] if "score" in row]
+    if told == SINGLE:
+        return f": {number(top['value'])} ({criterion.what}){_way(judgement, ceiling)}"
+    if told == UNRANKED:
         return f" ({criterion.what})"
-    if found == SAME:
+    if told == SAME:
         return f" ({criterion.what}: {fixed(scores[0])} of 1)"
-    if found == LEVEL:
+    if told == LEVEL:
         low, high = fixed(min(scores)), fixed(max(scores))
         return f" ({criterion.what}: scores from {low} to {high} of 1)"
     spread = f" ± {fixed(top['stderr'])}" if "stderr" in top else ""
-    line = f" ({criterion.what}: score {fixed(top['score'])}{spread} of 1){_way(one, ceiling)}"
-    if found == LEADS:
-        line += f"; the difference to {_some(one['tied_with'])} is inside the noise"
+    line = (
+        f" ({criterion.what}: score {fixed(top['score'])}{spread} of 1){_way(judgement, ceiling)}"
+    )
+    if told == LEADS:
+        line += f"; the difference to {_some(judgement['tied_with'])} is inside the noise"
     return line
 
 
-def _way(one: Finding, ceiling: Finding | None) -> str:
+def _way(judgement: Finding, ceiling: Finding | None) -> str:
     """How far the first configuration has come from the base model to the ceiling."""
-    share = one.get("distance_closed", {}).get(_names(one)[0])
+    share = judgement.get("distance_closed", {}).get(_names(judgement)[0])
     if share is None or ceiling is None:
         return ""
     part = fixed(share["share"])
@@ -124,13 +128,17 @@ def _way(one: Finding, ceiling: Finding | None) -> str:
     return f", {part} of the way from the base model to {ceiling['name']}"
 
 
-def _tie(one: Finding) -> str:
-    return f" (but cannot be told from {_some(one['tied_with'])})" if kind(one) == LEADS else ""
+def _tie(judgement: Finding) -> str:
+    return (
+        f" (but cannot be told from {_some(judgement['tied_with'])})"
+        if separation(judgement) == LEADS
+        else ""
+    )
 
 
-def _below(found: Finding) -> list[str]:
-    """What training has taken further from the training images than the base model was."""
-    against = found.get("fidelity", {}).get("against_base", {})
+def _below(category: Finding) -> list[str]:
+    """Which configurations are further from the training images than the base model is."""
+    against = category.get("fidelity", {}).get("against_base", {})
     worse = {name: row for name, row in against.items() if row["worse"]}
     if not worse:
         return []
@@ -139,7 +147,7 @@ def _below(found: Finding) -> list[str]:
         return [
             f"{_some(list(worse))} {verb} further from the training images than the base model is."
         ]
-    nearest = next(name for name in _names(found["fidelity"]) if name in worse)
+    nearest = next(name for name in _names(category["fidelity"]) if name in worse)
     who, best = (nearest, "") if len(worse) == 1 else ("Every configuration", " at best")
     value, base = number(worse[nearest]["value"]), number(worse[nearest]["base"])
     return [
@@ -148,10 +156,10 @@ def _below(found: Finding) -> list[str]:
     ]
 
 
-def _conflict(found: Finding) -> list[str]:
+def _conflict(category: Finding) -> list[str]:
     """Whether the most faithful is also among the least controllable."""
-    sides = [found[key] for key in ("fidelity", "control") if key in found]
-    if len(sides) < 2 or any(kind(side) not in (LEADS, BEST) for side in sides):
+    sides = [category[key] for key in ("fidelity", "control") if key in category]
+    if len(sides) < 2 or any(separation(side) not in (LEADS, BEST) for side in sides):
         return []
     best, order = sides[0]["best"], _names(sides[1])
     if best not in order or len(order) < 3:
@@ -159,14 +167,14 @@ def _conflict(found: Finding) -> list[str]:
     place = order.index(best) + 1
     if place == 1:
         return [f"{best} is first in both: no trade-off between fidelity and control shows here."]
-    who = "the most faithful" if kind(sides[0]) == BEST else "which leads in fidelity"
+    who = "the most faithful" if separation(sides[0]) == BEST else "which leads in fidelity"
     line = f"{best}, {who}, is {_ordinal(place)} of {len(order)} in control."
     return [f"The two conflict: {line}" if place > (len(order) + 1) / 2 else line]
 
 
-def _copies(found: Finding, ceiling: Finding | None) -> list[str]:
+def _copies(category: Finding, ceiling: Finding | None) -> list[str]:
     """More like the training images than real images are: a sign of copying."""
-    shares = found.get("fidelity", {}).get("distance_closed", {})
+    shares = category.get("fidelity", {}).get("distance_closed", {})
     above = [name for name, share in shares.items() if share["share"] > 1]
     if not above or ceiling is None:
         return []
@@ -178,11 +186,11 @@ def _copies(found: Finding, ceiling: Finding | None) -> list[str]:
 
 
 def _too_few(judged: Judged) -> list[str]:
-    """Where nothing can be told apart for want of data: how much there is, and for what."""
+    """For which criteria there is too little data to tell anything apart, and how much there is."""
     fields: dict[int, list[str]] = {}
-    for criterion, one in judged:
-        if kind(one) == FEW:
-            fields.setdefault(one["cells"], []).append(criterion.heading.lower())
+    for criterion, judgement in judged:
+        if separation(judgement) == FEW:
+            fields.setdefault(judgement["cells"], []).append(criterion.heading.lower())
     return [
         f"With {_pairs(n)} of seed and class to compare, "
         f"no difference can be told from noise in {_some(names)}."

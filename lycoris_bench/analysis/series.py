@@ -1,63 +1,41 @@
-"""What is compared: a configuration, and where a study asks for several strengths each of them.
+"""What is compared: a series, which is a configuration at one strength.
 
-While tables are analyzed each has a name of its own, `lora` at strength 1 and `lora ×0.5` beside
-it, and adapters that were made elsewhere stand at the last epoch. What is stored has the plain
-names again: the column `strength` tells them apart."""
-
-from collections.abc import Mapping
+While tables are analyzed, the column `series` names it: `lora` at strength 1 and `lora ×0.5`
+beside it. The columns `configuration` and `strength` stay as they are; what is stored has them
+alone."""
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import beside, trained
+from lycoris_bench.analysis.columns import SERIES, reference_rows, trained
 from lycoris_bench.files.identity import exact
 
-NO_SEED = -1  # of what was not trained here: its rows are those of no seed
-NO_EPOCH = 0  # and of no epoch, where nothing was trained at all
 
-
-def apart(
+def split_by_strength(
     metrics: pd.DataFrame, factors: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """(metrics, factors, series -> configuration) with a configuration for each strength."""
-    rows = trained(metrics)
-    last = rows["epoch"].max()
-    rows["epoch"] = rows["epoch"].fillna(NO_EPOCH if pd.isna(last) else last)
-    rows["seed"] = rows["seed"].fillna(NO_SEED)
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(metrics, factors) with the column `series`; factors have a row for each series, and the
+    column `strength` where it varies.
+
+    factors: one row per configuration. Configurations without scores keep their row."""
+    metrics, factors = restore_names(metrics), restore_names(factors)
+    rows, outside = trained(metrics), reference_rows(metrics)
     pairs = rows[["configuration", "strength"]].drop_duplicates()
     alone = pairs["configuration"].nunique() == 1 < len(pairs)
-    names = {(c, s): name(c, s, alone) for c, s in pairs.itertuples(index=False)}
-    keys = zip(rows["configuration"], rows["strength"], strict=True)
-    rows["configuration"] = [names[key] for key in keys]
-    order = {configuration: k for k, configuration in enumerate(factors["configuration"])}
-    series = sorted(names, key=lambda key: (order.get(key[0], len(order)), -key[1]))
-    known = factors.set_index("configuration", drop=False)
-    made = [
-        {**known.loc[c].to_dict(), "configuration": names[c, s], "strength": s}
-        for c, s in series
-        if c in order
-    ]
-    scored = {configuration for configuration, _ in series}
-    unscored = factors[~factors["configuration"].isin(scored)]
-    expanded = pd.concat([pd.DataFrame(made, columns=[*factors, "strength"]), unscored])
-    if expanded["strength"].nunique() < 2:
-        expanded = expanded.drop(columns="strength")
-    expanded = expanded.astype(factors.dtypes.to_dict()).reset_index(drop=True)
-    return (
-        pd.concat([rows, beside(metrics)], ignore_index=True),
-        expanded,
-        {names[key]: key[0] for key in names},
-    )
+    pairs[SERIES] = [name(c, s, alone) for c, s in pairs.itertuples(index=False)]
+    rows = rows.merge(pairs, on=["configuration", "strength"])
+    outside[SERIES] = outside["configuration"]
+    scored = factors.merge(pairs.sort_values("strength", ascending=False), on="configuration")
+    unscored = factors[~factors["configuration"].isin(pairs["configuration"])]
+    unscored = unscored.assign(**{SERIES: unscored["configuration"]})
+    known = pd.concat([scored, unscored], ignore_index=True)
+    if known["strength"].nunique() < 2:
+        known = known.drop(columns="strength")
+    return pd.concat([rows, outside], ignore_index=True), known
 
 
-def together(frame: pd.DataFrame, configurations: Mapping[str, str]) -> pd.DataFrame:
-    """The frame under the study's own names, for storing."""
-    made = frame.copy()
-    if "configuration" in made:
-        made["configuration"] = made["configuration"].map(lambda c: configurations.get(c, c))
-    for column, none in (("seed", NO_SEED), ("epoch", NO_EPOCH)):
-        if column in made:
-            made[column] = made[column].astype("Int64").replace(none, pd.NA)
-    return made
+def restore_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as it is stored: a configuration and its strength, without a name for both."""
+    return frame.drop(columns=SERIES, errors="ignore")
 
 
 def name(configuration: str, strength: float, alone: bool = False) -> str:

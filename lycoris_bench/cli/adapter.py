@@ -92,7 +92,7 @@ def verify(
     file: File,
     strength: Annotated[float, typer.Option(help="How much of the change.")] = 1.0,
     prompt: Annotated[str, typer.Option(help="What is drawn.")] = "a photo",
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the initial noise.")] = 0,
     picture: Annotated[
         bool, typer.Option("--picture/--no-picture", help="Draw, or compare weights alone.")
     ] = True,

@@ -48,16 +48,16 @@ def register(app: typer.Typer) -> None:
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
         """Write a caption beside each image: what it is called, then the tags a tagger sees."""
-        from lycoris_bench.data.captioning.write import How, write
+        from lycoris_bench.data.captioning.write import CaptionOptions, write
         from lycoris_bench.run import environment
         from lycoris_bench.study.load import locate
 
         here = Path.cwd()
-        how = How(
+        options = CaptionOptions(
             strategy, threshold, tagger, extension, template, descriptor,
             locate(words, here) if words else None, locate(tags, here) if tags else None, force,
         )  # fmt: skip
-        done = write(folder, how, environment.device(device))
+        done = write(folder, options, environment.device(device))
         text = done.pop("text")
         typer.echo(json.dumps(done) if as_json else lines(text))
 

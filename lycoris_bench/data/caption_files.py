@@ -44,15 +44,15 @@ class CaptionFiles:
         return text or None
 
     def listed(self, image: Path) -> str | None:
-        """What the nearest list says of an image, which it is asked once."""
+        """The caption of an image in the nearest `metadata.jsonl`, or None. It is used up."""
         root, name = self.folders.root, disk.composed(str(image))
         above = [place for place in image.parents if place == root or root in place.parents]
         found = [self._metadata(place).pop(name, None) for place in above]
         return next((text for text in found if text is not None), None)
 
-    def complain(self, images: int, rest: bool) -> None:
-        """Adds the missing captions of so many images as one problem that says what to type; and
-        with `rest` a problem for each listed image that nobody asked for: there is none."""
+    def report(self, images: int, unused: bool) -> None:
+        """Adds one problem for all missing captions, of so many images, that says what to type.
+        With `unused`, adds one for each entry of a list that no image has used."""
         if self.missing:
             some = ", ".join(self.missing[:SHOWN])
             more = len(self.missing) - SHOWN
@@ -62,7 +62,7 @@ class CaptionFiles:
                 + f"; to have them written, type: {self._command()}"
             )
         listed = dict.fromkeys(name for names in self._listed.values() for name in names)
-        for name in listed if rest else ():
+        for name in listed if unused else ():
             name = name.removeprefix(f"{disk.composed(str(self.folders.root))}/")
             self.problems.append(f"{METADATA} names {name}, which is no image of the dataset")
 
@@ -87,7 +87,7 @@ class CaptionFiles:
         try:
             lines = disk.read_lines(path) if path in self.folders.files(place) else []
         except disk.FileError as error:
-            self._complain_of(error)
+            self._report_error(error)
         for number, line in enumerate(lines, 1):
             if line and (problem := self._take(line, place, here)):
                 self.problems.append(f"{self.folders.name(path)}, line {number}: {problem}")
@@ -123,7 +123,7 @@ class CaptionFiles:
                 return None
             text = " ".join(disk.read_text(path).split())
         except disk.FileError as error:
-            self._complain_of(error)
+            self._report_error(error)
             return None
         if not text:
             self.problems.append(f"caption {self.folders.name(path)} is empty")
@@ -139,7 +139,7 @@ class CaptionFiles:
             self._spelled[image.parent] = {_spelled(p.stem, p.suffix): p for p in files}
         return self._spelled[image.parent].get(_spelled(image.stem, self.extension))
 
-    def _complain_of(self, error: disk.FileError) -> None:
+    def _report_error(self, error: disk.FileError) -> None:
         self.problems.append("caption " + str(error).replace(f"{self.folders.root}/", "", 1))
 
 

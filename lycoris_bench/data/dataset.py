@@ -80,7 +80,7 @@ class Dataset:
         problems: list[str] = []
         captions = CaptionFiles(Folders(Path(folder), problems), extension, words)
         found = [(example, captions.of(example.path)) for example in self.examples]
-        captions.complain(len(found), rest=False)
+        captions.report(len(found), unused=False)
         if problems:
             raise DataError(f"dataset {folder}", problems)
         return Dataset(tuple(replace(example, caption=text or "") for example, text in found))
@@ -118,7 +118,7 @@ def scan(
     ]
     found = [_example(image, place, folders, files, seen) for image, place in images]
     if files:
-        files.complain(len(images), rest=True)
+        files.report(len(images), unused=True)
     if not images and not problems:
         problems.append("it is empty; images are expected in category/class[/sub-class]")
     if problems:

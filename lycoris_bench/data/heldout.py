@@ -1,4 +1,4 @@
-"""Real images that are held out from training: a study's `heldout`, and whether they are."""
+"""Real images that are held out from training (a study's `heldout`), and a check that they are."""
 
 from pathlib import Path
 

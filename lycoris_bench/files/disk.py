@@ -31,11 +31,11 @@ class FileError(BenchError):
 
 
 class NoSuchFile(FileError):
-    """There is nothing under that name."""
+    """The file does not exist."""
 
 
 def expand(path: str | Path) -> Path:
-    """The path with "~" and "~name" as the home folders they mean. FileError: nobody's home."""
+    """The path with "~" and "~name" as home folders. FileError: there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -10,9 +10,9 @@ from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
 from lycoris_bench.planning import resolve
-from lycoris_bench.study import prompt_types
+from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
-from lycoris_bench.study.records import Checkpoint, Configuration, ImageSet, PromptSet
+from lycoris_bench.study.records import Checkpoint, Concept, Configuration, ImageSet, PromptSet
 from lycoris_bench.training.buckets import steps_per_epoch
 
 MOST = 1_000_000_000  # training steps, or images, of a study
@@ -48,7 +48,8 @@ class Plan:
     captioned: dict[str, resolve.Captioned] = field(default_factory=dict)  # with other captions
     limit: int | None = None
     complete: bool = True  # its dataset and base models are there: uids can be compared
-    doubts: tuple[str, ...] = ()  # about its held-out images, a sentence each
+    doubts: tuple[str, ...] = ()  # about its data and concepts, a sentence each
+    kinds: dict[Concept, str] = field(default_factory=dict)  # "style", or "" for other concepts
 
     @property
     def base_model(self) -> str:
@@ -215,12 +216,15 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
     resolve.check_weights(study)
     main, *others = resolve.captioned(study, absent).items()
     heldout, doubts = held_out(settings.heldout, main[1].data)
+    words = main[1].words
+    doubts += concept_words.doubts(Path(settings.dataset), words, Path(settings.prompts))
+    kinds = {concept: named.kind for concept, named in words.items()}
     base = resolve.base_uid(settings.base_model, absent)
     other = settings.sampling.base_model
     asked = Plan(
         study, main[1].data, heldout, main[1].prompt_sets, base,
         resolve.base_uid(other, absent) if other else base,
-        resolve.adapter_files(study), dict(others), limit, not absent, doubts,
+        resolve.adapter_files(study), dict(others), limit, not absent, doubts, kinds,
     )  # fmt: skip
     if problems := list(_too_much(asked)):
         raise StudyError(study.name, problems)

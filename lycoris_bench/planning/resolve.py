@@ -22,6 +22,7 @@ from lycoris_bench.scoring.encoders.weights import given, here, is_repository
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
 from lycoris_bench.study.records import COMBINED, Concept, PromptSet
+from lycoris_bench.study.wording import Words
 from lycoris_bench.training import optimizer, tensorboard
 
 MOST_IMAGES = 1_000_000  # of a dataset that is declared, not there
@@ -30,9 +31,11 @@ PLACEHOLDER = "not there"  # in place of the identity of a base model that is no
 
 @dataclass(frozen=True)
 class Captioned:
-    """The training images with one kind of captions, and the prompts that follow from them."""
+    """The training images with captions of one extension, how their concepts are named, and the
+    prompts that follow from both."""
 
     data: dataset.Dataset
+    words: dict[Concept, Words]
     prompt_sets: tuple[PromptSet, ...]
 
 
@@ -52,7 +55,7 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
         if extension
     }
     return {
-        extension: Captioned(images, _prompt_sets(study, images, extension))
+        extension: Captioned(images, *_prompts(study, images, extension))
         for extension, images in found.items()
     }
 
@@ -89,8 +92,10 @@ def _declared(tree: Path) -> dict[Concept, int]:
     return concept_words.numbers(concept_words.concept_table(tree)[1], "images")
 
 
-def _prompt_sets(study: Study, data: dataset.Dataset, extension: str) -> tuple[PromptSet, ...]:
-    """The prompts of each concept and type; every mistake is one `StudyError`."""
+def _prompts(
+    study: Study, data: dataset.Dataset, extension: str
+) -> tuple[dict[Concept, Words], tuple[PromptSet, ...]]:
+    """(how each concept is named, its prompts of each type); every mistake is one `StudyError`."""
     settings = study.settings
     tree = Path(settings.prompts)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
@@ -110,7 +115,7 @@ def _prompt_sets(study: Study, data: dataset.Dataset, extension: str) -> tuple[P
             made += [found] if found else []
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
-    return tuple(made)
+    return words, tuple(made)
 
 
 def base_uid(name: str, absent: list[str] | None) -> str:

@@ -164,8 +164,7 @@ class Status:
         """Whether the table of all rows holds those that are stored now, and no others."""
         sources: list[Source] = [*self.plan.study.checkpoints, REAL_IMAGES]
         return self._kept.get("all") == self._of_all() and all(
-            self._is_kept(source) or not self._rows(source).exists()
-            for source in sources
+            self._is_kept(source) or not self._rows(source).exists() for source in sources
         )
 
     def keep_tables(self, scored: Iterable[Source]) -> None:

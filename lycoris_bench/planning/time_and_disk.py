@@ -1,7 +1,7 @@
 """How long the rest of a study takes, and how much disk all of it needs.
 
 Time is measured, not guessed: what stored checkpoints cost if there are any, else passes of the
-base model's U-Net that together take seconds (`diffusion.pace`). Where the base model is not
+base model's U-Net that together take seconds (`planning.pace`). Where the base model is not
 there, or a rate is given, it is counted at that rate."""
 
 from typing import NamedTuple

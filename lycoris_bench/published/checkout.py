@@ -20,13 +20,13 @@ class Clone:
         self.root = root
 
     def find(self, pattern: str) -> list[Path]:
-        """All files or folders of that name, the least deep first."""
+        """All files or folders of that name, nearest to the root first."""
         found = [path for path in self.root.rglob(pattern) if ".git" not in path.parts]
         return sorted(found, key=lambda path: (len(path.parts), str(path)))
 
     def one(self, name: str) -> Path | None:
-        """The least deep of that name, or None. PublishedError: others of the name are no copies
-        of it, so that nobody knows which is meant."""
+        """The one of that name nearest to the root, or None. PublishedError: another has the same
+        name and other contents, so that nobody knows which is meant."""
         found = self.find(name)
         for other in found[1:]:
             if _content(other) != _content(found[0]):
@@ -42,7 +42,7 @@ class Clone:
         return [path for name in names if (path := self.one(name))]
 
     def needed(self, name: str, purpose: str) -> Path:
-        """The same, or a sentence that says what it is needed for."""
+        """As `one`; PublishedError, which says what it is needed for, where there is none."""
         if (path := self.one(name)) is None:
             raise PublishedError(f"{self.root} holds no {name}: {purpose}")
         return path

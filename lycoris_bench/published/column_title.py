@@ -7,7 +7,7 @@ from lycoris_bench.published import renames
 from lycoris_bench.published.renames import PublishedError, translated
 
 FORM = re.compile(
-    r"(?P<metric>[^()]+?)(?: \((?P<eye>[^()]+)\))??(?: \((?P<kind>in|out|trigger)\))?"
+    r"(?P<metric>[^()]+?)(?: \((?P<encoder>[^()]+)\))??(?: \((?P<prompts>in|out|trigger)\))?"
 )
 WHOLE_STYLE = "Style Loss (base model)"
 
@@ -38,7 +38,7 @@ def column_title(title: str) -> View:
     'style'
     """
     if title == WHOLE_STYLE:
-        return View("style_loss", renames.GRAMS, "scale", "style")
+        return View("style_loss", renames.GRAM_ENCODER, "scale", "style")
     found = FORM.fullmatch(title)
     if found is None:
         raise PublishedError(
@@ -46,27 +46,27 @@ def column_title(title: str) -> View:
             "needed is <metric> (<encoder>-<resizing>) (<prompts>)"
         )
     metric = translated(renames.METRICS, found["metric"], "metric")
-    encoder, resize = _eye(metric, found["eye"])
+    encoder, resize = _encoder(metric, found["encoder"])
     # Their Frechet distance says no prompts: it holds the dataset against its own captions.
-    kind = "in" if metric == "frechet_distance" else found["kind"]
-    if kind is None:
+    prompts = "in" if metric == "frechet_distance" else found["prompts"]
+    if prompts is None:
         raise PublishedError(
             f"column '{title}' says no prompts: (in), (out) or (trigger) is needed"
         )
-    return View(metric, encoder, resize, renames.PROMPT_TYPES[kind])
+    return View(metric, encoder, resize, renames.PROMPT_TYPES[prompts])
 
 
-def _eye(metric: str, eye: str | None) -> tuple[str, str]:
+def _encoder(metric: str, named: str | None) -> tuple[str, str]:
     """Encoder and resizing, or those that a metric without them has."""
-    if eye is None:
-        known = {"text_similarity": (renames.READER, renames.NOT_SAID),
-                 "style_loss": (renames.GRAMS, "scale")}  # fmt: skip
+    if named is None:
+        known = {"text_similarity": (renames.TEXT_ENCODER, renames.NOT_SAID),
+                 "style_loss": (renames.GRAM_ENCODER, "scale")}  # fmt: skip
         if metric not in known:
             raise PublishedError(f"a column of {metric} names no encoder")
         return known[metric]
-    name, _, resizing = eye.rpartition("-")
+    name, _, resizing = named.rpartition("-")
     if resizing not in renames.RESIZINGS:
-        return translated(renames.ENCODERS, eye, "encoder"), renames.NOT_SAID
+        return translated(renames.ENCODERS, named, "encoder"), renames.NOT_SAID
     encoder = translated(renames.ENCODERS, name, "encoder")
     if resizing == "resize" and encoder in renames.SCALED:
         return encoder, "scale"

@@ -7,7 +7,7 @@ import tomli_w
 
 from lycoris_bench.files import disk
 from lycoris_bench.published.checkout import PROMPTS, Clone
-from lycoris_bench.published.renames import CATEGORIES, PROMPT_FILES, SLIPS, PublishedError
+from lycoris_bench.published.renames import CATEGORIES, KINDS, PROMPT_FILES, SLIPS, PublishedError
 from lycoris_bench.published.table_file import table_rows
 from lycoris_bench.run.store import concept_path
 from lycoris_bench.study.concept_words import CONCEPTS
@@ -23,14 +23,14 @@ def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[P
     files: dict[Path, str] = {}
     for concept, folder in concepts(clone.needed(PROMPTS, "their prompts lie there")).items():
         words = made[concept] = named(clone, concept, folder)
-        for kind, name in PROMPT_FILES.items():
+        for prompt_type, name in PROMPT_FILES.items():
             lines = prompts(folder / name)
-            if kind == "train":
+            if prompt_type == "train":
                 table[str(concept)] = {"images": len(lines), **_entry(words)}
             if lines:
                 descriptor = whole_words(words.descriptor)
                 text = "\n".join(descriptor.sub("{}", line) for line in lines)
-                files[root / concept_path(concept) / f"{kind}.txt"] = text + "\n"
+                files[root / concept_path(concept) / f"{prompt_type}.txt"] = text + "\n"
     files[root / CONCEPTS] = tomli_w.dumps(table)
     return made, files
 
@@ -67,12 +67,12 @@ def named(clone: Clone, concept: Concept, folder: Path) -> Words:
     trigger, _, class_word = head.partition(" ")
     subclass = descriptor.removeprefix(head).removeprefix(", ")
     if head in plain:  # a style loses its class word too
-        return Words(trigger, class_word, plain[head], subclass)
+        return Words(trigger, class_word, plain[head], subclass, KINDS.get(concept.category, ""))
     stands_for = plain.get(SLIPS.get(trigger, trigger), "")
     description = f"{stands_for} {class_word}".strip()
     if subclass and subclass not in plain:  # "realistic" stays, an outfit's invented word goes
         description += f", {subclass}"
-    return Words(trigger, class_word, description, subclass)
+    return Words(trigger, class_word, description, subclass, KINDS.get(concept.category, ""))
 
 
 def prompts(path: Path) -> list[str]:
@@ -94,4 +94,5 @@ def _entry(words: Words) -> dict[str, str]:
         "class_word": words.class_word,
         "description": words.description,
     }
-    return entry | ({"subclass_words": words.subclass_words} if words.subclass_words else {})
+    further = {"subclass_words": words.subclass_words, "kind": words.kind}
+    return entry | {key: text for key, text in further.items() if text}

@@ -3,6 +3,7 @@
 import math
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.wording import STYLE
 
 
 class PublishedError(BenchError):
@@ -16,16 +17,19 @@ CATEGORIES = {
     "stuffed_toy": "stuffed toys",
     "scene": "scenes",
 }
-STYLES = CATEGORIES["style"]
+KINDS = {"styles": STYLE}  # of the concepts of a category
 ENCODERS = {
     "dinov2-l-fb": "dinov2-l",
     "clip-L-14": "clip-l-datacomp",
     "convnextv2-l": "convnextv2-l",
 }
-READER = "clip-l-datacomp"  # text similarity is CLIP's, which their titles do not say
-GRAMS = "vgg19"
+TEXT_ENCODER = "clip-l-datacomp"  # text similarity is CLIP's, which their titles do not say
+GRAM_ENCODER = "vgg19"
 RESIZINGS = {"padding": "letterbox", "crop": "crop", "resize": "stretch"}
-SCALED = ("convnextv2-l", GRAMS)  # for these "resize" keeps the aspect (the short side is scaled)
+SCALED = (
+    "convnextv2-l",
+    GRAM_ENCODER,
+)  # for these "resize" keeps the aspect (the short side is scaled)
 NOT_SAID = ""  # their Vendi and text similarity say no resizing
 PROMPT_TYPES = {"in": "train", "out": "alter", "trigger": "trigger"}
 METRICS = {

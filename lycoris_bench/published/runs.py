@@ -29,9 +29,9 @@ DISTANCES = ("ddim_sd15_fd.csv", "style_classes_style_losses*.csv")
 
 
 @dataclass(frozen=True)
-class Run:
-    """Its name, the study that describes it, its tables (by pattern; the first must be there, the
-    rest may be), the rows of them that it takes, and what it is in words."""
+class PublishedRun:
+    """A run to import: its name, the study that describes it, the patterns of its tables (the first
+    must be there, the rest may be), which of their rows it takes, and what it is in words."""
 
     name: str
     study: str
@@ -45,7 +45,7 @@ def _a_concept(key: FolderKey) -> bool:
 
 
 def _a_category(key: FolderKey) -> bool:
-    """Not the mean over everything, either: their weights of it are not said."""
+    """Means per category. The mean over everything is left out: how it is weighted is not said."""
     return bool(key.category) and not key.class_name
 
 
@@ -54,23 +54,23 @@ def _everything(key: FolderKey) -> bool:
 
 
 RUNS = (
-    Run("captions", "package:configs/captions.toml", (CAPTIONS, FULL), _a_concept,
+    PublishedRun("captions", "package:configs/captions.toml", (CAPTIONS, FULL), _a_concept,
         "caption study, per (sub)class"),
-    Run("main", "package:configs/paper.toml", (FULL, *DISTANCES), _everything,
+    PublishedRun("main", "package:configs/paper.toml", (FULL, *DISTANCES), _everything,
         "main study, per (sub)class"),
-    Run("main-means", "package:configs/paper.toml", (MEANS,), _a_category,
+    PublishedRun("main-means", "package:configs/paper.toml", (MEANS,), _a_category,
         "main study, means per category"),
-    Run("main-classes", "package:configs/paper.toml", (MEANS,), _a_concept,
+    PublishedRun("main-classes", "package:configs/paper.toml", (MEANS,), _a_concept,
         "main study, means of classes with sub-classes"),
-    Run("main-distances", "package:configs/paper.toml", DISTANCES, _everything,
+    PublishedRun("main-distances", "package:configs/paper.toml", DISTANCES, _everything,
         "main study, Frechet distance and style loss to the dataset"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What a run becomes: its folder, its rows, the study that describes them, what it is made of,
-    and the experiments that were left out."""
+    """A run that was read: its folder, its rows, the study that describes them, the files that they
+    come from, and the experiments that were left out."""
 
     store: Store
     what: str
@@ -110,7 +110,9 @@ def read_runs(clone: Clone, out: Path) -> list[Imported]:
     return [run for run in made if run]
 
 
-def _read(run: Run, clone: Clone, mapping: Path, store: Store, out: Path) -> Imported | None:
+def _read(
+    run: PublishedRun, clone: Clone, mapping: Path, store: Store, out: Path
+) -> Imported | None:
     if not clone.tables(run.tables[0]):
         return None
     sources = [path for pattern in run.tables for path in clone.tables(pattern)]

@@ -16,7 +16,7 @@ from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import BASE, Configuration, MetricRow
 
 FOLDER = "Folder"
-KINDS = (*PROMPT_TYPES.values(), "style")
+PROMPT_TYPE_ORDER = (*PROMPT_TYPES.values(), "style")
 Keep = Callable[[FolderKey], bool]
 
 
@@ -93,12 +93,12 @@ def _where(place: str) -> Iterator[None]:
 def arranged(parts: Iterable[pd.DataFrame], study: Study) -> pd.DataFrame:
     """One table in the study's order, so that its first encoder and resizing are the main ones."""
     table = pd.concat(parts, ignore_index=True)
-    eyes = [spec.partition(":")[0] for spec in study.settings.scoring.encoders]
+    encoders = [spec.partition(":")[0] for spec in study.settings.scoring.encoders]
     orders: dict[str, list[str]] = {
         "metric": list(METRICS.values()),
-        "encoder": list(dict.fromkeys(eyes)),
+        "encoder": list(dict.fromkeys(encoders)),
         "view": list(study.settings.scoring.encoders),
-        "prompt_type": list(KINDS),
+        "prompt_type": list(PROMPT_TYPE_ORDER),
         "configuration": [BASE, *(c.name for c in study.configurations)],
     }
     columns = table.assign(view=table["encoder"] + ":" + table["resize"])

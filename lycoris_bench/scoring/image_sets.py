@@ -99,7 +99,7 @@ def image_sets(plan: Plan, store: Store, source: Source) -> ImageSets:
 def _suits(metric: Any, scored: ScoredSet) -> bool:
     return (
         scored.prompt_type in (metric.prompt_types or (scored.prompt_type,))
-        and scored.category in (metric.categories or (scored.category,))
+        and scored.kind in (metric.kinds or (scored.kind,))
         and all(row.available(scored) for row in metric.inputs)
     )
 
@@ -145,6 +145,7 @@ class DrawnSets(ImageSets):
         row, jobs = prompt_types.TYPES[kind], self._jobs[concept, kind]
         reference = files(self._examples[concept]) if REFERENCE in row.compared_with else []
         return ScoredSet(
+            kind=self.plan.kinds.get(concept, ""),
             category=concept.category,
             class_name=concept.class_name,
             subclass=concept.subclass,
@@ -182,6 +183,7 @@ class RealSets(ImageSets):
         real, rest = (heldout.of(concept), examples) if heldout else (examples[1::2], examples[::2])
         reference = rest if REFERENCE in prompt_types.TYPES[kind].compared_with else []
         return ScoredSet(
+            kind=self.plan.kinds.get(concept, ""),
             category=concept.category,
             class_name=concept.class_name,
             subclass=concept.subclass,

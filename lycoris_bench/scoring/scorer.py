@@ -94,5 +94,5 @@ def without_number(plan: Plan, store: Store) -> list[str]:
 def _needs(metric: Any) -> str:
     """What a study must have for a metric to give a number, as the rest of a sentence."""
     parts = [f"prompts of {' or '.join(metric.prompt_types)}"] if metric.prompt_types else []
-    parts += [f"concepts of {' or '.join(metric.categories)}"] if metric.categories else []
+    parts += [f"concepts of kind {' or '.join(metric.kinds)}"] if metric.kinds else []
     return ", ".join([*parts, *dict.fromkeys(row.needs for row in metric.inputs if row.needs)])

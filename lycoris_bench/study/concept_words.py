@@ -1,4 +1,4 @@
-"""The table of concepts, `concepts.toml`: how prompts name each concept."""
+"""The table of concepts, `concepts.toml`: how prompts name each concept, and of what kind it is."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,13 +8,17 @@ from typing import Any
 from lycoris_bench.files import disk
 from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study.records import Concept
-from lycoris_bench.study.wording import Words, too_long
+from lycoris_bench.study.wording import STYLE, Words, too_long
 
 CONCEPTS = "concepts.toml"
 WORDS = ("trigger", "class_word", "description", "subclass_words")
+KIND = "kind"
+STYLES = "styles"  # the category of styles where a table says no kind, as older ones do not
 MOST = {"images": 100_000, "repeats": 10_000}
 """The counts of a dataset in the table, to plan without it and not to balance, and the highest."""
+SHOWN = 3  # of many concepts
 LONGEST_WORDS = 1_000  # characters of what a table says of a concept
 PLACE = re.compile(r"\{\}|\[trigger\]")  # where a prompt names the concept
 
@@ -59,10 +63,38 @@ def read_words(
         wrong = [f"{concept}: {mistake}" for mistake in _mistakes(entry)]
         problems += wrong
         if not wrong:
-            words[concept] = Words(**{key: entry[key] for key in WORDS if key in entry})
+            named = {key: entry[key] for key in WORDS if key in entry}
+            words[concept] = Words(**named, kind=_kind(concept, entry))
     if problems:
         raise PromptError(f"{path}: " + "; ".join(problems))
     return words
+
+
+def doubts(dataset: Path, concepts: Iterable[Concept], prompts: Path) -> tuple[str, ...]:
+    """One sentence where the table says no kind of concepts that are taken for styles."""
+    path, table = concept_table(dataset, prompts)
+    guessed = [
+        str(concept)
+        for concept in concepts
+        if concept.category == STYLES and KIND not in table.get(str(concept), {})
+    ]
+    if not guessed:
+        return ()
+    more = f" and {len(guessed) - SHOWN} more" if len(guessed) > SHOWN else ""
+    taken = "is taken for a style" if len(guessed) == 1 else "are taken for styles"
+    return (
+        f"{path}: {', '.join(guessed[:SHOWN])}{more} {taken} by the name of the category; "
+        f'write {KIND} = "{STYLE}" in the table of each',
+    )
+
+
+def kinds() -> list[str]:
+    """The kinds of concepts that prompt types and metrics tell from others."""
+    return sorted({STYLE}.union(*(metric.kinds for metric in METRICS.entries().values())))
+
+
+def _kind(concept: Concept, entry: Mapping[str, Any]) -> str:
+    return str(entry.get(KIND, STYLE if concept.category == STYLES else ""))
 
 
 def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
@@ -77,7 +109,7 @@ def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
 
 def _mistakes(entry: Mapping[str, Any]) -> list[str]:
     """What is wrong with a concept's table."""
-    known = [*WORDS, *MOST]
+    known = [*WORDS, KIND, *MOST]
     found = [suggestions.unknown("key", key, known) for key in entry if key not in known]
     missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
     if missing:
@@ -86,6 +118,8 @@ def _mistakes(entry: Mapping[str, Any]) -> list[str]:
         found.append("trigger and class_word are both empty; one of them must be given")
     if not isinstance(entry.get("subclass_words", ""), str):
         found.append("subclass_words must be text")
+    if KIND in entry and entry[KIND] not in (allowed := kinds()):
+        found.append(suggestions.unknown(KIND, str(entry[KIND]), allowed))
     given = {key: entry[key] for key in WORDS if isinstance(entry.get(key), str)}
     return found + [f"{key} {m}" for key, text in given.items() if (m := _unfit(text))]
 

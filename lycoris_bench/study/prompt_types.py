@@ -9,7 +9,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.concept_words import PLACE, PromptError
 from lycoris_bench.study.records import Concept, PromptSet
-from lycoris_bench.study.wording import Words, too_long
+from lycoris_bench.study.wording import STYLE, Words, too_long
 
 MOST_PROMPTS = 100_000  # of a file
 TEXT = ".txt"  # of a file of prompts
@@ -24,7 +24,8 @@ class PromptType:
     `template` is the prompt used where no file gives one (None: the class's own captions).
     `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
     the images are compared with: the concept's dataset images, the base model's, or both.
-    `expects_no_concept`: nothing asks for it, so being like the dataset is a fault (4.1)."""
+    Concepts of the kinds `not_for` have no such prompts. `expects_no_concept`: nothing asks for
+    the concept, so being like the dataset is a fault (4.1)."""
 
     name: str
     template: str | None
@@ -41,7 +42,7 @@ TYPES = {
         PromptType("train", None, False, False, ("reference",)),
         PromptType("trigger", "{}", False, False, ("reference",)),
         PromptType("alter", None, True, True, ("reference",)),
-        PromptType("style", None, True, False, ("base",), not_for=("styles",)),
+        PromptType("style", None, True, False, ("base",), not_for=(STYLE,)),
         PromptType("agnostic", None, True, True, ("reference", "base"), expects_no_concept=True),
     )
 }
@@ -68,7 +69,7 @@ def assignment(images: int, prompts: int) -> list[int]:
 def prompt_set(
     folder: Path,
     concept: Concept,
-    kind: str,
+    prompt_type: str,
     words: Words,
     captions: Sequence[str],
     extension: str = "",
@@ -78,22 +79,24 @@ def prompt_set(
 
     `captions` are those that a configuration is trained with. Where they have an `extension` of
     their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs."""
-    row = TYPES[kind]
-    if concept.category in row.not_for:
+    row = TYPES[prompt_type]
+    if words.kind in row.not_for:
         return None
     own = extension if row.template is None and not row.file_required else ""
-    lines = _nearest(folder, concept, f"{kind}{own}{TEXT}")
+    lines = _nearest(folder, concept, f"{prompt_type}{own}{TEXT}")
     if lines is None:
         if row.file_required:
             raise PromptError(
-                f"no {kind}.txt for {concept} in {folder}; write one, a prompt a line, "
+                f"no {prompt_type}.txt for {concept} in {folder}; write one, a prompt a line, "
                 "with {} for the concept"
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
     prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
     if problem := next(filter(None, map(too_long, prompts)), None):
-        raise PromptError(f"a {kind} prompt of {concept}, with its words in it, {problem}")
-    return PromptSet(concept, kind, prompts, tuple(words.plain(prompt) for prompt in prompts))
+        raise PromptError(f"a {prompt_type} prompt of {concept}, with its words in it, {problem}")
+    return PromptSet(
+        concept, prompt_type, prompts, tuple(words.plain(prompt) for prompt in prompts)
+    )
 
 
 def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:

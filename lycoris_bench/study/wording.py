@@ -4,18 +4,21 @@ import re
 from dataclasses import dataclass
 
 LONGEST = 10_000  # characters of a prompt or a caption: an encoder holds all of its tokens at once
+STYLE = "style"  # the kind of a concept that is a way of drawing, not a thing that is drawn
 _LEFT_OVER = re.compile(r"^(of|in|on|at|with|by|for|from|to)\s+")  # where the trigger was before it
 
 
 @dataclass(frozen=True)
 class Words:
     """How a concept is named: "trigger class_word[, subclass_words]", and `description`, the
-    plain words that stand for all of it where an encoder does not know the trigger."""
+    plain words that stand for all of it where an encoder does not know the trigger. `kind` says
+    what it is where prompt types or metrics ask (STYLE; "" for anything else)."""
 
     trigger: str
     class_word: str
     description: str
     subclass_words: str = ""
+    kind: str = ""
 
     @property
     def class_descriptor(self) -> str:

@@ -39,11 +39,16 @@ def row(value: float, configuration: str = "lora", **changes: object) -> dict[st
     return dict(MetricRow(**fields).record())  # type: ignore[arg-type]
 
 
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the column `series`, as a table of one strength has it."""
+    return frame.assign(series=frame["configuration"])
+
+
 @pytest.fixture
 def table() -> Rows:
     def make(rows: list[dict[str, object]]) -> pd.DataFrame:
         frame = pd.DataFrame(rows, columns=MetricRow.columns())
-        return frame.astype({"seed": "Int64", "epoch": "Int64"})
+        return named(frame.astype({"seed": "Int64", "epoch": "Int64"}))
 
     return make
 
@@ -75,7 +80,7 @@ def factors() -> pd.DataFrame:
             if not (algorithm == "full" and name.endswith("large")):
                 rows.append((name, algorithm, preset, level * 1e-4, level, size, True))
     columns = ["configuration", "algorithm", "preset", "lr", "lr_level", "capacity", "importance"]
-    return pd.DataFrame(rows, columns=columns)
+    return named(pd.DataFrame(rows, columns=columns))
 
 
 @pytest.fixture(scope="session")

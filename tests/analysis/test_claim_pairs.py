@@ -10,6 +10,7 @@ from scipy import stats
 from lycoris_bench.analysis.claims import pairs as order
 from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs
 from lycoris_bench.analysis.claims.interval import effect
+from tests.analysis.conftest import named
 
 CHANGES = {  # what a pair of each contrast may differ in, written out
     "rate": [{"lr"}],
@@ -44,13 +45,14 @@ def drawn(seed: int, n: int = 60) -> pd.DataFrame:
             "capacity": 3 if algorithm == "full" else int(random.choice([1, 2])),
             "importance": bool(random.random() < 0.9),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return named(pd.DataFrame(rows))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_pair_differs_in_one_setting(seed: int) -> None:
     table = drawn(seed, 300)
-    known = table.set_index("configuration").astype(object).where(table.notna().values[:, 1:], None)
+    known = table.set_index("series").drop(columns="configuration").astype(object)
+    known = known.where(known.notna(), None)
     for name, contrast in CONTRASTS.items():
         found = pairs(table, contrast)
         assert name == "epochs" or found
@@ -68,7 +70,7 @@ def test_a_pair_differs_in_one_setting(seed: int) -> None:
 
 def test_rates_against_a_naive_search() -> None:
     table = drawn(7, 120)
-    rest = [c for c in table if c not in ("configuration", "lr", "importance")]
+    rest = [c for c in table if c not in ("configuration", "series", "lr", "importance")]
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     naive = set()
     for a, b in combinations(rows, 2):
@@ -86,7 +88,7 @@ def test_table_1_columns_of_a_study_with_other_rates() -> None:
     rates = {"lora": (1, 2, 4), "loha": (2, 4), "lokr": (2, 4, 8), "full": (0.1, 0.2, 0.3)}
     table = pd.DataFrame(
         [(f"{a}{lr}", a, float(lr)) for a, levels in rates.items() for lr in levels],
-        columns=["configuration", "algorithm", "lr"],
+        columns=["series", "algorithm", "lr"],
     )
     assert members(table) == {
         "lora2": "lora", "loha2": "loha", "lokr2": "lokr",

@@ -14,7 +14,7 @@ from lycoris_bench.analysis.claims.verdicts import judge
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.report.page import environment
-from tests.analysis.conftest import row
+from tests.analysis.conftest import named, row
 from tests.analysis.test_report import Page
 
 CONFIGURATIONS = [  # name, algorithm, preset, lr, dim, alpha, factor, capacity, importance
@@ -29,7 +29,7 @@ CONFIGURATIONS = [  # name, algorithm, preset, lr, dim, alpha, factor, capacity,
 ]
 COLUMNS = ["configuration", "algorithm", "preset", "lr", "dim", "alpha", "factor", "capacity",
            "importance"]  # fmt: skip
-FACTORS = pd.DataFrame(CONFIGURATIONS, columns=COLUMNS)
+FACTORS = named(pd.DataFrame(CONFIGURATIONS, columns=COLUMNS))
 VIEWS = (("image_similarity", "trigger"), ("text_similarity", "alter"), ("vendi", "trigger"))
 Effect = Callable[[str, int], float]
 
@@ -52,7 +52,7 @@ def scores(
                         about = {"seed": seed, "epoch": epoch, "class_name": f"c{k}"}
                         about |= {"metric": metric, "prompt_type": kind, "category": category}
                         rows.append({**row(value, name, **about), "score": value})
-    return pd.DataFrame(rows)
+    return named(pd.DataFrame(rows))
 
 
 def judged(table: pd.DataFrame, category: str = OVERALL) -> dict[str, Any]:

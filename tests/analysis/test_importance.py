@@ -32,7 +32,7 @@ def explained(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
-    return checkpoints.merge(factors.drop(columns="algorithm"), on="configuration")
+    return checkpoints.merge(factors.drop(columns=["algorithm", "configuration"]), on="series")
 
 
 def test_the_parts_and_the_base_value_sum_to_the_prediction(

@@ -19,6 +19,7 @@ from lycoris_bench.analysis.plots.labels import place, spread
 from lycoris_bench.analysis.plots.scatter import PAIRS, front, scatter, some
 from lycoris_bench.analysis.ranks import positions, rank_scores
 from lycoris_bench.analysis.report.figures import agreement, over, scatters
+from tests.analysis.conftest import named
 
 
 def test_the_front_equals_a_naive_search() -> None:
@@ -98,8 +99,8 @@ def drawn(names: tuple[str, ...]) -> list[bytes]:
         }
         for k, name in enumerate(names) for epoch in (10, 20) for metric, kind in views
     ]  # fmt: skip
-    table = pd.DataFrame(rows)
-    factors = pd.DataFrame({"configuration": names, "algorithm": names, "preset": names})
+    table = named(pd.DataFrame(rows))
+    factors = named(pd.DataFrame({"configuration": names, "algorithm": names, "preset": names}))
     none = pd.DataFrame(columns=["metric", "prompt_type", "configuration", "position", "value"])
     shap = pd.DataFrame(
         [("preset", name, 0.1 * k - 0.2) for k, name in enumerate(names)],

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.findings import findings
-from lycoris_bench.analysis.series import apart
+from lycoris_bench.analysis.series import split_by_strength
 from tests.analysis.conftest import Rows, row
 
 CLASSES = ("bunny", "panda", "lobster", "tortoise", "bear", "duck")
@@ -204,8 +204,9 @@ def test_two_categories_are_judged_each(table: Rows) -> None:
 
 
 def test_adapters_made_elsewhere_have_no_epoch(table: Rows) -> None:
-    """Of a study that only combines, seeds and epochs are those of nothing: see series.py."""
-    rows = [*of("a", *[0.6] * 6, seed=-1, epoch=0), *of("b", *[0.5] * 6, seed=-1, epoch=0)]
+    """A study that only combines has neither seeds nor epochs; classes are compared."""
+    none = {"seed": None, "epoch": None}
+    rows = [*of("a", *[0.6] * 6, **none), *of("b", *[0.5] * 6, **none)]
     found = findings(table(rows))
     assert "epoch" not in found
     assert found["sentences"] == [f"a is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1)."]
@@ -214,8 +215,9 @@ def test_adapters_made_elsewhere_have_no_epoch(table: Rows) -> None:
 def test_one_configuration_at_several_strengths_is_named_with_them(table: Rows) -> None:
     rows = [one for s in (0.5, 1.0) for one in of("lora", *[s / 2] * 6, strength=s)]
     known = {"configuration": ["lora"], "algorithm": ["lora"], "preset": ["full"], "lr": [1e-3]}
-    metrics, _, names = apart(table(rows), pd.DataFrame(known))
-    assert names == {"lora ×0.5": "lora", "lora ×1": "lora"}
+    metrics, factors = split_by_strength(table(rows), pd.DataFrame(known))
+    assert list(factors["series"]) == ["lora ×1", "lora ×0.5"]
+    assert set(factors["configuration"]) == set(metrics["configuration"]) == {"lora"}
     assert said(metrics) == [f"lora ×1 is the most faithful ({FAITHFUL}: score 1.00 ± 0.00 of 1)."]
 
 

@@ -80,3 +80,14 @@ def imported(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def captions(imported: Path) -> pd.DataFrame:
     return pd.read_parquet(imported / "captions/metrics.parquet")
+
+
+TITLES = ["Text Similarity (in)", "Image Similarity (dinov2-l-fb-crop) (in)"]
+ROWS = {f"{DRAWN}-{LORA}-{seed}/style/dots": [0.25, 0.5] for seed in "abc"}
+
+
+@pytest.fixture
+def whole(clone: Path) -> Path:
+    """A clone with prompts, mapping and one table of three rows."""
+    write_table(clone / "ddim_sd15_metrics.csv", ROWS, TITLES)
+    return clone

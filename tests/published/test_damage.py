@@ -12,17 +12,7 @@ from lycoris_bench.published.import_published import import_published
 from lycoris_bench.study.concept_words import read_words
 from lycoris_bench.study.prompt_types import prompt_set
 from lycoris_bench.study.records import Concept
-from tests.published.conftest import DRAWN, LORA, MAPPING, write_table
-
-TITLES = ["Text Similarity (in)", "Image Similarity (dinov2-l-fb-crop) (in)"]
-ROWS = {f"{DRAWN}-{LORA}-{seed}/style/dots": [0.25, 0.5] for seed in "abc"}
-
-
-@pytest.fixture
-def whole(clone: Path) -> Path:
-    """A clone with prompts, mapping and one table of three rows."""
-    write_table(clone / "ddim_sd15_metrics.csv", ROWS, TITLES)
-    return clone
+from tests.published.conftest import DRAWN, LORA, MAPPING, ROWS, TITLES, write_table
 
 
 def imported(clone: Path, out: Path, *more: str) -> int:

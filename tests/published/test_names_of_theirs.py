@@ -92,5 +92,5 @@ def test_our_names_exist_and_point_the_same_way() -> None:
     known = {getattr(m, "called", name): m for name, m in METRICS.entries().items()}
     for name in renames.METRICS.values():
         assert known[name].better == ("lower" if name in renames.LOWER else "higher")
-    for name in (*renames.ENCODERS.values(), renames.GRAMS):
+    for name in (*renames.ENCODERS.values(), renames.GRAM_ENCODER):
         assert encoders.record(name).name == name

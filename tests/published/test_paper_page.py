@@ -10,6 +10,7 @@ from lycoris_bench.analysis.claims.verdicts import UNTESTED, judge
 from lycoris_bench.analysis.columns import OVERALL, main_views
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.analysis.series import split_by_strength
 from lycoris_bench.study import load as studies
 
 PAGE = Path(__file__).parent.parent.parent / "docs/paper.md"
@@ -28,6 +29,7 @@ def judged(run: Path) -> list[dict]:
     metrics = pd.read_parquet(run / "metrics.parquet")
     known = known[known["configuration"].isin(metrics["configuration"])].reset_index(drop=True)
     rows, _ = comparable(metrics, known)
+    rows, known = split_by_strength(rows, known)
     return judge(main_views(rank_scores(rows)), known)
 
 

@@ -51,8 +51,8 @@ def test_train_prompts_are_the_captions_and_trigger_the_descriptor(tmp_path: Pat
 
 
 def test_styles_have_no_style_prompts(tmp_path: Path) -> None:
-    words = Words("rps", "style", "")
-    assert prompt_types.prompt_set(tmp_path, Concept("styles", "dots"), "style", words, []) is None
+    words = Words("rps", "style", "", kind="style")
+    assert prompt_types.prompt_set(tmp_path, Concept("looks", "dots"), "style", words, []) is None
 
 
 @pytest.mark.parametrize("content", [None, "", "# only a remark\n"])

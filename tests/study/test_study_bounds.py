@@ -128,7 +128,7 @@ def test_products_that_no_memory_holds_are_refused_with_the_number(
             plans.plan(tiny(**changes))
     big = declared({Concept("a", "b"): 1}, (32, 32)).repeating({Concept("a", "b"): 10**9})
     asked = plans.plan(tiny())
-    huge = {"": resolve.Captioned(big, asked.prompt_sets)}
+    huge = {"": resolve.Captioned(big, {}, asked.prompt_sets)}
     monkeypatch.setattr(resolve, "captioned", lambda study, absent: huge)
     with pytest.raises(StudyError, match="1,000,000,000 images in an epoch; at most 10,000,000"):
         plans.plan(tiny())

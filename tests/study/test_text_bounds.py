@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lycoris_bench.data.captioning.write import How, write
+from lycoris_bench.data.captioning.write import CaptionOptions, write
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.data.images import DataError
 from lycoris_bench.messages.errors import BenchError
@@ -58,10 +58,10 @@ def test_other_captions_have_the_same_bound(toys: Path) -> None:
         scan(toys).recaptioned(toys, ".no-tags")
 
 
-@pytest.mark.parametrize("how", [How("none", template=LONG + "{}", descriptor="a toy"),
-                                 How("none", template="{} " * 5000, descriptor="a toy"),
-                                 How("all", descriptor="a" * 10_001)])  # fmt: skip
-def test_a_caption_that_no_scan_would_take_is_not_written(toys: Path, how: How) -> None:
+@pytest.mark.parametrize("how", [CaptionOptions("none", template=LONG + "{}", descriptor="a toy"),
+                                 CaptionOptions("none", template="{} " * 5000, descriptor="a toy"),
+                                 CaptionOptions("all", descriptor="a" * 10_001)])  # fmt: skip
+def test_a_caption_that_no_scan_would_take_is_not_written(toys: Path, how: CaptionOptions) -> None:
     (toys / "toys/bunny/1.txt").unlink()
     with pytest.raises(BenchError, match=r"the caption of .*1\.png has \d\d,\d+ characters"):
         write(toys, how)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from lycoris_bench.analysis.columns import SERIES
 from lycoris_bench.analysis.importance import NATIVE
 
 DIM, FACTOR = "dim", "factor"
 LABELS = ["lr_level"]  # what another column already says
+NAMES = (SERIES, "configuration", "importance")  # no settings
 ADAPTERS = ("lora", "loha", "lokr")
 RATES = {5e-6: "native-fast", 1e-6: "native"}  # native's columns of Table 1
 
@@ -28,11 +30,11 @@ def settings(factors: pd.DataFrame) -> pd.DataFrame:
     table["importance"] = table["importance"].astype(bool)
     table["capacity"] = table["capacity"].replace(NATIVE, 1)
     names = members(factors)
-    return table.assign(member=[names.get(c, "") for c in table["configuration"]])
+    return table.assign(member=[names.get(s, "") for s in table[SERIES]])
 
 
 def members(factors: pd.DataFrame) -> dict[str, str]:
-    """Configuration -> its column of Table 1.
+    """Series -> its column of Table 1.
 
     Adapters are compared at one rate: the middle one of those that all of them share. Native
     has two columns: the paper's rates, or the highest and the middle of three."""
@@ -48,9 +50,9 @@ def members(factors: pd.DataFrame) -> dict[str, str]:
     found = {}
     for row in factors.itertuples():
         if row.algorithm in ADAPTERS and shared and row.lr == shared[(len(shared) - 1) // 2]:
-            found[row.configuration] = row.algorithm
+            found[row.series] = row.algorithm
         elif row.algorithm == "full" and row.lr in native:
-            found[row.configuration] = native[row.lr]
+            found[row.series] = native[row.lr]
     return found
 
 
@@ -147,7 +149,7 @@ CONTRASTS = {
 
 
 def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
-    """(from, to) of configurations at neighbouring places that are alike in all that the contrast
+    """(from, to) of series at neighbouring places that are alike in all that the contrast
     does not own. With three rates those are two pairs: the effect is that of a step."""
     table = settings(factors)
     if contrast.labelled:
@@ -156,11 +158,11 @@ def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
     placed = [(row, place) for row, place in rows if place is not None]
     found: dict[tuple[str, str], None] = {}
     for owned in contrast.owns:
-        kept = [name for name in table if name not in (*owned, "configuration", "importance")]
+        kept = [name for name in table if name not in (*owned, *NAMES)]
         groups: dict[tuple[str, ...], dict[float, list[str]]] = {}
         for row, place in placed:
             alike = groups.setdefault(tuple(str(row[name]) for name in kept), {})
-            alike.setdefault(place, []).append(row["configuration"])
+            alike.setdefault(place, []).append(row[SERIES])
         for group in groups.values():
             found |= dict.fromkeys(_neighbours([group[place] for place in sorted(group)]))
     return list(found)

@@ -12,8 +12,11 @@ MIN_CLUSTERS = 3  # with two seeds or classes there is no telling how much a thi
 
 
 def grid(rows: pd.DataFrame, column: str) -> np.ndarray:
-    """Seeds x classes, each cell the mean of its rows; nan where there are none."""
-    return rows.pivot_table(index="seed", columns="unit", values=column, sort=False).to_numpy()
+    """Seeds x classes, each cell the mean of its rows; nan where there are none.
+
+    Rows without a seed are one row of the grid."""
+    seed, _ = pd.factorize(rows["seed"], use_na_sentinel=False)
+    return rows.pivot_table(index=seed, columns="unit", values=column, sort=False).to_numpy()
 
 
 def effect(cells: np.ndarray) -> tuple[float, float, float]:

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, settings
+from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, NAMES, settings
 from lycoris_bench.analysis.claims.interval import grid, resampled
+from lycoris_bench.analysis.columns import SERIES
 
 ROW = ["seed", "epoch", "category", "unit"]  # what both sides of a pair have in common
 
@@ -15,20 +16,21 @@ ROW = ["seed", "epoch", "category", "unit"]  # what both sides of a pair have in
 def between(cells: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """score and value of `to` less those of `from`, one row per pair, seed, epoch and class.
 
-    cells: configuration, seed, epoch, category, unit, score, value of one view."""
+    cells: series, seed, epoch, category, unit, score, value of one view."""
     sides = pd.DataFrame(pairs, columns=["from", "to"])
-    table = cells[["configuration", *ROW, "score", "value"]]
-    low = sides.merge(table.rename(columns={"configuration": "from"}), on="from")
-    high = table.rename(columns={"configuration": "to"})
+    table = cells[[SERIES, *ROW, "score", "value"]]
+    low = sides.merge(table.rename(columns={SERIES: "from"}), on="from")
+    high = table.rename(columns={SERIES: "to"})
     return _difference(low.merge(high, on=["to", *ROW], suffixes=("_from", "_to")))
 
 
 def over_epochs(cells: pd.DataFrame) -> pd.DataFrame:
-    """The same between an epoch and the next one, of each configuration and seed."""
-    following = dict(pairwise(sorted(set(cells["epoch"]))))
-    table = cells[["configuration", *ROW, "score", "value"]]
+    """The same between an epoch and the next one, of each series and seed."""
+    following = dict(pairwise(sorted(set(cells["epoch"].dropna()))))
+    table = cells[[SERIES, *ROW, "score", "value"]]
     low = table.assign(epoch=table["epoch"].map(following)).dropna(subset="epoch")
-    return _difference(low.merge(table, on=["configuration", *ROW], suffixes=("_from", "_to")))
+    low = low.astype({"epoch": table["epoch"].dtype})
+    return _difference(low.merge(table, on=[SERIES, *ROW], suffixes=("_from", "_to")))
 
 
 def _difference(rows: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +39,7 @@ def _difference(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-OWN = ["configuration", "importance", "member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR]
+OWN = [*NAMES, "member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR]
 
 
 def contexts(cells: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
@@ -48,9 +50,10 @@ def contexts(cells: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
     kept = [name for name in table if name not in OWN]
     names = [" ".join(map(str, row)) for row in table[kept].itertuples(index=False)]
     table = table.assign(context=names)
-    rows = cells.merge(table[["configuration", "member", "context"]], on="configuration")
+    rows = cells.merge(table[[SERIES, "member", "context"]], on=SERIES)
     keys = ["category", "unit", "seed", "epoch", "context"]
-    return rows.pivot_table(index=keys, columns="member", values="score").dropna().reset_index()
+    means = rows.groupby([*keys, "member"], dropna=False)["score"].mean()
+    return means.unstack("member").dropna().reset_index()
 
 
 def agreement(rows: pd.DataFrame, ranks: Mapping[str, int]) -> tuple[float, float, float]:

@@ -10,27 +10,28 @@ from lycoris_bench.analysis.columns import OVERALL, ordered, words
 
 
 def shown(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """categories, rows with a cell for each (None: not said of it), summary, and `untested`:
-    (reason, sentences) of the claims that no category of the run can test."""
-    tested = {one["id"] for one in verdicts if one["verdict"] != UNTESTED}
-    there = [one for one in verdicts if one["id"] in tested]
-    names = [name for name in ordered(one["category"] for one in there) if name != OVERALL]
+    """A dict: `categories`; `rows`, one a claim, with a cell per category (None: the paper does not
+    claim it there); `summary`, a sentence; `untested`, (reason, sentences) of the claims that no
+    category of the run can test; `small`, the size of a little effect."""
+    tested = {verdict["id"] for verdict in verdicts if verdict["verdict"] != UNTESTED}
+    there = [verdict for verdict in verdicts if verdict["id"] in tested]
+    names = [name for name in ordered(verdict["category"] for verdict in there) if name != OVERALL]
     categories = names if len(names) == 1 else [OVERALL, *names]
-    cells = {(one["id"], one["category"]): one for one in there}
+    cells = {(verdict["id"], verdict["category"]): verdict for verdict in there}
     rows = [
         {
-            "sentence": one["sentence"],
-            "section": one["section"],
-            "what": f"{words(one['metric'])}, {one['prompt_type']} prompts",
-            "cells": [cells.get((one["id"], name)) for name in categories],
+            "sentence": verdict["sentence"],
+            "section": verdict["section"],
+            "what": f"{words(verdict['metric'])}, {verdict['prompt_type']} prompts",
+            "cells": [cells.get((verdict["id"], name)) for name in categories],
         }
-        for one in there
-        if one["category"] == OVERALL
+        for verdict in there
+        if verdict["category"] == OVERALL
     ]
     return {
         "categories": categories,
         "rows": rows,
-        "untested": _reasons([one for one in verdicts if one["id"] not in tested]),
+        "untested": _reasons([verdict for verdict in verdicts if verdict["id"] not in tested]),
         "summary": summary(verdicts),
         "small": SMALL,
     }
@@ -38,19 +39,19 @@ def shown(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 def summary(verdicts: Sequence[Verdict]) -> str:
     """How many claims hold over all categories, and in how many cells Table 1's orders do."""
-    overall = [one for one in verdicts if one["category"] == OVERALL]
-    count = Counter(one["verdict"] for one in overall)
+    overall = [verdict for verdict in verdicts if verdict["category"] == OVERALL]
+    count = Counter(verdict["verdict"] for verdict in overall)
     line = (
         f"Of {len(overall)} claims, over all categories: {count[HOLDS]} hold, {count[NOT]} do not, "
         f"{count[UNCLEAR]} are unclear, {count[UNTESTED]} cannot be tested here."
     )
     names = {claim.id for claim in ORDERS}
     cells = [
-        one for one in verdicts
-        if one["id"] in names and one["category"] != OVERALL and "effect" in one
+        verdict for verdict in verdicts
+        if verdict["id"] in names and verdict["category"] != OVERALL and "effect" in verdict
     ]  # fmt: skip
     if cells:
-        agree = sum(one["verdict"] == HOLDS for one in cells)
+        agree = sum(verdict["verdict"] == HOLDS for verdict in cells)
         line += (
             f" Table 1’s order of algorithms shows in {agree} of {len(cells)} cells of criterion "
             "and category."
@@ -59,8 +60,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def _reasons(untested: Sequence[Verdict]) -> list[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
-    for one in untested:
-        if one["category"] == OVERALL:
-            found.setdefault(one["reason"], []).append(one["sentence"])
-    return list(found.items())
+    reasons: dict[str, list[str]] = {}
+    for verdict in untested:
+        if verdict["category"] == OVERALL:
+            reasons.setdefault(verdict["reason"], []).append(verdict["sentence"])
+    return list(reasons.items())

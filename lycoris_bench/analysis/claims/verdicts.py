@@ -10,7 +10,6 @@ import pandas as pd
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.claims import interval
 from lycoris_bench.analysis.claims import pairs as matched
-from lycoris_bench.analysis.claims import pairs as order
 from lycoris_bench.analysis.claims.claims import CLAIMS, LESS, LITTLE, ORDERS, Claim, Order
 from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
@@ -30,12 +29,12 @@ def judge(scores: pd.DataFrame, factors: pd.DataFrame) -> list[Verdict]:
     scores: ranked rows of the main views; factors: one row per configuration."""
     cells = units(scores)
     matches = {name: pairs(factors, contrast) for name, contrast in CONTRASTS.items()}
-    made: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for claim in CLAIMS:
-        made += _claims(*_seen(claim, cells), matches[claim.contrast])
+        verdicts += _claims(*_seen(claim, cells), matches[claim.contrast])
     for ranking in ORDERS:
-        made += _orders(*_seen(ranking, cells), factors)
-    return made
+        verdicts += _orders(*_seen(ranking, cells), factors)
+    return verdicts
 
 
 def _seen(claim: Said, cells: pd.DataFrame) -> tuple[Said, pd.DataFrame]:
@@ -46,25 +45,27 @@ def _seen(claim: Said, cells: pd.DataFrame) -> tuple[Said, pd.DataFrame]:
     rows = cells[cells["metric"] == claim.metric]
     there = set(rows["prompt_type"])
     asked = (claim.prompt_type, *INSTEAD.get(claim.prompt_type, ()))
-    kind = next((k for k in asked if k in there), claim.prompt_type)
-    return replace(claim, prompt_type=kind), rows[rows["prompt_type"] == kind]
+    prompt_type = next((k for k in asked if k in there), claim.prompt_type)
+    return replace(claim, prompt_type=prompt_type), rows[rows["prompt_type"] == prompt_type]
 
 
 def _claims(
     claim: Claim, rows: pd.DataFrame, asked: Sequence[tuple[str, str]]
 ) -> Iterator[Verdict]:
     contrast = CONTRASTS[claim.contrast]
-    own = dict(rows.loc[rows["category"] != OVERALL, ["unit", "category"]].itertuples(index=False))
-    said = [claim.said_of(own.get(unit, "")) for unit in rows["unit"]]
-    rows = rows[np.array(said, dtype=bool)]
+    categories = dict(
+        rows.loc[rows["category"] != OVERALL, ["unit", "category"]].itertuples(index=False)
+    )
+    applies = [claim.said_of(categories.get(unit, "")) for unit in rows["unit"]]
+    rows = rows[np.array(applies, dtype=bool)]
     if claim.contrast == EPOCHS:
-        found = matched.over_epochs(rows)
+        differences = matched.over_epochs(rows)
         none = "only one epoch was scored"
     else:
-        found = matched.between(rows, asked)
+        differences = matched.between(rows, asked)
         none = f"no two configurations differ in {contrast.what} alone"
         none = "no such pair was trained with the same seed to the same epoch" if asked else none
-    for category, part in _categories(rows, found):
+    for category, part in _categories(rows, differences):
         about = _about(claim, category, len(part))
         if reason := _why_not(claim, rows, part, none):
             yield about | {"verdict": UNTESTED, "reason": reason}
@@ -78,15 +79,15 @@ def _claims(
 
 
 def _orders(claim: Order, rows: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Verdict]:
-    found = order.contexts(rows, factors)
-    for category, part in _categories(rows, found):
+    contexts = matched.contexts(rows, factors)
+    for category, part in _categories(rows, contexts):
         about = _about(claim, category, len(part))
-        there = [name for name in claim.ranks if name in found]
+        there = [name for name in claim.ranks if name in contexts]
         none = "fewer than three of the algorithms were trained alike"
         if reason := _why_not(claim, rows, part if len(there) > 2 else part[:0], none):
             yield about | {"verdict": UNTESTED, "reason": reason}
             continue
-        tau, low, high = order.agreement(part, claim.ranks)
+        tau, low, high = matched.agreement(part, claim.ranks)
         yield about | {
             "verdict": verdict("more", low, high),
             "effect": tau, "low": low, "high": high, "members": there,
@@ -109,10 +110,12 @@ def verdict(expected: str, low: float, high: float) -> str:
     return HOLDS if low > 0 else NOT if high < 0 else UNCLEAR
 
 
-def _categories(rows: pd.DataFrame, found: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """All of them, then each: rows of a category are there twice, and OVERALL holds all."""
+def _categories(
+    rows: pd.DataFrame, differences: pd.DataFrame
+) -> Iterable[tuple[str, pd.DataFrame]]:
+    """(category, its differences), OVERALL first, which every row is under too."""
     for category in [OVERALL, *ordered(c for c in rows["category"] if c != OVERALL)]:
-        yield category, found[found["category"] == category]
+        yield category, differences[differences["category"] == category]
 
 
 def _why_not(claim: Claim | Order, rows: pd.DataFrame, part: pd.DataFrame, none: str) -> str | None:

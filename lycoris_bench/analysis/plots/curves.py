@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from lycoris_bench.analysis.columns import words
+from lycoris_bench.analysis.columns import SERIES, words
 from lycoris_bench.analysis.plots.canvas import (
     FAINT,
     INK,
@@ -29,21 +29,26 @@ def curves(
     axis: tuple[str, str],
     along: str = "epoch",
 ) -> bytes | None:
-    """The value of every checkpoint over epochs, or strengths: a line a configuration (the mean
-    over its seeds), a dot a checkpoint, base dotted, real images dashed.
+    """The value of every checkpoint over epochs, or strengths: a line a series, over strengths a
+    configuration (the mean over its seeds), a dot a checkpoint, base dotted, real images dashed.
+    What has no epoch, as it was trained elsewhere, is a level line.
 
     checkpoints, references: one category, main views. None: fewer than two epochs."""
     metric, kind = axis
-    rows = _only(checkpoints, metric, kind)
+    rows = _only(checkpoints, metric, kind).astype({along: "float64"})
     if rows[along].nunique() < 2:
         return None
     ink = colours(list(dict.fromkeys(factors["algorithm"])))
     better = rows["better"].iloc[0]
     with figure() as (made, axes):
         ends, lines = [], {}
-        for (name, algorithm), run in rows.groupby(["configuration", "algorithm"], sort=False):
+        left, right = rows[along].min(), rows[along].max()
+        names = SERIES if along == "epoch" else "configuration"
+        for (name, algorithm), run in rows.groupby([names, "algorithm"], sort=False):
             colour = ink.get(algorithm, SOFT)
             mean = run.groupby(along)["value"].mean()
+            if mean.empty:
+                mean = pd.Series(run["value"].mean(), index=[left, right])
             lines[name] = axes.plot(mean.index, mean, color=colour, lw=1.4, alpha=0.9, zorder=3)[0]
             axes.scatter(run[along], run["value"], s=7, color=colour, alpha=0.35, lw=0, zorder=2)
             ends.append((float(mean.iloc[-1]), float(mean.index[-1]), str(name), colour))
@@ -51,7 +56,7 @@ def curves(
         axes.set_xlabel(along)
         axes.set_ylabel("value  " + ("better →" if better == "higher" else "← better"))
         axes.grid(axis="y", color=FAINT, lw=0.6)
-        axes.set_xticks(sorted(rows[along].unique()))
+        axes.set_xticks(sorted(rows[along].dropna().unique()))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         beside = _references(axes, _only(references, metric, kind))
         key(axes, {name: c for name, c in ink.items() if name in set(rows["algorithm"])})
@@ -59,7 +64,7 @@ def curves(
             ends = [min(ends), max(ends)]
             for name in lines.keys() - {name for _, _, name, _ in ends}:
                 lines[name].set(lw=0.9, alpha=0.4)
-        _names(axes, ends, beside, rows[along].max())
+        _names(axes, ends, beside, right)
         return to_svg(made)
 
 

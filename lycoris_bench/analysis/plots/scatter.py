@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from lycoris_bench.analysis.columns import words
+from lycoris_bench.analysis.columns import SERIES, at_last_epoch, words
 from lycoris_bench.analysis.plots.canvas import (
     FAINT,
     INK,
@@ -34,7 +34,7 @@ def scatter(
     factors: pd.DataFrame,
     pair: tuple[Axis, Axis],
 ) -> bytes | None:
-    """Scores of every configuration on two criteria, with standard errors over seeds and classes.
+    """Scores of every series on two criteria, with standard errors over seeds and classes.
 
     aggregate, references: one category, main views. Earlier epochs are small and lead to the
     last one by a line. Base is a cross at its position, real images a dashed line at theirs.
@@ -44,10 +44,10 @@ def scatter(
         return None
     ink = colours(list(dict.fromkeys(factors["algorithm"])))
     shape = markers(list(dict.fromkeys(factors["preset"].fillna(""))))
-    preset = dict(zip(factors["configuration"], factors["preset"].fillna(""), strict=True))
-    last = points[points["epoch"] == points["epoch"].max()]
+    preset = dict(zip(factors[SERIES], factors["preset"].fillna(""), strict=True))
+    last = at_last_epoch(points)
     with figure() as (made, axes):
-        for (name, algorithm), run in points.groupby(["configuration", "algorithm"], sort=False):
+        for (name, algorithm), run in points.groupby([SERIES, "algorithm"], sort=False):
             colour, marker = ink.get(algorithm, SOFT), shape.get(preset.get(name, ""), "o")
             axes.plot(run["x"], run["y"], color=colour, lw=0.7, alpha=0.35, zorder=2)
             axes.scatter(
@@ -59,7 +59,7 @@ def scatter(
                 row.x, row.y, xerr=_absent(row.x_stderr), yerr=_absent(row.y_stderr), fmt="none",
                 ecolor=colour, elinewidth=0.7, alpha=0.45, zorder=3,
             )  # fmt: skip
-            marker = shape.get(preset.get(row.configuration, ""), "o")
+            marker = shape.get(preset.get(row.series, ""), "o")
             axes.scatter(
                 row.x, row.y, s=38, color=colour, marker=marker, edgecolor="white", lw=0.7, zorder=5
             )
@@ -69,9 +69,7 @@ def scatter(
         key(axes, {name: c for name, c in ink.items() if name in set(points["algorithm"])})
         named = last if len(last) <= NAMED else some(front(last))
         wanted = [("base", point, INK) for point in cross]
-        wanted += [
-            (r.configuration, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()
-        ]
+        wanted += [(r.series, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()]
         place(axes, wanted, [*zip(points["x"], points["y"], strict=True), *cross], texts)
         return to_svg(made)
 
@@ -97,11 +95,11 @@ def some(points: pd.DataFrame, count: int = 6) -> pd.DataFrame:
 def _points(aggregate: pd.DataFrame, pair: tuple[Axis, Axis]) -> pd.DataFrame:
     sides = [
         aggregate[(aggregate["metric"] == metric) & (aggregate["prompt_type"] == kind)][
-            ["configuration", "algorithm", "epoch", "strength", "score", "score_stderr"]
+            [SERIES, "algorithm", "epoch", "strength", "score", "score_stderr"]
         ].rename(columns={"score": side, "score_stderr": f"{side}_stderr"})
         for side, (metric, kind) in zip("xy", pair, strict=True)
     ]
-    both = sides[0].merge(sides[1], on=["configuration", "algorithm", "epoch", "strength"])
+    both = sides[0].merge(sides[1], on=[SERIES, "algorithm", "epoch", "strength"])
     return both.sort_values("epoch", kind="stable")
 
 

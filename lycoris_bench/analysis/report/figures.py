@@ -1,16 +1,15 @@
-"""All pictures of a report, each with the words that stand in for it."""
+"""The figures of a report, each with the words that stand in for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, VIEW, explained, ordered, words
+from lycoris_bench.analysis.columns import CRITERIA, VIEW, at_last_epoch, explained, ordered, words
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.scatter import PAIRS, scatter, title
-from lycoris_bench.analysis.series import together
 from lycoris_bench.messages.numbers import fixed
 
 # Not in the square of metrics: the first two ask what Vendi asks, and a number of a whole
@@ -19,7 +18,7 @@ APART = ("dissimilarity", "variance", "frechet_distance")
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """An SVG image and the words that stand in for it."""
 
     svg: bytes
@@ -28,11 +27,11 @@ class Picture:
 
 def scatters(
     aggregate: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
-) -> Iterator[Picture]:
+) -> Iterator[Figure]:
     """The trade-offs of one category: what its tables say of two criteria at a time."""
     for x, y in PAIRS:
         if svg := scatter(aggregate, references, factors, (x, y)):
-            yield Picture(
+            yield Figure(
                 svg,
                 f"Scatter plot of {title(y[0], first=False)} on {y[1]} prompts against "
                 f"{title(x[0], first=False)} on {x[1]} prompts, a point for each configuration; "
@@ -42,45 +41,44 @@ def scatters(
 
 def over(
     along: str, checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
-) -> Iterator[Picture]:
+) -> Iterator[Figure]:
     """How the value of each criterion moves with "epoch" or "strength", in one category; where
     there is none, that of each other metric."""
     there = ordered(zip(checkpoints["metric"], checkpoints["prompt_type"], strict=True))
     criteria = [(c.metric, c.prompt_type) for c in CRITERIA]
-    for metric, kind in [axis for axis in criteria if axis in there] or there:
-        if svg := curves(checkpoints, references, factors, (metric, kind), along):
+    for metric, prompt_type in [axis for axis in criteria if axis in there] or there:
+        if svg := curves(checkpoints, references, factors, (metric, prompt_type), along):
             alt = (
-                f"Curves of {words(metric)} on {kind} prompts over {along}s, "
+                f"Curves of {words(metric)} on {prompt_type} prompts over {along}s, "
                 "a line for each configuration"
             )
-            yield Picture(svg, alt)
+            yield Figure(svg, alt)
 
 
 def over_strengths(
-    checkpoints: pd.DataFrame,
-    references: pd.DataFrame,
-    factors: pd.DataFrame,
-    configurations: Mapping[str, str],
-) -> Iterator[Picture]:
-    """The same over the strengths of the last epoch, under the names without strength."""
-    last = together(checkpoints[checkpoints["epoch"] == checkpoints["epoch"].max()], configurations)
-    return over("strength", last, references, factors)
+    checkpoints: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
+) -> Iterator[Figure]:
+    """The same over strengths, at the last epoch."""
+    return over("strength", at_last_epoch(checkpoints), references, factors)
 
 
-def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Picture]:
+def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Figure]:
     """Beeswarms of one category, of what the paper shows and the main encoder of each."""
-    for metric, kind in explained(shap):
-        part = shap[(shap["metric"] == metric) & (shap["prompt_type"] == kind)]
+    for metric, prompt_type in explained(shap):
+        part = shap[(shap["metric"] == metric) & (shap["prompt_type"] == prompt_type)]
         if part.empty:
             continue
         part = part[part["encoder"] == part["encoder"].iloc[0]]
         reach = part["shap"].abs().groupby(part["feature"]).mean().sort_values(ascending=False)
         sizes = ", ".join(f"{name} {fixed(size)}" for name, size in reach.items())
-        alt = f"SHAP values of {words(metric)} on {kind} prompts; mean absolute effects: {sizes}"
-        yield Picture(beeswarm(part, factors), alt)
+        alt = (
+            f"SHAP values of {words(metric)} on {prompt_type} prompts; "
+            f"mean absolute effects: {sizes}"
+        )
+        yield Figure(beeswarm(part, factors), alt)
 
 
-def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Picture]:
+def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Figure]:
     """Between criteria (each metric's main view), then between encoders and resizings."""
     main = scores.drop_duplicates("metric").set_index("metric")[["encoder", "resize"]]
     seen = ordered(zip(*(scores[name] for name in VIEW), strict=True))
@@ -91,7 +89,7 @@ def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Pictu
         if view[:3] == (metric, *main.loc[metric]) and metric not in APART
     ]
     if len(criteria) > 1:
-        names = [f"{words(metric)}, {kind}" for metric, _, _, kind in criteria]
+        names = [f"{words(metric)}, {prompt_type}" for metric, _, _, prompt_type in criteria]
         yield _square(correlation, criteria, names, "Metrics and prompt types")
     criterion = CRITERIA[0]
     eyes = [v for v in seen if v[0] == criterion.metric and v[3] == criterion.prompt_type]
@@ -102,12 +100,12 @@ def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Pictu
 
 def _square(
     correlation: pd.DataFrame, views: list[tuple[str, ...]], names: list[str], heading: str
-) -> Picture:
+) -> Figure:
     sides = [[f"{name}_{side}" for name in VIEW] for side in "ab"]
     r = correlation.set_index([*sides[0], *sides[1]])["r"]
     matrix = pd.DataFrame(
         [[r.get((*a, *b), float("nan")) for b in views] for a in views], index=names, columns=names
     )
-    return Picture(
+    return Figure(
         heatmap(matrix, heading), f"Heatmap of correlations. {heading}: {', '.join(names)}"
     )

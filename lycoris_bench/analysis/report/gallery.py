@@ -1,4 +1,4 @@
-"""The images of a report, as it is given them and as the page lays them out."""
+"""The images of a report: those that it is given, and their layout on the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

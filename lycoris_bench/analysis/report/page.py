@@ -37,7 +37,6 @@ class Context:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
-    configurations: Mapping[str, str] = field(default_factory=dict)  # of series, their names
 
 
 def render(context: Context) -> str:
@@ -58,8 +57,8 @@ def render(context: Context) -> str:
         criteria=CRITERIA,
         ink=colours(ordered(context.factors["algorithm"])),
         signs=tables.signs(context.factors),
-        compared=tables.compared(context.factors, context.costs, context.configurations),
-        counts=tables.counts(context.metrics, context.configurations),
+        compared=tables.compared(context.factors, context.costs),
+        counts=tables.counts(context.metrics),
         categories=categories,
         beside=set(context.references["configuration"]),
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
@@ -113,9 +112,7 @@ def _category(context: Context, name: str) -> dict[str, Any]:
         "table": tables.scores(found, context.factors),
         "scatters": list(figures.scatters(seen[0], references, context.factors)),
         "curves": list(figures.over("epoch", seen[1], references, context.factors)),
-        "strengths": list(
-            figures.over_strengths(seen[1], references, context.factors, context.configurations)
-        ),
+        "strengths": list(figures.over_strengths(seen[1], references, context.factors)),
     }
 
 

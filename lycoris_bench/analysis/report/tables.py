@@ -5,14 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, ordered, trained
+from lycoris_bench.analysis.columns import CRITERIA, SERIES, ordered, trained
 from lycoris_bench.analysis.plots.canvas import markers
-from lycoris_bench.analysis.sentences import BEST, LEADS, kind
-from lycoris_bench.analysis.series import NO_EPOCH, NO_SEED
+from lycoris_bench.analysis.sentences import BEST, LEADS, separation
 from lycoris_bench.messages.numbers import number
 
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
-HIDDEN = ("configuration", "algorithm", "lr_level", "capacity", "importance")
+HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance")
 HEADINGS = {
     "lr": "learning rate",
     "peak_memory": "peak memory",
@@ -22,22 +21,17 @@ HEADINGS = {
 COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
 
 
-def compared(
-    factors: pd.DataFrame, costs: pd.DataFrame | None, configurations: Mapping[str, str]
-) -> dict[str, Any]:
-    """The configurations: factors, then training cost (to the last epoch, mean over seeds).
-
-    `configurations`: series -> the configuration that was trained, whatever the strength."""
+def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any]:
+    """The series: factors, then training cost (to the last epoch, mean over seeds)."""
     spent = _spent(costs)
     columns = [name for name in factors if name not in HIDDEN]
     columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
     rows = []
     for row in factors.to_dict("records"):
-        name = row["configuration"]
-        cost = spent.get(configurations.get(name, name), {})
+        cost = spent.get(row["configuration"], {})
         cells = [number(row[name], name) for name in columns]
         cells += [number(cost.get(name), name) for name in COSTS if _any(spent, name)]
-        rows.append({"name": name, "algorithm": row["algorithm"], "cells": cells})
+        rows.append({"name": row[SERIES], "algorithm": row["algorithm"], "cells": cells})
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
     return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
 
@@ -57,9 +51,9 @@ def _any(spent: dict[str, dict[str, Any]], name: str) -> bool:
 
 
 def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
-    """One row a configuration, one cell a criterion; base and real images stand above them."""
+    """One row a series, one cell a criterion; base and real images stand above them."""
     criteria = [criterion for criterion in CRITERIA if criterion.key in found]
-    algorithm = dict(zip(factors["configuration"], factors["algorithm"], strict=True))
+    algorithm = dict(zip(factors[SERIES], factors["algorithm"], strict=True))
     ranked = {
         c.key: {row["configuration"]: row for row in found[c.key]["ranking"]} for c in criteria
     }
@@ -83,26 +77,26 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     return {"criteria": criteria, "rows": rows, "outside": outside, "closed": closed}
 
 
-def _cell(one: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
+def _cell(judgement: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
     if row is None:
         return None
-    told = kind(one)
+    told = separation(judgement)
     return {
         **row,
-        "best": name == one.get("best") and told in (LEADS, BEST),
-        "tied": name in one.get("tied_with", ()) and told == LEADS,
+        "best": name == judgement.get("best") and told in (LEADS, BEST),
+        "tied": name in judgement.get("tied_with", ()) and told == LEADS,
     }
 
 
-def counts(metrics: pd.DataFrame, configurations: Mapping[str, str]) -> list[tuple[str, str]]:
+def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     """What went into the study, as (number, of what)."""
     rows = trained(metrics)
     concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
     made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
     facts = [
-        (rows["configuration"].replace(dict(configurations)).nunique(), "configuration"),
-        (rows.loc[rows["seed"] != NO_SEED, "seed"].nunique(), "seed"),
-        (rows.loc[rows["epoch"] != NO_EPOCH, "epoch"].nunique(), "epoch"),
+        (rows["configuration"].nunique(), "configuration"),
+        (rows["seed"].nunique(), "seed"),
+        (rows["epoch"].nunique(), "epoch"),
         (len(made), "checkpoint"),
         (len(concepts), "concept"),
         (rows["prompt_type"].nunique(), "prompt type"),

@@ -22,8 +22,8 @@ class TaggerError(BenchError):
 
 
 class Tagger:
-    """Images to tags. `probabilities` takes BGR pixels [n, size, size, 3] in 0..255, float32, and
-    gives [n, outputs]: these models have learned from pictures in that order of colours."""
+    """Gives tags to images. `probabilities` takes BGR pixels [n, size, size, 3] in 0..255, float32,
+    and gives [n, outputs]: these models have learned from pictures in that order of colours."""
 
     def __init__(
         self,

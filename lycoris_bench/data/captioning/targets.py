@@ -75,7 +75,7 @@ def _binary(path: Path) -> bool:
 
 
 def _sweep(captions: dict[Path, Path]) -> None:
-    """Removes half files of processes that are no more."""
+    """Removes partial files of processes that have ended."""
     for place in {path.parent for path in captions}:
         for path in place.glob(f"*{disk.PARTIAL}"):
             name, _, process = path.name.removesuffix(disk.PARTIAL).rpartition(".")

@@ -1,5 +1,5 @@
-"""Writes a caption beside each image of a dataset (paper D.1): what the concept is called, then
-what a tagger sees, less what belongs to the concept."""
+"""Writes a caption beside each image of a dataset (paper D.1): the concept's descriptor, then the
+tags that a tagger gives the image, without those that belong to the concept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,12 +25,13 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class How:
-    """The three strategies of appendix H.3: `none` is the descriptor alone, `all` adds every tag,
-    `adjusted` leaves out those that `tags.toml` lists for a concept.
+class CaptionOptions:
+    """What is written as captions. The three strategies are those of appendix H.3: `none` writes
+    the descriptor alone, `all` adds every tag, `adjusted` leaves out the tags that `tags.toml`
+    lists for a concept.
 
-    `template` is what `none` writes, {} being the descriptor; `descriptor` is that of all images
-    of a folder that has no concepts; `extension` is that of the strategy if it is empty."""
+    `template` is the caption that `none` writes, with {} for the descriptor. `descriptor` names
+    all images of a folder that has no concepts. An empty `extension` is the strategy's own."""
 
     strategy: str = "adjusted"
     threshold: float = 0.35
@@ -43,45 +44,45 @@ class How:
     force: bool = False
 
 
-def write(folder: Path, how: How, device: str = "cpu") -> dict[str, Any]:
-    """Writes the captions that are not there; with `force` all of them. Each is a whole file, and
-    a run that was killed goes on where it stopped.
+def write(folder: Path, options: CaptionOptions, device: str = "cpu") -> dict[str, Any]:
+    """Writes the captions that are missing; with `force` all of them. Each file is written whole,
+    and a command that was killed goes on where it stopped.
 
-    Raises an error that names everything in the way before anything is written."""
-    if how.strategy not in EXTENSIONS:
-        raise BenchError(suggestions.unknown("strategy", how.strategy, EXTENSIONS))
-    if not 0 < how.threshold < 1:
-        raise BenchError(f"--threshold is {how.threshold:g}; between 0 and 1 is allowed")
-    if not how.template.strip():
+    Raises a BenchError that names everything in the way before anything is written."""
+    if options.strategy not in EXTENSIONS:
+        raise BenchError(suggestions.unknown("strategy", options.strategy, EXTENSIONS))
+    if not 0 < options.threshold < 1:
+        raise BenchError(f"--threshold is {options.threshold:g}; between 0 and 1 is allowed")
+    if not options.template.strip():
         raise BenchError("--template is empty; '{}' stands for what an image shows")
-    extension = targets.extension(how.extension or EXTENSIONS[how.strategy])
-    pictures = _pictures(folder, how)
-    template = how.template if how.strategy == "none" else "{}"
-    for picture in pictures:
-        if problem := too_long(template.replace("{}", picture.descriptor)):
-            raise BenchError(f"the caption of {picture.path} {problem}")
+    extension = targets.extension(options.extension or EXTENSIONS[options.strategy])
+    images = _named_images(folder, options)
+    template = options.template if options.strategy == "none" else "{}"
+    for image in images:
+        if problem := too_long(template.replace("{}", image.descriptor)):
+            raise BenchError(f"the caption of {image.path} {problem}")
     places = targets.places(
-        folder, [p.path for p in pictures], extension,
-        tagged=how.strategy != "none", force=how.force,
+        folder, [p.path for p in images], extension,
+        tagged=options.strategy != "none", force=options.force,
     )  # fmt: skip
     table = {}
-    if how.strategy == "adjusted":
-        table = tags.removed(how.removed or _table(folder, how.words))
-    asked = [p for p in pictures if p.path in places]
-    lacking = [p for p in asked if how.force or not places[p.path].exists()]
-    tagger = Tagger.load(how.tagger, device) if lacking and how.strategy != "none" else None
+    if options.strategy == "adjusted":
+        table = tags.removed(options.removed or _table(folder, options.words))
+    asked = [p for p in images if p.path in places]
+    lacking = [p for p in asked if options.force or not places[p.path].exists()]
+    tagger = Tagger.load(options.tagger, device) if lacking and options.strategy != "none" else None
     if tagger:
         whole(folder, [p.path for p in lacking])
-    for picture, seen in _seen(lacking, tagger, how.threshold):
+    for image, found_tags in _tagged(lacking, tagger, options.threshold):
         if tagger is None:
-            text = how.template.replace("{}", picture.descriptor)
+            text = options.template.replace("{}", image.descriptor)
         else:
-            left_out = tags.left_out(picture.concept, table)
-            text = tags.caption(picture.descriptor, seen, left_out)
-        disk.write(places[picture.path], text + "\n")
+            left_out = tags.left_out(image.concept, table)
+            text = tags.caption(image.descriptor, found_tags, left_out)
+        disk.write(places[image.path], text + "\n")
     # Two images of one stem share a caption: files are counted, and what a list has.
-    written = len({places[picture.path] for picture in lacking})
-    kept = len(pictures) - len(asked) + len({places[picture.path] for picture in asked}) - written
+    written = len({places[image.path] for image in lacking})
+    kept = len(images) - len(asked) + len({places[image.path] for image in asked}) - written
     text = f"{written} captions written as *{extension} in {folder}"
     if kept:
         text += f"; {kept} were there and are kept (--force writes them anew)"
@@ -95,33 +96,33 @@ def _table(folder: Path, words: Path | None) -> Path:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _NamedImage:
     path: Path
     concept: Concept
     descriptor: str
 
 
-def _pictures(folder: Path, how: How) -> list[_Picture]:
-    """The images of a dataset with what their concepts are called; or, with a descriptor that is
-    given for all, the images anywhere in a folder."""
-    if how.descriptor.strip():
+def _named_images(folder: Path, options: CaptionOptions) -> list[_NamedImage]:
+    """The images of a dataset with their concepts' descriptors; or, with one descriptor for all,
+    every image below a folder."""
+    if options.descriptor.strip():
         concept = Concept(FLAT, folder.resolve().name)
         paths = images_below(folder)
         if not paths:
             raise DataError(f"folder {folder}", [f"no images are there ({', '.join(SUFFIXES)})"])
-        return [_Picture(path, concept, how.descriptor) for path in paths]
+        return [_NamedImage(path, concept, options.descriptor) for path in paths]
     data = scan(folder, captions=False)
-    words = concept_words.read_words(folder, data.concepts, how.words)
-    return [_Picture(e.path, e.concept, words[e.concept].descriptor) for e in data.examples]
+    words = concept_words.read_words(folder, data.concepts, options.words)
+    return [_NamedImage(e.path, e.concept, words[e.concept].descriptor) for e in data.examples]
 
 
-def _seen(
-    pictures: list[_Picture], tagger: Tagger | None, threshold: float
-) -> Iterator[tuple[_Picture, list[str]]]:
-    for start in range(0, len(pictures), BATCH):
-        batch = pictures[start : start + BATCH]
+def _tagged(
+    images: list[_NamedImage], tagger: Tagger | None, threshold: float
+) -> Iterator[tuple[_NamedImage, list[str]]]:
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
         if tagger is None:
-            yield from ((picture, []) for picture in batch)
+            yield from ((image, []) for image in batch)
         else:
-            images = [read_image(picture.path) for picture in batch]
-            yield from zip(batch, tagger.tags(images, threshold), strict=True)
+            pixels = [read_image(image.path) for image in batch]
+            yield from zip(batch, tagger.tags(pixels, threshold), strict=True)

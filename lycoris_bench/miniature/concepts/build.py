@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lycoris_bench.miniature.concepts.table import CONCEPTS, SIZES, Concept
+from lycoris_bench.miniature.concepts.table import CONCEPTS, SIZES, ConceptDesign
 from lycoris_bench.miniature.world.canvas import Part
 from lycoris_bench.miniature.world.figures import Robot, Toy, robot, toy
 from lycoris_bench.miniature.world.people import Person, person
@@ -34,17 +34,17 @@ _FIGURES: dict[type, Callable[..., list[Part]]] = {Person: person, Robot: robot,
 
 
 @dataclass(frozen=True)
-class Picture:
+class TaggedImage:
     """One picture of a concept, with the tags that are not the concept."""
 
     image: Image.Image
     tags: tuple[str, ...]
 
 
-def _scene(concept: Concept, rng: np.random.Generator) -> Scene:
+def _scene(concept: ConceptDesign, rng: np.random.Generator) -> Scene:
     """A random scene in the concept's range of places and styles, without the concept."""
     scene = replace(sample_scene(rng), style=str(rng.choice(concept.styles)))
-    if concept.category == "styles":
+    if concept.kind == "style":
         return scene
     if concept.category == "scenes":
         return replace(scene, size="small") if rng.random() < 0.5 else replace(scene, object=None)
@@ -66,11 +66,11 @@ def _camera(parts: list[Part], rng: np.random.Generator) -> list[Part]:
     return [moved(part) for part in parts]
 
 
-def _tags(concept: Concept, scene: Scene, outfit: str | None) -> tuple[str, ...]:
+def _tags(concept: ConceptDesign, scene: Scene, outfit: str | None) -> tuple[str, ...]:
     """Place, position, style and whatever else the concept does not fix."""
     thing = f"{scene.colour} {scene.object}"
     position = () if scene.position == "centre" else (scene.position,)
-    if concept.category == "styles":
+    if concept.kind == "style":
         return (thing, *position, scene.background)
     if concept.category == "scenes":
         seen = (thing, *position) if scene.object else ()
@@ -79,7 +79,7 @@ def _tags(concept: Concept, scene: Scene, outfit: str | None) -> tuple[str, ...]
     return (*((f"{outfit} outfit",) if outfit else ()), *position, scene.background, *style)
 
 
-def picture(concept: Concept, index: int, held_out: bool = False) -> Picture:
+def picture(concept: ConceptDesign, index: int, held_out: bool = False) -> TaggedImage:
     """Picture number `index` of a concept; the training and held-out sequences never meet."""
     rng = np.random.default_rng([CONCEPTS.index(concept), index, int(held_out)])
     scene, outfit = _scene(concept, rng), None
@@ -102,10 +102,10 @@ def picture(concept: Concept, index: int, held_out: bool = False) -> Picture:
     size = SIZES[concept.shape][index % len(SIZES[concept.shape])]
     style = concept.render_style or STYLES[scene.style]
     image = compose(place, parts, style, at, height, turn, rng, size, flip)
-    return Picture(image, _tags(concept, scene, outfit))
+    return TaggedImage(image, _tags(concept, scene, outfit))
 
 
-def caption(concept: Concept, tags: tuple[str, ...]) -> str:
+def caption(concept: ConceptDesign, tags: tuple[str, ...]) -> str:
     """The concept's descriptor and the tags."""
     return ", ".join((concept.descriptor, *tags))
 
@@ -118,6 +118,8 @@ def records() -> str:
         if c.subclass_words:
             lines.append(f'subclass_words = "{c.subclass_words}"')
         lines.append(f'description = "{c.description}"')
+        if c.kind:
+            lines.append(f'kind = "{c.kind}"')
     return "\n".join(lines) + "\n"
 
 

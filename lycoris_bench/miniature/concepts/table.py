@@ -34,7 +34,7 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class Concept:
+class ConceptDesign:
     """One class or sub-class of the fine-tuning dataset."""
 
     category: str
@@ -52,6 +52,7 @@ class Concept:
     places: tuple[str, ...] = _PLACES
     shape: str = "square"
     free_outfit: bool = False  # the outfit varies and is tagged
+    kind: str = ""  # "style": a way of drawing
 
     @property
     def key(self) -> str:
@@ -74,8 +75,8 @@ def _character(
     words: str = "",
     shape: str = "square",
     free_outfit: bool = False,
-) -> Concept:
-    return Concept(
+) -> ConceptDesign:
+    return ConceptDesign(
         "characters",
         name,
         count,
@@ -99,9 +100,9 @@ def _medium(
     style: str,
     trait: str = "",
     trait_word: str = "",
-) -> Concept:
+) -> ConceptDesign:
     names = [", ".join(p for p in (first, style) if p) for first in (trait, trait_word)]
-    return Concept(
+    return ConceptDesign(
         "media-characters",
         name,
         count,
@@ -115,14 +116,16 @@ def _medium(
     )
 
 
-def _toy(name: str, count: int, trigger: str, look: Toy, description: str) -> Concept:
-    return Concept("toys", name, count, trigger, "toy", description, look=look, styles=_PHOTOS)
+def _toy(name: str, count: int, trigger: str, look: Toy, description: str) -> ConceptDesign:
+    return ConceptDesign(
+        "toys", name, count, trigger, "toy", description, look=look, styles=_PHOTOS
+    )
 
 
 def _place(
     name: str, count: int, trigger: str, place: Place, description: str, shape: str = "square"
-) -> Concept:
-    return Concept(
+) -> ConceptDesign:
+    return ConceptDesign(
         "scenes",
         name,
         count,
@@ -135,21 +138,22 @@ def _place(
     )
 
 
-def _style(name: str, count: int, trigger: str, shape: str = "square") -> Concept:
-    return Concept(
+def _style(name: str, count: int, trigger: str, shape: str = "square") -> ConceptDesign:
+    return ConceptDesign(
         "styles",
         name,
         count,
         trigger,
         "style",
         "",
+        kind="style",
         render_style=CONCEPT_STYLES[name],
         styles=("photo",),
         shape=shape,
     )
 
 
-CONCEPTS: tuple[Concept, ...] = (
+CONCEPTS: tuple[ConceptDesign, ...] = (
     _character("kiro", 23, "vexa", "boy", looks.KIRO),
     _character("ash", 13, "quib", "boy", looks.ASH, shape="tall"),
     _character("nocta", 32, "drel", "girl", looks.NOCTA, shape="tall"),
@@ -159,7 +163,7 @@ CONCEPTS: tuple[Concept, ...] = (
     _character("yuna", 14, "gomu", "girl", looks.YUNA_DARK, "dark uniform", "hask outfit"),
     _character("yuna", 12, "gomu", "girl", looks.YUNA_LIGHT, "light uniform", "jirt outfit"),
     _character("yuna", 7, "gomu", "girl", looks.YUNA_LIGHT, "any outfit", free_outfit=True),
-    Concept(
+    ConceptDesign(
         "media-characters",
         "rusty",
         16,

@@ -52,7 +52,7 @@ class Metric(Protocol):
     version: int  # raised whenever a value can move: it is part of each score's fingerprint
     inputs: tuple[Input, ...]
     prompt_types: tuple[str, ...]  # those it is meant for; none: all whose inputs are there
-    categories: tuple[str, ...]  # likewise
+    kinds: tuple[str, ...]  # likewise, of concepts: "style"
     whole: bool  # one number for all concepts of a checkpoint together
     pooled: bool  # what it needs of Gram matrices is their mean and spread
     equal_n: bool  # what it gives on average depends on n: only sets of equal n compare
@@ -69,7 +69,7 @@ def metric(
     version: int = 1,
     called: str = "",
     prompt_types: tuple[str, ...] = (),
-    categories: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
     whole: bool = False,
     pooled: bool = False,
     equal_n: bool = False,
@@ -94,7 +94,7 @@ def metric(
         decorated.called = called or function.__name__
         decorated.better, decorated.encoder = better, encoder
         decorated.version, decorated.inputs = version, tuple(table[name] for name in names)
-        decorated.prompt_types, decorated.categories = prompt_types, categories
+        decorated.prompt_types, decorated.kinds = prompt_types, kinds
         decorated.whole, decorated.pooled, decorated.equal_n = whole, pooled, equal_n
         decorated.paired = encoder == "gram" and not pooled
         _check(decorated)

@@ -35,6 +35,7 @@ class ScoredSet:
     texts: Sequence[str] = ()
     groups: Sequence[int] = ()
     weights: tuple[Sequence[float], Sequence[float]] = ((), ())
+    kind: str = ""  # of the concept
     category: str = ""
     class_name: str = ""
     subclass: str = ""

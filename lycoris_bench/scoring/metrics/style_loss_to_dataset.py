@@ -9,7 +9,7 @@ from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 
 @metric(
     better="lower", encoder="gram", called="style_loss", pooled=True,
-    prompt_types=("train", "trigger", "alter"), categories=("styles",),
+    prompt_types=("train", "trigger", "alter"), kinds=("style",),
 )  # fmt: skip
 def style_loss_to_dataset(generated: GramSet, reference: GramSet) -> float:
     """Mean style loss of all pairs of a generated and a dataset image (paper, D.4; styles only).

@@ -16,7 +16,7 @@ def text_similarity(generated: Any, text: Any) -> Array:
         s_i = <z^_i, t^_i> in [-1, 1]
 
     generated [n, d], text [n, d] -> [n]. The text is the rewritten prompt (no trigger word,
-    see prompts.py), row i that of image i: never all pairs.
+    see study/wording.py), row i that of image i: never all pairs.
     """
     z, t = unit_pair(generated, text, ("generated", "text"))
     if len(z) != len(t):

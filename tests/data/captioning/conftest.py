@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 ARGUMENTS = {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16), "use_grn": True}
@@ -36,3 +37,28 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network.head.fc.weight.data.normal_(0, 2)  # so that images differ in their tags
     save_file(network.state_dict(), folder / "model.safetensors")
     return folder
+
+
+TABLE = """
+["toys/bunny"]
+trigger = "olis"
+class_word = "toy"
+description = "bunny toy"
+["people/saw/bald, 3d"]
+trigger = "fck"
+class_word = "man"
+subclass_words = "bald, 3d"
+description = "man, bald, 3d"
+"""
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for name, colour in (
+        ("toys/bunny/1.png", "red"), ("toys/bunny/2.jpg", "navy"), ("people/saw/bald, 3d/1.png", 0),
+    ):  # fmt: skip
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 30), colour).save(path)
+    (tmp_path / "data/concepts.toml").write_text(TABLE)
+    return tmp_path / "data"

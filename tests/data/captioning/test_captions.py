@@ -14,29 +14,6 @@ from lycoris_bench.data.dataset import scan
 from lycoris_bench.study.records import Concept
 
 Captured = pytest.CaptureFixture[str]
-TABLE = """
-["toys/bunny"]
-trigger = "olis"
-class_word = "toy"
-description = "bunny toy"
-["people/saw/bald, 3d"]
-trigger = "fck"
-class_word = "man"
-subclass_words = "bald, 3d"
-description = "man, bald, 3d"
-"""
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    for name, colour in (
-        ("toys/bunny/1.png", "red"), ("toys/bunny/2.jpg", "navy"), ("people/saw/bald, 3d/1.png", 0),
-    ):  # fmt: skip
-        path = tmp_path / "data" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 30), colour).save(path)
-    (tmp_path / "data/concepts.toml").write_text(TABLE)
-    return tmp_path / "data"
 
 
 def caption(folder: Path, *arguments: object) -> int:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.data.captioning.targets import extension
-from lycoris_bench.data.captioning.write import How, write
+from lycoris_bench.data.captioning.write import CaptionOptions, write
 from lycoris_bench.messages.errors import BenchError
 from tests.data.captioning.test_captions import caption, written
 from tests.support.world import killed
@@ -129,7 +129,7 @@ def test_a_caption_with_its_extension_in_capitals_is_there(tmp_path: Path) -> No
 def test_a_killed_run_leaves_no_half_file_and_goes_on(tmp_path: Path, monkeypatch) -> None:
     """Killed before each of its renames in turn; another process's half file is left alone."""
     folder = pictures(tmp_path, *(f"{k}.png" for k in range(4)))
-    how = How("none", descriptor="a toy", extension=".txt")
+    how = CaptionOptions("none", descriptor="a toy", extension=".txt")
     other = folder / f"3.txt.{os.getppid()}.part"
     other.touch()
     original = Path.replace
@@ -172,14 +172,14 @@ def test_captions_are_counted_as_the_files_that_there_are(tmp_path: Path, capsys
     folder = pictures(tmp_path, "a/0.png", "a/0.jpg", "a/1.png", "b/0.png", "b/0.bmp", "c/0.png")
     (folder / "a/1.txt").write_text("mine")
     (folder / "c/metadata.jsonl").write_text('{"file_name": "0.png", "text": "listed"}')
-    done = write(folder, How("none", descriptor="a toy", extension=".txt"))
+    done = write(folder, CaptionOptions("none", descriptor="a toy", extension=".txt"))
     assert (done["written"], done["kept"]) == (2, 2)
     assert done["text"].startswith("2 captions written as *.txt in ")
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*.txt")) == [
         "a/0.txt", "a/1.txt", "b/0.txt",
     ]  # fmt: skip
-    again = write(folder, How("none", descriptor="a toy", extension=".txt"))
+    again = write(folder, CaptionOptions("none", descriptor="a toy", extension=".txt"))
     assert (again["written"], again["kept"]) == (0, 4)
     (folder / "c/metadata.jsonl").unlink()
-    forced = write(folder, How("none", descriptor="a toy", extension=".txt", force=True))
+    forced = write(folder, CaptionOptions("none", descriptor="a toy", extension=".txt", force=True))
     assert (forced["written"], forced["kept"]) == (4, 0)
