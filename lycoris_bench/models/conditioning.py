@@ -75,12 +75,12 @@ def chunked(
     makes it."""
     length = tokenizer.model_max_length
     room = length - 2
-    encoded = tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]
-    encoded = [ids if max_tokens is None else ids[:max_tokens] for ids in encoded]
-    needed = [max(1, -(-len(ids) // room)) for ids in encoded]
-    rows = torch.full((len(encoded), max(needed), length), tokenizer.pad_token_id)
+    tokens = tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]
+    tokens = [ids if max_tokens is None else ids[:max_tokens] for ids in tokens]
+    needed = [max(1, -(-len(ids) // room)) for ids in tokens]
+    rows = torch.full((len(tokens), max(needed), length), tokenizer.pad_token_id)
     rows[:, :, 0] = tokenizer.bos_token_id
-    for n, ids in enumerate(encoded):
+    for n, ids in enumerate(tokens):
         for chunk in range(max(needed)):
             words = ids[chunk * room : (chunk + 1) * room]
             rows[n, chunk, 1 : 1 + len(words)] = torch.tensor(words, dtype=torch.long)

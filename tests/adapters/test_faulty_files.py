@@ -224,6 +224,6 @@ def test_a_second_text_encoder_is_sdxls() -> None:
     assert family_of({f"lora_te2_{layer}": 1280}) == "Stable Diffusion XL"
     cross = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
     versions = {768: "sd_v1", 1024: "sd_v2", 2048: "sdxl_base_v1-0", 16: "sd_v1"}
-    assert {width: version_of({cross: width}) for width in versions} == versions
+    assert {w: version_of(family_of({cross: w})) for w in versions} == versions
     joint = "lora_transformer_transformer_blocks_0_attn_add_q_proj"
-    assert version_of({joint: 1536}) == "sd3"
+    assert version_of(family_of({joint: 1536})) == "sd3"
