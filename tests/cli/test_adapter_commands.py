@@ -110,7 +110,7 @@ def test_statuses_and_sentences(
 
 
 def test_help_needs_no_torch() -> None:
-    code = "import sys, lycoris_bench.adapter_commands; print('torch' in sys.modules)"
+    code = "import sys, lycoris_bench.cli.adapter; print('torch' in sys.modules)"
     source = Path(lycoris_bench.__file__).parent.parent
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source
@@ -143,7 +143,7 @@ def test_a_fault_says_what_was_done_to_which_file(
         raise KeyError("dissimilarity")
 
     for module in ("merge", "extract", "resize", "combine", "convert", "inspect", "verify"):
-        monkeypatch.setattr(f"lycoris_bench.tools.{module}.{module}", broken)
+        monkeypatch.setattr(f"lycoris_bench.adapter_tools.{module}.{module}", broken)
     for line, doing in (
         ("inspect a", "inspecting a"), ("verify base a", "verifying a"),
         ("merge base a dora -o o", "merging a, dora into base"),
