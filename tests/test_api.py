@@ -54,6 +54,9 @@ def test_scores_of_a_folder_are_those_of_the_study(
     np.testing.assert_allclose(both["value_made"], both["value"], rtol=1e-5)
     assert list(both["better_made"]) == list(both["better"])
     assert list(both["n_made"]) == list(both["n"])
+    assert list(both["fingerprint_made"]) == list(both["fingerprint"]), (
+        "they may be ranked together"
+    )
 
 
 def test_style_loss_is_against_the_image_of_the_same_name(

@@ -1,4 +1,4 @@
-"""Images, texts and groups that are given to metrics directly, without a study."""
+"""Images and texts that are scored as they are given, without a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,106 +13,104 @@ from lycoris_bench.data.images import SUFFIXES, read_image
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.encoders.resize import Picture
+from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 
-Array = np.ndarray[Any, Any]
-OneImage = str | Path | Image.Image | Array
+OneImage = str | Path | Image.Image | np.ndarray[Any, Any]
 Images = str | Path | Sequence[OneImage]
-ROLES = ("generated", "reference", "base")
-NAMES = (*ROLES, "text", "groups", "weights")
+KEYWORDS = {"text": "prompts"}  # what gives an input, where it is not a keyword of that name
+SEVERAL = {"groups": "several images in a group", "weights": "several images on both sides"}
 
 
 @dataclass(frozen=True)
-class GivenInputs:
-    """What metrics ask for by name: images by role, a text and a diversity group of each
-    generated image."""
+class GivenImages:
+    """An image set as metrics take it, and the image behind each uid."""
 
-    images: dict[str, Sequence[OneImage]]
-    texts: tuple[str, ...] | None
-    groups: Array
+    scored: ScoredSet
+    images: dict[str, OneImage]
 
     @classmethod
     def of(
         cls,
-        sources: dict[str, Images | None],
+        generated: Images,
+        reference: Images | None,
+        base: Images | None,
         prompts: str | Sequence[str] | None,
         diversity_per_prompt: bool,
-    ) -> "GivenInputs":
+    ) -> "GivenImages":
         """Folders are listed and counts are checked; BenchError says what does not fit."""
-        images = {role: _listed(role, one) for role, one in sources.items() if one is not None}
-        n = len(images["generated"])
-        if "base" in images:
-            folders = all(isinstance(sources[role], str | Path) for role in ("generated", "base"))
-            _check_pairs(images["generated"], images["base"], folders)
-        texts = None if prompts is None else (prompts,) * n if isinstance(prompts, str) else prompts
-        if texts is not None and len(texts) != n:
+        drawn, real = _listed("generated", generated), _listed("reference", reference)
+        pairs = _listed("base", base)
+        if base is not None:
+            folders = isinstance(generated, str | Path) and isinstance(base, str | Path)
+            _check_pairs(drawn, pairs, folders)
+        texts = [prompts] * len(drawn) if isinstance(prompts, str) else list(prompts or ())
+        if prompts is not None and len(texts) != len(drawn):
             raise BenchError(
-                f"{len(texts)} prompts are given for {n} generated images; give one for each, or "
-                "one text that holds for all"
+                f"{len(texts)} prompts are given for {len(drawn)} generated images; give one for "
+                "each, or one text that holds for all"
             )
-        if diversity_per_prompt and texts is None:
+        if diversity_per_prompt and not texts:
             raise BenchError("diversity_per_prompt groups images by their prompts; give prompts=")
-        groups = np.zeros(n, dtype=int)
-        if diversity_per_prompt:
-            groups = np.unique(np.array(texts), return_inverse=True)[1]
-        return cls(images, None if texts is None else tuple(texts), groups)
+        order = {text: k for k, text in enumerate(dict.fromkeys(texts))}
+        scored = ScoredSet(
+            prompt_type="",
+            generated=_items(drawn),
+            reference=_items(real),
+            base=_items(pairs),
+            texts=texts,
+            groups=[order[text] for text in texts] if diversity_per_prompt else [0] * len(drawn),
+            weights=([1.0] * len(drawn), [1.0] * len(real)),
+        )
+        items = zip(
+            [*scored.generated, *scored.reference, *scored.base], [*drawn, *real, *pairs],
+            strict=True,
+        )  # fmt: skip
+        return cls(scored, {uid: image for (uid, _), image in items})
 
     def lacking(self, metric: Any) -> str | None:
         """What a metric needs and is not given, as the rest of a sentence."""
-        for name in metric.inputs:
-            if name not in NAMES:
-                return f"needs '{name}', which only a study gives"
-            if name in ROLES and name not in self.images:
-                return f"needs images: give {name}="
-            if name == "text" and self.texts is None:
-                return "needs the images' texts: give prompts="
-            if name == "groups" and max(np.bincount(self.groups)) < 2:
-                return "needs several images in a group"
-            if name == "weights" and min(len(images) for images in self.images.values()) < 2:
-                return "needs several images on both sides"
-        if metric.encoder == "gram" and not metric.pooled and "reference" in metric.inputs:
-            return "compares pairs of Gram matrices, and a reference has none"
+        for row in metric.inputs:
+            if not row.available(self.scored):
+                if row.name in SEVERAL:
+                    return f"needs {SEVERAL[row.name]}"
+                if row.name in ("reference", "base", "text"):
+                    return f"needs {KEYWORDS.get(row.name, row.name)}=, which is not given"
+                return f"needs {row.needs or row.name}"
         return None
 
-    def values(self, name: str) -> Any:
-        """The values of an input that is neither images nor text."""
-        if name == "groups":
-            return self.groups
-        return tuple(np.ones(len(self.images[role])) for role in ROLES[:2])
-
-    def identity(self, metric: Any) -> list[Any]:
-        """What the generated images are compared with, and in what groups."""
-        found: list[Any] = []
-        for name in metric.inputs:
-            if name in ROLES[1:]:
-                found.append([_content(image) for image in self.images[name]])
-            elif name in ("text", "groups"):
-                found.append(list(self.texts or ()) if name == "text" else self.groups.tolist())
-        return found
+    def picture(self, item: Item) -> Picture:
+        """The decoded image. BenchError: it cannot be read, or is no array of 8-bit RGB."""
+        image = self.images[item[0]]
+        if isinstance(image, str | Path):
+            return Picture(read_image(disk.expand(image)))
+        return Picture(image if isinstance(image, Image.Image) else Image.fromarray(image))
 
 
-def picture(image: OneImage) -> Picture:
-    """The decoded image. BenchError: it cannot be read, or is no array of 8-bit RGB."""
-    if isinstance(image, str | Path):
-        return Picture(read_image(disk.expand(image)))
-    if isinstance(image, Image.Image):
-        return Picture(image)
-    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,)):
-        what = f"an array of {image.dtype} {list(image.shape)}" if hasattr(image, "dtype") else (
-            f"a {type(image).__name__}")  # fmt: skip
-        raise BenchError(f"{what} is given as an image; allowed are a path, a PIL image, and an "
-                         "array of uint8 [height, width, 3]")  # fmt: skip
-    return Picture(Image.fromarray(image))
+def _items(images: Sequence[OneImage]) -> list[Item]:
+    """The uid of each image's content, and its path; images in memory have a number for one."""
+    found = []
+    for k, image in enumerate(images):
+        if isinstance(image, str | Path):
+            path = disk.expand(image)
+            found.append((sha256(disk.read_bytes(path)).hexdigest(), path))
+        else:
+            pixels = np.asarray(image)
+            if not isinstance(image, Image.Image) and (
+                pixels.dtype != np.uint8 or pixels.shape[2:] != (3,)
+            ):
+                what = f"an array of {pixels.dtype} {list(pixels.shape)}"
+                what = what if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+                raise BenchError(f"{what} is given as an image; allowed are a path, a PIL image, "
+                                 "and an array of uint8 [height, width, 3]")  # fmt: skip
+            content = f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()
+            found.append((sha256(content).hexdigest(), Path(str(k))))
+    return found
 
 
-def _content(image: OneImage) -> str:
-    """SHA-256 of the file, or of the pixels."""
-    if isinstance(image, str | Path):
-        return sha256(disk.read_bytes(disk.expand(image))).hexdigest()
-    return sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
-
-
-def _listed(role: str, source: Images) -> Sequence[OneImage]:
+def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
     """The images of a folder, in the order of their names, or those of a list."""
+    if source is None:
+        return ()
     if not isinstance(source, str | Path):
         if not isinstance(source, Sequence) or not len(source):
             raise BenchError(f"{role} holds no images; give a folder, or a list of images")

@@ -1,7 +1,6 @@
 """Scores of images without a study: of a folder, or of images in memory, in one call."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,22 +9,25 @@ import torch
 
 from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.planning.scored_rows import OUTPUTS
 from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.encoders.base import Encoder
-from lycoris_bench.scoring.encoders.resize import Picture
-from lycoris_bench.scoring.given_images import ROLES, GivenInputs, Images, picture
+from lycoris_bench.scoring.feature_pass import shared_encoder
+from lycoris_bench.scoring.given_images import GivenImages, Images
 from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.scoring.metrics.base import NO_ENCODER, OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
+from lycoris_bench.scoring.metrics.inputs import Input, Item, comparison_key
 
 COLUMNS = ["metric", "encoder", "resize", "value", "better", "n", "fingerprint"]
+View = tuple[str | None, list[Metric]]
+"""An encoder, or none, and the metrics that are evaluated with it."""
 
 
 def score_images(
     generated: Images,
     *,
-    encoders: Sequence[str],
+    encoders: Sequence[str] = (),
     reference: Images | None = None,
     prompts: str | Sequence[str] | None = None,
     base: Images | None = None,
@@ -52,134 +54,107 @@ def score_images(
     BenchError: a folder that is missing or holds no image, an image that cannot be read, wrong
     counts, an unknown name, or a metric that lacks an input. MissingWeights: an encoder's weights
     are not on this machine, and how to fetch them."""
-    sources = {"generated": generated, "reference": reference, "base": base}
-    given = GivenInputs.of(sources, prompts, diversity_per_prompt)
+    given = GivenImages.of(generated, reference, base, prompts, diversity_per_prompt)
     asked = _asked(encoders, metrics, given)
     device, own = environment.device(device), weights or {}
-    scorers = [
-        _Scorer(_encoder(spec, device, own.get(spec.partition(":")[0])), suiting, given, batch_size)
-        for spec, suiting in asked.items()
-    ]
-    for roles in (("generated", "base"), ("reference",)):  # pairs are seen together
-        shown = {
-            role: given.images[role] for role in roles if any(role in s.roles for s in scorers)
-        }
-        for k in range(0, max(map(len, shown.values()), default=0), batch_size):
-            batch = {role: [picture(i) for i in some[k : k + batch_size]]
-                     for role, some in shown.items()}  # fmt: skip
-            for scorer in scorers:
-                scorer.see(batch)
-    return pd.DataFrame([row for scorer in scorers for row in scorer.rows()], columns=COLUMNS)
+    rows: list[tuple[Any, ...]] = []
+    for spec, suiting in asked:
+        weight = own.get(spec.partition(":")[0]) if spec else None
+        encoder = shared_encoder(spec, device, weight) if spec else None
+        rows += _View(encoder, given, batch_size).rows(suiting)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _asked(
-    specs: Sequence[str], names: Sequence[str] | None, given: GivenInputs
-) -> dict[str, list[Any]]:
-    """Encoder -> the metrics that it serves. BenchError: one of either would be of no use."""
+def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages) -> list[View]:
+    """Each encoder with the metrics that it serves. BenchError: one would be of no use."""
     for keyword, listed in (("encoders", specs), ("metrics", names)):
         if isinstance(listed, str):
             raise BenchError(f"{keyword} is '{listed}'; a list is allowed: ['{listed}']")
-    entries = METRICS.entries()
-    asked = list(entries) if names is None else list(dict.fromkeys(names))
-    lacking = {name: given.lacking(METRICS.get(name)) for name in asked}
+    asked: list[Metric] = [METRICS.get(name) for name in dict.fromkeys(names or METRICS.entries())]
+    lacking = {metric.__name__: given.lacking(metric) for metric in asked}
     outputs = {spec: all_encoders.record(spec).outputs for spec in specs}
-    suiting = {
-        spec: [name for name in asked if outputs[spec] in OUTPUTS[entries[name].encoder]]
+    views: list[View] = [
+        (spec, [m for m in asked if m.encoder and outputs[spec] in OUTPUTS[m.encoder]])
         for spec in specs
-    }
-    for name in asked if names is not None else ():
-        if why := lacking[name]:
-            raise BenchError(f"metric '{name}' {why}")
-        if not any(name in some for some in suiting.values()):
-            needed = " or ".join(OUTPUTS[entries[name].encoder])
-            raise BenchError(f"metric '{name}' needs an encoder of {needed}; encoders= names "
-                             f"{', '.join(specs) or 'none'}")  # fmt: skip
-    if not specs:
+    ]
+    views.append((None, [metric for metric in asked if metric.encoder is None]))
+    served = {metric.__name__ for _, suiting in views for metric in suiting}
+    for metric in asked if names else ():
+        if why := lacking[metric.__name__]:
+            raise BenchError(f"metric '{metric.__name__}' {why}")
+        if metric.encoder and metric.__name__ not in served:
+            raise BenchError(
+                f"metric '{metric.__name__}' needs an encoder of "
+                f"{' or '.join(OUTPUTS[metric.encoder])}; encoders= names "
+                f"{', '.join(specs) or 'none'}"
+            )
+    found = [(spec, [m for m in some if not lacking[m.__name__]]) for spec, some in views]
+    if not specs and not found[-1][1]:
         there = ", ".join(all_encoders.ENCODERS.entries())
         raise BenchError(f"encoders= names no encoder; there are {there}")
-    for spec, some in suiting.items():
-        if all(lacking[name] for name in some):
-            reasons = "; ".join(f"'{name}' {lacking[name]}" for name in some)
-            other = f"{', '.join(asked)} need another encoder"
+    for (spec, useful), (_, suiting) in zip(found, views, strict=True):
+        if spec and not useful:
+            reasons = "; ".join(f"'{m.__name__}' {lacking[m.__name__]}" for m in suiting)
+            other = f"{', '.join(lacking)} need another encoder"
             raise BenchError(f"encoder '{spec}' serves none of the metrics: {reasons or other}")
-    return {
-        spec: [entries[name] for name in some if not lacking[name]]
-        for spec, some in suiting.items()
-    }
+    return found
 
 
-class _Scorer:
-    """One encoder with its metrics, and what it has seen of the images so far."""
+class _View:
+    """The given images as one encoder sees them, or without one (`inputs.Features`)."""
 
-    def __init__(
-        self, encoder: Encoder, metrics: Sequence[Any], given: GivenInputs, batch_size: int
-    ) -> None:
-        self.encoder, self.metrics, self.given = encoder, metrics, given
-        self.batch_size = batch_size
-        self.roles = {name for metric in metrics for name in metric.inputs if name in ROLES}
-        self._vectors: dict[str, list[Any]] = {role: [] for role in self.roles}
-        self._pooled = {role: GramSet() for role in self.roles}
-        self._pairs: dict[str, list[Any]] = {metric.__name__: [] for metric in metrics}
+    def __init__(self, encoder: Encoder | None, given: GivenImages, batch_size: int) -> None:
+        self.encoder, self.given, self.batch_size = encoder, given, batch_size
+        self._vectors: dict[str, Any] = {}
 
-    def see(self, batch: Mapping[str, Sequence[Picture]]) -> None:
-        """Encodes the next images of each role."""
-        seen: dict[str, Any] = {
-            role: self.encoder.encode([self.encoder.prepare(image) for image in images])
-            for role, images in batch.items()
-            if role in self.roles
-        }
-        if self.encoder.record.outputs == "gram":
-            self._reduce(seen)
-            return
-        for role, features in seen.items():
-            self._vectors[role].append(features.float().cpu().numpy())
-
-    def _reduce(self, grams: Mapping[str, Any]) -> None:
-        """Gram matrices are too large to keep: what the metrics need of them is."""
-        pooled = {n for metric in self.metrics if metric.pooled for n in metric.inputs}
-        for role in pooled & grams.keys():
-            self._pooled[role].add(grams[role])
-        for metric in self.metrics:
-            if not metric.pooled and grams.keys() >= {*metric.inputs}:
-                values = metric(**{name: grams[name] for name in metric.inputs})
-                self._pairs[metric.__name__].append(values)
-
-    def rows(self) -> Iterator[tuple[Any, ...]]:
+    def rows(self, metrics: Sequence[Metric]) -> Iterator[tuple[Any, ...]]:
         """A row for each metric, in the order of COLUMNS."""
-        record, n = self.encoder.record, len(self.given.images["generated"])
-        for metric in self.metrics:
-            against = self.given.identity(metric)
-            yield (
-                metric.__name__, record.name, record.resize, float(np.mean(self._value(metric))),
-                metric.better, n, uid(metric.__name__, metric.version, record.hash, n, against),
+        scored, record = self.given.scored, self.encoder.record if self.encoder else None
+        name, resize = (record.name, record.resize) if record else (NO_ENCODER, NO_ENCODER)
+        for metric in metrics:
+            value = self._paired(metric) if metric.paired else metric(
+                **{row.name: row.of(scored, self) for row in metric.inputs}
             )  # fmt: skip
+            n = len(scored.generated)
+            fingerprint = uid(
+                metric.__name__, metric.version, record.hash if record else NO_ENCODER, n,
+                comparison_key(metric.inputs, scored),
+            )  # fmt: skip
+            yield (metric.__name__, name, resize, float(np.mean(value)), metric.better, n,
+                   fingerprint)  # fmt: skip
 
-    def _value(self, metric: Any) -> Any:
-        """One number, or one an image."""
-        if self.encoder.record.outputs != "gram":
-            return metric(**{name: self._input(name) for name in metric.inputs})
-        if metric.pooled:
-            return metric(**{name: self._pooled[name] for name in metric.inputs})
-        return np.concatenate(self._pairs[metric.__name__])
-
-    def _input(self, name: str) -> Any:
-        if name == "text":
-            return self._texts(self.given.texts or ())
-        return np.concatenate(self._vectors[name]) if name in ROLES else self.given.values(name)
+    def images(self, row: Input, images: Sequence[Item]) -> Any:
+        """What a metric gets of images: see `inputs.Features`."""
+        if row.read is not None:
+            return [row.read(self.given.picture(item)) for item in images]
+        if self.encoder and self.encoder.record.outputs == "gram":
+            pooled = GramSet()
+            for grams in self._encoded(images):
+                pooled.add(grams)
+            return pooled
+        lacking = [item for item in dict(images).items() if item[0] not in self._vectors]
+        vectors = [features.float().cpu().numpy() for features in self._encoded(lacking)]
+        rows = np.concatenate(vectors) if vectors else ()
+        self._vectors.update(zip((uid for uid, _ in lacking), rows, strict=True))
+        return np.stack([self._vectors[uid] for uid, _ in images])
 
     @torch.inference_mode()
-    def _texts(self, texts: Sequence[str]) -> Any:
+    def texts(self, texts: Sequence[str]) -> Any:
         """[n, d]; a text that several images share is encoded once."""
-        own, rows = np.unique(np.array(texts), return_inverse=True)
-        size = self.batch_size
-        parts = [
-            self.encoder.encode_text([str(text) for text in own[k : k + size]])
-            for k in range(0, len(own), size)
-        ]
-        return torch.cat(parts).float().cpu().numpy()[rows]
+        assert self.encoder is not None
+        own, size = sorted(set(texts)), self.batch_size
+        parts = [self.encoder.encode_text(own[k : k + size]) for k in range(0, len(own), size)]
+        return torch.cat(parts).float().cpu().numpy()[[own.index(text) for text in texts]]
 
+    def _paired(self, metric: Metric) -> Any:
+        """A number for each image and the base model's, in batches of the same make-up."""
+        scored = self.given.scored
+        pairs = zip(self._encoded(scored.generated), self._encoded(scored.base), strict=True)
+        return np.concatenate([metric(grams, others) for grams, others in pairs])
 
-@lru_cache(maxsize=8)
-def _encoder(spec: str, device: str, weights: str | None) -> Encoder:
-    """Loaded once, so that many folders may be scored one after the other."""
-    return all_encoders.load(spec, device, weights)
+    def _encoded(self, images: Sequence[Item]) -> Iterator[Any]:
+        """What the encoder makes of them, batch by batch."""
+        assert self.encoder is not None
+        for k in range(0, len(images), self.batch_size):
+            batch = [self.given.picture(item) for item in images[k : k + self.batch_size]]
+            yield self.encoder.encode([self.encoder.prepare(image) for image in batch])

@@ -20,12 +20,11 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
 from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
+from lycoris_bench.scoring.metrics.base import NO_ENCODER
 from lycoris_bench.scoring.metrics.inputs import ScoredSet, comparison_key
 from lycoris_bench.scoring.scorer import Array, View, scorers
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
-
-NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neither
 
 
 def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:

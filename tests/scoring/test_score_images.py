@@ -14,6 +14,7 @@ from lycoris_bench.scoring.score_images import score_images
 from tests.support.plugin import Load
 
 ENCODER = ["miniature-image"]
+PLUGINS = Path(__file__).parent.parent / "support/plugins"
 
 
 def colour(k: int) -> Image.Image:
@@ -86,19 +87,20 @@ def test_a_fingerprint_is_of_all_that_a_number_depends_on(folder: Path) -> None:
     assert first != of(folder, encoders=["miniature-image:crop"])
 
 
-def test_a_plug_in_is_a_metric_like_any_other(
-    folder: Path,
-    tmp_path: Path,
-    load_plugin: Load,
-) -> None:
-    file = tmp_path / "how_many.py"
-    file.write_text(
-        "from lycoris_bench.scoring.metrics.base import metric\n\n\n"
-        "@metric(better='higher', encoder='image')\n"
-        "def how_many(generated):\n    return float(len(generated))\n"
-    )
-    load_plugin(file)
-    assert value(folder, metric="how_many") == 4
+def test_plug_ins_are_metrics_and_encoders_like_any_other(folder: Path, load_plugin: Load) -> None:
+    """A metric of pixels, without an encoder, and an encoder without weights."""
+    for name in ("colourfulness", "random_projection", "rating"):
+        load_plugin(PLUGINS / f"{name}.py")
+    [row] = score_images(folder, metrics=["colourfulness"]).to_dict("records")
+    red, green, blue = np.array([image.getpixel((0, 0)) for image in map(colour, range(4))]).T
+    by_hand = 0.3 * np.hypot(red - green, (red + green) / 2 - blue)  # of one colour each
+    assert row["value"] == pytest.approx(by_hand.mean())
+    assert (row["encoder"], row["resize"], row["n"]) == ("none", "none", 4)
+    table = score_images(folder, reference=folder, encoders=["random-projection"])
+    assert set(table["metric"]) >= {"colourfulness", "centroid_distance"}
+    assert "rating" not in set(table["metric"])
+    with pytest.raises(BenchError, match="metric 'rating' needs ratings of its images"):
+        score_images(folder, metrics=["rating"])
 
 
 @pytest.mark.parametrize(
@@ -120,10 +122,10 @@ def test_a_plug_in_is_a_metric_like_any_other(
         ({"metrics": ["vendy"]}, "unknown metric 'vendy'; did you mean 'vendi'"),
         (
             {"metrics": ["text_similarity"]},
-            "'text_similarity' needs the images' texts: give prompt",
+            "'text_similarity' needs prompts=, which is not",
         ),
         ({"metrics": ["text_similarity"], "prompts": "a"}, "needs an encoder of image.text; encod"),
-        ({"metrics": ["image_similarity"]}, "'image_similarity' needs images: give reference="),
+        ({"metrics": ["image_similarity"]}, "metric 'image_similarity' needs reference="),
         ({"metrics": ["vendi"], "generated": [colour(1)]}, "needs several images in a group"),
         ({"encoders": ["miniature-gram"]}, "encoder 'miniature-gram' serves none of the metrics: "),
         ({"diversity_per_prompt": True}, "diversity_per_prompt groups images by their prompts"),

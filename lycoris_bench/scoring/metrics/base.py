@@ -40,6 +40,7 @@ OUTPUTS: dict[EncoderKind, tuple[str, ...]] = {
     "gram": ("gram",),
 }
 """Kind of encoder that a metric needs -> the outputs of encoders that suit it."""
+NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neither, in tables
 
 
 class Metric(Protocol):
