@@ -52,7 +52,8 @@ def run_stage(
     for doubt in asked.doubts:
         warnings.warn(doubt, stacklevel=2)
     function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
+    about = environment.provenance(stage=stage, device="" if stage == "analyze" else device)
     with store.lock(), doing(f"running {stage} in {store.root}"):
-        store.describe(study.toml(), environment.provenance(), scored_rows.identities(asked))
+        store.describe(study.toml(), about, scored_rows.identities(asked))
         outcome: Outcome = function(asked, store, Options(device, workers, progress))
     return outcome

@@ -66,6 +66,10 @@ def block_of(name: str) -> str:
     ('unet.down_blocks.1', 'text_encoder.layers.3')
     """
     model, _, path = name.partition(".")
+    if path and model == MODULE:  # up to the first number
+        parts = path.split(".")
+        numbers = (count for count, part in enumerate(parts, 1) if part.isdigit())
+        return ".".join(parts[: next(numbers, 1)])
     if path and model in (*DENOISERS, *TEXTS):
         parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
         numbered = len(parts) > 1 and parts[1].isdigit()
