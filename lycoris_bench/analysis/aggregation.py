@@ -17,8 +17,8 @@ def units(scores: pd.DataFrame) -> pd.DataFrame:
     classes = _mean(scores, [*RUN, "category", "class"])
     classes["unit"] = classes["category"] + "/" + classes["class"]
     classes = classes.drop(columns="class")
-    own = classes[classes["category"] != ""]
-    return pd.concat([own, classes.assign(category=OVERALL)], ignore_index=True)
+    of_categories = classes[classes["category"] != ""]
+    return pd.concat([of_categories, classes.assign(category=OVERALL)], ignore_index=True)
 
 
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:

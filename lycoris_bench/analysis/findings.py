@@ -109,10 +109,10 @@ def _told_apart(scores: dict[str, pd.Series]) -> Finding:
     best, *others = scores
     verdicts = {name: resolved(scores[best], scores[name]) for name in others}
     tied = [name for name in others if not verdicts[name]]
-    found: Finding = {"best": best, "tie": bool(tied), "tied_with": tied}
+    finding: Finding = {"best": best, "tie": bool(tied), "tied_with": tied}
     if all(verdict is None for verdict in verdicts.values()):
-        found["cells"] = max(len(shared(scores[best], scores[name])) for name in others)
-    return found
+        finding["cells"] = max(len(shared(scores[best], scores[name])) for name in others)
+    return finding
 
 
 def against_base(cells: pd.DataFrame) -> dict[str, Finding]:
@@ -149,8 +149,8 @@ def _with_value_of(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.D
 
 def _number(name: str, cells: pd.Series) -> Finding:
     """Mean, n and, where it exists, standard error."""
-    found = {name: float(cells.mean()), "n": len(cells)}
-    return {**found, "stderr": float(cells.sem())} if len(cells) > 1 else found
+    finding = {name: float(cells.mean()), "n": len(cells)}
+    return {**finding, "stderr": float(cells.sem())} if len(cells) > 1 else finding
 
 
 def _mean(scores: pd.Series) -> float:

@@ -19,16 +19,16 @@ def experiments(mapping: Path, study: Study) -> dict[str, Configuration]:
     captions. An experiment that the study does not ask for is left out."""
     known = {c.uid: c for c in study.configurations}
     titles, rows = titled_rows(mapping, COLUMNS)
-    found = {}
+    configurations = {}
     for line, cells in rows:
         row = dict(zip(titles, cells, strict=True))
         try:
-            made = configuration(row)
+            described = configuration(row)
         except PublishedError as error:
             raise PublishedError(f"{mapping}, line {line}: {error}") from None
-        if match := known.get(made.uid):
-            found[row["Config"]] = match
-    return found
+        if match := known.get(described.uid):
+            configurations[row["Config"]] = match
+    return configurations
 
 
 def configuration(row: dict[str, str]) -> Configuration:

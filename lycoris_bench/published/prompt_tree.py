@@ -18,11 +18,11 @@ from lycoris_bench.study.wording import Words, whole_words
 def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[Path, str]]:
     """(what the tree names, its files under `root`): `<type>.txt` per (sub)class, and
     `concepts.toml`."""
-    made: dict[Concept, Words] = {}
+    words_of: dict[Concept, Words] = {}
     table: dict[str, dict[str, Any]] = {}
     files: dict[Path, str] = {}
     for concept, folder in concepts(clone.needed(PROMPTS, "their prompts lie there")).items():
-        words = made[concept] = named(clone, concept, folder)
+        words = words_of[concept] = named(clone, concept, folder)
         for prompt_type, name in PROMPT_FILES.items():
             lines = prompts(folder / name)
             if prompt_type == "train":
@@ -32,20 +32,20 @@ def prompt_files(clone: Clone, root: Path) -> tuple[dict[Concept, Words], dict[P
                 text = "\n".join(descriptor.sub("{}", line) for line in lines)
                 files[root / concept_path(concept) / f"{prompt_type}.txt"] = text + "\n"
     files[root / CONCEPTS] = tomli_w.dumps(table)
-    return made, files
+    return words_of, files
 
 
 def concepts(root: Path) -> dict[Concept, Path]:
     """Each (sub)class with prompts, and its folder: `<category>/<class>[/<sub-class>]`."""
-    found = {}
+    folders = {}
     for path in sorted(root.rglob(PROMPT_FILES["trigger"])):
         category, *rest = path.parent.relative_to(root).parts
         if not 1 <= len(rest) <= 2:
             raise PublishedError(f"{path} does not lie in <category>/<class>[/<sub-class>]")
-        found[Concept(CATEGORIES.get(category, category), *rest)] = path.parent
-    if not found:
+        folders[Concept(CATEGORIES.get(category, category), *rest)] = path.parent
+    if not folders:
         raise PublishedError(f"{root} holds no {PROMPT_FILES['trigger']}: there are no prompts")
-    return found
+    return folders
 
 
 def named(clone: Clone, concept: Concept, folder: Path) -> Words:

@@ -101,13 +101,13 @@ class Imported:
 def read_runs(clone: Clone, out: Path) -> list[Imported]:
     """Each run whose tables have rows for it, to be a folder of `out`; nothing is written yet."""
     mapping = clone.needed("config_mapping.csv", "it says which experiment is which configuration")
-    made = [_read(run, clone, mapping, Store(out / run.name), out) for run in RUNS]
-    if not any(made):
+    runs = [_read(run, clone, mapping, Store(out / run.name), out) for run in RUNS]
+    if not any(runs):
         raise PublishedError(
             f"no table of {clone.root} has a row of an experiment that {mapping} names and a study "
             "of this project asks for"
         )
-    return [run for run in made if run]
+    return [run for run in runs if run]
 
 
 def _read(

@@ -110,18 +110,18 @@ def arranged(parts: Iterable[pd.DataFrame], study: Study) -> pd.DataFrame:
 
 def _about(keys: list[FolderKey], study: Study, known: Mapping[str, Configuration]) -> pd.DataFrame:
     """Per row of theirs: checkpoint and concept, under our names."""
-    made = []
+    records = []
     for key in keys:
-        own = known[key.experiment] if key.experiment else None
-        made.append({
+        trained = known[key.experiment] if key.experiment else None
+        records.append({
             "study": study.name,
-            "configuration": own.name if own else BASE,
-            "algorithm": own.algorithm if own else BASE,
+            "configuration": trained.name if trained else BASE,
+            "algorithm": trained.algorithm if trained else BASE,
             "seed": key.seed, "epoch": key.epoch, "strength": key.strength,
             "category": key.category, "class": key.class_name, "subclass": key.subclass,
-            "n": IMAGES, "drawn": key.drawn, "captions": own.captions if own else "",
+            "n": IMAGES, "drawn": key.drawn, "captions": trained.captions if trained else "",
         })  # fmt: skip
-    return pd.DataFrame(made)
+    return pd.DataFrame(records)
 
 
 def _fingerprints(part: pd.DataFrame, view: View) -> pd.Series:

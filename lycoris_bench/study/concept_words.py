@@ -110,18 +110,18 @@ def _no_table(concept: Concept, table: Mapping[str, Any]) -> str:
 def _mistakes(entry: Mapping[str, Any]) -> list[str]:
     """What is wrong with a concept's table."""
     known = [*WORDS, KIND, *MOST]
-    found = [suggestions.unknown("key", key, known) for key in entry if key not in known]
+    mistakes = [suggestions.unknown("key", key, known) for key in entry if key not in known]
     missing = [key for key in WORDS[:3] if not isinstance(entry.get(key), str)]
     if missing:
-        found.append(f"{', '.join(missing)} must be given as text")
+        mistakes.append(f"{', '.join(missing)} must be given as text")
     elif not (entry["trigger"].strip() or entry["class_word"].strip()):
-        found.append("trigger and class_word are both empty; one of them must be given")
+        mistakes.append("trigger and class_word are both empty; one of them must be given")
     if not isinstance(entry.get("subclass_words", ""), str):
-        found.append("subclass_words must be text")
+        mistakes.append("subclass_words must be text")
     if KIND in entry and entry[KIND] not in (allowed := kinds()):
-        found.append(suggestions.unknown(KIND, str(entry[KIND]), allowed))
+        mistakes.append(suggestions.unknown(KIND, str(entry[KIND]), allowed))
     given = {key: entry[key] for key in WORDS if isinstance(entry.get(key), str)}
-    return found + [f"{key} {m}" for key, text in given.items() if (m := _unfit(text))]
+    return mistakes + [f"{key} {m}" for key, text in given.items() if (m := _unfit(text))]
 
 
 def _unfit(text: str) -> str | None:

@@ -103,7 +103,7 @@ def _configuration(
     values = {**default, **change}
     allowed = adapter.options()
     options = {key: value for key, value in values.items() if key not in _NOT_OPTIONS}
-    found = [
+    mistakes = [
         suggestions.unknown(
             "key",
             f"{where}.{key}",
@@ -114,13 +114,13 @@ def _configuration(
         if key not in allowed
     ]
     named = change.get("name") if change else default.get("name", algorithm)
-    found += _wrong(where, algorithm, values, named, own_presets)
-    if not found:
-        found += _refused(
+    mistakes += _wrong(where, algorithm, values, named, own_presets)
+    if not mistakes:
+        mistakes += _refused(
             where, adapter, algorithm, options, own_presets.get(values.get("preset", ""))
         )
-    if found:
-        said |= dict.fromkeys(found)
+    if mistakes:
+        said |= dict.fromkeys(mistakes)
         return None
     preset = values.get("preset", "attn-mlp")
     captions = values.get("captions", MAIN_CAPTIONS)
@@ -152,9 +152,9 @@ def _refused(
     except (ValueError, TypeError):
         return  # which is said of the preset itself
     for layers, override in maps:
-        name, own = override.applied(algorithm, options)
+        name, layer_options = override.applied(algorithm, options)
         try:
-            ALGORITHMS.get(name).check(**own)
+            ALGORITHMS.get(name).check(**layer_options)
         except (ValueError, TypeError) as error:
             yield f"'{where}' with the preset's map for '{layers}': {error}"
 

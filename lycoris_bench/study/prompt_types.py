@@ -82,8 +82,8 @@ def prompt_set(
     row = TYPES[prompt_type]
     if words.kind in row.not_for:
         return None
-    own = extension if row.template is None and not row.file_required else ""
-    lines = _nearest(folder, concept, f"{prompt_type}{own}{TEXT}")
+    suffix = extension if row.template is None and not row.file_required else ""
+    lines = _nearest(folder, concept, f"{prompt_type}{suffix}{TEXT}")
     if lines is None:
         if row.file_required:
             raise PromptError(

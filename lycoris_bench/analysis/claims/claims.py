@@ -75,13 +75,13 @@ TABLE = {
 
 
 def _effects() -> list[Claim]:
-    made = []
+    claims = []
     for name, (section, expected) in EFFECTS.items():
         for criterion, direction in zip(CRITERIA, expected, strict=True):
             if direction:
                 but = FEW_IMAGES if (name, criterion.key) == ("epochs", "fidelity") else ()
-                made.append(_claim(name, criterion, direction, section, but))
-    return made
+                claims.append(_claim(name, criterion, direction, section, but))
+    return claims
 
 
 def _algorithms() -> list[Claim]:
@@ -100,8 +100,8 @@ def _claim(
     sentence = f"{CONTRASTS[name].subject} {VERBS[expected]} {NOUNS[criterion.key]}"
     if but:
         sentence += ", where there are more than a few images"
-    kind = (criterion.metric, criterion.prompt_type)
-    return Claim(f"{name}-{criterion.key}", sentence, section, name, *kind, expected, but=but)
+    view = (criterion.metric, criterion.prompt_type)
+    return Claim(f"{name}-{criterion.key}", sentence, section, name, *view, expected, but=but)
 
 
 _FIDELITY = CRITERIA[0]

@@ -45,15 +45,15 @@ def members(factors: pd.DataFrame) -> dict[str, str]:
     there = [set(rates[name]) for name in ADAPTERS if name in rates]
     shared = sorted(set.intersection(*there)) if there else []
     native = dict(RATES)
-    if len(own := rates.get("full", [])) == 3:
-        native |= {own[2]: "native-fast", own[1]: "native"}
-    found = {}
+    if len(full_rates := rates.get("full", [])) == 3:
+        native |= {full_rates[2]: "native-fast", full_rates[1]: "native"}
+    columns = {}
     for row in factors.itertuples():
         if row.algorithm in ADAPTERS and shared and row.lr == shared[(len(shared) - 1) // 2]:
-            found[row.series] = row.algorithm
+            columns[row.series] = row.algorithm
         elif row.algorithm == "full" and row.lr in native:
-            found[row.series] = native[row.lr]
-    return found
+            columns[row.series] = native[row.lr]
+    return columns
 
 
 Place = Callable[[Any], float | None]  # a row of settings -> where it stands on the varied factor
@@ -156,7 +156,7 @@ def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
         table = table[table["importance"]]
     rows = [(row, contrast.place(row)) for row in table.to_dict("records")]
     placed = [(row, place) for row, place in rows if place is not None]
-    found: dict[tuple[str, str], None] = {}
+    neighbours: dict[tuple[str, str], None] = {}
     for owned in contrast.owns:
         kept = [name for name in table if name not in (*owned, *NAMES)]
         groups: dict[tuple[str, ...], dict[float, list[str]]] = {}
@@ -164,8 +164,8 @@ def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
             alike = groups.setdefault(tuple(str(row[name]) for name in kept), {})
             alike.setdefault(place, []).append(row[SERIES])
         for group in groups.values():
-            found |= dict.fromkeys(_neighbours([group[place] for place in sorted(group)]))
-    return list(found)
+            neighbours |= dict.fromkeys(_neighbours([group[place] for place in sorted(group)]))
+    return list(neighbours)
 
 
 def _neighbours(places: Sequence[list[str]]) -> list[tuple[str, str]]:

@@ -74,12 +74,12 @@ def _only(frame: pd.DataFrame, metric: str, kind: str) -> pd.DataFrame:
 
 def _references(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str]]:
     lines = {BASE: ("base", (0, (1, 2))), REAL: ("real images", (0, (4, 3)))}
-    found = []
+    drawn = []
     for row in rows.itertuples():
         label, dashes = lines[row.configuration]
         axes.axhline(row.value, color=INK, lw=0.9, ls=dashes, zorder=1)
-        found.append((float(row.value), label))
-    return found
+        drawn.append((float(row.value), label))
+    return drawn
 
 
 def _names(

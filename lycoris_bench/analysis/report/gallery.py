@@ -21,12 +21,12 @@ EMPTY = Gallery()
 
 def by_concept(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Per concept a table of images: rows are checkpoints, columns prompt types."""
-    made = []
+    tables = []
     for concept in ordered(str(entry["concept"]) for entry in entries):
         columns = [entry for entry in entries if str(entry["concept"]) == concept]
         labels = ordered(row["label"] for entry in columns for row in entry["rows"])
         labels.sort(key=lambda label: label != "base")
         cells = [{row["label"]: list(row["images"]) for row in entry["rows"]} for entry in columns]
         rows = [{"label": label, "cells": [c.get(label, []) for c in cells]} for label in labels]
-        made.append({"concept": concept, "columns": columns, "rows": rows})
-    return made
+        tables.append({"concept": concept, "columns": columns, "rows": rows})
+    return tables

@@ -57,10 +57,10 @@ class Tagger:
         """The tags of each image that are at least `threshold` probable, in the list's order:
         the commonest tags first."""
         pixels = np.stack([prepared(image, self.size) for image in images])
-        found = self.probabilities(pixels) >= threshold
+        probable = self.probabilities(pixels) >= threshold
         return [
             [name for name, yes in zip(self.names, row, strict=True) if yes and name is not None]
-            for row in found
+            for row in probable
         ]
 
 

@@ -25,16 +25,16 @@ def labels(path: Path) -> list[str | None]:
     `selected_tags.csv` has a line an output, with its `name` and `category`."""
     try:
         rows = list(csv.DictReader(disk.read_text(path).splitlines()))
-        found = [spelled(row["name"]) if row["category"] == GENERAL else None for row in rows]
+        tags = [spelled(row["name"]) if row["category"] == GENERAL else None for row in rows]
     except disk.NoSuchFile:
         raise TagError(f"{path} is missing; it names the tagger's outputs") from None
     except disk.FileError as error:
         raise TagError(str(error)) from None
     except (KeyError, TypeError, AttributeError, csv.Error):
-        found = []
-    if not found:
+        tags = []
+    if not tags:
         raise TagError(f"{path} is no list of tags; the columns 'name' and 'category' are needed")
-    return found
+    return tags
 
 
 def spelled(tag: str) -> str:

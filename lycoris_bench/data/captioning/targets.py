@@ -40,7 +40,7 @@ def places(
     `DataError` with everything that is in the way."""
     problems: list[str] = []
     files = CaptionFiles(Folders(folder, problems), extension)
-    found = {image: files.file(image) or image.with_suffix(extension) for image in images}
+    captions = {image: files.file(image) or image.with_suffix(extension) for image in images}
     listed = {i: None for i in images if files.listed(i) is not None}
     if listed and force:
         problems.append(
@@ -49,7 +49,7 @@ def places(
         )
     root = folder.resolve()
     owner: dict[Path, Path] = {}
-    for image, path in found.items():
+    for image, path in captions.items():
         if root not in (image.parent.resolve(), *image.parent.resolve().parents):
             problems.append(
                 f"{image.parent} is a link to {image.parent.resolve()}, and captions are written "
@@ -65,7 +65,7 @@ def places(
     if problems:
         raise DataError(f"captions of {folder}", list(dict.fromkeys(problems)))
     _sweep(owner)
-    return {image: path for image, path in found.items() if image not in listed}
+    return {image: path for image, path in captions.items() if image not in listed}
 
 
 def _binary(path: Path) -> bool:
