@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from lycoris_bench.cli import main
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.planning.time_and_disk import given
-from lycoris_bench.study import concept_words
 from lycoris_bench.study.load import load, locate
 from lycoris_bench.study.records import Concept
 
@@ -117,18 +115,6 @@ def test_the_caption_study_asks_for_three_kinds_of_captions(nowhere: list[str]) 
     assert {c.configuration.captions for c in asked.trained} == {"", ".no-tags", ".all-tags"}
     assert all(asked.image_count(c) == 14_900 for c in asked.checkpoints)
     assert Concept("movie characters", "Saw_Gerrera", "bald, 3d") in asked.data.concepts
-
-
-@pytest.fixture
-def shaped(tmp_path: Path) -> Path:
-    """A dataset with the paper's folders, one image each, and no table of concepts."""
-    tree = locate("package:prompts/paper", Path())
-    for concept in concept_words.numbers(concept_words.concept_table(tree)[1], "images"):
-        place = tmp_path / "shaped" / str(concept)
-        place.mkdir(parents=True)
-        Image.new("RGB", (64, 64), "navy").save(place / "1.png")
-        (place / "1.txt").write_text("a caption")
-    return tmp_path / "shaped"
 
 
 BASE = "base_model=package:miniature/weights/base"
