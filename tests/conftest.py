@@ -11,6 +11,7 @@ import torch
 torch.set_num_threads(1)
 
 pytest_plugins = [
+    "tests.support.paper_dataset",
     "tests.support.plugin",
     "tests.support.small_run",
     "tests.support.tiny_diffusion",
