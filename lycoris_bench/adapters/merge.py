@@ -153,7 +153,8 @@ class Merger:
 
 
 def _norm(values: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(values, dtype=torch.float32)
+    length: Tensor = torch.linalg.vector_norm(values, dtype=torch.float32)
+    return length
 
 
 def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:

@@ -120,7 +120,8 @@ def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -
         case nn.Linear():
             return F.linear(x, weight, bias)
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            return layer._conv_forward(x, weight, bias)
+            output: Tensor = layer._conv_forward(x, weight, bias)
+            return output
         case nn.LayerNorm():
             return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
         case nn.GroupNorm():

@@ -12,7 +12,8 @@ from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.run import outcome
-from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import COMBINED, REAL, Configuration

@@ -10,7 +10,8 @@ import pandas as pd
 
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.planning import scored_rows
-from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import Study
 

@@ -13,6 +13,22 @@ import lycoris_bench
 from lycoris_bench import registry
 from lycoris_bench.cli import adapter, data
 from lycoris_bench.cli.exits import call
+from lycoris_bench.cli.options import (
+    NO_FILES,
+    NONE,
+    BatchSize,
+    Debug,
+    Device,
+    DryRun,
+    Json,
+    Limit,
+    Rate,
+    Run,
+    Set,
+    StudyFile,
+    StudyOrRun,
+    Workers,
+)
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.printable import lines
 
@@ -25,40 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(adapter.app, name="adapter")
 DEMO = "package:configs/demo.toml"
-NONE: list[str] = []
-NO_FILES: list[Path] = []
 STAGES = ("train", "generate", "score", "analyze")
-StudyFile = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
-]
-StudyOrRun = Annotated[
-    str, typer.Argument(metavar="STUDY|RUN", help="A study file, or a run folder as it is.")
-]
-Run = Annotated[
-    Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
-]
-Set = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4."),
-]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda (every GPU) or cuda:N (one).")]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Processes (default: one a core, if the memory is enough, or one a GPU)."
-    ),
-]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
-Rate = Annotated[
-    str | None,
-    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
 
 
 def _stage(name: str, purpose: str) -> None:

@@ -9,7 +9,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.published.checkout import PROMPTS, Clone
 from lycoris_bench.published.renames import CATEGORIES, KINDS, PROMPT_FILES, SLIPS, PublishedError
 from lycoris_bench.published.table_file import table_rows
-from lycoris_bench.run.store import concept_path
+from lycoris_bench.run.safe_names import concept_path
 from lycoris_bench.study.concept_words import CONCEPTS
 from lycoris_bench.study.records import Concept
 from lycoris_bench.study.wording import Words, whole_words

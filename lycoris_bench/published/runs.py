@@ -19,7 +19,8 @@ from lycoris_bench.published.folder_key import FolderKey
 from lycoris_bench.published.renames import PublishedError
 from lycoris_bench.published.tables import arranged, rows
 from lycoris_bench.run import environment
-from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import BASE
 

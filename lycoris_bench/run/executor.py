@@ -70,7 +70,11 @@ def each(
 
     An item that raises is reported and the rest goes on. With one worker the work is done here,
     otherwise in processes of one thread each. `total` counts the steps of `advance`."""
-    tell = (lambda steps: progress(what, steps, total)) if progress else (lambda steps: None)
+
+    def tell(steps: int) -> None:
+        if progress:
+            progress(what, steps, total)
+
     tell(0)
     if workers <= 1 or len(items) <= 1:
         yield from _each_here(work, items, tell, _own(devices, 0), debug)
@@ -107,7 +111,13 @@ def _own(devices: Sequence[str], worker: int) -> Sequence[str]:
     return [devices[worker % len(devices)]] if devices else []
 
 
-def _each_here(work, items, tell, device, debug):  # type: ignore[no-untyped-def]
+def _each_here(
+    work: Callable[..., Any],
+    items: Sequence[tuple[str, tuple[Any, ...]]],
+    tell: Callable[[int], None],
+    device: Sequence[str],
+    debug: bool,
+) -> Iterator[tuple[str, Any, str | None]]:
     global _steps
     before, _steps = _steps, tell
     try:

@@ -5,51 +5,31 @@ and carries the uid of the settings that made it, so nothing stale is ever taken
 checksum, so nothing damaged is taken for whole."""
 
 import contextlib
-import glob
 import io
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files import disk, parquet
-from lycoris_bench.files.identity import exact, uid
+from lycoris_bench.files.identity import exact
 from lycoris_bench.run import folder as run_folder
-from lycoris_bench.run import manifest
+from lycoris_bench.run import manifest, provenance
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.safe_names import concept_path, safe
 from lycoris_bench.study.records import (
     BASE,
     REAL,
     Checkpoint,
-    Concept,
     ImageSet,
     RealImages,
     Source,
 )
 
-LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 DAMAGED = ".damaged"
 IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whole PNG
-
-
-def safe(name: str) -> str:
-    """A file name that stays where it is put: separators, control and leading dots escaped. One
-    that file systems would refuse as too long is cut, and ends in a hash of the whole.
-
-    >>> safe("hat, pixel art"), safe(".."), safe("a/b"), safe("naïve ☃")
-    ('hat, pixel art', '%2E.', 'a%2Fb', 'naïve ☃')
-    """
-    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|%]', lambda m: f"%{ord(m.group()):02X}", name)
-    name = "%2E" + name[1:] if name.startswith(".") else name
-    whole = os.fsencode(name)
-    if len(whole) <= LONGEST_NAME:
-        return name
-    end = "-" + uid(name)
-    return whole[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
 class Store:
@@ -74,10 +54,10 @@ class Store:
         """Refuses a folder that holds the run of another study, or that is no run at all."""
         run_folder.belongs_to(self.root, study)
 
-    def describe(self, study: str, provenance: dict[str, Any], identities: Any = None) -> None:
+    def describe(self, study: str, about: Mapping[str, Any], identities: Any = None) -> None:
         """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
         self.write(self.root / run_folder.STUDY, study)
-        self.add_provenance(provenance)
+        self.add_provenance(about)
         if identities is not None:
             self.write_json(self.identities, identities)
 
@@ -255,20 +235,14 @@ class Store:
         return self.root / "identities.json"
 
     def add_provenance(self, about: Mapping[str, Any]) -> Path:
-        """One more file beside those that are there: what was run, when, and on which machine."""
-        words = (about.get("stage", "run"), about.get("time", "").replace(":", ""))
-        name = "-".join(safe(str(word)) for word in (*words, about.get("host", "")) if word)
-        folder = self.root / run_folder.PROVENANCE
-        count = len(list(folder.glob(f"{glob.escape(name)}*.json")))  # within the same second
-        return self.write_json(folder / f"{name}{f'-{count + 1}' if count else ''}.json", about)
+        """One more record of what was run, when, and on which machine."""
+        return self.write_json(provenance.new_place(self.root, about), about)
 
     def provenance(self) -> list[dict[str, Any]]:
-        """All that is known of how the run was made, by time: of each command, and what versions
-        before 0.2, or an import, kept in one file."""
-        folder = self.root / run_folder.PROVENANCE
-        places = [folder.with_suffix(".json"), *sorted(folder.glob("*.json"))]
-        found = [about for place in places if isinstance(about := self.read_json(place), dict)]
-        return sorted(found, key=lambda about: str(about.get("time", "")))
+        """All that is known of how the run was made, by time."""
+        found = map(self.read_json, provenance.places(self.root))
+        records = [about for about in found if isinstance(about, dict)]
+        return sorted(records, key=lambda about: str(about.get("time", "")))
 
     @property
     def findings(self) -> Path:
@@ -277,10 +251,3 @@ class Store:
     @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"
-
-
-@cache
-def concept_path(concept: Concept) -> Path:
-    """category/class[/sub-class], each name made safe."""
-    parts = (concept.category, concept.class_name, concept.subclass)
-    return Path(*(safe(part) for part in parts if part))

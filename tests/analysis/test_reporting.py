@@ -10,7 +10,8 @@ from lycoris_bench.analysis import run_tables
 from lycoris_bench.analysis.report import figures
 from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import MetricRow
 

@@ -13,7 +13,8 @@ from lycoris_bench.analysis import run_tables
 from lycoris_bench.files.sealed import SealError, check, seal
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan, plan
-from lycoris_bench.run.store import Store, StoreError
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import parse
 from lycoris_bench.training import latent_cache
 from tests.support.world import HERE, STAGES, run, table, tiny

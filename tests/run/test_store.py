@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.run.cards import Card
-from lycoris_bench.run.store import Store, StoreError, safe
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.safe_names import safe
+from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     Checkpoint,
@@ -250,7 +252,8 @@ def test_a_run_folder_is_none_of_the_systems(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused_with_its_number(tmp_path: Path) -> None:
     code = (
-        "import sys; from lycoris_bench.run.store import Store, StoreError\n"
+        "from lycoris_bench.run.folder import StoreError\n"
+        "from lycoris_bench.run.store import Store\n"
         f"try:\n  with Store({str(tmp_path)!r}).lock(): print('in')\n"
         "except StoreError as error: print(error)"
     )

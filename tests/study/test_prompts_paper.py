@@ -13,6 +13,7 @@ from lycoris_bench.data.dataset import OTHERS, declared
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import locate
 from lycoris_bench.study.records import Concept, PromptSet
+from lycoris_bench.study.wording import Words
 
 TREE = locate("package:prompts/paper", Path())
 PUBLISHED = Path(os.environ.get("LYCORIS_BENCH_PUBLISHED", "") or "nowhere")
@@ -32,12 +33,12 @@ def counts() -> dict[Concept, int]:
 
 
 @pytest.fixture(scope="module")
-def words(counts: dict[Concept, int]) -> dict[Concept, prompt_types.Words]:
+def words(counts: dict[Concept, int]) -> dict[Concept, Words]:
     return concept_words.read_words(TREE, [c for c in counts if c.subclass != OTHERS])
 
 
 @pytest.fixture(scope="module")
-def sets(words: dict[Concept, prompt_types.Words]) -> list[PromptSet]:
+def sets(words: dict[Concept, Words]) -> list[PromptSet]:
     made = [
         prompt_types.prompt_set(TREE, concept, kind, words[concept], ["a caption"])
         for concept in words
@@ -58,9 +59,7 @@ def test_the_papers_numbers_of_images(counts: dict[Concept, int]) -> None:
     assert sum(declared(counts, (512, 512)).repeats(200)) == 5560
 
 
-def test_every_concept_has_its_prompts(
-    words: dict[Concept, prompt_types.Words], sets: list[PromptSet]
-) -> None:
+def test_every_concept_has_its_prompts(words: dict[Concept, Words], sets: list[PromptSet]) -> None:
     assert len(words) == 39
     kinds = Counter(s.prompt_type for s in sets)
     assert kinds == {"train": 39, "trigger": 39, "alter": 39, "style": 32}
@@ -79,7 +78,7 @@ def test_eight_templates_one_for_each_kind() -> None:
 
 
 def test_clip_reads_no_trigger_and_nothing_dangling(
-    words: dict[Concept, prompt_types.Words], sets: list[PromptSet]
+    words: dict[Concept, Words], sets: list[PromptSet]
 ) -> None:
     for found in sets:
         own = words[found.concept]
@@ -91,7 +90,7 @@ def test_clip_reads_no_trigger_and_nothing_dangling(
                 assert own.description in text
 
 
-def test_agnostic_prompts_name_no_trigger(words: dict[Concept, prompt_types.Words]) -> None:
+def test_agnostic_prompts_name_no_trigger(words: dict[Concept, Words]) -> None:
     """Half of each category's with a class word of it, half without."""
     triggers = {own.trigger for own in words.values()}
     for category in {concept.category for concept in words}:
@@ -104,7 +103,7 @@ def test_agnostic_prompts_name_no_trigger(words: dict[Concept, prompt_types.Word
 
 
 @needed
-def test_names_and_triggers_are_the_authors(words: dict[Concept, prompt_types.Words]) -> None:
+def test_names_and_triggers_are_the_authors(words: dict[Concept, Words]) -> None:
     """Their folders and descriptors, so that a run of one's own can be laid beside theirs."""
     root = PUBLISHED / "prompts/eval_prompts"
     theirs = {}

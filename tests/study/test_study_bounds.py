@@ -11,7 +11,8 @@ import pytest
 from lycoris_bench.data.dataset import declared
 from lycoris_bench.planning import plan as plans
 from lycoris_bench.planning import resolve
-from lycoris_bench.run.store import Store, safe
+from lycoris_bench.run.safe_names import safe
+from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import StudyError, parse
 from lycoris_bench.study.records import Checkpoint, Concept
 from lycoris_bench.study.settings import LARGEST_SEED, Training

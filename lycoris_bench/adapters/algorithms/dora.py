@@ -68,7 +68,8 @@ def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
     smallest = torch.finfo(torch.float32).tiny
     norm = torch.linalg.vector_norm(moved, dim=others, keepdim=True).clamp_min(smallest)
     wanted = tensors[MAGNITUDE].float().reshape(-1, *(1 for _ in weight.shape[1:]))
-    return moved * wanted / norm - weight.float()
+    change_of_weight: Tensor = moved * wanted / norm - weight.float()
+    return change_of_weight
 
 
 def comfyui_refuses(tensors: Tensors) -> str | None:

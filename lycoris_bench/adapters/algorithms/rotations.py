@@ -37,7 +37,8 @@ def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
     skew = bounded(blocks - blocks.mT, constraint, outputs)
     unit = torch.eye(skew.shape[-1], device=skew.device, dtype=skew.dtype)
     # the two commute; I - Q always has an inverse, so that no check need wait for a device
-    return 2 * torch.linalg.solve_ex(unit - skew, skew).result
+    turned: Tensor = 2 * torch.linalg.solve_ex(unit - skew, skew).result
+    return turned
 
 
 def bounded(skew: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
@@ -106,7 +107,8 @@ def unpacked(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
         skew = torch.where(norm <= limit, skew, skew * (limit / norm))
     if not config.get("use_cayley_neumann", True):
         one = torch.eye(size)
-        return torch.linalg.solve(one + skew, one - skew, left=False)
+        turned: Tensor = torch.linalg.solve(one + skew, one - skew, left=False)
+        return turned
     terms = number(layer, "num_cayley_neumann_terms", config.get("num_cayley_neumann_terms", 5))
     if terms not in range(1, MOST_TERMS + 1):
         raise BenchError(f"{layer}: num_cayley_neumann_terms is {terms:g}; a whole number "

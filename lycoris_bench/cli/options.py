@@ -1,0 +1,40 @@
+"""Arguments and options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NONE: list[str] = []
+NO_FILES: list[Path] = []
+StudyFile = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or package:configs/demo.toml.")
+]
+StudyOrRun = Annotated[
+    str, typer.Argument(metavar="STUDY|RUN", help="A study file, or a run folder as it is.")
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
+]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (every GPU) or cuda:N (one).")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes (default: one a core, if the memory is enough, or one a GPU)."
+    ),
+]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
+Rate = Annotated[
+    str | None,
+    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]

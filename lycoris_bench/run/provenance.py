@@ -1,0 +1,25 @@
+"""Records of what was run, when, and on which machine: one file a command, never overwritten."""
+
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.run.folder import PROVENANCE
+from lycoris_bench.run.safe_names import safe
+
+
+def new_place(root: Path, about: Mapping[str, Any]) -> Path:
+    """A file for one more record, of a name that no other has."""
+    words = (about.get("stage", "run"), about.get("time", "").replace(":", ""))
+    name = "-".join(safe(str(word)) for word in (*words, about.get("host", "")) if word)
+    folder = root / PROVENANCE
+    count = len(list(folder.glob(f"{glob.escape(name)}*.json")))  # within the same second
+    return folder / f"{name}{f'-{count + 1}' if count else ''}.json"
+
+
+def places(root: Path) -> list[Path]:
+    """Where records lie: of each command, and what versions before 0.2, or an import, kept in
+    one file."""
+    folder = root / PROVENANCE
+    return [folder.with_suffix(".json"), *sorted(folder.glob("*.json"))]
