@@ -27,8 +27,6 @@ PROMPTS = {  # folder -> prompts, with made-up words
     "anime/hero/none": ("kev anime girl", ["running", "asleep", "smiling"]),
     "style/dots": ("vvo style", ["of a city"]),
 }
-TITLES = ["Text Similarity (in)", "Image Similarity (dinov2-l-fb-crop) (in)"]
-ROWS = {f"{DRAWN}-{LORA}-{seed}/style/dots": [0.25, 0.5] for seed in "abc"}
 TEMPLATES = {"out_dist_prompts.txt": "{} under a bridge\nA fox beside the {}\n",
              "style_prompts.txt": "{} as a fresco\n"}  # fmt: skip
 
@@ -61,13 +59,6 @@ def clone(tmp_path: Path) -> Path:
             if not (name.startswith("style") and file.startswith("style")):
                 (folder / file).write_text(template.replace("{}", descriptor))
     return root
-
-
-@pytest.fixture
-def whole(clone: Path) -> Path:
-    """A clone with prompts, mapping and one table of three rows."""
-    write_table(clone / "ddim_sd15_metrics.csv", ROWS, TITLES)
-    return clone
 
 
 @pytest.fixture(scope="session")
