@@ -13,6 +13,7 @@ torch.set_num_threads(1)
 pytest_plugins = [
     "tests.support.paper_dataset",
     "tests.support.plugin",
+    "tests.support.shared",
     "tests.support.small_run",
     "tests.support.tiny_diffusion",
 ]

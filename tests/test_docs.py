@@ -14,6 +14,9 @@ from lycoris_bench.cli import main
 
 DOCS = Path(__file__).parent.parent / "docs"
 TOOLS = ("inspect", "verify", "merge", "extract", "resize", "combine", "convert")
+ONE = ["--workers", "1"]
+# What a test adds to a page's command: no processes, and no timing of this machine.
+HERE = {"train": ONE, "generate": ONE, "score": ONE, "plan": ["--rate", "7,8"]}
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -31,10 +34,8 @@ def test_the_tutorial_can_be_followed(
     for line in commands[1:]:
         program, *arguments = shlex.split(line)
         assert program == "lycoris-bench"
-        workers = ["--workers", "1"] if arguments[0] in ("train", "generate", "score") else []
-        assert main.call(main.app, [*arguments, *workers]) == 0, (
-            f"{line}: {capsys.readouterr().err}"
-        )
+        here = HERE.get(arguments[0], [])
+        assert main.call(main.app, [*arguments, *here]) == 0, f"{line}: {capsys.readouterr().err}"
     assert (tmp_path / "runs/mine/report/index.html").exists()
     said = capsys.readouterr().out
     assert "mine is valid: 2 configurations, 4 checkpoints" in said

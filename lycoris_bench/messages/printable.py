@@ -1,7 +1,6 @@
 """Names that come from files, as a terminal or a spreadsheet may show them. No third party."""
 
 import unicodedata
-from functools import cache
 from typing import Any
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, direction marks, line separators
@@ -49,14 +48,12 @@ def csv(table: Any) -> str:
     """A pandas data frame as CSV text, a line a row, in which no name is a formula and none has
     what a terminal would obey or hide; none is cut."""
 
-    @cache  # a column of millions of rows holds few names
-    def safe(text: str) -> str:
-        return spreadsheet(printable(text, len(text)))
-
-    def shown(value: Any) -> Any:
-        return safe(value) if isinstance(value, str) else value
+    def shown(column: Any) -> Any:
+        names = [value for value in column.unique() if isinstance(value, str)]
+        written = {name: spreadsheet(printable(name, len(name))) for name in names}
+        if all(name == text for name, text in written.items()):
+            return column  # of millions of rows hardly any
+        return [written.get(value, value) if isinstance(value, str) else value for value in column]
 
     names = table.select_dtypes(exclude="number").columns
-    return str(
-        table.assign(**{name: list(map(shown, table[name])) for name in names}).to_csv(index=False)
-    )
+    return str(table.assign(**{name: shown(table[name]) for name in names}).to_csv(index=False))

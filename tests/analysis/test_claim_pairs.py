@@ -9,7 +9,7 @@ from scipy import stats
 
 from lycoris_bench.analysis.claims import pairs as order
 from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs
-from lycoris_bench.analysis.claims.interval import effect
+from lycoris_bench.analysis.claims.interval import effect, grid
 from tests.analysis.conftest import named
 
 CHANGES = {  # what a pair of each contrast may differ in, written out
@@ -94,6 +94,13 @@ def test_table_1_columns_of_a_study_with_other_rates() -> None:
         "lora2": "lora", "loha2": "loha", "lokr2": "lokr",
         "full0.2": "native", "full0.3": "native-fast",
     }  # fmt: skip
+
+
+def test_a_grid_has_a_row_a_seed_and_a_column_a_class_as_they_come() -> None:
+    table = [(24, "b", 1.0), (24, "a", 2.0), (23, "b", 3.0), (24, "b", 4.0), (None, "a", 5.0),
+             (25, "c", np.nan)]  # fmt: skip
+    rows = pd.DataFrame(table, columns=["seed", "unit", "score"])
+    np.testing.assert_array_equal(grid(rows, "score"), [[2.5, 2.0], [3.0, np.nan], [np.nan, 5.0]])
 
 
 def test_the_interval_of_many_classes_is_students() -> None:

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import tomli_w
 
 from lycoris_bench.cli import main, session
 from lycoris_bench.planning.plan import plan
+from lycoris_bench.run import executor
 from lycoris_bench.run.outcome import Progress
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load
@@ -96,19 +98,23 @@ def test_debug_gives_the_traceback(study: Path) -> None:
 
 
 def test_dry_run_and_plan_do_nothing(study: Path, capsys: Captured) -> None:
-    assert call("train", study, "--dry-run", "--device", "cpu") == 0
-    assert call("plan", study, "--json", "--device", "cpu") == 0
+    rate = ("--rate", "2,4", "--device", "cpu")
+    assert call("train", study, "--dry-run", *rate) == 0
+    assert call("plan", study, "--json", *rate) == 0
     said = capsys.readouterr().out
     asked = json.loads(said[said.index("{") :])
     assert (asked["checkpoints"], asked["checkpoints_there"]) == (4, 0)
     assert asked["images"] == 5 * 2 * 4 * 2  # checkpoints and base, concepts, types, images
-    assert asked["seconds_left"]["train"] > 0 and asked["disk_bytes"] > 0
+    left = asked["seconds_left"]
+    assert (left["train"], left["generate"]) == (asked["steps_left"] / 2, asked["images"] / 4)
+    assert asked["disk_bytes"] > 0
     assert not (study.parent / "runs").exists()
 
 
 def test_a_stage_out_of_order_is_status_1_and_says_what_to_type(
     study: Path, capsys: Captured
 ) -> None:
+    write(study, concepts=["toys/bunny"], sampling={"prompt_types": ["trigger"], "steps": 1})
     assert call("generate", study, "--limit", 1, "--workers", 1) == 1
     said = capsys.readouterr()
     assert "lora/seed-23/epoch-001: is not trained yet; run 'lycoris-bench train'" in said.err
@@ -160,12 +166,25 @@ def _ctrl_c_works() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ctrl_c_works")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_stopped_run_continues_to_the_same_weights(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    """Ctrl-C on a run in this process, SIGTERM on one of two workers, then the same again."""
-    write(study, training={"images_per_class": 4}, epochs=[1, 2, 3])
+    """Ctrl-C on a run in this process, SIGTERM on one of two workers, then the same again.
+
+    The workers are forks, which have imported torch: test_runtime.py stops spawned ones."""
+    write(study, concepts=["toys/bunny"], training={"images_per_class": 8}, epochs=[1, 2, 3])
     run = Store(study.parent / "runs/tiny")
+    fork, here, advance = multiprocessing.get_context("fork"), os.getpid(), executor.advance
+
+    def stay(steps: int) -> None:
+        advance(steps)
+        if os.getpid() != here and list(run.root.rglob("epoch-002.json")):
+            threading.Event().wait()  # a worker is not done before the signal comes
+
+    monkeypatch.setattr(executor.multiprocessing, "get_context", lambda *_: fork)
+    monkeypatch.setattr(executor, "advance", stay)
+    monkeypatch.setattr(executor, "GRACE", 600.0)  # however slow this machine is
     for workers, number, status in ((1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)):
         with monkeypatch.context() as patch:  # first at epoch 1, then at epoch 2
             patch.setattr(session, "shown", lambda n=number, e=workers: sending(n, run.root, e))

@@ -20,7 +20,7 @@ from tests.support.world import HERE, STAGES, run, tiny
 TRAINING = {
     "resolution": 64, "bucket_min": 48, "bucket_max": 80, "max_tokens": 150, "clip_skip": 2,
     "precision": "bf16", "optimizer": "adamw8bit", "gradient_checkpointing": True,
-    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 2,
+    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 2, "images_per_class": 4,
 }  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(base: Path, **training: object) -> Study:
     return tiny(
         base_model=str(base), training={**TRAINING, **training}, epochs=[1],
+        concepts=["toys/bunny"], scoring={"encoders": ["miniature-image"]},
         sampling={
             "width": 64, "height": 64, "prompt_types": ["train", "alter"], "images": 1, "steps": 1,
         },

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.published.import_published import import_published
+from tests.support.shared import once
 
 DRAWN = "ddim-v1-5-pruned-emaonly"
 LORA, LOHA, EXTRA = "exp-1001-sd15-lora8a4", "exp-1011-sd15-loha4a2", "exp-1007-sd15-lora8a4-lr5e-5"
@@ -72,9 +73,7 @@ def published() -> Path:
 @pytest.fixture(scope="session")
 def imported(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of it, imported once."""
-    out = tmp_path_factory.mktemp("published")
-    import_published(published, out)
-    return out
+    return once(tmp_path_factory, "published", lambda out: import_published(published, out))
 
 
 @pytest.fixture(scope="session")

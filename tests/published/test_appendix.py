@@ -1,5 +1,7 @@
 """What the paper says of its numbers, on its numbers, by this project's analysis."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,7 +102,9 @@ PRINTED = {  # D.6: training R2 of image similarity (alter, trigger, train), tex
 }
 
 
-def test_r2_is_near_the_printed_one_where_the_data_allow(imported) -> None:
+def test_r2_is_near_the_printed_one_where_the_data_allow(
+    imported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The published means lack native fine-tuning (135 of the 207 rows) and are ranked by
     category, where the paper ranks by class: on alter prompts R2 is the printed one, on the
     others it is less."""
@@ -113,6 +117,7 @@ def test_r2_is_near_the_printed_one_where_the_data_allow(imported) -> None:
     known = run_tables.factors(studies.load("package:configs/paper.toml").configurations)
     known = known[known["configuration"].isin(rows["configuration"])]
     rows, known = split_by_strength(rows, known)
+    monkeypatch.setattr(importance, "r2_cross_validated", lambda *_: np.nan)  # not in the paper
     explained, refused = importance.explain(by_checkpoint(rank_scores(rows)), known)
     assert refused == []
     views = ["category", "metric", "prompt_type"]

@@ -17,27 +17,12 @@ from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import parse
 from lycoris_bench.training import latent_cache
+from tests.support.shared import BRIEF
 from tests.support.world import HERE, STAGES, run, table, tiny
 
 LINE = ("train", "generate", "score")
+LORA = BRIEF["algorithms"]["lora"]
 CARD = "checkpoints/lora/seed-23/epoch-001.json"
-
-
-@pytest.fixture(scope="module")
-def asked() -> Plan:
-    return plan(tiny(
-        concepts=["toys/bunny"], epochs=[1], sampling={"images": 1, "steps": 1},
-        scoring={"encoders": ["miniature-image", "miniature-gram"]},
-        algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
-    ))  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def whole(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store(tmp_path_factory.mktemp("whole"))
-    outcomes = run(asked, store, LINE)
-    assert not any(outcome.failed for outcome in outcomes.values()), outcomes
-    return store
 
 
 def flip(path: Path) -> None:
@@ -81,54 +66,49 @@ ANEW = {
     ids=lambda value: getattr(value, "__name__", str(value).rpartition("/")[2]),
 )  # fmt: skip
 def test_damage_is_noticed_named_and_mended(
-    asked: Plan, whole: Store, tmp_path: Path, file: str, damage: Callable[[Path], None]
+    brief: Plan, finished: Store, copied: Store, file: str, damage: Callable[[Path], None]
 ) -> None:
-    shutil.copytree(whole.root, tmp_path / "run")
-    store = Store(tmp_path / "run")
-    damage(next(store.root.glob(file)))
+    damage(next(copied.root.glob(file)))
     for folder in ANEW[file]:  # so that the damaged file is what later work is made of
-        shutil.rmtree(store.root / folder)
-    said = [outcome.failed for outcome in run(asked, store, LINE).values()]
-    said += [outcome.failed for outcome in run(asked, store, LINE).values()]
+        shutil.rmtree(copied.root / folder)
+    said = [outcome.failed for outcome in run(brief, copied, LINE).values()]
+    said += [outcome.failed for outcome in run(brief, copied, LINE).values()]
     assert not any(said[len(LINE) :])  # the second time nothing is left to mend
     for sentence in (sentence for failed in said for sentence in failed.values()):
         assert "run 'lycoris-bench" in sentence
-    mine, theirs = (one.frame(one.table("metrics")) for one in (store, whole))
+    mine, theirs = (one.frame(one.table("metrics")) for one in (copied, finished))
     assert mine is not None and theirs is not None
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 
 
-def test_damaged_weights_are_not_drawn_with(asked: Plan, whole: Store, tmp_path: Path) -> None:
+def test_damaged_weights_are_not_drawn_with(brief: Plan, copied: Store) -> None:
     """The size and the time of the file are as they were: only its checksum tells."""
-    shutil.copytree(whole.root, tmp_path / "run")
-    store, checkpoint = Store(tmp_path / "run"), asked.checkpoints[1]
-    time = store.checkpoint(checkpoint).stat().st_mtime_ns
-    flip(store.checkpoint(checkpoint))
-    os.utime(store.checkpoint(checkpoint), ns=(time, time))
-    shutil.rmtree(store.root / "images/lora")
-    outcome = STAGES["generate"](asked, store, HERE)
+    checkpoint = brief.checkpoints[1]
+    time = copied.checkpoint(checkpoint).stat().st_mtime_ns
+    flip(copied.checkpoint(checkpoint))
+    os.utime(copied.checkpoint(checkpoint), ns=(time, time))
+    shutil.rmtree(copied.root / "images/lora")
+    outcome = STAGES["generate"](brief, copied, HERE)
     assert "run 'lycoris-bench train' to make it anew" in outcome.failed[str(checkpoint)]
-    assert not list((store.root / "images/lora").rglob("*.png"))
-    assert STAGES["train"](asked, store, HERE).done == 1
-    assert not STAGES["generate"](asked, store, HERE).failed
+    assert not list((copied.root / f"images/{checkpoint}").rglob("*.png"))
+    assert STAGES["train"](brief, copied, HERE).done == 1
+    assert not STAGES["generate"](brief, copied, HERE).failed
 
 
 def test_features_at_odds_with_their_index_are_made_anew(
-    asked: Plan, whole: Store, tmp_path: Path
+    brief: Plan, finished: Store, copied: Store
 ) -> None:
     """As an earlier version left them: ten rows for five images."""
     from safetensors.numpy import load, save
 
-    shutil.copytree(whole.root, tmp_path / "run")
-    store = Store(tmp_path / "run")
-    path = next((store.root / "features/dataset").iterdir())
+    path = next((copied.root / "features/dataset").iterdir())
     features, about = load(path.read_bytes())["features"], check(path.read_bytes())
     path.write_bytes(seal(save({"features": features.repeat(2, axis=0)}, about)))
-    shutil.rmtree(store.root / "metrics")
-    assert not STAGES["score"](asked, store, HERE).failed
+    shutil.rmtree(copied.root / "metrics")
+    assert not STAGES["score"](brief, copied, HERE).failed
     pd.testing.assert_frame_equal(
-        store.frame(store.table("metrics"))[0],  # type: ignore[index]
-        whole.frame(whole.table("metrics"))[0],  # type: ignore[index]
+        copied.frame(copied.table("metrics"))[0],  # type: ignore[index]
+        finished.frame(finished.table("metrics"))[0],  # type: ignore[index]
         check_exact=True,
     )
 
@@ -168,35 +148,27 @@ def test_a_damaged_latent_is_named(tmp_path: Path) -> None:
     "place", [IMAGE, FEATURES, "checkpoints/lora/seed-23/state.safetensors", CARD, ROWS]
 )
 def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(
-    asked: Plan, whole: Store, tmp_path: Path, place: str
+    brief: Plan, copied: Store, place: str
 ) -> None:
     """It is named or passed by; what it stands in the place of is not drawn over it."""
-    shutil.copytree(whole.root, tmp_path / "run")
-    store = Store(tmp_path / "run")
-    path = next(store.root.glob(place), store.root / place)
+    path = next(copied.root.glob(place), copied.root / place)
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     if "state" in place:
-        store.checkpoint(asked.checkpoints[1]).unlink()
+        copied.checkpoint(brief.checkpoints[1]).unlink()
     if place == FEATURES:
-        shutil.rmtree(store.root / "metrics")
-    said = [sentence for o in run(asked, store, LINE).values() for sentence in o.failed.values()]
+        shutil.rmtree(copied.root / "metrics")
+    said = [sentence for o in run(brief, copied, LINE).values() for sentence in o.failed.values()]
     assert any("is a pipe" in sentence for sentence in said), said
     assert path.is_fifo()
 
 
-def test_a_limit_leaves_the_other_rows_in_the_table(whole: Store, tmp_path: Path) -> None:
-    more = tiny(
-        concepts=["toys/bunny"], epochs=[1], sampling={"images": 1, "steps": 1},
-        scoring={"encoders": ["miniature-image", "miniature-gram"]},
-        algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2, "vary": [{"dim": 2}]}},
-    )  # fmt: skip
-    shutil.copytree(whole.root, tmp_path / "run")
-    store = Store(tmp_path / "run")
-    run(plan(more), store, LINE)
-    before = store.frame(store.table("metrics"))
-    assert STAGES["score"](plan(more, limit=1), store, HERE).done == 0
-    after = store.frame(store.table("metrics"))
+def test_a_limit_leaves_the_other_rows_in_the_table(copied: Store) -> None:
+    more = tiny(**BRIEF | {"algorithms": {"lora": {**LORA, "vary": [{"dim": 2}]}}})
+    run(plan(more), copied, LINE)
+    before = copied.frame(copied.table("metrics"))
+    assert STAGES["score"](plan(more, limit=1), copied, HERE).done == 0
+    after = copied.frame(copied.table("metrics"))
     assert before is not None and after is not None
     assert set(after[0]["configuration"]) == {"base", "real", "lora", "lora-dim2"}
     pd.testing.assert_frame_equal(before[0], after[0])
@@ -205,39 +177,33 @@ def test_a_limit_leaves_the_other_rows_in_the_table(whole: Store, tmp_path: Path
 @pytest.mark.parametrize(
     "change",
     [
-        {"seeds": [24]}, {"epochs": [2]}, {"sampling": {"images": 1, "steps": 1, "strength": 0.5}},
-        {"algorithms": {"lora": {"lr": 1e-3, "dim": 4, "alpha": 2}}}, {"heldout": None}, {},
+        {"seeds": [24]}, {"epochs": [3]}, {"sampling": {**BRIEF["sampling"], "strength": 0.5}},
+        {"algorithms": {"lora": {**LORA, "lr": 1e-3}}}, {"heldout": None}, {},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_run_folder_is_not_analyzed_with_numbers_of_another_study(
-    asked: Plan, whole: Store, tmp_path: Path, change: dict
+    copied: Store, change: dict
 ) -> None:
-    shutil.copytree(whole.root, tmp_path / "run")
-    store = Store(tmp_path / "run")
-    settings = {
-        "concepts": ["toys/bunny"], "epochs": [1], "sampling": {"images": 1, "steps": 1},
-        "scoring": {"encoders": ["miniature-image", "miniature-gram"]},
-        "algorithms": {"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}}, **change,
-    }  # fmt: skip
-    made = plan(parse({k: v for k, v in table(**settings).items() if v is not None}))
-    store.describe(made.study.toml(), {}, scored_rows.identities(made))  # as any command does
+    settings = table(**BRIEF | change)
+    made = plan(parse({k: v for k, v in settings.items() if v is not None}))
+    copied.describe(made.study.toml(), {}, scored_rows.identities(made))  # as any command does
     if not change:
-        assert run_tables.analyze_folder(store).done == 1
+        assert run_tables.analyze_folder(copied).done == 1
         return
     with pytest.raises(StoreError, match="other settings or data.*lora/seed-23/epoch-001"):
-        run_tables.analyze_folder(store)
+        run_tables.analyze_folder(copied)
 
 
 def test_a_run_folder_is_not_analyzed_with_numbers_of_other_data(
-    asked: Plan, whole: Store, tmp_path: Path
+    brief: Plan, tmp_path: Path
 ) -> None:
     """A caption was changed under the same path, and another command ran since."""
-    source = Path(asked.study.settings.dataset)
+    source = Path(brief.study.settings.dataset)
     data = tmp_path / "data"
     shutil.copytree(source / "toys/bunny", data / "toys/bunny")
     shutil.copy(source / "concepts.toml", data)
-    settings = {**asked.study.settings.model_dump(exclude_none=True), "dataset": str(data)}
+    settings = {**brief.study.settings.model_dump(exclude_none=True), "dataset": str(data)}
     store = Store(tmp_path / "run")
     first = plan(parse(settings))
     run(first, store, LINE)

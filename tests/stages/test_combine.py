@@ -55,6 +55,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store, dict[s
         epochs=[1],
         algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
         sampling={"strength": [0.0, 0.5, 1.0], "prompt_types": ["trigger"], "steps": 1},
+        scoring={"encoders": ["miniature-image"]},
         combine={
             "both": {"adapters": ["lora", str(given)], "strengths": [1.0, 0.7]},
             "alone": {"adapters": [str(given)]},
@@ -166,8 +167,9 @@ def test_drawing_with_another_base_model(tmp_path: Path) -> None:
     """Trained on one model, applied to another: what was trained is kept, images are new."""
     other = tmp_path / "other"
     make_other(other)
-    one = {"epochs": [1], "algorithms": {"lora": {"lr": 2e-3, "dim": 2, "alpha": 1}}}
-    kinds = {"prompt_types": ["trigger"]}
+    one = {"concepts": ["toys/bunny"], "epochs": [1],
+           "algorithms": {"lora": {"lr": 2e-3, "dim": 2, "alpha": 1}}}  # fmt: skip
+    kinds = {"prompt_types": ["trigger"], "images": 1, "steps": 1}
     first = plan(tiny(**one, sampling=kinds))
     store = Store(tmp_path / "run")
     assert not run(first, store, ("train", "generate"))["generate"].failed
@@ -240,7 +242,8 @@ def test_relative_files_lie_beside_the_study(tmp_path: Path) -> None:
 
 def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
     changed = table(
-        concepts=["toys/bunny"], sampling={"images": 1, "steps": 1},
+        concepts=["toys/bunny"], scoring={"encoders": ["miniature-image"]},
+        sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
         combine={"x": {"adapters": [str(adapter(tmp_path / "a.safetensors"))]}},
     )  # fmt: skip
     del changed["epochs"], changed["algorithms"]
@@ -254,7 +257,8 @@ def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
 
 def test_dropouts_and_max_norm_are_options_of_every_algorithm(tmp_path: Path) -> None:
     held = {"dropout": 0.1, "rank_dropout": 0.2, "module_dropout": 0.2, "max_norm": 0.01}
-    study = tiny(epochs=[1], algorithms={"lora": {"lr": 2e-2, "dim": 2, "alpha": 2, **held}})
+    algorithms = {"lora": {"lr": 2e-2, "dim": 2, "alpha": 2, **held}}
+    study = tiny(concepts=["toys/bunny"], epochs=[1], algorithms=algorithms)
     asked, store = plan(study), Store(tmp_path)
     assert run(asked, store, ("train",))["train"].done == 1
     (checkpoint,) = asked.trained

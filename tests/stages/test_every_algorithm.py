@@ -51,7 +51,7 @@ def _whole(folder: Path) -> tuple[Plan, Store]:
     study = tiny(
         epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
         training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
-        scoring={"encoders": ["miniature-image"]},
+        scoring={"encoders": ["miniature-image"], "metrics": ["image_similarity"]},
     )  # fmt: skip
     asked, store = plan(study), Store(folder)
     for name, outcome in run(asked, store, ("train", "generate", "score")).items():

@@ -20,7 +20,7 @@ from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
 @pytest.fixture(scope="module")
 def asked() -> Plan:
-    return plan(tiny())
+    return plan(tiny(concepts=["toys/bunny"], sampling={"steps": 1}))
 
 
 @pytest.fixture(scope="module")
@@ -131,35 +131,18 @@ def test_the_analysis_writes_all_its_files(whole: Store) -> None:
     assert "lora" in page and "https://" not in page and "http://" not in page
 
 
-@pytest.fixture(scope="module")
-def brief() -> Plan:
-    """Two epochs of one configuration, an image of each of two prompt types, two encoders."""
-    return plan(tiny(
-        concepts=["toys/bunny"], algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
-        sampling={"prompt_types": ["train", "style"], "images": 1, "steps": 1},
-        scoring={"encoders": ["miniature-image", "miniature-gram"]},
-    ))  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def unbroken(brief: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store(tmp_path_factory.mktemp("unbroken"))
-    run(brief, store, ("train", "generate", "score"))
-    return store
-
-
 @pytest.mark.parametrize("stage", ["train", "generate", "score"])
 @pytest.mark.parametrize("fatal", [0, 3])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_killed_stage_goes_on_to_the_same_numbers(
-    brief: Plan, unbroken: Store, tmp_path: Path, stage: str, fatal: int,
+    brief: Plan, finished: Store, tmp_path: Path, stage: str, fatal: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """SIGKILL inside a write, then again: the metric table equals the uninterrupted run's."""
     monkeypatch.setattr(training, "STATE_SECONDS", 0.0)  # a training state after every step
     before = {"train": [], "generate": ["checkpoints"], "score": ["checkpoints", "images"]}
     for folder in before[stage]:
-        shutil.copytree(unbroken.root / folder, tmp_path / folder)
+        shutil.copytree(finished.root / folder, tmp_path / folder)
     store = Store(tmp_path)
     store.describe(brief.study.toml(), {})  # as every command does before its stage
     end = killed(lambda: STAGES[stage](brief, Dying(tmp_path, fatal), HERE))
@@ -167,23 +150,25 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
     with store.lock():
         run(brief, store, ("train", "generate", "score"))
     assert not list(tmp_path.rglob("*.part"))
-    mine, theirs = store.frame(store.table("metrics")), unbroken.frame(unbroken.table("metrics"))
+    mine, theirs = store.frame(store.table("metrics")), finished.frame(finished.table("metrics"))
     assert mine is not None and theirs is not None
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_killed_analysis_goes_on(asked: Plan, whole: Store) -> None:
-    page = whole.report.read_bytes()
-    whole.report.unlink()
-    assert killed(lambda: STAGES["analyze"](asked, Dying(whole.root, 2), HERE)) == signal.SIGKILL
-    with whole.lock():
-        run(asked, whole, ("analyze",))
-    assert whole.report.read_bytes() == page
+def test_a_killed_analysis_goes_on(brief: Plan, copied: Store) -> None:
+    assert killed(lambda: STAGES["analyze"](brief, Dying(copied.root, 2), HERE)) == signal.SIGKILL
+    assert not copied.report.exists()
+    with copied.lock():
+        run(brief, copied, ("analyze",))
+    page = copied.report.read_bytes()
+    shutil.rmtree(copied.report.parent)
+    run(brief, copied, ("analyze",))
+    assert copied.report.read_bytes() == page
 
 
 def test_a_changed_study_makes_anew_only_what_it_touches(asked: Plan, whole: Store) -> None:
-    more = plan(tiny(algorithms={
+    more = plan(tiny(concepts=["toys/bunny"], sampling={"steps": 1}, algorithms={
         "lora": {"lr": 2e-3, "dim": 4, "alpha": 2}, "lokr": {"lr": 1e-3, "factor": 4},
     }))  # fmt: skip
     status, last = Status(more, whole), more.checkpoints[3]
@@ -191,7 +176,7 @@ def test_a_changed_study_makes_anew_only_what_it_touches(asked: Plan, whole: Sto
     assert lacking == ["lokr/seed-23/epoch-001", "lokr/seed-23/epoch-002"]
     assert not any(status.absent(checkpoint) for checkpoint in more.checkpoints[:2])
     assert len(status.absent(last)) == len(more.jobs(last)) == status.lacking(last)
-    guided = plan(tiny(sampling={"guidance": 2.0}))
+    guided = plan(tiny(concepts=["toys/bunny"], sampling={"steps": 1, "guidance": 2.0}))
     status = Status(guided, whole)
     assert all(status.is_trained(c) for c in guided.checkpoints[1:])
     assert len(status.absent(BASE_CHECKPOINT)) == len(guided.jobs(BASE_CHECKPOINT))

@@ -22,8 +22,8 @@ LORA = {"lora": {"lr": 1e-2, "dim": 2, "alpha": 1, "preset": "queries"}}
 
 def test_a_study_trains_the_layers_of_its_own_preset(tmp_path: Path) -> None:
     study = tiny(
-        epochs=[1], algorithms=LORA, presets={"queries": QUERIES},
-        sampling={"prompt_types": ["trigger"], "images": 1},
+        concepts=["toys/bunny"], epochs=[1], algorithms=LORA, presets={"queries": QUERIES},
+        sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
     )  # fmt: skip
     asked, store = plan(study), Store(tmp_path)
     assert not run(asked, store, ("train", "generate"))["generate"].failed

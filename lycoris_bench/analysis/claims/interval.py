@@ -12,11 +12,11 @@ MIN_CLUSTERS = 3  # with two seeds or classes there is no telling how much a thi
 
 
 def grid(rows: pd.DataFrame, column: str) -> np.ndarray:
-    """Seeds x classes, each cell the mean of its rows; nan where there are none.
-
-    Rows without a seed are one row of the grid."""
-    seed, _ = pd.factorize(rows["seed"], use_na_sentinel=False)
-    return rows.pivot_table(index=seed, columns="unit", values=column, sort=False).to_numpy()
+    """Seeds x classes in order of appearance, each cell the mean of its rows; nan where there
+    are none. Rows without a seed are one row of the grid."""
+    seeds, units = (pd.factorize(rows[name], use_na_sentinel=False)[0] for name in ("seed", "unit"))
+    means = rows[column].groupby([seeds, units]).mean()
+    return means.dropna().unstack().to_numpy()
 
 
 def effect(cells: np.ndarray) -> tuple[float, float, float]:

@@ -17,6 +17,8 @@ def between(cells: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFra
     """score and value of `to` less those of `from`, one row per pair, seed, epoch and class.
 
     cells: series, seed, epoch, category, unit, score, value of one view."""
+    if not pairs:  # most contrasts of a small study: nothing to match
+        return cells.loc[[], ["seed", "category", "unit", "score", "value"]]
     sides = pd.DataFrame(pairs, columns=["from", "to"])
     table = cells[[SERIES, *ROW, "score", "value"]]
     low = sides.merge(table.rename(columns={SERIES: "from"}), on="from")

@@ -1,0 +1,59 @@
+"""What takes seconds to make and several files of tests use: made once a test run, by whichever
+process of it asks first."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.run.store import Store
+from tests.support.world import run, tiny
+
+BRIEF: dict[str, Any] = {
+    "concepts": ["toys/bunny"], "epochs": [1, 2],
+    "sampling": {"prompt_types": ["train", "style"], "images": 1, "steps": 1},
+    "scoring": {"encoders": ["miniature-image", "miniature-gram"]},
+    "algorithms": {"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
+}  # fmt: skip
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` fills. It is every test's: copy what is to be changed."""
+    base = factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = root / name, root / f"{name}.made"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            made.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def brief() -> Plan:
+    """Two epochs of one configuration, an image of each of two prompt types, two encoders."""
+    return plan(tiny(**BRIEF))
+
+
+@pytest.fixture(scope="session")
+def finished(brief: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The brief study trained, drawn and scored, without a break. To look at, not to change."""
+
+    def make(folder: Path) -> None:
+        outcomes = run(brief, Store(folder), ("train", "generate", "score"))
+        assert not any(outcome.failed for outcome in outcomes.values()), outcomes
+
+    return Store(once(tmp_path_factory, "finished", make))
+
+
+@pytest.fixture
+def copied(finished: Store, tmp_path: Path) -> Store:
+    """A copy of the finished run, to change."""
+    return Store(shutil.copytree(finished.root, tmp_path / "run"))
