@@ -12,6 +12,8 @@ import pytest
 from lycoris_bench import registry
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.lora import LoRA
+from lycoris_bench.cli.exits import call
+from lycoris_bench.cli.main import command
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.metrics import METRICS
 from tests.support.plugin import Load
@@ -46,6 +48,19 @@ def test_a_file_adds_what_is_named_like_it(load_plugin: Load, file: Path) -> Non
     assert registry.plugin_files() == (str(file),)
     load_plugin(file)  # twice is once
     assert registry.plugin_files() == (str(file),)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_every_command_takes_a_plugin(
+    load_plugin: Load, file: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = ["--plugin", str(file)]
+    typed = [*option, "ls", "metrics"] if place == "before" else ["ls", "metrics", *option]
+    assert call(command(), typed) == 0
+    assert "how_many" in capsys.readouterr().out
+    assert registry.plugin_files() == (str(file),)
+    assert call(command(), ["ls", "metrics", "--plugin", str(file) + "x"]) == 2
+    assert "has to end in .py" in capsys.readouterr().err
 
 
 def test_a_process_that_is_started_knows_it_too(load_plugin: Load, file: Path) -> None:
