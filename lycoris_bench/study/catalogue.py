@@ -112,4 +112,4 @@ def _written(default: Any) -> str:
 
 
 def _first_line(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "").splitlines()[0]
+    return (inspect.getdoc(thing) or "no description").splitlines()[0]
