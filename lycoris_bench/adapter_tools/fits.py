@@ -9,7 +9,7 @@ from torch import Tensor
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.algorithms.recognise import recognise, what
-from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.delta import changes, check_bias
 from lycoris_bench.messages.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
@@ -44,9 +44,8 @@ def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
                              f"{tuple(weight)}")  # fmt: skip
         changes(tensors, torch.empty(weight, device="meta"))
     shift = kind.bias_from(tensors)
-    if shift is not None and shift.shape != bias:
-        has = "the layer has none" if bias is None else f"that of the layer is of {tuple(bias)}"
-        raise BenchError(f"it changes a bias of {tuple(shift.shape)}, and {has}")
+    if shift is not None:
+        check_bias(shift.shape, bias)
 
 
 def _one_shape(shown: Sequence[int], weight: Sequence[int]) -> bool:

@@ -21,7 +21,7 @@ from lycoris_bench.adapter_tools.strengths import check as strengths_allowed
 from lycoris_bench.adapter_tools.weights_on_disk import MODELS, Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.algorithms.factors import norm
-from lycoris_bench.adapters.delta import merged_bias
+from lycoris_bench.adapters.delta import NO_BIAS, merged_bias
 from lycoris_bench.adapters.formats import streaming
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read
 from lycoris_bench.adapters.formats.families import family_of
@@ -154,9 +154,7 @@ class _Merger:
             else:
                 shift, bias = change(found, value, file)
                 if bias is not None and not self.base.has(*layer, "bias"):
-                    raise AdapterMismatch(
-                        f"{file}: {found.name} changes a bias that the layer does not have"
-                    )
+                    raise AdapterMismatch(f"{file}: {found.name}: {NO_BIAS}")
             moves.append((shift, strength))
         if spot.kind == "weight":
             total = torch.stack([strength * shift for shift, strength in moves]).sum(0)

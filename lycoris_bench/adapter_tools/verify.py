@@ -14,6 +14,7 @@ from lycoris_bench.adapter_tools.steps import counted
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles, open_model
 from lycoris_bench.adapters.algorithms.base import add
 from lycoris_bench.adapters.algorithms.factors import norm
+from lycoris_bench.adapters.delta import NO_BIAS
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.layer_names import block_of, natural
@@ -102,7 +103,7 @@ def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strengt
     parts = {"weight": (weight, moved)}
     if shift is not None:
         if not base.has(*layer, "bias"):
-            raise AdapterMismatch(f"{one.name} changes a bias that the layer does not have")
+            raise AdapterMismatch(f"{one.name}: {NO_BIAS}")
         parts["bias"] = base.read(*layer, "bias"), shift
     for kind, (value, difference) in parts.items():
         if value.shape != difference.shape:

@@ -1,4 +1,4 @@
-"""An adapter file in a pipeline or in any module, and out of it again."""
+"""Applies an adapter file to a diffusers pipeline or any torch module, and takes it off again."""
 
 import warnings
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from lycoris_bench.adapters.formats.layer_names import DENOISERS, MODULE, TEXTS
 from lycoris_bench.adapters.merge import Merger, MergeReport
 from lycoris_bench.messages.errors import BenchError
 
-HOLDER = "_lycoris_bench_applied"  # a module's attribute, so that they live as long as it does
+HOLDER = "_lycoris_bench_applied"  # a module's attribute, which lives as long as the module
 
 
 def read_adapter(file: str | Path) -> dict[str, dict[str, Tensor]]:
-    """Layer -> its tensors (`lora_up.weight`, `alpha`, ...), of a file or PEFT folder in any
-    layout: what `merged_weight` takes. AdapterFileError: it is no adapter, or is damaged."""
+    """Layer -> its tensors (`lora_up.weight`, `alpha`, ...), from a file or PEFT folder in any
+    layout, as `merged_weight` takes them. AdapterFileError: it is no adapter, or is damaged."""
     return by_layer(read(file)[0])
 
 
@@ -31,20 +31,20 @@ def apply_adapter(
             print(applied.report)                 # layers matched, names that were left out
             image = pipeline("a prompt").images[0]
 
-    Several adapters may be applied at once: their changes, each that of the base alone, are
-    added, and they may be taken off in any order. `file` may be the tensors of one.
+    Several adapters may be applied at once: their changes of the base weights are added, and they
+    may be taken off in any order. `file` may be a mapping of an adapter's tensors.
 
-    AdapterFileError: no adapter, or a damaged one. AdapterMismatch: no layer matches, or shapes
-    differ; the model is then as it was. A file that matches in part is a warning."""
+    AdapterFileError: the file is no adapter, or is damaged. AdapterMismatch: no layer matches, or
+    shapes differ; the model is then unchanged. Warns where only a part of the file matches."""
     parts = _parts(target)
     tensors = file if isinstance(file, Mapping) else read(file)[0]
     return AppliedAdapter(_applied_to(parts), tensors, strength)
 
 
 class AppliedAdapter:
-    """An adapter that is in a model; as a context manager it is taken off at the end."""
+    """An adapter in a model; as a context manager it is taken off at the end."""
 
-    report: MergeReport  # what it changed, and what of the file was left out
+    report: MergeReport  # the layers it changed, and the names that were left out
 
     def __init__(self, others: "_Applied", tensors: Mapping[str, Tensor], strength: float) -> None:
         self.tensors, self.strength = tensors, strength
@@ -52,7 +52,7 @@ class AppliedAdapter:
         self.report = others.add(self)
 
     def remove(self) -> None:
-        """Gives the weights back as they were without it, bit by bit; again, it does nothing."""
+        """Restores the weights without this adapter, bit by bit. A second call does nothing."""
         self._others.remove(self)
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class _Applied:
         self.adapters: list[AppliedAdapter] = []
 
     def add(self, adapter: AppliedAdapter) -> MergeReport:
-        """Merges it with the others; the report is of it alone."""
+        """Merges an adapter with the others; the report covers this adapter alone."""
         try:
             report = self.merger.merge(adapter.tensors, adapter.strength)
         except Exception:
@@ -89,31 +89,31 @@ class _Applied:
         return report
 
     def remove(self, adapter: AppliedAdapter) -> None:
-        """Merges the others without it."""
+        """Takes an adapter off and merges the others."""
         if adapter in self.adapters:
             self.adapters.remove(adapter)
             self._merge()
 
     def _merge(self) -> None:
-        if not self.adapters:  # from here on the base may be trained
+        if not self.adapters:  # the base model may be trained afterwards
             self.merger.restore()
             vars(self.holder).pop(HOLDER, None)
             return
-        with warnings.catch_warnings(action="ignore"):  # each has been warned of
-            self.merger.merge_all([(one.tensors, one.strength) for one in self.adapters])
+        with warnings.catch_warnings(action="ignore"):  # `add` has warned of each
+            self.merger.merge_all([(each.tensors, each.strength) for each in self.adapters])
 
 
 def _applied_to(parts: dict[str, nn.Module]) -> _Applied:
-    """Those that are in a model, or a beginning."""
-    found: _Applied | None = vars(next(iter(parts.values()))).get(HOLDER)
-    if found is None:
+    """The adapters that are applied to a model; empty where there are none yet."""
+    applied: _Applied | None = vars(next(iter(parts.values()))).get(HOLDER)
+    if applied is None:
         return _Applied(parts)
-    if {*map(id, found.parts.values())} != {*map(id, parts.values())}:
+    if {*map(id, applied.parts.values())} != {*map(id, parts.values())}:
         raise BenchError(
-            f"an adapter is applied to {' and '.join(found.parts)} of this model, and another is "
+            f"an adapter is applied to {' and '.join(applied.parts)} of this model, and another is "
             f"for {' and '.join(parts)}: remove the first, or apply both to the same"
         )
-    return found
+    return applied
 
 
 def _parts(target: Any) -> dict[str, nn.Module]:

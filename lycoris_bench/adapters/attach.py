@@ -1,4 +1,4 @@
-"""Training: adapters on layers of a model whose own weights are frozen."""
+"""Puts trainable adapters on layers of a model and freezes the model's own weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,10 +47,10 @@ def attach(
     that matches, or a model that has adapters already."""
     options = options or {}
     ALGORITHMS.get(algorithm).check(**options)
-    found = _targets(model, text_encoders, layers, algorithm, exclude)
-    chosen = [(target, *_choice(target, algorithm, options)) for target in found]
-    chosen = [(target, kind, own) for target, kind, own in chosen
-              if target.is_norm or kind.covers(_weight(target), own)]  # fmt: skip
+    matched = _targets(model, text_encoders, layers, algorithm, exclude)
+    chosen = [(target, *_choice(target, algorithm, options)) for target in matched]
+    chosen = [(target, kind, given) for target, kind, given in chosen
+              if target.is_norm or kind.covers(_weight(target), given)]  # fmt: skip
     base = list(models(model, text_encoders).values())
     if not chosen:
         names = " and ".join(type(part).__name__ for part in base)
@@ -58,7 +58,7 @@ def attach(
     if any("forward" in vars(target.module) for target, _, _ in chosen):
         raise BenchError("the model already carries adapters: detach them first")
     generator = torch.Generator().manual_seed(seed)
-    adapters = [_adapter(target, kind, generator, own) for target, kind, own in chosen]
+    adapters = [_adapter(target, kind, generator, given) for target, kind, given in chosen]
     about = _about([target for target, _, _ in chosen], layers, algorithm, options)
     return AdapterNetwork([target for target, _, _ in chosen], adapters, base, about)
 
@@ -70,7 +70,7 @@ def _targets(
     algorithm: str,
     exclude: Sequence[str],
 ) -> list[Target]:
-    """The layers that are asked for."""
+    """The layers that `attach` is asked for."""
     if not isinstance(layers, str | Preset):
         if text_encoders is not None:
             raise BenchError("class names and patterns choose layers of one module; with text "
@@ -90,7 +90,7 @@ def _targets(
 
 
 def _called(layers: str | Preset | Sequence[str]) -> str:
-    """The choice of layers in a sentence."""
+    """The choice of layers, for a sentence."""
     if isinstance(layers, Preset):
         return "a preset of one's own"
     return f"preset '{layers}'" if isinstance(layers, str) else f"layers={list(layers)}"
@@ -102,7 +102,7 @@ def _about(
     algorithm: str,
     options: Mapping[str, Any],
 ) -> dict[str, str]:
-    """What the ecosystem's files say of an adapter; of any module no family of models."""
+    """The metadata of the adapter's file; the model family is left out for other modules."""
     preset = layers if isinstance(layers, str) else "custom"
     about = metadata(
         algorithm=algorithm, preset=preset, options=options,
@@ -115,33 +115,33 @@ def _about(
 def _choice(
     target: Target, algorithm: str, options: Mapping[str, Any]
 ) -> tuple[type[Adapter], dict[str, Any]]:
-    """The algorithm of one layer and its options: the configuration's, or those of a map."""
-    name, own = target.override.applied(algorithm, options)
+    """The algorithm of one layer and its options: the configuration's, or a preset map's."""
+    name, chosen = target.override.applied(algorithm, options)
     kind: type[Adapter] = ALGORITHMS.get(name)
     if target.override != Override():
         try:
-            kind.check(**own)
+            kind.check(**chosen)
         except ValueError as error:
             raise BenchError(f"the preset's map for {target.path}: {error}") from None
-    return kind, own
+    return kind, chosen
 
 
 def _adapter(
     target: Target, kind: type[Adapter], generator: torch.Generator, options: Mapping[str, Any]
 ) -> Adapter:
-    """One layer's adapter; `ValueError` names the layer that the options do not suit."""
-    held = {key: value for key, value in options.items() if key in LIMITS}
-    own = {key: value for key, value in options.items() if key not in LIMITS}
+    """The adapter of one layer. BenchError: names the layer that the options do not suit."""
+    limits = {key: value for key, value in options.items() if key in LIMITS}
+    others = {key: value for key, value in options.items() if key not in LIMITS}
     try:
-        made: Adapter = (
+        adapter: Adapter = (
             NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
             if target.is_norm
-            else kind(_weight(target), target.module.bias, generator, **own)  # type: ignore[arg-type]
+            else kind(_weight(target), target.module.bias, generator, **others)  # type: ignore[arg-type]
         )
     except ValueError as error:
         raise BenchError(f"{target.name}: {error}") from None
-    made.limits = Limits(**held)
-    return made
+    adapter.limits = Limits(**limits)
+    return adapter
 
 
 def _weight(target: Target) -> Tensor:

@@ -1,4 +1,5 @@
-"""The merged weight: the one definition that drawing, conversion and tests share."""
+"""The merged weight W' = W + strength · ΔW: the one definition that merging, conversion and tests
+share."""
 
 import torch
 from torch import Tensor
@@ -8,43 +9,56 @@ from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.messages.errors import BenchError
 
 
+NO_BIAS = "the adapter has a bias update (diff_b) but this layer has no bias"
+
+
 def merged_weight(tensors: Tensors, weight: Tensor, strength: float = 1.0) -> Tensor:
     """W' = W + strength · ΔW of one layer, in W's dtype; ΔW is computed in fp32.
 
     `tensors` are the layer's, under the names of a file without its prefix (`lora_up.weight`,
     `hada_w1_a`, `alpha`, ...), of any dtype. Names and shapes alone decide the algorithm.
-    Raises `ValueError` where no algorithm knows them, or where they do not fit W."""
+    BenchError: no algorithm knows the tensors, or they do not fit W."""
     change, _ = changes(tensors, weight)
     return add(weight, (change, strength))
 
 
 def merged_bias(tensors: Tensors, bias: Tensor | None, strength: float = 1.0) -> Tensor | None:
-    """b' = b + strength · Δb of one layer, in b's dtype; b itself where it is not changed.
+    """b' = b + strength · Δb of one layer, in b's dtype; b itself where there is no Δb.
 
-    Raises `ValueError` for the change of a bias that the layer does not have."""
+    BenchError: the layer has no bias, or one of another shape."""
     shift = _kind(tensors).bias_from(tensors)
     if shift is None:
         return bias
-    if bias is None or bias.shape != shift.shape:
-        raise BenchError("it changes a bias that the layer does not have")
+    check_bias(shift.shape, None if bias is None else bias.shape)
+    assert bias is not None
     return add(bias, (shift.to(bias.device, torch.float32), strength))
+
+
+def check_bias(shift: torch.Size, bias: torch.Size | None) -> None:
+    """BenchError: a bias update of shape `shift` does not fit the layer's bias; `bias` is the
+    shape of that, None where the layer has none."""
+    if bias is None:
+        raise BenchError(NO_BIAS)
+    if bias != shift:
+        raise BenchError(f"the adapter's bias update has shape {tuple(shift)} but this layer's "
+                         f"bias has shape {tuple(bias)}")  # fmt: skip
 
 
 @torch.no_grad()
 def changes(
     tensors: Tensors, weight: Tensor, precision: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor | None]:
-    """(ΔW, Δb) of one layer on W's device, computed in fp32 or, to measure by, in float64; Δb is
-    None where the bias stays."""
+    """(ΔW, Δb) of one layer on W's device, computed in `precision`: fp32 to merge, float64 to
+    measure errors. Δb is None where the bias stays."""
     kind = _kind(tensors)
     working = torch.float64 if any(_beyond_fp32(value) for value in tensors.values()) else precision
-    found = {
+    converted = {
         name: value.to(weight.device, working) if value.is_floating_point() else value
         for name, value in tensors.items()
     }
     try:
         with full_precision(weight):
-            change, shift = kind.delta_from(found, weight), kind.bias_from(found)
+            change, shift = kind.delta_from(converted, weight), kind.bias_from(converted)
     except (KeyError, RuntimeError, IndexError) as error:
         missing = f": '{error.args[0]}' is missing" if isinstance(error, KeyError) else ""
         raise BenchError(
@@ -54,7 +68,7 @@ def changes(
 
 
 def _beyond_fp32(value: Tensor) -> bool:
-    """Whether fp32 would make an infinity or a zero of numbers whose product it holds."""
+    """Whether fp32 would turn numbers of the tensor into infinities or zeros."""
     if value.dtype != torch.float64 or not value.numel():
         return False
     exact = value.abs()

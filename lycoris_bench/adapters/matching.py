@@ -1,5 +1,5 @@
-"""Which layers of a model an adapter changes, and which it does not: one rule for models in memory
-and on the disk."""
+"""Matches the layers of an adapter file with those of a model: one rule for models in memory and
+on disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Layer = tuple[str, str]  # the model's kind and the path in it
 
 
 class AdapterMismatch(BenchError):
-    """The adapter does not belong to this model: one sentence."""
+    """The adapter does not fit this model."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Matched:
 
 @dataclass
 class Match:
-    """A file beside a model."""
+    """The layers of a file matched with those of a model."""
 
     layers: dict[Layer, Matched] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)  # names that are no layer of the model
@@ -43,11 +43,11 @@ class Match:
 
     @property
     def complete(self) -> bool:
-        """Whether something matches and nothing is left over."""
+        """Whether every layer of the file matches, and there is at least one."""
         return bool(self.layers) and not self.missing and not self.unknown
 
     def sentence(self) -> str:
-        """What was left out."""
+        """The names that were left out, as a phrase."""
         said = [
             f"{len(names)} {kind}: {some(names)}"
             for names, kind in ((self.missing, "not in the model"),
@@ -60,14 +60,14 @@ class Match:
 def match(
     layers: Mapping[str, Tensors], directory: Directory, family: str, source: str | Path
 ) -> Match:
-    """Each layer of a file looked up among a model's; `family` is that of the model, "" if it is
+    """Matches each layer of a file with a layer of a model; `family` is the model's, "" if it is
     not known.
 
-    Raises `AdapterMismatch` for a file of another family, for a name that two layers have, and
-    for a layer under two names: both would be applied."""
+    AdapterMismatch: the file is of another family, a name fits two layers, or a layer has two
+    names, of which both would be applied."""
     found = Match()
-    own = family_of({name: inputs_of(tensors) for name, tensors in layers.items()})
-    if other := foreign(own, family, layers):
+    file_family = family_of({name: inputs_of(tensors) for name, tensors in layers.items()})
+    if other := foreign(file_family, family, layers):
         raise AdapterMismatch(f"{source}: {other}")
     for name, tensors in layers.items():
         try:
@@ -92,7 +92,7 @@ def matched(
     layers: Mapping[str, Tensors], directory: Directory, family: str, source: str | Path,
     model: str | Path,
 ) -> Match:  # fmt: skip
-    """The same, with at least one of the layers in the model; `AdapterMismatch` if none is."""
+    """Like `match`. AdapterMismatch: also where no layer of the file is in the model."""
     found = match(layers, directory, family, source)
     if not found.layers:
         names = [".".join(place) for place in directory]
@@ -102,7 +102,8 @@ def matched(
 
 
 def change(found: Matched, weight: Tensor, source: str | Path = "") -> tuple[Tensor, Tensor | None]:
-    """(ΔW, Δb) of one layer in fp32; `AdapterMismatch` names the layer where they do not fit."""
+    """(ΔW, Δb) of one layer in fp32. AdapterMismatch: names the layer whose tensors do not fit W
+    or whose change is not finite."""
     try:
         moved, shift = changes(found.tensors, weight)
     except ValueError as error:
@@ -114,6 +115,6 @@ def change(found: Matched, weight: Tensor, source: str | Path = "") -> tuple[Ten
 
 
 def some(names: Sequence[str], most: int = 6) -> str:
-    """The first names, and how many there are besides."""
+    """The first names, and the number of the others."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} others" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Merging: an adapter file into a model's weights, in place and always from the base."""
+"""Merges adapter files into a model's weights, in place and always from the base weights."""
 
 import math
 import warnings
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import add
-from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.delta import changes, check_bias
 from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
@@ -23,7 +23,6 @@ from lycoris_bench.adapters.presets.layers import (
     layers,
     models,
 )
-from lycoris_bench.messages.errors import BenchError
 
 File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
 Part = tuple[Matched, float]  # a layer in a file, strength
@@ -31,18 +30,18 @@ Part = tuple[Matched, float]  # a layer in a file, strength
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What a merge did: proof that the adapter was applied."""
+    """What a merge changed: the proof that an adapter was applied."""
 
     matched: int  # layers that were changed
-    unmatched: tuple[str, ...]  # layer names of the file that were left out
-    algorithms: tuple[str, ...]  # those seen in the file
+    unmatched: tuple[str, ...]  # layer names in the files that were left out
+    algorithms: tuple[str, ...]  # those of the merged layers
     change: dict[str, float]  # block -> |strength · ΔW| / |W| over the block's changed layers
 
 
 class Merger:
     """Writes base + strength · ΔW into the weights' own storage, so that compiled code and
-    captured graphs stay valid. Each changed weight keeps a copy of its base: what was merged
-    before leaves no trace."""
+    captured graphs stay valid. It keeps a copy of the base of each changed weight, so that an
+    earlier merge leaves no trace."""
 
     def __init__(self, unet: Models, text_encoders: TextEncoders = None) -> None:
         found = layers(unet, text_encoders)
@@ -53,14 +52,15 @@ class Merger:
         self._changed: set[Tensor] = set()
 
     def merge(self, tensors: Mapping[str, Tensor], strength: float = 1.0) -> MergeReport:
-        """The model becomes base + strength · adapter, whatever was merged before.
+        """Sets the weights to base + strength · ΔW, whatever was merged before.
 
-        Raises `AdapterMismatch` where no layer matches, one has another shape or a number is not
-        finite; warns, naming them, where only some match. After any error the model is the base."""
+        AdapterMismatch: no layer matches, one has another shape, or a number is not finite. Warns,
+        naming the others, where only some layers match. After any error the model is the base."""
         return self.merge_all([(tensors, strength)])
 
     def merge_all(self, adapters: Sequence[tuple[Mapping[str, Tensor], float]]) -> MergeReport:
-        """base + the sum of strength · adapter, each change being that of the base alone."""
+        """Sets the weights to base + the sum of strength · ΔW, with each ΔW computed from the
+        base."""
         try:
             return self._merge([(by_layer(tensors), strength) for tensors, strength in adapters])
         except AdapterFileError as error:
@@ -71,16 +71,16 @@ class Merger:
             raise
 
     def restore(self) -> None:
-        """The base, bit by bit."""
+        """Restores the base weights bit by bit."""
         self._put_back(self._changed)
         self._changed = set()
 
     def _merge(self, files: Sequence[File]) -> MergeReport:
-        found = [self._match(file) for file, _ in files]
+        matches = [self._match(file) for file, _ in files]
         work: dict[tuple[str, str], list[Part]] = defaultdict(list)
-        for match, (_, strength) in zip(found, files, strict=True):
-            for place, one in match.layers.items():
-                work[place].append((one, strength))
+        for match, (_, strength) in zip(matches, files, strict=True):
+            for place, layer in match.layers.items():
+                work[place].append((layer, strength))
         stale = set(self._changed)
         norms: dict[str, list[Tensor]] = defaultdict(list)
         for place, parts in work.items():
@@ -90,12 +90,12 @@ class Merger:
             norms[target.block] += sizes
         self._put_back(stale)
         self._changed -= stale
-        left_out = [name for match in found for name in (*match.missing, *match.unknown)]
+        left_out = [name for match in matches for name in (*match.missing, *match.unknown)]
         return MergeReport(
             matched=len(work),
             unmatched=tuple(dict.fromkeys(left_out)),
             algorithms=tuple(
-                sorted({one.algorithm for parts in work.values() for one, _ in parts})
+                sorted({layer.algorithm for parts in work.values() for layer, _ in parts})
             ),
             change={block: _relative(block, sizes, files) for block, sizes in norms.items()},
         )
@@ -106,17 +106,17 @@ class Merger:
             parameter.copy_(self._base[parameter][0])
 
     def _match(self, file: Mapping[str, dict[str, Tensor]]) -> Match:
-        found = matched(file, self._directory, self._family, "the adapter", "the model")
-        if not found.complete:
+        match = matched(file, self._directory, self._family, "the adapter", "the model")
+        if not match.complete:
             warnings.warn(
-                f"the adapter is applied in part: {len(file) - len(found.layers)} of its "
-                f"{len(file)} layers are left out: {found.sentence()}",
+                f"the adapter is applied in part: {len(file) - len(match.layers)} of its "
+                f"{len(file)} layers are left out: {match.sentence()}",
                 stacklevel=5,
             )
-        return found
+        return match
 
     def _kept(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
-        """The parameter's base and its norm, from before its first change."""
+        """The parameter's base value and its norm, copied before its first change."""
         if parameter not in self._base:
             base = parameter.detach().clone()
             self._base[parameter] = base, _norm(base)
@@ -124,32 +124,31 @@ class Merger:
 
     @torch.no_grad()
     def _write(self, target: Target, parts: list[Part]) -> tuple[set[Tensor], list[Tensor]]:
-        """Merges one layer; returns what it changed, and (|sum of changes|, |base|) of each."""
+        """Merges one layer; returns the parameters it changed, and (|sum of changes|, |base|) of
+        each."""
         weight, bias = target.module.weight, target.module.bias
         assert isinstance(weight, Tensor)
-        found: dict[Tensor, list[tuple[Tensor, float]]] = {}
-        for one, strength in parts:
+        moved: dict[Tensor, list[tuple[Tensor, float]]] = {}
+        for layer, strength in parts:
             try:
-                change, shift = changes(one.tensors, self._kept(weight)[0])
-                if shift is not None and (
-                    not isinstance(bias, Tensor) or bias.shape != shift.shape
-                ):
-                    raise BenchError("it changes a bias that the layer does not have")
+                change, shift = changes(layer.tensors, self._kept(weight)[0])
+                if shift is not None:
+                    check_bias(shift.shape, bias.shape if isinstance(bias, Tensor) else None)
             except ValueError as error:
                 raise AdapterMismatch(
-                    f"the adapter was made for another model or is damaged: {one.name}: {error}"
+                    f"the adapter was made for another model or is damaged: {layer.name}: {error}"
                 ) from None
-            found.setdefault(weight, []).append((change, strength))
+            moved.setdefault(weight, []).append((change, strength))
             if shift is not None:
-                found.setdefault(bias, []).append((shift, strength))  # type: ignore[arg-type]
+                moved.setdefault(bias, []).append((shift, strength))  # type: ignore[arg-type]
         norms = []
-        for parameter, moves in found.items():
+        for parameter, moves in moved.items():
             base, size = self._kept(parameter)
             self._changed.add(parameter)
             parameter.copy_(add(base, *moves))
-            moved = sum(strength * change for change, strength in moves)
-            norms.append(torch.stack([_norm(moved), size]))  # type: ignore[arg-type]
-        return set(found), norms
+            total = sum(strength * change for change, strength in moves)
+            norms.append(torch.stack([_norm(total), size]))  # type: ignore[arg-type]
+        return set(moved), norms
 
 
 def _norm(values: Tensor) -> Tensor:
@@ -158,7 +157,7 @@ def _norm(values: Tensor) -> Tensor:
 
 
 def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
-    """|Δ| / |W| of a block, from those of its tensors."""
+    """|Δ| / |W| of a block, from the norms of its tensors."""
     change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
     if not math.isfinite(change):
         raise AdapterMismatch(
@@ -168,8 +167,8 @@ def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
 
 
 def _culprit(files: Sequence[File]) -> str:
-    """The first tensor that holds NaN or an infinity, alphas last, as there are such as are
-    infinite and not used."""
+    """The first tensor that holds NaN or an infinity; alphas come last, since a file may hold an
+    infinite alpha that is not used."""
     bad = [
         f"{layer}.{name}"
         for file, _ in files

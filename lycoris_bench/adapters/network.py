@@ -1,4 +1,4 @@
-"""Adapters on the layers of a model: what is trained, saved and taken off again."""
+"""The trainable adapters on a model's layers: trained, saved, and taken off again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from lycoris_bench.messages.errors import BenchError
 
 @dataclass(frozen=True)
 class Constrained:
-    """What `max_norm` did in a step: layers shrunk, and the norms of all ΔW afterwards."""
+    """The effect of `max_norm` in a step: layers shrunk, and norms of all ΔW afterwards."""
 
     scaled: int
     mean: float
@@ -26,11 +26,11 @@ class Constrained:
 
 
 class AdapterNetwork(nn.Module):
-    """The adapters of one model. Its parameters are theirs alone, never the base model's;
+    """The adapters of one model. Its parameters are those of the adapters, never the base model's;
     `state_dict` holds them in fp32, so that training continues exactly.
 
     While attached, a layer's `forward` computes with the adapted weight; the layer's own
-    parameters are never written, so `detach` gives the original model back bit by bit."""
+    parameters are never written, so that `detach` restores the original model bit by bit."""
 
     def __init__(
         self,
@@ -53,16 +53,16 @@ class AdapterNetwork(nn.Module):
 
     @property
     def modules_matched(self) -> int:
-        """Layers that are trained."""
+        """The number of layers that are trained."""
         return len(self.adapters)
 
     @property
     def parameter_count(self) -> int:
-        """Trainable numbers."""
+        """The number of trainable values."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Name in files -> fp32 tensor, as they are now."""
+        """Name in files -> fp32 tensor: a copy of the present values."""
         with torch.no_grad():
             return {
                 f"{name}.{key}": value.detach().clone().contiguous()
@@ -71,19 +71,19 @@ class AdapterNetwork(nn.Module):
             }
 
     def save(self, path: str | Path) -> Path:
-        """Writes the adapters as they are now to a safetensors file, in half precision.
+        """Writes the present values to a safetensors file, in half precision.
 
         FileError: the path cannot be written; AdapterFileError: a number is too large."""
         return disk.write(Path(path), to_bytes(self.tensors(), self.about))
 
     def set_strength(self, strength: float) -> None:
-        """How much of the change applies: 0 is the base model, 1 the trained one."""
+        """Sets the multiplier of every ΔW: 0 gives the base model, 1 the trained one."""
         for adapter in self._kinds:
             adapter.strength = strength
 
     @torch.no_grad()
     def constrain(self) -> Constrained | None:
-        """Shrinks each ΔW that is longer than its `max_norm`; None where no layer has one."""
+        """Shrinks each ΔW whose norm is above its `max_norm`; None where no layer has one."""
         norms, scaled = [], 0
         for layer, adapter in zip(self._layers, self._kinds, strict=True):
             limit = adapter.limits.max_norm
@@ -97,7 +97,7 @@ class AdapterNetwork(nn.Module):
         return Constrained(scaled, sum(norms) / len(norms), max(norms)) if norms else None
 
     def detach(self) -> None:
-        """Gives the base model back as it was. A second call does nothing."""
+        """Restores the base model. A second call does nothing."""
         for layer in self._layers:
             del layer.forward
         for parameter in self._trainable:
@@ -106,8 +106,8 @@ class AdapterNetwork(nn.Module):
 
 
 def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
-    """One operation, with the adapted weight and bias in place of the layer's own; with dropout
-    of the adapter's output two, as the base's is left alone."""
+    """Computes the layer with the adapted weight and bias. With dropout on the adapter's output
+    the layer is computed twice, since the base's output has no dropout."""
     weight, bias = adapter(layer.weight, layer.bias)
     if not (adapter.training and adapter.limits.dropout) or weight is layer.weight:
         return _operate(layer, x, weight, bias)

@@ -153,7 +153,7 @@ def test_what_leaves_the_range_of_the_models_dtype_is_not_proven(tmp_path: Path)
     save_file({"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff_b":
                torch.ones(32)}, tmp_path / "none.safetensors")  # fmt: skip
     bad, (problem,) = status("single", 1, "none.safetensors")
-    assert bad == 1 and "changes a bias that the layer does not have" in problem
+    assert bad == 1 and "a bias update (diff_b) but this layer has no bias" in problem
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [

@@ -132,6 +132,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "adapters/formats/words.py": (LORA, TARGET),
     "adapters/formats/write.py": (LORA, TARGET),
     "adapter_tools/extract.py": ({"lora", "lokr"}, "what it makes"),
+    "adapters/attach.py": (LORA, "what the Python API attaches unless it is told otherwise"),
     "adapter_tools/": (LORA, TARGET),
     "cli/adapter.py": ({"lora", "lokr"}, "what extract makes"),
 }

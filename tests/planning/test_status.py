@@ -153,10 +153,10 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
     """It has images with uids, tables under the identity of then, and no manifest."""
     for path in store.root.rglob("manifest.json"):
         path.unlink()
-    for checkpoint in [*asked.checkpoints, None]:
-        path = store.metrics(scored_rows.branch(store, checkpoint))
+    for source in scored_rows.sources(asked):
+        path = store.metrics(store.branch(source))
         frame, _ = store.frame(path)  # type: ignore[misc]
-        store.put_frame(path, frame, scored_rows.inputs_of_0_1(asked, store, checkpoint))
+        store.put_frame(path, frame, scored_rows.inputs_of_0_1(asked, store, source))
     before = store.table("metrics").read_bytes()
     count = sum(map(asked.image_count, asked.checkpoints))
     assert all(Status(asked, store).is_scored(c) for c in asked.checkpoints)

@@ -28,7 +28,7 @@ def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) 
         for one in sets
         for k in range(images)
     ]
-    plan = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs)
+    plan = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs, kinds={})
     store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
     return DrawnSets(plan, store, BASE_CHECKPOINT)  # type: ignore[arg-type]
 
