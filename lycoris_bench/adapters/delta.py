@@ -8,7 +8,6 @@ from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, add, full_p
 from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.messages.errors import BenchError
 
-
 NO_BIAS = "the adapter has a bias update (diff_b) but this layer has no bias"
 
 
