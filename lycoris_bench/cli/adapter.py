@@ -1,5 +1,5 @@
-"""`lycoris-bench adapter ...`: parses, calls one tool, prints what it found. Importing this
-module loads no torch."""
+"""`lycoris-bench adapter ...`: parses arguments, calls one adapter tool and prints its result.
+Importing this module loads no torch."""
 
 import contextlib
 import json
@@ -90,7 +90,7 @@ def inspect(
 def verify(
     model: Base,
     file: File,
-    strength: Annotated[float, typer.Option(help="How much of the change.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="Multiplier of the change.")] = 1.0,
     prompt: Annotated[str, typer.Option(help="What is drawn.")] = "a photo",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the initial noise.")] = 0,
     picture: Annotated[
@@ -137,7 +137,7 @@ def extract(
     kind: Annotated[Kind, typer.Option("--as", help="Algorithm of the result.")] = Kind.lora,
     rank: Rank = None,
     energy: Energy = None,
-    factor: Annotated[int, typer.Option(help="LoKr's factor; -1 for blocks alike.")] = 8,
+    factor: Annotated[int, typer.Option(help="LoKr's factor; -1: as even as can be.")] = 8,
     layers: Layers = False,
     force: Force = False,
     as_json: Json = False,
@@ -201,7 +201,8 @@ def convert(
     to: Annotated[Layout, typer.Option("--to", help="The layout of the result.")],
     model: Model = None,
     rank: Annotated[
-        int | None, typer.Option(help="Of portable's layers that are no LoRA of small rank.")
+        int | None,
+        typer.Option(help="With --to portable: rank of layers that are no LoRA of small rank."),
     ] = None,
     layers: Layers = False,
     force: Force = False,
@@ -218,7 +219,7 @@ def convert(
 
 @contextlib.contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Says how far the command is, and notes on an unexpected error what was being done."""
+    """Shows the command's progress, and names the command in the message of an error."""
     from lycoris_bench.adapter_tools.steps import told
     from lycoris_bench.cli.progress import shown
 
@@ -229,11 +230,11 @@ def _told(what: str) -> Iterator[None]:
 def _finish(result: dict[str, Any], as_json: bool) -> None:
     """Data goes to stdout, warnings and problems to stderr; the status is the result's own."""
     text, status = result.pop("text"), result.pop("status", 0)
-    complaints = [*result.get("warnings", []), *result.get("problems", [])]
-    for line in complaints[:MOST]:
+    problems = [*result.get("warnings", []), *result.get("problems", [])]
+    for line in problems[:MOST]:
         print(printable(line, LONGEST), file=sys.stderr)
-    if len(complaints) > MOST:
-        print(f"and {len(complaints) - MOST} more; --json has all", file=sys.stderr)
+    if len(problems) > MOST:
+        print(f"and {len(problems) - MOST} more; --json has all", file=sys.stderr)
     said = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
     typer.echo(said if as_json else lines(text))
     if status:
@@ -245,9 +246,9 @@ def _names(files: list[Path]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no infinity and no NaN: they become texts."""
+    """The value with infinities and NaN as strings, since JSON has neither."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,5 @@
-"""The commands beside the line: they only parse, and call what does the work."""
+"""Commands outside the four stages: `caption`, `import-published` and `relevance`. They parse
+arguments and call the module that does the work."""
 
 import json
 from pathlib import Path
@@ -40,14 +41,14 @@ def register(app: typer.Typer) -> None:
         ] = "",
         template: Annotated[str, typer.Option(help="What 'none' writes: 'a photo of {}'.")] = "{}",
         extension: Annotated[
-            str, typer.Option(help="Of the files (.txt, .all-tags or .no-tags).")
+            str, typer.Option(help="Of the caption files: .txt, .all-tags or .no-tags.")
         ] = "",
         force: Annotated[bool, typer.Option("--force", help="Replace captions.")] = False,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
         as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
-        """Write a caption beside each image: what it is called, then the tags a tagger sees."""
+        """Write a caption file next to each image: the concept's name, then a tagger's tags."""
         from lycoris_bench.data.captioning.write import CaptionOptions, write
         from lycoris_bench.run import environment
         from lycoris_bench.study.load import locate
@@ -77,7 +78,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
-        """The paper's published prompts as a prompt tree, its metric tables as runs."""
+        """Convert the paper's published prompts to a prompt tree, its metric tables to runs."""
         from lycoris_bench.published.import_published import import_published
 
         typer.echo(lines(import_published(folder, out, force)["text"]))
@@ -95,7 +96,7 @@ def register(app: typer.Typer) -> None:
             list[int] | None,
             typer.Option("--sizes", help="Samples of so many images too; once for each."),
         ] = None,
-        seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+        seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
         batch_size: Annotated[int, typer.Option(help="Images encoded at once.")] = 16,
         out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The whole table.")] = Path(
             "relevance.csv"
@@ -106,25 +107,26 @@ def register(app: typer.Typer) -> None:
         device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
         debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
     ) -> None:
-        """How much a class matters in what each encoder sees: diversity of a class / of all."""
+        """How much a class matters to each encoder: diversity within classes / of all images."""
         from lycoris_bench.files import disk
         from lycoris_bench.run import environment
-        from lycoris_bench.scoring import diversity_ratio as study
+        from lycoris_bench.scoring import diversity_ratio
 
-        study.refuse_foreign(out, force)
-        table = study.relevance(
+        diversity_ratio.refuse_foreign(out, force)
+        table = diversity_ratio.relevance(
             folder,
-            encoders or study.ENCODERS,
+            encoders or diversity_ratio.ENCODERS,
             sizes or (),
             seed,
             environment.device(device),
             batch_size,
         )
-        disk.write(out, study.as_csv(table))
-        if single := study.left_out(folder):
+        disk.write(out, diversity_ratio.as_csv(table))
+        if single := diversity_ratio.left_out(folder):
             shown = printable(", ".join(single))
             typer.echo(
                 f"warning: {len(single)} folders of one image, which has no diversity, are left "
                 f"out: {shown}", err=True,
             )  # fmt: skip
-        typer.echo(f"{study.summary(table, sizes or ())}\n\nall {len(table)} numbers: {out}")
+        summary = diversity_ratio.summary(table, sizes or ())
+        typer.echo(f"{summary}\n\nall {len(table)} numbers: {out}")

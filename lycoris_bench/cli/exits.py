@@ -1,4 +1,4 @@
-"""How the program ends: exit statuses, and errors as sentences in place of tracebacks."""
+"""Exit statuses, and errors as sentences in place of tracebacks."""
 
 import sys
 import warnings
@@ -49,12 +49,13 @@ def _run(command: Callable[..., Any], arguments: list[str]) -> int:
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a line, without the place in the code that it comes from."""
+    """Prints a warning as one line, without its place in the code."""
     print(f"warning: {_line(str(message))}", file=sys.stderr)
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """One sentence on stderr; 2 for what the user can mend, 1 for a fault of the program."""
+    """Prints an error as one sentence to stderr. Returns 2 for what the user can correct, 1 for
+    a fault of the program."""
     if debug:
         raise error
     if hasattr(error, "show"):  # a usage error of the CLI library

@@ -1,5 +1,5 @@
-"""The command line: parses, calls one stage, says where the result is. Importing this module
-loads neither torch nor pandas, so that `--help` is instant."""
+"""The command line: parses arguments, calls a stage and prints where its result is. Importing
+this module loads neither torch nor pandas, so that `--help` is instant."""
 
 import copy
 import json
@@ -124,7 +124,7 @@ def demo(
         for name in STAGES:
             result = session.stage(opened, name, device, workers, debug)
             status = max(status, result.status)
-            session.complain(name, result)
+            session.print_problems(name, result)
     _finish(session.findings(opened), status, as_json)
 
 
@@ -223,7 +223,7 @@ def _root(
 
 
 def _say(result: dict[str, Any], as_json: bool) -> None:
-    """Data goes to stdout: as JSON, or as the text that the session made of it."""
+    """Prints a result to stdout: as JSON, or as its text."""
     text = result.pop("text")
     typer.echo(json.dumps(result, indent=1, ensure_ascii=False) if as_json else lines(text))
 
@@ -235,20 +235,20 @@ def _finish(result: dict[str, Any], status: int, as_json: bool) -> None:
 
 
 def command() -> Any:
-    """The command line: every command takes what the root takes for all, `--plugin`."""
+    """The command line, where `--plugin` may stand before or after any command's name."""
     root: Any = typer.main.get_command(app)
     [plugin] = [option for option in root.params if option.name == "plugin"]
     groups = [root]
     for group in groups:
-        for one in group.commands.values():
-            one.params.append(copy.copy(plugin))
-            one.params[-1].expose_value = False
-            groups += [one] if hasattr(one, "commands") else []
+        for subcommand in group.commands.values():
+            subcommand.params.append(copy.copy(plugin))
+            subcommand.params[-1].expose_value = False
+            groups += [subcommand] if hasattr(subcommand, "commands") else []
     return root
 
 
 def main() -> None:
-    """Entry point: errors of the user's making are one sentence and exit status 2."""
+    """Entry point: a mistake of the user is one sentence and exit status 2."""
     sys.exit(call(command()))
 
 

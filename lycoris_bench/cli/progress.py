@@ -1,4 +1,4 @@
-"""How far a stage is: bars on a terminal, else a line on stderr every half a minute."""
+"""Progress of a stage: bars on a terminal, else a line on stderr every 30 seconds."""
 
 import contextlib
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger("lycoris_bench")
 
 @contextlib.contextmanager
 def shown() -> Iterator[outcome.Progress]:
-    """What a stage is to call with its steps."""
+    """Shows progress while it is open; yields the callback that a stage reports its steps to."""
     console = Console(stderr=True)
     with _bars(console) if console.is_terminal else _lines() as progress:
         yield progress
@@ -44,7 +44,7 @@ def _bars(console: Console) -> Iterator[outcome.Progress]:
 
 @dataclass
 class Lines:
-    """Counts steps and says where they stand. Called from several threads."""
+    """Counts steps and prints them as lines. Safe to call from several threads."""
 
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
@@ -55,14 +55,14 @@ class Lines:
     lock: Any = field(default_factory=threading.Lock)
 
     def __call__(self, what: str, steps: int, total: int) -> None:
-        """So many more steps of a stage are done."""
+        """Counts `steps` more steps of the stage `what` as done."""
         with self.lock:
             if what != self.what:
                 self.what, self.done, self.total, self.began = what, 0, total, self.clock()
             self.done += steps
 
     def tell(self) -> None:
-        """One line: done, total, rate and the time that is left at that rate."""
+        """Prints one line: steps done, total, rate, and the time left at that rate."""
         with self.lock:
             passed = self.clock() - self.began
             if not self.total or passed <= 0:
@@ -76,7 +76,7 @@ class Lines:
 
 
 def _rate(value: float) -> str:
-    """A rate in the unit in which it is read easily.
+    """A rate per second, minute or hour, whichever is at least 1.
 
     >>> _rate(12.34), _rate(0.5), _rate(0.002)
     ('12.3 a second', '30 a minute', '7.2 an hour')

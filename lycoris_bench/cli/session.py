@@ -1,5 +1,5 @@
-"""What the commands do, as data and text: opens a study on its run folder, runs a stage and
-shows how far it is, and says what there is."""
+"""What the commands on a study share: opens it on its run folder, runs a stage with a progress
+display, and returns what is printed as data and text."""
 
 import sys
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from lycoris_bench.messages.printable import printable
 from lycoris_bench.planning import memory, resolve, scored_rows
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run import environment
-from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.scorer import without_number
-from lycoris_bench.study import load as studies
+from lycoris_bench.study.load import StudyError, load
 
 LONGEST = 2000  # characters of one failure that are printed
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A study with its inputs read, and the run folder that is to hold it. `absent` says what
-    is not there to run it with."""
+class StudyContext:
+    """A study with its inputs read and its run folder. `absent` names, a sentence each, what is
+    missing to run it: a dataset, a base model, a library."""
 
     plan: Plan
     store: Store
@@ -41,14 +41,14 @@ def open_study(
     *,
     device: str = "auto",
     to_run: str | None = None,
-) -> Opened:
-    """Reads and checks everything before anything is done. What is only looked at (no stage is
-    `to_run`) may lack its dataset, its base model and the libraries of its training."""
+) -> StudyContext:
+    """Reads and checks a study before any work is done. Without a stage in `to_run` the study may
+    lack its dataset, its base model and the libraries that training needs."""
     if batch_size is not None:
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
     with doing(f"opening the study {file}"):
-        study = studies.load(file, overrides)
+        study = load(file, overrides)
         store = Store(run or Path("runs") / study.name)
         store.belongs_to(study.name)
         lacking = resolve.missing_libraries(study, environment.device(device))
@@ -57,37 +57,38 @@ def open_study(
         absent: list[str] = []
         asked = plan(study, limit, None if to_run else absent)
         if problems := without_number(asked, store):
-            raise studies.StudyError(study.name, problems)
+            raise StudyError(study.name, problems)
         for doubt in asked.doubts:
             print(printable(f"warning: {doubt}", LONGEST), file=sys.stderr)
-        return Opened(asked, store, (*absent, *lacking))
+        return StudyContext(asked, store, (*absent, *lacking))
 
 
 def stage(
-    opened: Opened, name: str, device: str, workers: int | None, debug: bool
-) -> outcome_module.Outcome:
-    """Runs one stage of the line, and shows how far it is."""
+    opened: StudyContext, name: str, device: str, workers: int | None, debug: bool
+) -> Outcome:
+    """Runs one stage and shows its progress."""
     device = environment.device(device)
     about = environment.provenance(stage=name, device="" if name == "analyze" else device)
     opened.store.describe(opened.plan.study.toml(), about, scored_rows.identities(opened.plan))
     with shown() as progress, doing(f"running {name} in {opened.store.root}"):
         workers = workers or memory.workers(opened.plan, name, device)
-        options = outcome_module.Options(device, workers, progress, debug)
+        options = Options(device, workers, progress, debug)
         function = getattr(import_module(f"lycoris_bench.stages.{name}"), name)
-        return function(opened.plan, opened.store, options)
+        outcome: Outcome = function(opened.plan, opened.store, options)
+        return outcome
 
 
-def complain(name: str, outcome: outcome_module.Outcome) -> None:
-    """Names what failed or is doubtful, on stderr."""
+def print_problems(name: str, outcome: Outcome) -> None:
+    """Prints a stage's warnings and failures to stderr."""
     for item, reason in outcome.warnings.items():
         print(printable(f"{name}: {item}: warning: {reason}", LONGEST), file=sys.stderr)
     for item, reason in outcome.failed.items():
         print(printable(f"{name}: {item}: {reason}", LONGEST), file=sys.stderr)
 
 
-def summary(opened: Opened, name: str, outcome: outcome_module.Outcome) -> dict[str, Any]:
-    """What a stage did, and where the result is."""
-    complain(name, outcome)
+def summary(opened: StudyContext, name: str, outcome: Outcome) -> dict[str, Any]:
+    """Counts of what a stage did, and the path of its result; prints its problems."""
+    print_problems(name, outcome)
     text = f"{name}: {outcome.done} done, {outcome.skipped} already there"
     if outcome.failed:
         text += f", {len(outcome.failed)} failed"
@@ -103,37 +104,38 @@ def summary(opened: Opened, name: str, outcome: outcome_module.Outcome) -> dict[
 
 
 def _report(place: Path, written: bool) -> tuple[Path | None, str]:
-    """The report, if the analysis has written one, and what to say of it."""
+    """The report's path if the analysis wrote one, and the sentence that says so."""
     if written:
         return place, f"Result: {place}"
     older = f"; {place} is of an earlier analysis" if place.exists() else ""
     return None, f"No report was written{older}"
 
 
-def findings(opened: Opened) -> dict[str, Any]:
-    """What the analysis found, in a few sentences, and where the report is."""
-    place = opened.store.report
-    found = opened.store.read_json(opened.store.findings) if place.exists() else None
-    if not isinstance(found, dict):
+def findings(opened: StudyContext) -> dict[str, Any]:
+    """The findings of the analysis in a few sentences, and the path of the report."""
+    report = opened.store.report
+    stored = opened.store.read_json(opened.store.findings) if report.exists() else None
+    if not isinstance(stored, dict):
         return {"report": None, "text": "No report was written."}
-    said = [*found.get("sentences", []), *_learned(found), "", f"Report: {place}"]
-    return {**found, "report": str(place), "text": "\n".join(said)}
+    sentences = [*stored.get("sentences", []), *_distance_closed(stored), "", f"Report: {report}"]
+    return {**stored, "report": str(report), "text": "\n".join(sentences)}
 
 
-def _learned(found: dict[str, Any]) -> list[str]:
-    """How far each configuration came from the base model towards real images."""
-    overall: dict[str, Any] = next(iter(found.get("categories", {}).values()), {})
+def _distance_closed(stored: dict[str, Any]) -> list[str]:
+    """The share of the distance from the base model to real images that each configuration
+    closed."""
+    overall: dict[str, Any] = next(iter(stored.get("categories", {}).values()), {})
     fidelity = overall.get("fidelity", {})
     shares = fidelity.get("distance_closed", {})
     said = ", ".join(f"{name} {percent(share['share'])}" for name, share in shares.items())
     if not said:
         return []
-    kind, ceiling = fidelity["prompt_type"], found["ceiling"]["name"]
+    kind, ceiling = fidelity["prompt_type"], stored["ceiling"]["name"]
     return [f"Of the way from the base model to {ceiling} ({kind} prompts): {said}."]
 
 
-def validated(opened: Opened) -> dict[str, Any]:
-    """What was checked and found right, and what is not there."""
+def validated(opened: StudyContext) -> dict[str, Any]:
+    """What was checked, and what is missing."""
     plan = opened.plan
     examples = len(plan.data.examples)
     text = (

@@ -1,5 +1,5 @@
-"""A checkpoint's card: what marks its weights as done, what training cost and where it was, and
-the checksum of the weights."""
+"""A checkpoint's card: the JSON file that marks its weights as complete, with the training's cost
+and machine, and the weights' checksum."""
 
 import hashlib
 import math
@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-Data = bytes  # which a card has a field called after
-_hashed: dict[tuple[str, int, int], str] = {}  # of files that were touched since they were written
+Data = bytes  # inside Card the name `bytes` is a field
+_hashed: dict[tuple[str, int, int], str] = {}  # SHA-256 by (path, size, time of change)
 
 
 @dataclass(frozen=True)
 class Card:
-    """Of weights that are done, or of a training that diverged, which has a `reason` in place of
-    weights. `device` and `versions` say where it was trained; older cards have neither."""
+    """Describes weights (`status` "done"), or a training that diverged, which has a `reason` and
+    no weights. `device` and `versions` say where it was trained; older cards have neither."""
 
     uid: str
     status: str
@@ -31,7 +31,7 @@ class Card:
 
     @classmethod
     def read(cls, found: Any) -> "Card | None":
-        """The card in a JSON value; None where it lacks what a card has."""
+        """The card in a JSON value; None where a required field is missing or wrong."""
         if not isinstance(found, dict):
             return None
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
@@ -43,18 +43,18 @@ class Card:
         return card if card.status == "done" and card._is_counted() else None
 
     def to_json(self) -> dict[str, Any]:
-        """What is known of it."""
+        """Its fields as JSON, without the empty ones."""
         return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
 
     def vouching(self, path: Path, data: Data) -> "Card":
-        """The card of weights that were just written: with their size, SHA-256 and time."""
+        """This card with the size, SHA-256 and time of weights that were just written."""
         digest = hashlib.sha256(data).hexdigest()
         return replace(self, bytes=len(data), sha256=digest, modified=path.stat().st_mtime_ns)
 
     def vouches_for(self, path: Path) -> bool:
-        """Whether the weights are what the card says: of its size and, where the file was touched
-        since it was written, of its content. A diverged training has none. A card of an earlier
-        version has no checksum: nothing vouches for its weights."""
+        """Whether the file at `path` has the card's size and, if its time changed, the card's
+        SHA-256. True for a diverged training, which has no file; false for a card of an earlier
+        version, which has no checksum."""
         if self.status == "diverged":
             return True
         try:
@@ -71,8 +71,7 @@ class Card:
         return _hashed[key] == self.sha256
 
     def holds(self, path: Path) -> bool:
-        """Whether the weights are bit by bit what the card says, whatever the file's size and
-        time."""
+        """Whether the file's content has the card's SHA-256; it is always read whole."""
         return path.is_file() and _sha256(path) == self.sha256
 
     def _is_counted(self) -> bool:

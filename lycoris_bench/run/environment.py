@@ -13,22 +13,23 @@ from typing import Any
 from lycoris_bench.messages.errors import BenchError
 
 
-def device(wanted: str = "auto") -> str:
-    """`auto` is CUDA where there is one, else the CPU."""
+def device(name: str = "auto") -> str:
+    """The device of that name; `auto` is CUDA where there is a GPU, else the CPU. BenchError: the
+    name is unknown, or there is no GPU."""
     import torch
 
-    if wanted == "auto":
+    if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = wanted.split(":")[0]
+    kind = name.split(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
-        raise BenchError(f"unknown device '{wanted}'; allowed are: auto, cpu, cuda, cuda:N, mps")
+        raise BenchError(f"unknown device '{name}'; allowed are: auto, cpu, cuda, cuda:N, mps")
     if kind == "cuda" and not torch.cuda.is_available():
         raise BenchError("device 'cuda' was asked for, but torch finds none; use --device cpu")
-    return wanted
+    return name
 
 
 def devices(device_name: str) -> list[str]:
-    """What worker processes run on, in turn: plain `cuda` is every GPU, `cuda:1` that one."""
+    """The devices that worker processes take in turn: `cuda` is every GPU, `cuda:1` one GPU."""
     if device_name != "cuda":
         return [device_name]
     import torch
@@ -38,7 +39,7 @@ def devices(device_name: str) -> list[str]:
 
 
 def default_workers(device_name: str) -> int:
-    """One process a core on the CPU, where a thread each is fastest; one a GPU."""
+    """One process per CPU core, at most 8, since one thread each is fastest; or one per GPU."""
     if device_name != "cpu":
         return len(devices(device_name))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -46,7 +47,7 @@ def default_workers(device_name: str) -> int:
 
 
 def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -> dict[str, Any]:
-    """Versions, hardware and command, as far as they can change a number."""
+    """Command, time, host, hardware and package versions: whatever can change a number."""
     packages = ("lycoris-bench", "torch", "bitsandbytes", "diffusers", "transformers", "timm",
                 "open_clip_torch", "numpy", "scipy", "catboost", "pandas", "pillow")  # fmt: skip
     about = {"stage": stage, "device": device and device_name(device)}
@@ -65,14 +66,14 @@ def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -
 
 
 def trained_on(device: str) -> dict[str, Any]:
-    """What a checkpoint's card says of the machine: device, and versions that shape weights."""
+    """The fields `device` and `versions` of a checkpoint's card."""
     packages = ("lycoris-bench", "torch", "diffusers", "transformers")
     return {"device": device_name(device), "versions": {name: _version(name) for name in packages}}
 
 
 def device_name(device: str) -> str:
-    """A device with the name of what it is, such as "cuda:0 (NVIDIA H100 80GB HBM3)"; of plain
-    "cuda", which may be several, the name of each kind."""
+    """A device with its hardware's name, such as "cuda:0 (NVIDIA H100 80GB HBM3)"; for "cuda",
+    which may be several GPUs, the name of each kind."""
     if device.startswith("cuda"):
         import torch
 
@@ -97,7 +98,7 @@ def _processor() -> str:
 
 
 def _git() -> str | None:
-    """Commit of the source tree this runs from, if it is one."""
+    """The git commit of the source tree this runs from; None for an installed package."""
     tree = Path(__file__).parents[2]
     if not (tree / ".git").exists():
         return None

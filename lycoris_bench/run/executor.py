@@ -1,4 +1,4 @@
-"""What the machine gives: device, threads, worker processes, provenance. Nothing at import."""
+"""Runs independent work items in worker processes, or in this one: progress, errors, signals."""
 
 import contextlib
 import multiprocessing
@@ -21,7 +21,8 @@ GRACE = 10.0  # seconds that stopped workers have to close their files
 
 
 def _start_worker(parent: int, steps: Any, started: Any, devices: Sequence[str]) -> None:
-    """One thread for the arithmetic, and death with the parent: a killed run leaves no process."""
+    """Sets up a worker process: its device, one thread for arithmetic, its signals. It exits when
+    its parent does, so that a killed run leaves no process."""
     global _steps, _device
     _steps = steps
     with started.get_lock():
@@ -43,11 +44,11 @@ def _start_worker(parent: int, steps: Any, started: Any, devices: Sequence[str])
 
 
 _steps: Any = None
-_device: Sequence[str] = ()  # that of this worker process, if there are any
+_device: Sequence[str] = ()  # the device of this worker process; empty where none are given
 
 
 def advance(steps: int = 1) -> None:
-    """Called by the work itself: so many more steps are done."""
+    """Called by the work itself: counts `steps` more steps as done."""
     if callable(_steps):
         _steps(steps)
     elif _steps is not None:
@@ -66,10 +67,11 @@ def each(
     debug: bool = False,
 ) -> Iterator[tuple[str, Any, str | None]]:
     """Runs `work(*arguments)` for each (name, arguments); yields (name, result, error sentence).
-    With `devices` it is `work(*arguments, device)`: worker i has device i, and they go round.
+    With `devices` it runs `work(*arguments, device)`; worker i has device i modulo their number.
 
-    An item that raises is reported and the rest goes on. With one worker the work is done here,
-    otherwise in processes of one thread each. `total` counts the steps of `advance`."""
+    When an item raises, its error is yielded and the others go on. One worker is this process;
+    several are processes of one thread each. `total` is the number of steps that `advance` will
+    count, `what` names them in `progress`."""
 
     def tell(steps: int) -> None:
         if progress:
@@ -88,14 +90,14 @@ def each(
     given = (os.getpid(), sender, context.Value("i", 0), tuple(devices))
     pool = ProcessPoolExecutor(workers, context, _start_worker, given)
     try:
-        with _deaf_to_interrupts():
-            waiting = {pool.submit(_in_worker, work, args, debug): name for name, args in items}
-        for future in as_completed(waiting):
+        with _interrupts_blocked():
+            names = {pool.submit(_in_worker, work, args, debug): name for name, args in items}
+        for future in as_completed(names):
             try:
-                yield waiting[future], *future.result()
+                yield names[future], *future.result()
             except BrokenProcessPool:
                 died = "its worker process died (out of memory?); run again to continue"
-                yield waiting[future], None, died
+                yield names[future], None, died
     except BaseException:
         _stop(list((pool._processes or {}).values()))
         raise
@@ -128,8 +130,8 @@ def _each_here(
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """SIGINT waits. Processes that start meanwhile inherit this: they would print a traceback."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Blocks SIGINT, also in processes that start meanwhile, which would print a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -138,7 +140,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _stop(processes: Sequence[Any]) -> None:
-    """Ends workers: by SIGTERM, which lets them close their files, or else by SIGKILL."""
+    """Ends workers by SIGTERM, which lets them close their files; after GRACE by SIGKILL."""
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + GRACE
@@ -150,7 +152,8 @@ def _stop(processes: Sequence[Any]) -> None:
 def _in_worker(
     work: Callable[..., Any], arguments: tuple[Any, ...], debug: bool
 ) -> tuple[Any, str | None]:
-    """One item in a worker process. SIGTERM ends the process, once the item's files are closed."""
+    """Runs one item in a worker process. SIGTERM ends the process once the item's files are
+    closed."""
     try:
         with terminable():
             return _guarded(work, (*arguments, *_device), debug)
@@ -161,7 +164,7 @@ def _in_worker(
 def _guarded(
     work: Callable[..., Any], arguments: tuple[Any, ...], debug: bool
 ) -> tuple[Any, str | None]:
-    """(result, None) or (None, sentence): an exception would not always survive pickling."""
+    """(result, None) or (None, error sentence), since not every exception can be pickled."""
     try:
         return work(*arguments), None
     except Exception as error:
@@ -174,7 +177,7 @@ def _listen(receiver: Any, tell: Callable[[int], None]) -> None:
 
 
 def sentence(error: BaseException, debug: bool = False) -> str:
-    """An error as one sentence, or as its traceback where that is asked for."""
+    """An error as one sentence, or with `debug` as its traceback."""
     if debug:
         return "".join(traceback.format_exception(error))
     return explained(error)

@@ -1,4 +1,4 @@
-"""A run folder as a whole: whose it is, who holds it, and what a killed process left in it."""
+"""A run folder as a whole: the study it belongs to, its lock, and clean-up after a kill."""
 
 import contextlib
 import fcntl
@@ -18,13 +18,13 @@ FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", PROVENANC
 
 
 class StoreError(BenchError):
-    """The run folder cannot be used: one sentence saying why, and what to do."""
+    """The run folder cannot be used; the message says why and what to do."""
 
 
 @contextlib.contextmanager
 def held(root: Path) -> Iterator[None]:
-    """Holds the folder, which is made if it is not there, for this process. StoreError: another
-    process has it, or it cannot be written."""
+    """Locks the folder, which is made if it is missing, for this process. StoreError: another
+    process holds it, or it cannot be written."""
     if kind := disk.never_written(root, folder=True):
         raise StoreError(f"run folder {root} is {kind}; choose another with --run")
     try:
@@ -50,7 +50,7 @@ def held(root: Path) -> Iterator[None]:
 
 
 def _lock_file(path: Path) -> IO[str]:
-    """The file that is held; a link is not followed, as its target would be written to."""
+    """Opens the lock file; a link is not followed, since its target would be written to."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     handle = os.fdopen(descriptor, "r+" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "r")
     if handle.mode == "r":
@@ -60,7 +60,7 @@ def _lock_file(path: Path) -> IO[str]:
 
 
 def belongs_to(root: Path, study: str) -> None:
-    """StoreError: the folder holds the run of another study, or other things and no run."""
+    """StoreError: the folder holds the run of another study, or files that are no run."""
     if root.exists() and not root.is_dir():
         raise StoreError(f"{root} is no folder; choose another with --run")
     try:
@@ -82,8 +82,8 @@ def belongs_to(root: Path, study: str) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Removes what a killed process left half written, in a folder that is a run; among images,
-    which may be millions, that is done where they are looked at (`planning.status`)."""
+    """Removes half-written files of a killed process from a run folder. Among images, which may
+    be millions, `planning.status` does so when it lists them."""
     described = (root / PROVENANCE).is_dir() or (root / f"{PROVENANCE}.json").is_file()
     if not described or not (root / STUDY).is_file():
         return
@@ -91,10 +91,10 @@ def sweep(root: Path) -> None:
         remove_partial((root / folder).rglob(f"*{disk.PARTIAL}"))
 
 
-def remove_partial(found: Iterable[Path]) -> None:
-    """Removes those of the files that a process of ours was writing."""
+def remove_partial(paths: Iterable[Path]) -> None:
+    """Removes those files whose name is one of this program's temporary names."""
     ours = re.compile(rf"\.\d+{re.escape(disk.PARTIAL)}$")
-    for leftover in found:
+    for leftover in paths:
         if ours.search(leftover.name) and leftover.is_file():
             leftover.unlink(missing_ok=True)
 
@@ -103,4 +103,4 @@ def _holds_other_things(root: Path) -> bool:
     try:
         return any(not path.name.startswith(".") for path in root.iterdir())
     except OSError:
-        return False  # it is missing, or that it is no folder is said where it is locked
+        return False  # it is missing; or it is no folder, which locking it reports

@@ -1,9 +1,9 @@
-"""A manifest: which image sets of a checkpoint are whole, what their images were asked as, and
-how their folders looked then. It lies beside the images and carries its own checksum.
+"""A manifest lists the complete image sets of a checkpoint, with the identity of their images and
+the state of their folders. It lies in the folder of the images and carries its own checksum.
 
-An entry is believed while its folder was not touched: nothing was added, removed or renamed in it
-since (the folder's time) and, looked at closely, no image has another size or time. Then no image
-has to be opened. Whatever was touched is opened again, once."""
+An entry is valid while its folder is unchanged: nothing was added, removed or renamed in it (the
+folder's time) and, in a close check, each image has its size and time. Then no image has to be
+opened. The images of a changed folder are opened again, once."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ CHECKSUM = "checksum"
 
 @dataclass(frozen=True)
 class Entry:
-    """One whole image set. `drawn_by` and `asked` identify all that its images' uids follow from:
-    where both are the present ones, no uid need be computed."""
+    """One complete image set. `drawn_by` and `asked` identify all that its images' uids depend on:
+    where both equal the present ones, no uid has to be computed."""
 
     drawn_by: str
     asked: str
@@ -29,7 +29,7 @@ class Entry:
     files: str  # hash of the size and time of each image
 
     def is_untouched(self, folder: Path, images: int, closely: bool) -> bool:
-        """Whether the folder is as it was; `closely` looks at each of its images."""
+        """Whether the folder is unchanged; `closely` checks each image's size and time too."""
         if _changed(folder) != self.folder:
             return False
         return not closely or _files(folder, images) == self.files
@@ -37,13 +37,13 @@ class Entry:
 
 @dataclass
 class Manifest:
-    """The whole image sets of a checkpoint, by name."""
+    """The complete image sets of a checkpoint, by name."""
 
     sets: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
-        """Nothing where the file is missing, damaged, or of another version."""
+        """The manifest in a file; empty where that is missing, damaged, or of another version."""
         found = checked(path)
         try:
             return cls({str(name): Entry(*entry) for name, entry in found["sets"].items()})
@@ -56,20 +56,20 @@ class Manifest:
 
 
 def entry(folder: Path, images: int, drawn_by: str, asked: str) -> Entry | None:
-    """What is to be believed of a folder whose images were just found, or stored, as they are
-    asked; None where one of them is not there."""
+    """The entry of a folder whose images were just found or stored under their present uids; None
+    where one of them is missing."""
     changed = _changed(folder)  # before its images: what is removed in between shows later
     files = _files(folder, images)
     return Entry(drawn_by, asked, changed, files) if changed and files else None
 
 
 def sealed(content: Mapping[str, Any]) -> str:
-    """Content as JSON with its own checksum."""
+    """Content as JSON with a checksum of itself."""
     return json.dumps({**content, CHECKSUM: uid(content)}, separators=(",", ":"))
 
 
 def checked(path: Path) -> dict[str, Any]:
-    """The content of such a file; nothing where it is missing, or other than was written."""
+    """The content of a file of `sealed` JSON; empty where it is missing or its checksum fails."""
     try:
         content = dict(disk.read_json(path))
     except (disk.FileError, TypeError, ValueError):
@@ -83,12 +83,12 @@ def image_name(k: int) -> str:
 
 
 def stamps(paths: Iterable[Path]) -> list[list[int]] | None:
-    """Size and time of each file; None where one is missing."""
+    """Size and time of change of each file; None where one is missing."""
     try:
-        found = [path.stat() for path in paths]
+        stats = [path.stat() for path in paths]
     except OSError:
         return None
-    return [[one.st_size, one.st_mtime_ns] for one in found]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
 
 
 def _changed(folder: Path) -> int:
@@ -99,5 +99,5 @@ def _changed(folder: Path) -> int:
 
 
 def _files(folder: Path, images: int) -> str:
-    found = stamps(folder / image_name(k) for k in range(images))
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] if found else ""
+    stats = stamps(folder / image_name(k) for k in range(images))
+    return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16] if stats else ""

@@ -1,15 +1,16 @@
-"""What a stage is told, and what it gives back."""
+"""The options of a stage and its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Progress = Callable[[str, int, int], None]
-"""`progress(what, steps done by this call, steps in all)`: how a stage tells how far it is."""
+"""`progress(stage, steps done since the last call, steps in all)`, which a stage calls."""
 
 
 @dataclass
 class Outcome:
-    """What a stage did: items made, items that were there already, and failures by name."""
+    """What a stage did: items done, items that were there already, failures and warnings by
+    name."""
 
     done: int = 0
     skipped: int = 0
@@ -18,13 +19,13 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """Exit status: 1 if something is missing or failed, else 0."""
+        """Exit status: 1 if an item failed, else 0."""
         return 1 if self.failed else 0
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a stage is run, as against what it makes: none of these can change a result."""
+    """Where and with how many processes a stage runs. None of these changes a result."""
 
     device: str = "cpu"
     workers: int = 1

@@ -1,4 +1,4 @@
-"""Records of what was run, when, and on which machine: one file a command, never overwritten."""
+"""Records of what was run, when and on which machine: one file per command, never overwritten."""
 
 import glob
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from lycoris_bench.run.safe_names import safe
 
 
 def new_place(root: Path, about: Mapping[str, Any]) -> Path:
-    """A file for one more record, of a name that no other has."""
+    """The path of a new record, under a name that no other has."""
     words = (about.get("stage", "run"), about.get("time", "").replace(":", ""))
     name = "-".join(safe(str(word)) for word in (*words, about.get("host", "")) if word)
     folder = root / PROVENANCE
@@ -19,7 +19,7 @@ def new_place(root: Path, about: Mapping[str, Any]) -> Path:
 
 
 def places(root: Path) -> list[Path]:
-    """Where records lie: of each command, and what versions before 0.2, or an import, kept in
-    one file."""
+    """The paths of all records: one per command, and the single file that versions before 0.2
+    and `import-published` write."""
     folder = root / PROVENANCE
     return [folder.with_suffix(".json"), *sorted(folder.glob("*.json"))]

@@ -1,4 +1,4 @@
-"""Names of files that stay where they are put."""
+"""File names made safe: of a configuration, a concept, an encoder."""
 
 import os
 import re
@@ -12,8 +12,8 @@ LONGEST_NAME = 255  # bytes of one name, as most file systems have it
 
 
 def safe(name: str) -> str:
-    """A file name that stays where it is put: separators, control and leading dots escaped. One
-    that file systems would refuse as too long is cut, and ends in a hash of the whole.
+    """The name with separators, control characters and a leading dot escaped, so that its file
+    stays inside its folder. A name too long for file systems is cut and ends in its hash.
 
     >>> safe("hat, pixel art"), safe(".."), safe("a/b"), safe("naïve ☃")
     ('hat, pixel art', '%2E.', 'a%2Fb', 'naïve ☃')

@@ -1,4 +1,4 @@
-"""What a signal to stop does: SIGTERM unwinds the work as Ctrl-C does. Standard library only."""
+"""SIGTERM unwinds the work as Ctrl-C does. Imports the standard library only."""
 
 import contextlib
 import signal
@@ -11,16 +11,16 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(SystemExit):
-    """SIGTERM arrived. As a SystemExit it is never taken for a failure of one item."""
+    """SIGTERM arrived. It is a SystemExit, which no handler of an item's errors catches."""
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within it SIGTERM raises `Terminated`, so that files, locks and workers are left in order.
+    """While it is open SIGTERM raises `Terminated`, so that files are closed, locks released and
+    workers ended.
 
-    Only the first one does: `timeout` and service managers send several, and the second would
-    cut off the leaving. An application's own handler stays, and so does a SIGTERM that is
-    ignored."""
+    Only the first SIGTERM does: `timeout` and service managers send several, and a second would
+    interrupt the clean-up. An application's own handler stays, and so does an ignored SIGTERM."""
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield

@@ -1,8 +1,8 @@
-"""A run on disk (design.md 4): the only module that knows the folder tree.
+"""A run on disk: the only module that knows the tree of a run folder.
 
-Files are written whole: temporary name, fsync, rename. What marks work as done is written last
-and carries the uid of the settings that made it, so nothing stale is ever taken for fresh; and a
-checksum, so nothing damaged is taken for whole."""
+Files are written under a temporary name, synced and renamed. The file that marks work as done is
+written last. It carries the uid of the settings that made it, so that stale results are never
+used, and a checksum, so that damaged ones are not."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whol
 
 
 class Store:
-    """Paths, whole writes and reads of one run folder. Paths are rendered here only."""
+    """Paths, reads and writes of one run folder. No other module composes its paths."""
 
     def __init__(self, root: str | Path) -> None:
         try:
@@ -45,29 +45,29 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the run for this process; a second process is refused with a sentence."""
+        """Locks the run for this process. StoreError: another process holds it."""
         with run_folder.held(self.root):
             run_folder.sweep(self.root)
             yield
 
     def belongs_to(self, study: str) -> None:
-        """Refuses a folder that holds the run of another study, or that is no run at all."""
+        """StoreError: the folder holds the run of another study, or files that are no run."""
         run_folder.belongs_to(self.root, study)
 
     def describe(self, study: str, about: Mapping[str, Any], identities: Any = None) -> None:
-        """Keeps the resolved study, with what it is run, and what each checkpoint is made from."""
+        """Stores the resolved study, a provenance record, and each checkpoint's identity."""
         self.write(self.root / run_folder.STUDY, study)
         self.add_provenance(about)
         if identities is not None:
             self.write_json(self.identities, identities)
 
     def set_aside(self, path: Path) -> None:
-        """A damaged file gets another name, so that the stage that made it makes it again."""
+        """Renames a damaged file, so that the stage that made it makes it again."""
         with contextlib.suppress(FileNotFoundError):  # another process was first
             path.replace(path.with_name(f"{path.name}{DAMAGED}"))
 
     def write(self, path: Path, data: bytes | str) -> Path:
-        """The whole file or none of it."""
+        """Writes the file whole or not at all. StoreError: it cannot be written."""
         try:
             return disk.write(path, data)
         except disk.FileError as error:
@@ -77,7 +77,7 @@ class Store:
         return self.write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
     def read_json(self, path: Path) -> Any:
-        """The value, or None where the file is missing or broken (it is then made anew)."""
+        """The value in a JSON file; None where that is missing or broken."""
         try:
             return disk.read_json(path)
         except disk.FileError:
@@ -101,21 +101,20 @@ class Store:
         self.write_json(path.with_suffix(".json"), card.to_json())
 
     def card(self, checkpoint: Checkpoint) -> Card | None:
-        """Uid, status ("done" or "diverged"; then with a `reason`) and training cost; None where
-        nothing is stored, where the card lacks something, or where the weights were cut short or
-        changed since: they are then trained again."""
+        """The card of a checkpoint; None where nothing is stored, the card is incomplete, or the
+        weights changed since they were written: they are then trained again."""
         card = self._card(checkpoint)
         return card if card and card.vouches_for(self.checkpoint(checkpoint)) else None
 
     def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
-        """Whether it was done under this uid, and its file is not what was written."""
+        """Whether a checkpoint was trained under this uid and its file has changed since."""
         card = self.read_json(self.checkpoint(checkpoint).with_suffix(".json"))
         done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
         return done and self.card(checkpoint) is None
 
     def weights(self, checkpoint: Checkpoint) -> Path:
-        """The file of a checkpoint that has a card, once its content is found to be what was
-        written. StoreError: it is not; it is set aside, to be trained again."""
+        """The weights file of a checkpoint, with its checksum verified. StoreError: the checksum
+        differs; the file is set aside, and `train` makes it again."""
         path, card = self.checkpoint(checkpoint), self._card(checkpoint)
         if not card or not card.holds(path):
             self.set_aside(path)
@@ -132,17 +131,17 @@ class Store:
         return self.run_folder(checkpoint) / "state.safetensors"
 
     def logs(self, checkpoint: Checkpoint) -> Path:
-        """TensorBoard's files of a training, where they are asked for."""
+        """The folder of a training's TensorBoard files."""
         name = safe(checkpoint.configuration.name)
         return self.root / "logs" / name / f"seed-{checkpoint.seed}"
 
     # ---- images
 
     def branch(self, checkpoint: Source) -> Path:
-        """The part of a path that names a checkpoint at its strength; the base model's is `base`,
-        that of real images `real`.
+        """The part of a path that names a source of images: a checkpoint at its strength, `base`
+        for the base model, `real` for real images.
 
-        What was not trained here has `given` in place of seed and epoch."""
+        A checkpoint that the study did not train has `given` in place of seed and epoch."""
         if isinstance(checkpoint, RealImages):
             return Path(REAL)
         if checkpoint.is_base:
@@ -160,19 +159,19 @@ class Store:
         return self.manifest(image_set.checkpoint).parent / self.name_of(image_set)
 
     def name_of(self, image_set: ImageSet) -> str:
-        """What an image set is called in the manifest of its checkpoint: its path from there."""
+        """The name of an image set in its checkpoint's manifest: its path from there."""
         return f"{concept_path(image_set.concept).as_posix()}/{image_set.prompt_type}"
 
     def manifest(self, checkpoint: Checkpoint) -> Path:
-        """Which of its image sets are whole (`run.manifest`)."""
+        """The list of a checkpoint's complete image sets (`run.manifest`)."""
         return self.root / "images" / self.branch(checkpoint) / "manifest.json"
 
     def applied(self, checkpoint: Checkpoint) -> Path:
-        """What merging the checkpoint changed: modules matched, change per block."""
+        """The report of merging a checkpoint: modules matched, change per block."""
         return self.root / "images" / self.branch(checkpoint) / "applied.json"
 
     def put_image(self, path: Path, pixels: Any, parameters: dict[str, Any]) -> None:
-        """A uint8 [h,w,3] array as PNG; its parameters, uid among them, in its text chunk."""
+        """Writes a uint8 [h,w,3] array as PNG, with its parameters and uid in a text chunk."""
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
 
@@ -183,8 +182,8 @@ class Store:
         self.write(path, buffer.getvalue())
 
     def image_uid(self, path: Path) -> str | None:
-        """The uid an image was drawn under; None where there is none, or the file is broken or was
-        cut short. What is damaged inside is noticed when it is decoded."""
+        """The uid in an image's text chunk; None where there is none, or the file is cut short.
+        Damaged pixels are found when the image is decoded."""
         from PIL import Image
 
         try:
@@ -200,29 +199,31 @@ class Store:
     # ---- features, metrics, analysis
 
     def features(self, branch: Path, key: str) -> Path:
-        """`key` names encoder and resizing and ends in the encoder record's hash."""
+        """The file of an encoder's features; `key` names encoder and resizing and ends in the hash
+        of the encoder's record."""
         return self.root / "features" / branch / f"{safe(key)}.safetensors"
 
     @property
     def encoder_weights(self) -> Path:
-        """SHA-256 of each encoder's weights as they were last read."""
+        """The file with the SHA-256 of each encoder's weights at their last reading."""
         return self.root / "features" / "weights.json"
 
     def metrics(self, branch: Path, kind: str = "") -> Path:
         return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
 
     def table(self, name: str) -> Path:
-        """`metrics`, or a table of the analysis such as `scores`."""
+        """The file of `metrics`, or of a table of the analysis such as `scores`."""
         folder = self.root if name == "metrics" else self.root / "analysis"
         return folder / f"{name}.parquet"
 
     @property
     def tables(self) -> Path:
-        """Which tables of rows were whole when they were last read, and what of."""
+        """The list of metric tables that were complete at their last reading, with their
+        identities."""
         return self.root / "metrics" / "manifest.json"
 
     def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
-        """A data frame as parquet; the uid of what it was made from lies in its metadata."""
+        """Writes a data frame as parquet, with the uid of its inputs in its metadata."""
         self.write(path, parquet.to_bytes(frame, uid))
 
     def frame(self, path: Path) -> tuple[Any, str] | None:
@@ -231,17 +232,17 @@ class Store:
 
     @property
     def identities(self) -> Path:
-        """Identity of what each checkpoint is made from, as the last command had it."""
+        """The file with the identity of each checkpoint at the last command."""
         return self.root / "identities.json"
 
     def add_provenance(self, about: Mapping[str, Any]) -> Path:
-        """One more record of what was run, when, and on which machine."""
+        """Adds a record of what was run, when and on which machine."""
         return self.write_json(provenance.new_place(self.root, about), about)
 
     def provenance(self) -> list[dict[str, Any]]:
-        """All that is known of how the run was made, by time."""
-        found = map(self.read_json, provenance.places(self.root))
-        records = [about for about in found if isinstance(about, dict)]
+        """All records of how the run was made, in order of time."""
+        contents = map(self.read_json, provenance.places(self.root))
+        records = [about for about in contents if isinstance(about, dict)]
         return sorted(records, key=lambda about: str(about.get("time", "")))
 
     @property

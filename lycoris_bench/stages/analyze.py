@@ -17,7 +17,7 @@ NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-ben
 
 
 def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outcome:
-    """Analyzes what is scored; checkpoints of the study that are not are named failures."""
+    """Analyzes the checkpoints that are scored; the outcome names the others as failures."""
     table = scored_rows.table(plan, store)
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
         return outcome.Outcome(failed=_failures(plan, store, table))
@@ -29,7 +29,7 @@ def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outco
 
 
 def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """What each configuration and seed cost up to its last checkpoint, from the cards."""
+    """The training cost of each configuration and seed at its last checkpoint, from its card."""
     rows = []
     for run in plan.by_run():
         cards = [card for c in run if (card := store.card(c)) and card.status == "done"]
@@ -40,7 +40,7 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _failures(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str, str]:
-    """The study's checkpoints that the table lacks, and why."""
+    """The checkpoints of the study that have no row in the table, each with the reason."""
     names = ["configuration", "seed", "epoch", "strength"]
     there: set[Any] = set()
     if table is not None:

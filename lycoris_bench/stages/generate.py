@@ -1,4 +1,4 @@
-"""Stage 2: every checkpoint draws the images of its queue; the store gets those it lacks."""
+"""Stage 2: draws the images that each checkpoint, and the base model, still lacks."""
 
 import warnings
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import DrawnSets, Status
 from lycoris_bench.run import environment, executor
-from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
 from lycoris_bench.study.records import Checkpoint
@@ -25,9 +25,10 @@ from lycoris_bench.training.run import DTYPES
 BLANK = 1.0  # grey levels of standard deviation below which an image shows nothing
 
 
-def generate(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
-    """Draws what is missing, base included; a checkpoint without weights is a named failure."""
-    outcome = outcome_module.Outcome()
+def generate(plan: Plan, store: Store, options: Options) -> Outcome:
+    """Draws missing images, the base model's included; the outcome names checkpoints without
+    weights as failures."""
+    outcome = Outcome()
     items, total = [], 0
     status = Status(plan, store, keeps=True)
     for checkpoint in plan.checkpoints:
@@ -59,8 +60,9 @@ def generate(plan: Plan, store: Store, options: outcome_module.Options) -> outco
 def draw(
     plan: Plan, store: Store, checkpoint: Checkpoint, device: str
 ) -> tuple[str | None, str | None]:
-    """One checkpoint's queue, cut into batches that do not depend on what is stored already, so
-    that a continued run draws the same pixels. Returns what was refused, and what was warned."""
+    """Draws one checkpoint's missing images. Batches do not depend on which images are stored, so
+    that a continued run draws the same pixels. Returns a sentence on images that were not stored
+    and one of warnings, or None."""
     sampling = plan.study.settings.sampling
     backbone, merger = _loaded(plan.base_model, device, sampling.precision, sampling.compile)
     with warnings.catch_warnings(record=True) as warned:
@@ -73,15 +75,15 @@ def draw(
     sets = DrawnSets(status, checkpoint, absent)
     for start in range(0, len(queue), sampling.batch_size):
         batch = queue[start : start + sampling.batch_size]
-        wanted = [k for k, job in enumerate(batch) if job.uid in lacking]
-        if not wanted:
+        missing = [k for k, job in enumerate(batch) if job.uid in lacking]
+        if not missing:
             continue
         pixels, finite = sample(
             backbone, [job.prompt for job in batch], [job.seed for job in batch],
             steps=sampling.steps, guidance=sampling.guidance,
             width=sampling.width, height=sampling.height, embeddings=embeddings,
         )  # fmt: skip
-        for k in wanted:
+        for k in missing:
             job = batch[k]
             place = f"{job.image_set.concept} {job.image_set.prompt_type} {job.k:05d}"
             if not finite[k]:
@@ -93,14 +95,14 @@ def draw(
                     store.image(job.image_set, job.k), pixels[k], _parameters(job, plan)
                 )
                 sets.stored(job)
-        executor.advance(len(wanted))
+        executor.advance(len(missing))
     sets.write()
     said = f"{len(refused)} images were not stored: {'; '.join(refused[:3])}" if refused else None
     return said, "; ".join(str(w.message) for w in warned) or None
 
 
 def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> None:
-    """Makes the model this checkpoint, and keeps the proof that its adapters were applied."""
+    """Merges the checkpoint's adapters into the model, and stores the report of the merge."""
     if checkpoint.is_base:
         merger.restore()
         return
@@ -111,8 +113,8 @@ def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> 
 
 
 def _tensors(plan: Plan, store: Store, part: Checkpoint | Path) -> dict[str, Tensor]:
-    """An adapter that is what the plan means: trained weights as they were written, or a file
-    with the content that it had when the study was opened."""
+    """The tensors of an adapter: trained weights with their checksum verified, or a file whose
+    content is that of when the study was opened. BenchError: the file changed since."""
     if isinstance(part, Checkpoint):
         return adapter_file.read(store.weights(part))[0]
     tensors = adapter_file.read(part)[0]
@@ -138,6 +140,6 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
 def _loaded(
     base_model: str, device: str, precision: str, compiled: bool
 ) -> tuple[Backbone, Merger]:
-    """One base model a process; checkpoints are merged into it in place, one after the other."""
+    """The base model of this process, into which checkpoints are merged one after the other."""
     backbone = Backbone.load(base_model, device=device, dtype=DTYPES[precision])
     return optimize_for_inference(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

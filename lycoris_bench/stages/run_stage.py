@@ -1,4 +1,4 @@
-"""One stage of a study, from Python: checked, locked and described as the commands do it."""
+"""Runs one stage of a study from Python, with the checks and the lock of the command line."""
 
 import warnings
 from importlib import import_module
@@ -27,16 +27,17 @@ def run_stage(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Runs "train", "generate", "score" or "analyze" of a study in its run folder (without one,
-    runs/NAME), and continues what is there: the outcome counts what was done and what was there
-    already, and names what failed.
+    """Runs "train", "generate", "score" or "analyze" of a study in its run folder (by default
+    runs/NAME), and continues what is there. The outcome counts items done and items that were
+    there already, and names failures.
 
-    `study` is one that `load_study` gave, or its file. `limit` takes the first so many
-    checkpoints. `progress(stage, steps, total)` is called after so many more steps. With several
-    `workers` a script needs `if __name__ == "__main__":`, as they import it anew.
+    `study` is the result of `load_study`, or a file. `limit` is the number of checkpoints to take,
+    from the first. `progress(stage, steps, total)` is called with the steps done since the last
+    call. With several `workers` a script needs `if __name__ == "__main__":`, since each worker
+    imports it.
 
-    BenchError: an unknown stage, a mistake in the study or in what it names, or a run folder that
-    is another's or in use."""
+    BenchError: an unknown stage, a mistake in the study or in a file it names, or a run folder
+    that belongs to another study or is in use."""
     if stage not in STAGES:
         raise BenchError(unknown("stage", stage, STAGES))
     study = study if isinstance(study, Study) else load(study)

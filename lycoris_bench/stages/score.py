@@ -1,4 +1,5 @@
-"""Stage 3: every checkpoint's images become rows of the metric table, base and real included."""
+"""Stage 3: evaluates metrics on the images of each checkpoint, the base model and real images,
+as rows of the metric table."""
 
 import contextlib
 import json
@@ -15,7 +16,7 @@ from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
-from lycoris_bench.run import outcome as outcome_module
+from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
@@ -27,9 +28,10 @@ from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
 
 
-def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
-    """Scores what is not scored under its present inputs; incomplete image sets are failures."""
-    outcome = outcome_module.Outcome()
+def score(plan: Plan, store: Store, options: Options) -> Outcome:
+    """Scores checkpoints that have no rows under their present inputs; the outcome names those
+    with missing images as failures."""
+    outcome = Outcome()
     items: list[tuple[str, tuple[Any, ...]]] = []
     status = Status(plan, store, keeps=True)
     for source in scored_rows.sources(plan):
@@ -61,21 +63,21 @@ def score(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
 
 
 def assemble(plan: Plan, store: Store) -> None:
-    """All rows of the study, those beyond a limit too, in one table, as parquet and as CSV."""
-    asked: list[Source] = [*plan.study.checkpoints, REAL_IMAGES]
-    found = {source: scored_rows.rows(plan, store, source) for source in asked}
-    table = scored_rows.joined(found.values())
+    """Writes all rows of the study, beyond a `limit` too, as one table: parquet and CSV."""
+    sources: list[Source] = [*plan.study.checkpoints, REAL_IMAGES]
+    tables = {source: scored_rows.rows(plan, store, source) for source in sources}
+    table = scored_rows.joined(tables.values())
     if table is not None:
-        carried = json.dumps(scored_rows.identities(plan))
-        store.put_frame(store.table("metrics"), table, carried)
+        identities = json.dumps(scored_rows.identities(plan))
+        store.put_frame(store.table("metrics"), table, identities)
         store.write(store.table("metrics").with_suffix(".csv"), csv(table))
-        scored = [source for source, rows in found.items() if rows is not None]
+        scored = [source for source, rows in tables.items() if rows is not None]
         Status(plan, store).keep_tables(scored)
 
 
 def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
-    """Every metric of one checkpoint or of real images, written as one table; with it a table with
-    a row per image, for the metrics that are means over images."""
+    """Writes two tables of one checkpoint or of real images: a row per metric and image set, and,
+    for metrics that are means over images, a row per image."""
     branch = store.branch(source)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
@@ -95,21 +97,21 @@ def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
 
 @contextlib.contextmanager
 def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[None]:
-    """Images of the run that cannot be decoded are set aside, so that they are drawn again."""
+    """Sets aside images of the run that cannot be decoded, so that `generate` draws them again."""
     try:
         yield
     except UnreadableImages as error:
-        own = [path for path in error.problems if path.is_relative_to(store.root)]
-        for path in own:
+        damaged = [path for path in error.problems if path.is_relative_to(store.root)]
+        for path in damaged:
             store.set_aside(path)
-        for drawn in {source, BASE_CHECKPOINT} if own else ():
+        for drawn in {source, BASE_CHECKPOINT} if damaged else ():
             if isinstance(drawn, Checkpoint):
                 Status(plan, store).forget(drawn)
-        if not own:
+        if not damaged:
             raise
         raise BenchError(
-            f"{len(own)} images are damaged and were set aside; run 'lycoris-bench generate' to "
-            f"draw them again ({error.problems[own[0]]})"
+            f"{len(damaged)} images are damaged and were set aside; run 'lycoris-bench generate' "
+            f"to draw them again ({error.problems[damaged[0]]})"
         ) from None
 
 
@@ -118,7 +120,7 @@ Scored = tuple[MetricRow, float | Array, list[str]]
 
 
 def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[Scored]:
-    """Encoder by encoder, image set by image set: the metrics whose inputs are there."""
+    """Evaluates, for each encoder and image set, the metrics whose inputs are available."""
     sets, scoring = image_sets(plan, store, source), plan.study.settings.scoring
     views: list[View] = [
         (shared_encoder(spec, device, scoring.weights_of(spec)), scored_rows.suiting(plan, spec))
@@ -144,7 +146,7 @@ def _row(
     scored: ScoredSet,
     value: float | Array,
 ) -> MetricRow:
-    """One number with all that it depends on."""
+    """One row of the metric table: a metric's mean value and all that it depends on."""
     n = len(scored.generated)
     return MetricRow(
         study=plan.study.name,
@@ -171,7 +173,8 @@ def _row(
 
 
 def _better(metric: Any, scored: ScoredSet) -> str:
-    """The metric's direction; turned round where being like the dataset is a fault."""
+    """The metric's direction; reversed for prompts that should not show the concept, where
+    likeness to the dataset is a fault."""
     to_dataset = any(row.collection == REFERENCE for row in metric.inputs)
     if to_dataset and prompt_types.TYPES[scored.prompt_type].expects_no_concept:
         return "lower" if metric.better == "higher" else "higher"

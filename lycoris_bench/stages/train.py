@@ -1,4 +1,4 @@
-"""Stage 1: every configuration and seed is trained to the checkpoints that the study asks for."""
+"""Stage 1: trains each configuration and seed to the checkpoints that the study asks for."""
 
 from dataclasses import asdict
 from functools import cache
@@ -12,8 +12,8 @@ from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
-from lycoris_bench.run import outcome as outcome_module
 from lycoris_bench.run.cards import Card
+from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
@@ -22,12 +22,13 @@ from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.optimizer import available, rate
 from lycoris_bench.training.state import State, StateError
 
-STATE_SECONDS = 20.0  # of training that a kill may cost
+STATE_SECONDS = 20.0  # between two saved states: the most training that a kill can lose
 
 
-def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_module.Outcome:
-    """Trains what is missing; a run that was cut off goes on from its last state, exactly."""
-    outcome = outcome_module.Outcome()
+def train(plan: Plan, store: Store, options: Options) -> Outcome:
+    """Trains missing checkpoints; an interrupted training continues from its last saved state,
+    with the same result bit for bit."""
+    outcome = Outcome()
     settings = plan.study.settings.training
     if settings.tensorboard:
         tensorboard.check()
@@ -69,8 +70,9 @@ def train(plan: Plan, store: Store, options: outcome_module.Options) -> outcome_
 
 
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
-    """Trains one configuration and seed up to the last checkpoint it lacks; returns how many of
-    them were made. A run whose loss leaves the finite is marked from there on, not raised."""
+    """Trains one configuration and seed to its last missing checkpoint; returns the number of
+    checkpoints stored. When the loss stops being finite, the remaining checkpoints are marked as
+    diverged."""
     last = lacking[-1]
     configuration, seed = last.configuration, last.seed or 0
     settings = plan.study.settings.training
@@ -142,7 +144,7 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
 def _about(
     plan: Plan, checkpoint: Checkpoint, cost: TrainingCost, optimizer: str
 ) -> dict[str, Any]:
-    """What a trainer of the ecosystem writes into an adapter's metadata."""
+    """The training parameters that go into an adapter's metadata, as other trainers write them."""
     settings, configuration = plan.study.settings, checkpoint.configuration
     return {
         "algorithm": configuration.algorithm,
@@ -162,7 +164,8 @@ def _about(
 
 
 def _resumable(path: Path, identity: str, first: int) -> bytes | None:
-    """A saved state of this very training that is not past the first checkpoint it lacks."""
+    """The saved state at `path`, if it is of the training `identity` and not past the epoch
+    `first`, that of the first missing checkpoint; else None."""
     try:
         data = disk.read_bytes(path)
         about = State.from_bytes(data).about
@@ -173,7 +176,7 @@ def _resumable(path: Path, identity: str, first: int) -> bytes | None:
 
 @cache
 def _backbone(base_model: str, device: str) -> Backbone:
-    """One base model a process; each run attaches its adapters and takes them off again."""
+    """The base model of this process; each training attaches its adapters and detaches them."""
     return Backbone.load(base_model, device=device)
 
 
@@ -181,7 +184,7 @@ _encoded: dict[str, LatentCache] = {}
 
 
 def _latents(plan: Plan, store: Store, backbone: Backbone) -> LatentCache:
-    """The training images as latents, encoded once a process or, on disk, once and for all."""
+    """The training images as latents, encoded once per process, or once on disk."""
     settings = plan.study.settings.training
     key = plan.base_uid + plan.data.fingerprint + settings.model_dump_json()
     if key not in _encoded:

@@ -72,7 +72,7 @@ def test_no_findings_are_a_sentence(opened: Any, content: str | None) -> None:
 
 def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     main._say({"text": "a\x1b[31m leads\n\u202eb"}, as_json=False)
-    session.complain("train", outcome.Outcome(failed={"\x07lora": "line\nline"}))
+    session.print_problems("train", outcome.Outcome(failed={"\x07lora": "line\nline"}))
     out, err = capsys.readouterr()
     assert out == "a\\x1b[31m leads\n\\u202eb\n"
     assert err == "train: \\x07lora: line\\nline\n"
