@@ -1,12 +1,12 @@
-"""Finds what a package offers. The key in a study file is the module's name: adding a metric,
-an encoder or an adapter is adding one file, and nothing else lists it.
+"""Registries of adapters, encoders, metrics and model families, filled by discovery. The key in
+a study file is the module's name: to add one of them is to add a file; no list names it.
 
 A module `image_similarity.py` offers the callable of that name, compared without case and
 underscores (`loha.py` offers `LoHa`); a module without one (`base.py`) offers nothing. Names
 of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "diag-oft".
 
-The same rule holds outside the package, for files given to `load_plugin` and for what other
-packages declare as entry points of the group `lycoris_bench.adapters` (`.encoders`, ...)."""
+The same rule holds outside the package: for files given to `load_plugin`, and for entry points of
+other packages in the groups `lycoris_bench.adapters`, `.encoders`, `.metrics` and `.families`."""
 
 import importlib
 import importlib.util
@@ -27,10 +27,10 @@ PLUGINS = "LYCORIS_BENCH_PLUGINS"
 
 
 class Registry:
-    """What one package offers, with what plug-ins add to it.
+    """The entries of one kind: those of a package, and those of plug-ins.
 
-    `mark` is an attribute that each entry has; `group` the last part of the entry points' group.
-    """
+    `mark` is an attribute that each entry has; `group` is the last part of the name of the entry
+    points' group."""
 
     def __init__(
         self, kind: str, package: str, *, mark: str, group: str, separator: str = "-"
@@ -42,8 +42,7 @@ class Registry:
         self._known: tuple[str, ...] | None = None  # the plug-in files that `_found` is made of
 
     def entries(self) -> dict[str, Any]:
-        """Name -> what the module of that name offers. BenchError: a plug-in cannot be loaded,
-        or offers a name that is taken."""
+        """Name -> entry. BenchError: a plug-in cannot be loaded, or its name is taken."""
         if (files := plugin_files()) != self._known:
             self._find(files)
             self._known = files
@@ -57,8 +56,8 @@ class Registry:
 
     def unknown(self, name: str) -> str:
         """The sentence for a name that does not exist."""
-        found = self.entries()
-        return self._broken.get(name) or unknown(self.kind, name, found)
+        entries = self.entries()
+        return self._broken.get(name) or unknown(self.kind, name, entries)
 
     def _find(self, files: tuple[str, ...]) -> None:
         self._found, self._broken = {}, {}
@@ -71,14 +70,15 @@ class Registry:
             self._add(Path(file).stem, self._offer(Path(file).stem, _module(file)), file)
 
     def _offer(self, stem: str, module: ModuleType) -> Any:
-        """What a module offers by its name, or None."""
+        """The entry that a module offers under its own name, or None."""
         for name, value in vars(module).items():
             if _plain(name) == _plain(stem) and hasattr(value, self.mark):
                 return value
         return None
 
     def _loaded(self, entry: EntryPoint) -> Any:
-        """What an entry point names. One that fails is said when its name is asked for."""
+        """The entry of an entry point. The error of one that fails is kept for the message when
+        its name is asked for."""
         try:
             value = entry.load()
         except Exception as error:
@@ -106,10 +106,10 @@ class Registry:
 
 
 def load_plugin(path: str | Path) -> ModuleType:
-    """Loads a file that offers adapters, encoders, metrics or model families by the rule above,
-    in this process and in all that it starts. It runs the file: give only files you trust.
+    """Loads a file that offers an adapter, encoder, metric or model family by the rule above, in
+    this process and in its worker processes. It runs the file: give only files you trust.
 
-    BenchError: the file is not there, is no Python file, or fails."""
+    BenchError: the file is missing, is no Python file, or fails."""
     file = str(disk.expand(str(path)).resolve())
     if not file.endswith(".py"):
         raise BenchError(f"plug-in '{path}' is no Python file; its name has to end in .py")
@@ -120,12 +120,12 @@ def load_plugin(path: str | Path) -> ModuleType:
 
 
 def plugin_files() -> tuple[str, ...]:
-    """The plug-in files of this process, in the order in which they were given."""
+    """The plug-in files of this process, in the order in which they were loaded."""
     return tuple(file for file in os.environ.get(PLUGINS, "").split(os.pathsep) if file)
 
 
 def _module(file: str) -> ModuleType:
-    """The module of a plug-in file, loaded once a process under a name that pickle finds."""
+    """The module of a plug-in file, loaded once per process under a name that pickle finds."""
     name = f"lycoris_bench_plugin_{Path(file).stem}"
     if (loaded := sys.modules.get(name)) is not None:
         if loaded.__file__ != file:

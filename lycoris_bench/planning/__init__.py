@@ -1,1 +1,1 @@
-"""What a study asks for in full, what of it is stored, and what the rest takes."""
+"""The plan of a study, its status in a run folder, and estimates of time, disk and memory."""

@@ -1,4 +1,4 @@
-"""What a study needs from the model hub, and what of it is already on this machine."""
+"""The model repositories that a study needs, and whether they are on this machine."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.encoders.weights import PACKAGE, given, here, is_repository
 from lycoris_bench.study.settings import Settings
 
-# Gigabytes of what is read of a base model's repository, in single precision.
+# Gigabytes of the files that loading reads from a base model's repository, in single precision.
 SIZES = {"stable-diffusion-v1-5/stable-diffusion-v1-5": 4.3}
-# What loading reads: these repositories hold the same weights in other forms too.
+# The files that loading reads: these repositories hold the same weights in other forms too.
 PIPELINE = (
     "*/*.json", "tokenizer/*.txt", "unet/*model.safetensors", "text_encoder/model.safetensors",
     "vae/*model.safetensors",
@@ -20,8 +20,8 @@ PIPELINE = (
 
 @dataclass(frozen=True)
 class Download:
-    """A repository, or a file of the user's, what it is for, its size if known, and how to fetch
-    it if it is not here."""
+    """A repository or a user's file: its use, its size if known, whether it is on this machine,
+    and the command that fetches it."""
 
     repository: str
     use: str
@@ -36,11 +36,11 @@ class Download:
 
 
 def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Download]:
-    """The base model if it is of the hub, the one that draws if it is another, then the encoders;
-    nothing is fetched or asked for.
+    """The base model if it comes from the hub, the model that draws if it is another, then the
+    encoders. The hub is not contacted.
 
-    The uids are those of a plan, which says with them whether the models are there."""
-    found = []
+    `base_uid` and `drawn_uid` are those of a plan; PLACEHOLDER says that a model is missing."""
+    needed = []
     models = {settings.base_model: ("base model", base_uid)}
     if other := settings.sampling.base_model:
         models.setdefault(other, ("base model that draws", drawn_uid or base_uid))
@@ -48,14 +48,14 @@ def downloads(settings: Settings, base_uid: str, drawn_uid: str = "") -> list[Do
         there = identity != PLACEHOLDER
         if name in SIZES or not there:
             command = _command(name, *(f"--include '{part}'" for part in PIPELINE))
-            found.append(Download(name, use, SIZES.get(name), there, command))
+            needed.append(Download(name, use, SIZES.get(name), there, command))
     for name in dict.fromkeys(spec.partition(":")[0] for spec in settings.scoring.encoders):
         record = encoders.record(name)
-        if own := settings.scoring.weights.get(name):
-            record = given(record, own)
+        if weights := settings.scoring.weights.get(name):
+            record = given(record, weights)
         if record.weights and not record.weights.startswith(PACKAGE):
-            found.append(_encoder(name, record))
-    return found
+            needed.append(_encoder(name, record))
+    return needed
 
 
 def _encoder(name: str, record: Record) -> Download:

@@ -1,6 +1,6 @@
-"""How much memory a worker process needs, so that no more start than fit.
+"""The memory that a worker process needs, and the number of workers that fit.
 
-Figures are upper bounds of what weights take; activations and libraries come on top (MARGIN)."""
+Figures are upper bounds for weights; MARGIN is added for activations and libraries."""
 
 import json
 import math
@@ -16,26 +16,26 @@ from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.encoders.weights import here
 
-MARGIN = 1 << 30  # of one process: torch and its libraries, and what passes through the networks
-TRAINED = 16  # bytes a trained parameter: its weight, gradient and two moments
-SEEN = 1.3  # times an encoder's weights: the paper's four networks took 6.7 GB for 4.3 of them
+MARGIN = 1 << 30  # bytes per process for torch, its libraries and activations
+TRAINED = 16  # bytes per trained parameter: its weight, gradient and two moments
+SEEN = 1.3  # factor on an encoder's weights: the paper's four networks took 6.7 GB for 4.3 GB
 LIMIT = Path("/sys/fs/cgroup/memory.max")
 USED = Path("/sys/fs/cgroup/memory.current")
 
 
 def workers(plan: Plan, stage: str, device: str) -> int:
-    """As many processes as there are cores on the CPU, or as fit into the memory that is free;
-    one on an accelerator, whose own memory this does not know."""
+    """The number of worker processes: one per CPU core, fewer where free memory is short; one per
+    GPU, whose memory is not considered."""
     cores = environment.default_workers(device)
     return max(1, min(cores, available() // needed(plan, stage))) if cores > 1 else cores
 
 
 def needed(plan: Plan, stage: str) -> int:
-    """Bytes of one worker of `stage`.
+    """Bytes that one worker of `stage` needs.
 
-    Training holds the base model in single precision and what is trained; drawing holds it in
-    `sampling.precision`, with a copy of what checkpoints change; scoring holds each encoder's
-    network once, whatever its resizings."""
+    Training holds the base model in single precision and the trained parameters; drawing holds
+    the model in `sampling.precision` and a copy of the weights that checkpoints change; scoring
+    holds each encoder's network once, whatever its resizings."""
     settings = plan.study.settings
     if stage == "train":
         trained = time_and_disk.parameters(plan) or {}
@@ -54,7 +54,7 @@ def needed(plan: Plan, stage: str) -> int:
 
 
 def available() -> int:
-    """Bytes that are free: of the machine, or of the container if that has less."""
+    """Free bytes of the machine, or of the container if those are fewer."""
     free = int(psutil.virtual_memory().available)
     try:
         return min(free, int(LIMIT.read_text()) - int(USED.read_text()))
@@ -63,7 +63,8 @@ def available() -> int:
 
 
 def _numbers(base_model: str) -> int:
-    """Parameters of a base model, by the headers of its files; none where it is not there."""
+    """The number of a base model's parameters, from the headers of its files; 0 where it is
+    missing."""
     try:
         return sum(map(_in_file, weight_files(base_model)))
     except BackboneError:
@@ -71,7 +72,8 @@ def _numbers(base_model: str) -> int:
 
 
 def _in_file(path: Path) -> int:
-    """Numbers in a file of weights; of a pickle, whose header is not read, as if it held fp32."""
+    """The number of values in a file of weights; a pickle, whose header is not read, counts as
+    fp32."""
     if path.suffix != ".safetensors":
         return path.stat().st_size // 4
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a study asks for and what there is of it, as data and as text."""
+"""The results of the commands `plan` and `ls`, as data and as text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,14 +21,14 @@ def overview(
     device: str | None = None,
     rate: str | None = None,
 ) -> dict[str, Any]:
-    """How much a study asks for, what is there already, how long the rest takes at a rate that
-    is stated, and what is missing to begin. Without a device nothing is measured: time is
-    counted where a rate is given."""
+    """Counts of a study's checkpoints and images, how many are stored, the time left, disk,
+    downloads and what is missing. The rate is measured on `device`; without one, time is
+    estimated only where a `rate` is given."""
     status = Status(plan, store)
     stored = [state(status, checkpoint) for checkpoint in plan.checkpoints]
     trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
-    images = sum(one["images"] for one in stored)
-    asked = [one["of"] for one in stored]
+    images = sum(row["images"] for row in stored)
+    asked = [row["of"] for row in stored]
     steps, drawing = time_and_disk.steps_left(status), sum(asked) - images
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
@@ -49,13 +49,13 @@ def overview(
         "images_of_checkpoints": sum(asked[1:]),
         "images": sum(asked),
         "images_there": images,
-        "scored": sum(one["scored"] for one in stored),
+        "scored": sum(row["scored"] for row in stored),
         "steps_left": steps,
         "rate": speed
         and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
         "seconds_left": time,
         "disk_bytes": pictures + (weights or 0),
-        "downloads": [{**vars(one)} for one in needed],
+        "downloads": [{**vars(download)} for download in needed],
         "missing": list(absent),
     }
     files = "not counted" if weights is None else _size(weights)
@@ -70,7 +70,7 @@ def overview(
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time)}",
         f"disk         about {_size(pictures)} of images, {files} of checkpoints",
-        *(f"download     {one}" for one in needed),
+        *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),
     ]
     return {**result, "text": "\n".join(lines)}
@@ -100,21 +100,22 @@ def _rate(
 
 
 def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, Any]:
-    """One line a checkpoint: trained, images, scored; then what is missing to know more."""
+    """One line per checkpoint: state of its weights, images stored, whether it is scored; then a
+    line for each thing that is missing."""
     status = Status(plan, store)
     states = [state(status, checkpoint) for checkpoint in plan.checkpoints]
-    width = max(len(one["checkpoint"]) for one in states)
+    width = max(len(row["checkpoint"]) for row in states)
     lines = [
-        f"{one['checkpoint']:<{width}}  {one['status']:<9}  "
-        f"{one['images']}/{one['of']} images  {'scored' if one['scored'] else ''}".rstrip()
-        for one in states
+        f"{row['checkpoint']:<{width}}  {row['status']:<9}  "
+        f"{row['images']}/{row['of']} images  {'scored' if row['scored'] else ''}".rstrip()
+        for row in states
     ]
     lines += [f"missing: {sentence}" for sentence in absent]
     return {"checkpoints": states, "missing": list(absent), "text": "\n".join(lines)}
 
 
 def state(status: Status, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the store has of a checkpoint."""
+    """The status of a checkpoint: its weights, images stored, whether it is scored."""
     asked = status.plan.image_count(checkpoint)
     return {
         "checkpoint": str(checkpoint),

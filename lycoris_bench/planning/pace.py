@@ -1,5 +1,5 @@
-"""How fast a base model is here, in seconds that do not depend on its size: small passes first,
-larger ones while there is time, and what they grow to."""
+"""Measures the speed of a base model on this machine within a budget of seconds: times passes on
+small images, then larger ones while time is left, and extrapolates to the full size."""
 
 import math
 import time
@@ -11,12 +11,12 @@ import torch
 from lycoris_bench.models.backbone import Backbone
 
 BUDGET = 6.0  # seconds that passes may take
-SMALLEST = 64  # pixels a side from which a pass is timed: below, overheads are all there is
+SMALLEST = 64  # pixels a side: smaller passes would time overheads alone
 
 
 class Pace(NamedTuple):
-    """Seconds that one image of full size has of a U-Net pass and of a decoding, and the size and
-    number of the images in the pass that was timed."""
+    """Seconds per full-size image of a U-Net pass and of VAE decoding; `width`, `height` and
+    `rows` are the size and number of the images in the largest timed pass."""
 
     forward: float
     decode: float
@@ -29,8 +29,8 @@ class Pace(NamedTuple):
 def pace(
     backbone: Backbone, width: int, height: int, batch: int = 1, budget: float = BUDGET
 ) -> Pace:
-    """Timed on this backbone, in its precision: one image a pass, of noise and an empty prompt,
-    and a whole batch where the budget has room for it."""
+    """Measures this backbone in its precision: passes of one image with an empty prompt, and of a
+    whole batch where the budget allows."""
 
     def forward(w: int, h: int, rows: int = 1) -> float:
         noise = _noise(backbone, w, h).expand(rows, -1, -1, -1)
@@ -54,7 +54,7 @@ def pace(
 
 
 def sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
-    """From about SMALLEST a side up to the whole, each of four times the area.
+    """Sizes from about SMALLEST a side up to the full one, each with four times the area.
 
     >>> list(sizes(512, 512)), list(sizes(48, 64))
     ([(64, 64), (128, 128), (256, 256), (512, 512)], [(48, 64)])
@@ -68,10 +68,10 @@ def sizes(width: int, height: int) -> Iterator[tuple[int, int]]:
 def timings(
     timed: Callable[[int, int], float], tried: Iterable[tuple[int, int]], budget: float
 ) -> dict[tuple[int, int], float]:
-    """Seconds of each size that the budget has room for, and of the first in any case.
+    """Seconds of `timed` at each size that fits the budget, and at the first size in any case.
 
-    Each is called twice, the first time to warm up. A size is left out where its two calls are
-    expected not to fit, so that at most twice the budget is spent, or one call."""
+    Each size is timed twice, the first time to warm up. A size whose two calls are expected to
+    exceed the budget is left out, so that at most twice the budget is spent, or one call."""
     found: dict[tuple[int, int], float] = {}
     spent = 0.0
     for w, h in tried:
@@ -87,8 +87,9 @@ def timings(
 
 
 def grown(found: dict[tuple[int, int], float], area: int) -> float:
-    """Seconds at an area: a n + b n^2 through the last two sizes, as convolutions and attention
-    grow; in proportion to the area where there is one, or where the larger is no slower a pixel.
+    """Extrapolates seconds to an area n: a·n + b·n² through the last two sizes, the growth of
+    convolutions and attention; proportional to n with one size, or where the larger of two is no
+    slower per pixel.
 
     >>> grown({(1, 1): 3.0}, 4), grown({(1, 1): 3.0, (2, 2): 24.0}, 16)
     (12.0, 288.0)

@@ -1,5 +1,5 @@
-"""What a study asks for, worked out once: concepts, prompts, the images of every checkpoint, and
-the uid of each thing, which is a hash of all that matters upstream of it."""
+"""The plan of a study: its concepts, prompts, checkpoints and images, and the uid of each, which
+is a hash of all inputs that it depends on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ FORMAT = 1  # raised when training or sampling changes what it computes
 
 @dataclass(frozen=True)
 class Job:
-    """One image to draw: its place in the queue says batch, its seed says noise."""
+    """One image to draw. Its place in the queue decides its batch, `seed` its initial noise."""
 
     image_set: ImageSet
     k: int
@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study with its inputs read. Picklable: worker processes get it as it is."""
+    """A study with its inputs read. Picklable, so that worker processes receive it."""
 
     study: Study
     data: dataset.Dataset
@@ -53,19 +53,19 @@ class Plan:
 
     @property
     def base_model(self) -> str:
-        """What images are drawn with: the model that was trained on, or `sampling.base_model`."""
+        """The model that draws images: `sampling.base_model`, else the one that is trained."""
         settings = self.study.settings
         return settings.sampling.base_model or settings.base_model
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """What is drawn: base, then the study's checkpoints, or the first `limit` of them."""
-        base, *made = self.study.checkpoints
-        return [base, *made[: self.limit]]
+        """The checkpoints that draw: base, then the study's, or the first `limit` of them."""
+        base, *others = self.study.checkpoints
+        return [base, *others[: self.limit]]
 
     @property
     def trained(self) -> list[Checkpoint]:
-        """The checkpoints whose weights those need, in the study's order."""
+        """The trained checkpoints that `checkpoints` consist of, in the study's order."""
         needed = {
             part
             for checkpoint in self.checkpoints
@@ -80,12 +80,13 @@ class Plan:
         return self.captioned[captions].data if captions else self.data
 
     def prompt_sets_of(self, checkpoint: Checkpoint) -> tuple[PromptSet, ...]:
-        """What a checkpoint draws: its train prompts are the captions that it was trained with."""
+        """The prompts of a checkpoint; its train prompts are the captions it was trained with."""
         captions = checkpoint.configuration.captions
         return self.captioned[captions].prompt_sets if captions else self.prompt_sets
 
     def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
-        """What is added to the base model to draw with it, and how strongly."""
+        """The adapters that make a checkpoint, each with its strength: trained checkpoints or
+        files."""
         if checkpoint.is_base:
             return []
         if not checkpoint.is_combined:
@@ -113,8 +114,8 @@ class Plan:
                    configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
 
     def drawn_uid(self, checkpoint: Checkpoint) -> str:
-        """Identity of the model that draws: of the weights if they are drawn with as they are,
-        else of the base model and all that is added to it, with strengths."""
+        """Identity of the model that draws: the uid of trained weights at strength 1 on their own
+        base model, else a hash of the base model and all adapters with their strengths."""
         if checkpoint.is_base:
             return self.drawn_base_uid
         parts = [(self._part_uid(part), strength) for part, strength in self.parts(checkpoint)]
@@ -126,7 +127,7 @@ class Plan:
         return self.files[str(part)] if isinstance(part, Path) else self.checkpoint_uid(part)
 
     def run_uid(self, checkpoint: Checkpoint) -> str:
-        """Identity of a training, whatever epochs are asked of it: what a saved state is of."""
+        """Identity of a training apart from its epochs, which a saved state carries."""
         return self.checkpoint_uid(replace(checkpoint, epoch=0))
 
     def by_run(self) -> list[list[Checkpoint]]:
@@ -138,15 +139,15 @@ class Plan:
         return list(runs.values())
 
     def steps(self, epochs: int) -> int:
-        """Training steps of so many epochs."""
+        """The number of training steps in so many epochs."""
         return epochs * steps_per_epoch(self.data, self.study.settings.training)
 
     def image_count(self, checkpoint: Checkpoint) -> int:
-        """How many images a checkpoint's queue has, without making it."""
+        """The number of images in a checkpoint's queue, without making the queue."""
         return len(self.prompt_sets_of(checkpoint)) * self.study.settings.sampling.images
 
     def jobs(self, checkpoint: Checkpoint) -> list[Job]:
-        """The whole queue of a checkpoint, in an order that only the study decides."""
+        """The whole queue of a checkpoint, in an order that depends on the study alone."""
         return [
             job
             for prompt_set in self.prompt_sets_of(checkpoint)
@@ -154,53 +155,54 @@ class Plan:
         ]
 
     def jobs_of(self, checkpoint: Checkpoint, prompt_set: PromptSet) -> list[Job]:
-        """The images of one prompt set: each follows from `drawn_by` and `asked`, so where both
-        are known to be the same, no uid need be computed."""
-        sampling, how, made_by = self.study.settings.sampling, self._how, self.drawn_uid(checkpoint)
+        """The images of one prompt set. Their uids depend on nothing but `drawn_by` and `asked`,
+        so that comparing those two replaces computing each uid."""
+        sampling, model = self.study.settings.sampling, self.drawn_uid(checkpoint)
         image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
-        made = []
+        jobs = []
         for k, group in enumerate(_groups(sampling.images, prompt_set)):
             prompt, seed = prompt_set.prompts[group], sampling.seed + k
-            identity = uid(FORMAT, made_by, prompt, seed, how)
-            made.append(Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity))
-        return made
+            identity = uid(FORMAT, model, prompt, seed, self._sampling)
+            jobs.append(Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity))
+        return jobs
 
     def drawn_by(self, checkpoint: Checkpoint) -> str:
-        """Identity of what all images of a checkpoint share: the model and how it draws."""
-        return uid(FORMAT, self.drawn_uid(checkpoint), self.study.settings.sampling.seed, self._how)
+        """Identity of all that a checkpoint's images share: model, first seed, sampling."""
+        seed = self.study.settings.sampling.seed
+        return uid(FORMAT, self.drawn_uid(checkpoint), seed, self._sampling)
 
     def asked(self, prompt_set: PromptSet) -> str:
-        """Identity of the prompt of each image of a set, whoever draws it."""
+        """Identity of the prompts of a set's images, whichever checkpoint draws them."""
         return self._asked[prompt_set]
 
     @cached_property
     def _asked(self) -> dict[PromptSet, str]:
         images = self.study.settings.sampling.images
-        others = (prompts for one in self.captioned.values() for prompts in one.prompt_sets)
+        others = (p for captioned in self.captioned.values() for p in captioned.prompt_sets)
         return {
             p: uid([p.prompts[k] for k in _groups(images, p)]) for p in (*self.prompt_sets, *others)
         }
 
     def prompts_uid(self, checkpoint: Checkpoint) -> str:
-        """Identity of all that a checkpoint draws, and of the texts that it is compared with."""
+        """Identity of a checkpoint's prompts and of the texts its images are compared with."""
         return self._prompts[checkpoint.configuration.captions]
 
     @cached_property
     def _prompts(self) -> dict[str, str]:
         images = self.study.settings.sampling.images
         sets = {"": self.prompt_sets}
-        sets |= {captions: one.prompt_sets for captions, one in self.captioned.items()}
+        sets |= {captions: inputs.prompt_sets for captions, inputs in self.captioned.items()}
         return {captions: uid(images, asked) for captions, asked in sets.items()}
 
     @cached_property
-    def _how(self) -> tuple[object, ...]:
+    def _sampling(self) -> tuple[object, ...]:
         """The settings of sampling that an image depends on."""
         sampling = self.study.settings.sampling
-        how = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
+        settings = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
         clip_skip = self.study.settings.training.clip_skip
         if (sampling.precision, clip_skip) == ("fp32", 1):  # older images have neither
-            return how
-        return (*how, sampling.precision, clip_skip)
+            return settings
+        return (*settings, sampling.precision, clip_skip)
 
 
 def _groups(images: int, prompt_set: PromptSet) -> list[int]:
@@ -208,10 +210,11 @@ def _groups(images: int, prompt_set: PromptSet) -> list[int]:
 
 
 def plan(study: Study, limit: int | None = None, absent: list[str] | None = None) -> Plan:
-    """Reads what the study names; every mistake in data and prompts is one `StudyError`.
+    """Reads the files that a study names and makes its plan. StudyError: names every mistake in
+    data and prompts.
 
-    With `absent`, a dataset or base model that is not there is a sentence added to it, and the
-    plan is one to count with, not to run."""
+    With `absent`, a missing dataset or base model adds a sentence to it in place of an error, and
+    the plan serves for counting, not for running."""
     settings = study.settings
     resolve.check_weights(study)
     main, *others = resolve.captioned(study, absent).items()
@@ -232,7 +235,7 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
 
 
 def _too_much(plan: Plan) -> Iterator[str]:
-    """Work that nobody means, and that no memory holds: counted here without making a list."""
+    """Sentences for counts above the limits, which no memory would hold; no list is made."""
     settings = plan.study.settings
     shown = sum(plan.data.repeats(settings.training.images_per_class))
     steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())

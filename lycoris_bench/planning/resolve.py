@@ -1,5 +1,5 @@
-"""What a study names, read from the disk: training images, captions, prompts, adapter files.
-Every mistake is a sentence; what is merely not there yet can be counted without it."""
+"""Reads what a study names from the disk: training images, captions, prompts, adapter files.
+Each mistake is a sentence. A missing dataset or base model can be reported in place of raised."""
 
 import fnmatch
 import hashlib
@@ -31,8 +31,8 @@ PLACEHOLDER = "not there"  # in place of the identity of a base model that is no
 
 @dataclass(frozen=True)
 class Captioned:
-    """The training images with captions of one extension, how their concepts are named, and the
-    prompts that follow from both."""
+    """The training images with the captions of one extension, the names of their concepts, and
+    the prompts made of both."""
 
     data: dataset.Dataset
     words: dict[Concept, Words]
@@ -40,28 +40,28 @@ class Captioned:
 
 
 def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
-    """By the extension of captions, "" being the main ones, what a study trains on and asks for.
+    """Extension of caption files ("" for the main ones) -> training images and prompts.
 
-    Where the dataset is not there and `absent` is given, the sentence that says so goes to it,
-    and the images are those that the prompt tree counts: their captions are empty."""
+    Where the dataset is missing and `absent` is given, a sentence is added to it, and the images
+    are as many as the prompt tree declares, with empty captions."""
     settings = study.settings
     folder, tree = Path(settings.dataset), Path(settings.prompts)
     data = selected(_scanned(folder, tree, absent), settings.concepts)
     extensions = dict.fromkeys(["", *(c.captions for c in study.configurations)])
     there = folder.is_dir()
-    found = {"": data} | {
+    datasets = {"": data} | {
         extension: data.recaptioned(folder, extension, tree) if there else data
         for extension in extensions
         if extension
     }
     return {
         extension: Captioned(images, *_prompts(study, images, extension))
-        for extension, images in found.items()
+        for extension, images in datasets.items()
     }
 
 
 def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Dataset:
-    """The dataset with the repeats of its table, or what is declared of one that is not there."""
+    """The dataset with the repeats of its table of concepts, or a missing one as declared."""
     try:
         data = dataset.scan(folder, words=tree)
     except DataError as error:
@@ -80,13 +80,13 @@ def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Data
     try:
         table = concept_words.concept_table(folder, tree)[1]
     except concept_words.PromptError:
-        return data  # which is said where the words are read
+        return data  # `_prompts` reports the mistake
     return data.repeating(concept_words.numbers(table, "repeats"))
 
 
 def _declared(tree: Path) -> dict[Concept, int]:
-    """What the prompt tree says of a dataset's images; nothing where it has no table of concepts.
-    A mistake in the table is a `PromptError`."""
+    """The number of images of each concept in the prompt tree's table; empty where there is no
+    table. PromptError: a mistake in the table."""
     if not (tree / concept_words.CONCEPTS).exists():
         return {}
     return concept_words.numbers(concept_words.concept_table(tree)[1], "images")
@@ -95,31 +95,31 @@ def _declared(tree: Path) -> dict[Concept, int]:
 def _prompts(
     study: Study, data: dataset.Dataset, extension: str
 ) -> tuple[dict[Concept, Words], tuple[PromptSet, ...]]:
-    """(how each concept is named, its prompts of each type); every mistake is one `StudyError`."""
+    """(the names of each concept, its prompts of each type). StudyError: names every mistake."""
     settings = study.settings
     tree = Path(settings.prompts)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
     words = concept_words.read_words(Path(settings.dataset), concepts, tree)
-    made: list[PromptSet] = []
+    prompt_sets: list[PromptSet] = []
     problems: list[str] = []
     for concept in concepts:
         captions = [example.caption for example in data.of(concept)]
         for kind in settings.sampling.prompt_types:
             try:
-                found = prompt_types.prompt_set(
+                prompts = prompt_types.prompt_set(
                     tree, concept, kind, words[concept], captions, extension
                 )
             except concept_words.PromptError as error:
                 problems.append(str(error))
                 continue
-            made += [found] if found else []
+            prompt_sets += [prompts] if prompts else []
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
-    return words, tuple(made)
+    return words, tuple(prompt_sets)
 
 
 def base_uid(name: str, absent: list[str] | None) -> str:
-    """Identity of a base model; of one that is not there a placeholder, and the reason."""
+    """Identity of a base model; PLACEHOLDER for a missing one, with the reason in `absent`."""
     try:
         return backbone.fingerprint(name)
     except backbone.BackboneError as error:
@@ -133,7 +133,8 @@ def base_uid(name: str, absent: list[str] | None) -> str:
 
 
 def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
-    """The examples whose concept matches a pattern such as `toys/*`; each must match something."""
+    """The examples whose concept matches a pattern such as `toys/*`. StudyError: a pattern matches
+    no concept."""
     names = {str(concept): concept for concept in data.concepts}
     chosen: set[Concept] = set()
     for pattern in map(disk.composed, patterns):
@@ -150,25 +151,25 @@ def selected(data: dataset.Dataset, patterns: Iterable[str]) -> dataset.Dataset:
 
 
 def missing_libraries(study: Study, device: str) -> list[str]:
-    """What training on this device needs and is not installed, a sentence each."""
-    training, found = study.settings.training, []
+    """A sentence for each library that training on this device needs and that is not installed."""
+    training, problems = study.settings.training, []
     if not study.own:
         return []
     try:
         optimizer.check(training.optimizer, device)
     except BenchError as error:
-        found.append(str(error))
+        problems.append(str(error))
     try:
         if training.tensorboard:
             tensorboard.check()
     except BenchError as error:
-        found.append(str(error))
-    return found
+        problems.append(str(error))
+    return problems
 
 
 def check_weights(study: Study) -> None:
-    """Files that a study names as encoders' weights are there, or one `StudyError` says which
-    are not. Repositories may be fetched when the encoders are loaded."""
+    """StudyError: names each missing file among the encoders' weights. Repositories may still be
+    fetched when the encoders are loaded."""
     problems = []
     for name, weights in study.settings.scoring.weights.items():
         record = given(encoders.record(name), weights)
@@ -179,9 +180,10 @@ def check_weights(study: Study) -> None:
 
 
 def adapter_files(study: Study) -> dict[str, str]:
-    """Path -> content of each adapter file that is combined; every unreadable one is reported."""
+    """Path -> hash of the content of each adapter file that is combined. StudyError: names every
+    unreadable one."""
     trained = {c.name for c in study.configurations if c.algorithm != COMBINED}
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     problems: list[str] = []
     for configuration in study.configurations:
         if configuration.algorithm != COMBINED:
@@ -192,14 +194,14 @@ def adapter_files(study: Study) -> dict[str, str]:
             except adapter_file.AdapterFileError as error:
                 problems.append(f"combine.{configuration.name}: {error}")
                 continue
-            found[name] = content(tensors)
+            hashes[name] = content(tensors)
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
-    return found
+    return hashes
 
 
 def content(tensors: Mapping[str, Tensor]) -> str:
-    """The adapter itself: another file of the same tensors is the same."""
+    """SHA-256 over an adapter's tensors: files with the same tensors have the same."""
     digest = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -1,7 +1,7 @@
-"""What is scored: the stored rows of each checkpoint, as long as they are of the study as it is.
+"""The stored metric rows of each checkpoint that were computed from the study's present inputs.
 
-A table is believed only under the identity of all that it was computed from, so that no number
-is ever reported as that of other settings."""
+A table carries the identity of all inputs it was computed from and is used only while that equals
+the present one, so that no number is reported under other settings."""
 
 import json
 from collections.abc import Iterable
@@ -28,24 +28,24 @@ from lycoris_bench.study.records import (
 )
 
 KEY = ("configuration", "seed", "epoch", "strength")
-NOW = "rows-"  # before an identity of inputs since 0.2
-NOT_NUMBERS = {"batch_size", "compile", "strength"}  # of sampling: they move none, or have a row
+NOW = "rows-"  # prefix of identities since 0.2
+NOT_NUMBERS = {"batch_size", "compile", "strength"}  # sampling settings outside the identity
 
 
 def sources(plan: Plan) -> list[Source]:
-    """What is scored: real images, then the plan's checkpoints."""
+    """The sources of images that are scored: real images, then the plan's checkpoints."""
     return [REAL_IMAGES, *plan.checkpoints]
 
 
 def metrics(plan: Plan) -> list[Metric]:
-    """Those the study names, by their own name or the one they have in the table; else all."""
+    """The metrics that the study names, by registry name or by name in the table; else all."""
     named = plan.study.settings.scoring.metrics
-    found = METRICS.entries().items()
-    return [m for name, m in found if not named or {name, m.called} & set(named)]
+    known = METRICS.entries().items()
+    return [m for name, m in known if not named or {name, m.called} & set(named)]
 
 
 def suiting(plan: Plan, spec: str) -> list[Metric]:
-    """The metrics that an encoder suits."""
+    """The metrics that take the outputs of this encoder."""
     outputs = encoders.record(spec).outputs
     return [m for m in metrics(plan) if m.encoder and outputs in OUTPUTS[m.encoder]]
 
@@ -56,17 +56,17 @@ def without_encoder(plan: Plan) -> list[Metric]:
 
 
 def records(plan: Plan, store: Store) -> list[Record]:
-    """The encoders' records with the content of their weights: of the file that is here, else of
-    the one that this run last read, so that scores can be analyzed on another machine."""
+    """The encoders' records with the SHA-256 of their weights: of the file on this machine, else
+    of the one that this run last read, so that scores can be analyzed on another machine."""
     scoring, read = plan.study.settings.scoring, store.read_json(store.encoder_weights)
-    found = [encoders.resolved(spec, scoring.weights_of(spec)) for spec in scoring.encoders]
+    resolved = [encoders.resolved(spec, scoring.weights_of(spec)) for spec in scoring.encoders]
     known = read if isinstance(read, dict) else {}
-    return [r if r.sha256 else replace(r, sha256=known.get(_place(r))) for r in found]
+    return [r if r.sha256 else replace(r, sha256=known.get(_place(r))) for r in resolved]
 
 
-def keep(store: Store, made: list[Record]) -> None:
-    """Notes the content of the weights that a run reads."""
-    store.write_json(store.encoder_weights, {_place(record): record.sha256 for record in made})
+def keep(store: Store, read: list[Record]) -> None:
+    """Stores the SHA-256 of the weights that a run has read."""
+    store.write_json(store.encoder_weights, {_place(record): record.sha256 for record in read})
 
 
 def _place(record: Record) -> str:
@@ -74,8 +74,8 @@ def _place(record: Record) -> str:
 
 
 def inputs(plan: Plan, store: Store, source: Source, shared: str | None = None) -> str:
-    """Identity of all that the rows of a checkpoint, or of real images, are computed from.
-    `shared` is what those of all sources are computed from, where that is known."""
+    """Identity of all inputs of the rows of a checkpoint or of real images. `shared` is the result
+    of `shared_inputs`, where it is known already."""
     drawn = (
         (plan.drawn_by(source), plan.prompts_uid(source)) if isinstance(source, Checkpoint) else ()
     )
@@ -84,8 +84,8 @@ def inputs(plan: Plan, store: Store, source: Source, shared: str | None = None) 
 
 
 def shared_inputs(plan: Plan, store: Store) -> str:
-    """Identity of what the rows of every source are computed from: what it is compared with, and
-    the encoders."""
+    """Identity of the inputs that the rows of all sources share: base images, dataset, held-out
+    images and encoders."""
     return uid(
         plan.study.name, plan.drawn_by(BASE_CHECKPOINT), plan.prompts_uid(BASE_CHECKPOINT),
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
@@ -94,7 +94,7 @@ def shared_inputs(plan: Plan, store: Store) -> str:
 
 
 def inputs_of_0_1(plan: Plan, store: Store, source: Source) -> str:
-    """The same as versions 0.1 stored it, over the uid of every image."""
+    """The identity of inputs that versions 0.1 stored, made of the uid of every image."""
     base = plan.jobs(BASE_CHECKPOINT)
     is_drawn = isinstance(source, Checkpoint)
     jobs = plan.jobs(source) if isinstance(source, Checkpoint) else []
@@ -115,11 +115,11 @@ def _versions(plan: Plan, source: Source) -> list[tuple[Any, ...]]:
 
 
 def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
-    """The rows of a source; None where there are none, or where they are of other inputs."""
-    found = store.frame(store.metrics(store.branch(source)))
-    if found is None:
+    """The stored rows of a source; None where there are none, or their inputs have changed."""
+    stored = store.frame(store.metrics(store.branch(source)))
+    if stored is None:
         return None
-    frame, made_from = found
+    frame, made_from = stored
     identity = inputs if made_from.startswith(NOW) else inputs_of_0_1
     if made_from != identity(plan, store, source):
         return None
@@ -127,21 +127,20 @@ def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
 
 
 def table(plan: Plan, store: Store) -> pd.DataFrame | None:
-    """All rows that are scored of the plan's checkpoints and of real images; None where none
-    are."""
-    found: list[Source] = [*plan.checkpoints, REAL_IMAGES]
-    return joined(rows(plan, store, source) for source in found)
+    """All valid rows of the plan's checkpoints and of real images; None where there are none."""
+    scored: list[Source] = [*plan.checkpoints, REAL_IMAGES]
+    return joined(rows(plan, store, source) for source in scored)
 
 
-def joined(found: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:
-    """One table of several; None where there is none."""
-    frames = [frame for frame in found if frame is not None]
+def joined(tables: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """The tables one below the other; None where there is none."""
+    frames = [frame for frame in tables if frame is not None]
     return pd.concat(frames, ignore_index=True) if frames else None
 
 
 def identities(plan: Plan) -> list[dict[str, Any]]:
-    """Identity of what each checkpoint's rows are made from, without the uid of each image: a
-    metric table carries it, and the run folder, so that neither is read with another's."""
+    """The identity of the inputs of each checkpoint's rows. The metric table and the run folder
+    both carry it, so that a table is not read with another study's settings."""
     settings = plan.study.settings
     shared = uid(
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
@@ -161,8 +160,9 @@ def identities(plan: Plan) -> list[dict[str, Any]]:
 
 
 def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[str]:
-    """The checkpoints of a metric table whose rows are of other things than the run folder says,
-    by what the table carries. One that carries nothing was imported: it is as it is."""
+    """The checkpoints of a metric table whose identities differ from those of the run folder.
+    `carried` holds the table's identities as JSON; it is empty for an imported table, which is
+    taken as it is."""
     known = store.read_json(store.identities)
     if not carried or not isinstance(known, list):  # older versions wrote another form
         return []
@@ -180,11 +180,11 @@ Key = tuple[str, int | None, int | None, float]
 
 
 def _key(source: Source) -> Key:
-    """What the columns KEY hold of it."""
+    """The values of the columns KEY for a source."""
     return source.configuration.name, source.seed, source.epoch, source.strength
 
 
 def _by_key(stored: Any) -> dict[Key, str]:
-    """What `identities` gave; nothing where it is of another form."""
+    """Key -> identity, from the result of `identities`; empty for any other value."""
     rows = stored if isinstance(stored, list) else []
     return {tuple(row.get(name) for name in KEY): row.get("identity") for row in rows}

@@ -1,7 +1,7 @@
-"""Asked x stored: what a run folder has of what a plan asks for. Every command asks it here.
+"""The status of a plan in a run folder: which checkpoints, images and rows are stored.
 
-A thing is there if it is stored under its present uid. Image sets have a manifest (`run.manifest`),
-from which that is known without opening an image; what it does not vouch for is opened."""
+Something is stored if the folder has it under its present uid. The manifest of a checkpoint
+(`run.manifest`) lists complete image sets; images outside it are opened to read their uids."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,15 +21,15 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import REAL_IMAGES, Checkpoint, ImageSet, PromptSet, Source
 
 CLOSELY = 200_000
-"""Images of a study up to which the size of each is compared: a second. In a larger one a file
-that was changed in place is found when it is decoded."""
-OFTEN = 100  # images after which the manifest of a checkpoint in work is written again
+"""The most images of a study for which the size and time of each is compared, which takes a
+second. In a larger study a file that was changed in place is found when it is decoded."""
+OFTEN = 100  # images drawn between two writes of a checkpoint's manifest
 
 
 @dataclass(frozen=True)
 class Status:
-    """A plan and the store that is to have it all. With `keeps`, manifests are brought up to date,
-    which is for a process that holds the run."""
+    """The status of a plan in a store. With `keeps` it updates manifests, which only a process
+    that holds the run may do."""
 
     plan: Plan
     store: Store
@@ -38,14 +38,14 @@ class Status:
     # ---- weights
 
     def is_trained(self, checkpoint: Checkpoint) -> bool:
-        """Whether the store has it under its present uid; a diverged one counts."""
+        """Whether the store has the checkpoint under its present uid; a diverged one counts."""
         card = self.store.card(checkpoint)
         return card is not None and card.uid == self.plan.checkpoint_uid(checkpoint)
 
     def of_weights(self, checkpoint: Checkpoint) -> str:
-        """given, trained, diverged, stale (trained under other settings), unknown (there, but not
-        the dataset or base model that would tell) or missing; of what is combined, whether all
-        its parts are there."""
+        """One of: given, trained, diverged, stale (trained under other settings), unknown (stored,
+        but the dataset or base model that would decide is missing) and missing. The base model and
+        combinations are given, or missing where a part is."""
         if checkpoint.is_base or checkpoint.is_combined:
             return "missing" if self.unusable(checkpoint) else "given"
         card = self.store.card(checkpoint.weights)
@@ -76,42 +76,42 @@ class Status:
     # ---- images
 
     def lacking(self, checkpoint: Checkpoint) -> int:
-        """How many images of a checkpoint are not stored as they are asked."""
+        """The number of a checkpoint's images that are not stored under their present uid."""
         images = self.plan.study.settings.sampling.images
-        return sum(images if ks is None else len(ks) for _, ks in self._looked_at(checkpoint))
+        return sum(images if ks is None else len(ks) for _, ks in self._missing(checkpoint))
 
     def absent(self, checkpoint: Checkpoint) -> list[Job]:
-        """Those images, as jobs."""
+        """The jobs of the images that `lacking` counts."""
         return [
             job
-            for prompt_set, ks in self._looked_at(checkpoint)
+            for prompt_set, ks in self._missing(checkpoint)
             if ks is None or ks
             for job in self.plan.jobs_of(checkpoint, prompt_set)
             if ks is None or job.k in ks
         ]
 
     def forget(self, checkpoint: Checkpoint) -> None:
-        """No image of the checkpoint is believed unopened any more."""
+        """Deletes the checkpoint's manifest, so that its images are opened again."""
         self.store.manifest(checkpoint).unlink(missing_ok=True)
 
-    def _looked_at(self, checkpoint: Checkpoint) -> list[tuple[PromptSet, set[int] | None]]:
-        """Each prompt set with the numbers of the images that it lacks; None where it lacks all.
+    def _missing(self, checkpoint: Checkpoint) -> list[tuple[PromptSet, set[int] | None]]:
+        """Each prompt set with the numbers of its missing images; None where all are missing.
 
-        Where the manifest is at odds with what is found, it is brought up to date."""
+        Updates the manifest where it differs from the folders."""
         known = Manifest.read(self.store.manifest(checkpoint))
         before = dict(known.sets)
         place = self.store.manifest(checkpoint).parent
         self._sweep(place)
         drawn_by = self.plan.drawn_by(checkpoint)
-        found = [
-            (prompt_set, self._of_set(known, place, checkpoint, prompt_set, drawn_by))
+        missing = [
+            (prompt_set, self._missing_of(known, place, checkpoint, prompt_set, drawn_by))
             for prompt_set in self.plan.prompt_sets_of(checkpoint)
         ]
         if self.keeps and known.sets != before:
             self.store.write(self.store.manifest(checkpoint), known.to_text())
-        return found
+        return missing
 
-    def _of_set(
+    def _missing_of(
         self,
         known: Manifest,
         place: Path,
@@ -128,7 +128,7 @@ class Status:
             if (entry.drawn_by, entry.asked) == (drawn_by, asked):
                 return set()
             if entry.drawn_by != drawn_by:
-                return None  # not one of its images has a uid that is asked
+                return None  # another model drew them: none has its present uid
         known.sets.pop(name, None)
         if not folder.is_dir():
             return None
@@ -143,7 +143,8 @@ class Status:
         return lacking
 
     def _sweep(self, folder: Path) -> None:
-        """Removes what a killed process left half written: a folder with it shows as touched."""
+        """Removes half-written files of a killed process, which would make the folder's entry
+        invalid."""
         if self.keeps:
             remove_partial(folder.glob(f"*{disk.PARTIAL}"))
 
@@ -154,21 +155,21 @@ class Status:
     # ---- rows
 
     def is_scored(self, source: Source) -> bool:
-        """Whether the rows of a checkpoint, or of real images, are stored and of the present
-        inputs. A table that was not touched since it was last read is not read again."""
+        """Whether the rows of a checkpoint or of real images are stored under the present inputs.
+        A table whose file is unchanged since its last reading is not read again."""
         if self._is_kept(source):
             return True
         return scored_rows.rows(self.plan, self.store, source) is not None
 
     def is_assembled(self) -> bool:
-        """Whether the table of all rows holds those that are stored now, and no others."""
+        """Whether the table of all rows holds exactly the rows that are stored now."""
         sources: list[Source] = [*self.plan.study.checkpoints, REAL_IMAGES]
         return self._kept.get("all") == self._of_all() and all(
             self._is_kept(source) or not self._rows(source).exists() for source in sources
         )
 
     def keep_tables(self, scored: Iterable[Source]) -> None:
-        """Notes that the tables of these were just read, and the table of all made of them."""
+        """Stores that the tables of these sources are read and joined to the table of all rows."""
         tables = {self._table_name(c): self._of_table(c) for c in scored}
         self.store.write(
             self.store.tables, manifest.sealed({"tables": tables, "all": self._of_all()})
@@ -203,9 +204,9 @@ class Status:
 
 
 class DrawnSets:
-    """Keeps the manifest of a checkpoint while its images are drawn: a set that is drawn into is
-    no longer believed, and is again once its last image is stored. After a kill only the images
-    of the sets in work, and of those since the last write, are opened."""
+    """Keeps the manifest of a checkpoint up to date while its images are drawn: an image set
+    leaves it when drawing begins and enters it again with its last image. After a kill only the
+    images of unfinished sets, and of those since the last write, have to be opened."""
 
     def __init__(self, status: Status, checkpoint: Checkpoint, lacking: Iterable[Job]) -> None:
         self.plan, self.store = status.plan, status.store
@@ -218,21 +219,21 @@ class DrawnSets:
         self.left = Counter(job.image_set for job in lacking)
         self.known = Manifest.read(self.path)
         self.since = 0
-        dropped = [self.known.sets.pop(self.store.name_of(one), None) for one in self.left]
+        dropped = [self.known.sets.pop(self.store.name_of(drawn), None) for drawn in self.left]
         if any(dropped):
             self.write()
 
     def stored(self, job: Job) -> None:
-        """One more image is stored."""
-        one = job.image_set
-        self.left[one] -= 1
+        """Counts the image of `job` as stored."""
+        drawn = job.image_set
+        self.left[drawn] -= 1
         self.since += 1
-        if not self.left[one]:
+        if not self.left[drawn]:
             images = self.plan.study.settings.sampling.images
-            asked = self.asked[one.concept, one.prompt_type]
-            found = manifest.entry(self.store.image_folder(one), images, self.drawn_by, asked)
-            if found:
-                self.known.sets[self.store.name_of(one)] = found
+            asked = self.asked[drawn.concept, drawn.prompt_type]
+            entry = manifest.entry(self.store.image_folder(drawn), images, self.drawn_by, asked)
+            if entry:
+                self.known.sets[self.store.name_of(drawn)] = entry
             if self.since >= OFTEN:
                 self.write()
 

@@ -1,8 +1,8 @@
-"""How long the rest of a study takes, and how much disk all of it needs.
+"""Estimates the time left for a study, and the disk space of all of it.
 
-Time is measured, not guessed: what stored checkpoints cost if there are any, else passes of the
-base model's U-Net that together take seconds (`planning.pace`). Where the base model is not
-there, or a rate is given, it is counted at that rate."""
+Rates are measured: from the cost of stored checkpoints if there are any, else by passes of the
+base model's U-Net that take seconds (`planning.pace`). A rate is assumed where the base model is
+missing, and `--rate` replaces it."""
 
 from typing import NamedTuple
 
@@ -22,19 +22,20 @@ PNG = 1.85  # bytes a pixel of a stored PNG, as the demo's images have
 
 
 class Rate(NamedTuple):
-    """Training steps and images a second of one process, and where the figures come from."""
+    """Training steps and images per second of one process, and the source of the figures."""
 
     steps: float
     images: float
     source: str
 
 
-# Of Stable Diffusion 1.5 at 512x512, batch 8: what one H100-class GPU may do, not a measurement.
+# A guess for Stable Diffusion 1.5 at 512x512, batch 8, on one H100-class GPU; not a measurement.
 ASSUMED = Rate(7.0, 8.0, "assumed of one H100-class GPU, --rate gives your own")
 
 
 def given(text: str) -> Rate:
-    """A rate as it is typed: `7,8` is 7 training steps and 8 images a second."""
+    """A rate from its text: `7,8` is 7 training steps and 8 images per second. BenchError: it is
+    not two positive numbers."""
     try:
         steps, images = (float(part) for part in text.split(","))
         if not all(1e-9 < rate < 1e9 for rate in (steps, images)):
@@ -48,7 +49,7 @@ def given(text: str) -> Rate:
 
 
 def steps_left(status: Status) -> int:
-    """Training steps of the checkpoints that the store lacks."""
+    """The number of training steps to all checkpoints that are not stored."""
     plan = status.plan
     steps = {epoch: plan.steps(epoch) for epoch in {c.epoch or 0 for c in plan.trained}}
     training = 0
@@ -59,8 +60,8 @@ def steps_left(status: Status) -> int:
 
 
 def measured(plan: Plan, store: Store, device: str) -> Rate:
-    """The rate of this machine, in `sampling.precision`: passes of the model that draws and, where
-    no stored checkpoint says what training costs, of the one that is trained on."""
+    """The rate of this machine in `sampling.precision`, from passes of the model that draws and,
+    where no stored checkpoint has a training cost, of the model that is trained."""
     settings = plan.study.settings
     sampling, training = settings.sampling, settings.training
     side, width, height = training.resolution, sampling.width, sampling.height
@@ -101,8 +102,8 @@ def _source(drawn: Pace, precision: str, trained: bool) -> str:
 
 
 def disk_bytes(plan: Plan) -> tuple[int, int | None]:
-    """Bytes of all images, and of all checkpoints (fp16) when the study is complete; None where
-    the base model is neither there nor known by name."""
+    """(bytes of all images, bytes of all checkpoints in fp16) of the complete study; the second is
+    None where the base model is missing and not known by name."""
     sampling = plan.study.settings.sampling
     images = sum(plan.image_count(checkpoint) for checkpoint in plan.checkpoints)
     counted = parameters(plan)
@@ -113,7 +114,8 @@ def disk_bytes(plan: Plan) -> tuple[int, int | None]:
 
 
 def parameters(plan: Plan) -> dict[str, int] | None:
-    """Trained parameters of each configuration, counted on a base model without memory."""
+    """Trained parameters of each configuration, counted on a base model of torch's meta device.
+    None where the base model is missing and not known by name."""
     name = plan.study.settings.base_model
     known = outline(name)
     if known is None and plan.base_uid == PLACEHOLDER:
@@ -124,12 +126,12 @@ def parameters(plan: Plan) -> dict[str, int] | None:
     else:
         unet, texts = known.unet, list(known.text_encoders)
     counted: dict[object, int] = {}
-    found: dict[str, int] = {}
+    by_name: dict[str, int] = {}
     for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
         shape = (c.algorithm, c.preset, c.layers, c.options)  # the same at every rate
         if shape not in counted:
             network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
             counted[shape] = network.parameter_count
             network.detach()
-        found[c.name] = counted[shape]
-    return found
+        by_name[c.name] = counted[shape]
+    return by_name
