@@ -127,7 +127,7 @@ FAULTS = {
                   f"under two names: '{LAYER}'"),
     "twice": (change("lora_unet_down_blocks_0_layer.lora_A.weight", torch.ones(2, 12)),
               "is there twice"),
-    "foreign bias": (change(f"{LAYER}.diff_b", torch.ones(3)), "bias update has shape (3,) but"),
+    "foreign bias": (change(f"{LAYER}.diff_b", torch.ones(3)), r"bias update has shape \(3,\) but"),
     "magnitude": (change(f"{LAYER}.dora_scale", torch.ones(7)), r"dora_scale.*\(7,\)"),
 }  # fmt: skip
 
