@@ -1,1 +1,1 @@
-"""From images to the rows of the metric table."""
+"""Encodes images and evaluates metrics on them: the rows of the metric table."""

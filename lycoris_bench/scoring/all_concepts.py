@@ -1,4 +1,4 @@
-"""All concepts of a source as one image set, for metrics of a whole checkpoint."""
+"""Joins the image sets of all concepts into one, for metrics of a whole checkpoint."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study.records import Concept
 
 
-def together(sets: Sequence[ScoredSet], examples: Iterable[Example]) -> ScoredSet:
-    """All concepts of a prompt type. In the reference are all images of the classes that are
-    scored, "others" among them."""
+def all_concepts(sets: Sequence[ScoredSet], examples: Iterable[Example]) -> ScoredSet:
+    """The image set of all concepts for one prompt type. Its reference has every dataset image of
+    the scored classes, those of sub-class "others" included."""
     classes = {_class(scored) for scored in sets}
     generated = list(chain(*(scored.generated for scored in sets)))
     scored_paths = {path for _, path in generated}
@@ -34,8 +34,8 @@ def together(sets: Sequence[ScoredSet], examples: Iterable[Example]) -> ScoredSe
 def _weights(
     sets: Sequence[ScoredSet], examples: Sequence[Example]
 ) -> tuple[list[float], list[float]]:
-    """How much each image of all concepts counts, generated and reference: every class the same,
-    and within a class every sub-class as its share of the dataset's images."""
+    """The weights of the generated and of the reference images. Classes weigh the same; within a
+    class a sub-class weighs as its share of the dataset's images."""
     images = Counter(_name(example.concept) for example in examples)
     of_class = Counter(_class(example.concept) for example in examples)
     of_scored: Counter[tuple[str, str]] = Counter()
@@ -50,7 +50,7 @@ def _weights(
 
 
 def files(examples: Iterable[Example]) -> list[Item]:
-    """Images of a dataset."""
+    """(SHA-256, path) of each image of a dataset."""
     return [(example.sha256, example.path) for example in examples]
 
 

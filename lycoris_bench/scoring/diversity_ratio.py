@@ -2,7 +2,7 @@
 
     diversity ratio = diversity of the images of a class / diversity of all images
 
-The smaller the ratio, the more the class matters among what the encoder sees."""
+The smaller the ratio, the more the encoder's features depend on the class."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,13 +32,13 @@ from lycoris_bench.scoring.metrics.vendi import vendi
 MEASURES = {"vendi": vendi, "dissimilarity": dissimilarity, "variance": variance}
 ENCODERS = ("dinov2-l", "convnextv2-l", "clip-l-datacomp")
 WHOLE = "."
-SAME = 1e-5  # relative: two runs of a network on one image agree to this
+SAME = 1e-5  # relative difference of features up to which two images count as equal
 VIEW = ["encoder", "resize", "measure"]
 COLUMNS = ["folder", "n", *VIEW, "value", "ratio"]
 
 
 class RelevanceError(BenchError):
-    """What is wrong with the folder or the sizes: one sentence."""
+    """The folder, the sizes or the encoders do not allow a diversity ratio."""
 
 
 def relevance(
@@ -49,11 +49,11 @@ def relevance(
     device: str = "cpu",
     batch_size: int = 16,
 ) -> pd.DataFrame:
-    """Vendi score, dissimilarity and variance of every class folder, of every folder of classes
-    and of all images (folder "."), with their ratios.
+    """Vendi score, dissimilarity and variance of each class folder, each folder of classes and all
+    images (folder "."), with their ratios: a table with COLUMNS.
 
-    Each is taken of all images of a folder, and of a sample of each of `sizes` where it has more:
-    the same sample for every encoder, drawn with `seed` and the folder's name. -> COLUMNS."""
+    Each is computed on all images of a folder, and on a sample of each of `sizes` where the folder
+    has more images. The sample depends on `seed` and the folder's name, not on the encoder."""
     if wrong := [size for size in sizes if size < 2]:
         raise RelevanceError(f"a sample of {wrong[0]} has no diversity; sizes are 2 or more")
     for name, value, least in (("seed", seed, 0), ("batch-size", batch_size, 1)):
@@ -67,7 +67,7 @@ def relevance(
     items = [(str(path), path) for path in folders[WHOLE]]
     feature_pass(items, collectors, threads_for(device))
     row = {path: k for k, path in enumerate(folders[WHOLE])}
-    made = []
+    table = []
     for collector in collectors:
         vectors, record = np.concatenate(collector.parts), collector.encoder.record
         _directed(vectors, folders[WHOLE], record.name)
@@ -75,11 +75,11 @@ def relevance(
         for folder, paths in folders.items():
             rows = np.array([row[path] for path in paths])
             for sample in samples(rows, folder, sizes, seed):
-                made += [
+                table += [
                     {"folder": folder, "n": len(sample), **about, "measure": name, "value": value}
                     for name, value in diversity(vectors[sample]).items()
                 ]
-    return ratios(pd.DataFrame(made))
+    return ratios(pd.DataFrame(table))
 
 
 def _once(specs: Sequence[str]) -> None:
@@ -92,8 +92,8 @@ def _once(specs: Sequence[str]) -> None:
 
 
 def diversity(vectors: np.ndarray[Any, Any]) -> dict[str, float]:
-    """The measures of n vectors [n, d]; of n times the same one they are what they are by
-    definition, without the rounding of the pixels' and the network's arithmetic."""
+    """The measures of n vectors [n, d]. Where all are equal up to rounding, the values are exact:
+    1, 0 and 0."""
     if np.abs(vectors - vectors[0]).max() <= SAME * np.abs(vectors).max():
         return {"vendi": 1.0, "dissimilarity": 0.0, "variance": 0.0}
     groups = np.zeros(len(vectors), int)
@@ -105,18 +105,18 @@ def _directed(vectors: np.ndarray[Any, Any], paths: Sequence[Path], encoder: str
     wrong = np.flatnonzero((norms == 0) | ~np.isfinite(norms))
     if wrong.size:
         raise RelevanceError(
-            f"{paths[wrong[0]]} is nothing to {encoder}: its features have the norm "
-            f"{norms[wrong[0]]:g}; leave the image out"
+            f"{encoder} gives {paths[wrong[0]]} features of norm {norms[wrong[0]]:g}, which have "
+            "no direction; leave the image out"
             + (f" (and {wrong.size - 1} more)" if wrong.size > 1 else "")
         )
 
 
 def ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """folder, n, encoder, resize, measure, value -> the same + `ratio`: the value over that of
-    the whole set at the same n where that was taken, else over that of its largest n. Where all
-    images are the same to an encoder there is none (NaN, in the file an empty cell).
+    """Adds the column `ratio` to a table of folder, n, encoder, resize, measure and value: the
+    value over that of all images at the same n, or at the largest n where that was not computed.
+    It is NaN where an encoder gives all images the same features.
 
-    A ratio at equal n is the fairer one: a Vendi score grows with the number of images."""
+    A ratio at equal n is fairer, since the Vendi score grows with the number of images."""
     whole = table[table["folder"] == WHOLE].sort_values("n")
     largest = whole.drop_duplicates(VIEW, keep="last").set_index(VIEW)["value"]
     same = whole.drop_duplicates([*VIEW, "n"]).set_index([*VIEW, "n"])["value"]
@@ -127,13 +127,13 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The whole table, with names of folders as a terminal and a spreadsheet may show them."""
+    """The table as CSV, with folder names made safe for terminals and spreadsheets."""
     return csv(table)
 
 
 def refuse_foreign(out: Path, force: bool) -> None:
-    """RelevanceError where the file to write is there and no table of this command; with `force`
-    only what is no plain file is refused."""
+    """RelevanceError: the output file exists and is no table of this command. With `force` only
+    what is no plain file is refused."""
     disk.refuse_special(out)
     if force or not out.exists():
         return
@@ -147,37 +147,38 @@ def refuse_foreign(out: Path, force: bool) -> None:
 
 
 def classes(root: Path) -> dict[str, list[Path]]:
-    """Folder -> its images, those of its sub-folders too: classes, which are folders without
-    folders, what they lie in, and "." for all. Classes of one image are `left_out`."""
-    found = _folders(root)
-    kept = set(_leaves(found)) - set(left_out(root))
+    """Folder -> its images and those of its sub-folders. The folders are the classes (folders
+    without sub-folders), their parents, and "." for all images. Classes of one image are
+    `left_out`."""
+    folders = _folders(root)
+    kept = set(_leaves(folders)) - set(left_out(root))
     if len(kept) < 2:
         raise RelevanceError(
             f"{root} has {len(kept)} folders of two images or more; "
             "at least two are needed, a class each"
         )
     above = {parent.as_posix() for leaf in kept for parent in Path(leaf).parents}
-    return {folder: images for folder, images in found.items() if folder in kept | above}
+    return {folder: images for folder, images in folders.items() if folder in kept | above}
 
 
 def left_out(root: Path) -> list[str]:
-    """The classes of one image: it has no diversity. It counts among all images all the same."""
-    found = _folders(root)
-    return [leaf for leaf in _leaves(found) if len(found[leaf]) == 1]
+    """The classes of one image, which has no diversity. It still counts among all images."""
+    folders = _folders(root)
+    return [leaf for leaf in _leaves(folders) if len(folders[leaf]) == 1]
 
 
 def _folders(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise RelevanceError(f"there is no folder {root}; give one with a folder of images a class")
-    found: dict[str, list[Path]] = {WHOLE: []}
+    folders: dict[str, list[Path]] = {WHOLE: []}
     for path in images_below(root):
         for parent in path.relative_to(root).parents:
-            found.setdefault(parent.as_posix(), []).append(path)
-    return found
+            folders.setdefault(parent.as_posix(), []).append(path)
+    return folders
 
 
 def _leaves(folders: Iterable[str]) -> list[str]:
-    """Of folders, all that they lie in among them, those in which no other lies."""
+    """The folders that contain no other of the given folders."""
     above = {Path(folder).parent.as_posix() for folder in folders}
     return [folder for folder in folders if folder not in above and folder != WHOLE]
 
@@ -185,7 +186,7 @@ def _leaves(folders: Iterable[str]) -> list[str]:
 def samples(
     rows: np.ndarray[Any, Any], folder: str, sizes: Sequence[int], seed: int
 ) -> Iterator[np.ndarray[Any, Any]]:
-    """All rows, then a sample without repetition of each size that is smaller."""
+    """All rows, then a sample without replacement of each size below their number."""
     yield rows
     for size in sorted(set(sizes)):
         if size < len(rows):
@@ -194,7 +195,7 @@ def samples(
 
 
 class VectorCollector(Consumer):
-    """Keeps one vector of each image; Gram matrices are laid out as one."""
+    """Keeps one feature vector per image; Gram matrices are flattened to one."""
 
     def __init__(self, encoder: Encoder, paths: Sequence[Path], batch_size: int) -> None:
         super().__init__(encoder.prepare, batch_size)
@@ -213,8 +214,8 @@ class VectorCollector(Consumer):
 
 
 def summary(table: pd.DataFrame, sizes: Sequence[int] = ()) -> str:
-    """The mean ratio over the class folders, an encoder a line, most relevant first: at each of
-    the sizes, against as many of all images; without sizes of all images of each class."""
+    """The mean ratio over the class folders, one line per encoder, smallest first: for samples of
+    each of `sizes`, or without sizes for all images of each class."""
     leaves = table[table["folder"].isin(_leaves(table["folder"].unique()))]
     if not sizes:
         every = leaves.sort_values("n").drop_duplicates(["folder", *VIEW], keep="last")
@@ -224,7 +225,7 @@ def summary(table: pd.DataFrame, sizes: Sequence[int] = ()) -> str:
 
 
 def _means(leaves: pd.DataFrame, of: str) -> list[str]:
-    """The mean ratio of each encoder and measure, and what has none."""
+    """The lines of the mean ratio of each encoder and measure."""
     if leaves.empty:
         return [f"no class has samples of {of}"]
     lines = [
@@ -238,5 +239,5 @@ def _means(leaves: pd.DataFrame, of: str) -> list[str]:
         cells = [f"{row[m]:>16.3f}" if np.isfinite(row[m]) else f"{'-':>16}" for m in MEASURES]
         lines.append(f"{view:<34}" + "".join(cells))
         if not np.isfinite(row["dissimilarity"]):
-            lines.append(f"  all images are the same to {view}: - is a ratio that there is not")
+            lines.append(f"  {view} gives all images the same features: they have no ratio (-)")
     return lines

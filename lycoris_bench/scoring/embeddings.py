@@ -1,5 +1,5 @@
-"""Features that are vectors: stored by encoder record and image, so that they are computed once a
-run, whatever metric asks for them."""
+"""Embedding vectors of images and texts. Those of images are stored by encoder record and image,
+so that a run computes them once for all metrics."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Embedder(Consumer):
-    """The features of a branch's images: those stored, or all made anew and stored."""
+    """Encodes the images of one collection and stores the features, unless all are stored."""
 
     def __init__(
         self, store: Store, branch: Path, encoder: Encoder, items: Sequence[Item], batch_size: int
@@ -48,15 +48,15 @@ class Embedder(Consumer):
         self.features.update(zip(uids, features.float().cpu().numpy(), strict=True))
 
     def flush(self) -> None:
-        """Stores the features of all that was pending."""
+        """Stores the features of all pending images."""
         super().flush()
-        made = np.stack([self.features[uid] for uid in self._pending])
-        content = save({"features": made}, {"uids": json.dumps(self._pending)})
+        features = np.stack([self.features[uid] for uid in self._pending])
+        content = save({"features": features}, {"uids": json.dumps(self._pending)})
         self.store.write(self.path, seal(content))
 
 
 def _read(path: Path) -> dict[str, Array]:
-    """uid -> features; nothing where the file is missing, damaged or at odds with its index."""
+    """uid -> features; empty where the file is missing, damaged or does not fit its index."""
     try:
         content = disk.read_bytes(path)
         uids = json.loads(check(content)["uids"])
@@ -68,15 +68,16 @@ def _read(path: Path) -> dict[str, Array]:
 
 
 class Embedders:
-    """The embedders of a source's encoders, by collection and by what the network gets: several
-    resizings of square images are the same pixels, and are encoded once."""
+    """The embedders of a source, shared between encoders whose network gets the same pixels, as
+    several resizings of square images do."""
 
     def __init__(self, sets: ImageSets) -> None:
         self.sets = sets
         self._made: dict[tuple[Any, ...], Embedder] = {}
 
     def of(self, name: str, encoder: Encoder) -> Embedder:
-        """Shared by all that get the same; the first one's resizing names what is stored."""
+        """The embedder of a collection. The resizing of the first encoder that shares it names the
+        stored file."""
         collection = self.sets.collection(name)
         record = encoder.record
         key = (collection.branch, replace(record, resize="") if collection.square else record)
@@ -89,7 +90,7 @@ class Embedders:
 
 
 class Embeddings:
-    """What an encoder makes of the images and texts of one source, as vectors."""
+    """The embedding vectors of one encoder for the images and texts of one source."""
 
     def __init__(
         self, sets: ImageSets, encoder: Encoder, metrics: Sequence[Any], embedders: Embedders
@@ -105,12 +106,12 @@ class Embeddings:
         return list(self._embedders.values())
 
     def images(self, row: Input, images: Sequence[Item]) -> Array:
-        """Their features [n, d]."""
+        """The features [n, d] of these images."""
         features = self._embedders[row.collection].features
         return np.stack([features[uid] for uid, _ in images])
 
     def texts(self, texts: Sequence[str]) -> Array:
-        """Their features [n, d]."""
+        """The features [n, d] of these texts."""
         return np.stack([self._of_texts[text] for text in texts])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""One pass over images: each is read and decoded once, and goes to all consumers that need it.
+"""One pass over images: each is read and decoded once, and given to every consumer that needs it.
 
 feature_pass(items, [Embedder(...), Embedder(...), Pairs(...)])
 """
@@ -19,13 +19,13 @@ from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics.inputs import Item
 
-AHEAD = 64  # images that wait, prepared, for an accelerator
+AHEAD = 64  # prepared images that wait for the accelerator
 
 
 class Consumer(ABC):
-    """Takes some of the images of a pass, in batches. Subclasses are final.
+    """Takes its pending images from a pass, in batches. Subclasses are final.
 
-    `prepare` is what it needs of a decoded image, such as `Encoder.prepare`."""
+    `prepare` maps a decoded image to what the consumer takes, such as `Encoder.prepare`."""
 
     def __init__(self, prepare: Callable[[Picture], Any], batch_size: int) -> None:
         self._prepare, self.batch_size = prepare, batch_size
@@ -34,24 +34,25 @@ class Consumer(ABC):
     @property
     @abstractmethod
     def pending(self) -> Collection[str]:
-        """The uids of the images that it needs from a pass; none: all it needs is stored."""
+        """The uids of the images that it needs from a pass; empty where their features are
+        stored."""
 
     @abstractmethod
     def take(self, uids: Sequence[str], prepared: Sequence[Any]) -> None:
-        """Takes a batch of prepared images, in the order of the pass."""
+        """Processes a batch of prepared images, in the order of the pass."""
 
     def prepare(self, uid: str, image: Picture) -> Any:
-        """What it needs of an image; called from several threads at once."""
+        """Prepares an image; called from several threads at once."""
         return self._prepare(image)
 
     def consume(self, uid: str, prepared: Any) -> None:
-        """Takes an image; called in the order of the pass, in one thread."""
+        """Takes a prepared image; called in the order of the pass, in one thread."""
         self._waiting.append((uid, prepared))
         if len(self._waiting) == self.batch_size:
             self._take_waiting()
 
     def flush(self) -> None:
-        """Takes the last, smaller batch: there are no more images."""
+        """Processes the last, smaller batch at the end of the pass."""
         self._take_waiting()
 
     def _take_waiting(self) -> None:
@@ -62,8 +63,8 @@ class Consumer(ABC):
 
 
 def shared_encoder(spec: str, device: str, weights: str | None = None) -> Encoder:
-    """The encoder `name` or `name:resizing`, with its own weights or others; its network is
-    loaded once a process, whatever the resizings."""
+    """The encoder `name` or `name:resizing`, with its own or other `weights`. Its network is loaded
+    once per process, whatever the resizing."""
     loaded = _loaded(spec.partition(":")[0], device, weights)
     return loaded.with_record(loaded.record.with_resize(encoders.record(spec).resize))
 
@@ -74,7 +75,7 @@ def _loaded(name: str, device: str, weights: str | None) -> Encoder:
 
 
 class UnreadableImages(BenchError):
-    """Images of a pass that cannot be read: their paths, and why."""
+    """Images of a pass that cannot be read; `problems` maps each path to the reason."""
 
     def __init__(self, problems: Mapping[Path, str]) -> None:
         super().__init__("; ".join(problems.values()))
@@ -82,11 +83,11 @@ class UnreadableImages(BenchError):
 
 
 def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: int = 0) -> int:
-    """Gives each image to the consumers that need it; the number of images decoded.
+    """Gives each image to the consumers that need it. Returns the number of images decoded.
 
-    `threads` read ahead and prepare; with 0 it is done here, one image after the other. What is
-    consumed does not depend on it. UnreadableImages: all that cannot be read, once all are
-    tried."""
+    `threads` read ahead and prepare images; with 0 this thread does, one after the other. Results
+    do not depend on it. UnreadableImages: names all images that cannot be read, after trying
+    each."""
     pending = [frozenset(consumer.pending) for consumer in consumers]
     problems: dict[Path, str] = {}
 
@@ -114,12 +115,12 @@ def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: 
 
 
 def threads_for(device: str) -> int:
-    """Readers that keep an accelerator fed; on the CPU none: a core does one thing at a time."""
+    """The number of reading threads for a device: up to 16 for an accelerator, 0 for the CPU."""
     return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
 
 
 def _each(work: Callable[[Item], Any], items: Sequence[Item], threads: int) -> Iterator[Any]:
-    """work(item) for each, in order, at most AHEAD of them waiting."""
+    """work(item) for each item, in order, computed at most AHEAD items early."""
     if not threads:
         yield from map(work, items)
         return

@@ -1,4 +1,4 @@
-"""Images and texts that are scored as they are given, without a study."""
+"""Checks the images and texts given to `score_images` and makes an image set of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 
 OneImage = str | Path | Image.Image | np.ndarray[Any, Any]
 Images = str | Path | Sequence[OneImage]
-KEYWORDS = {"text": "prompts"}  # what gives an input, where it is not a keyword of that name
+KEYWORDS = {"text": "prompts"}  # input -> keyword of `score_images`, where their names differ
 SEVERAL = {"groups": "several images in a group", "weights": "several images on both sides"}
 
 
 @dataclass(frozen=True)
 class GivenImages:
-    """An image set as metrics take it, and the image behind each uid."""
+    """An image set for metrics, and the image behind each uid."""
 
     scored: ScoredSet
     images: dict[str, OneImage]
@@ -37,7 +37,7 @@ class GivenImages:
         prompts: str | Sequence[str] | None,
         diversity_per_prompt: bool,
     ) -> "GivenImages":
-        """Folders are listed and counts are checked; BenchError says what does not fit."""
+        """Lists folders and checks counts. BenchError: says what does not fit."""
         drawn, real = _listed("generated", generated), _listed("reference", reference)
         pairs = _listed("base", base)
         if base is not None:
@@ -68,7 +68,8 @@ class GivenImages:
         return cls(scored, {uid: image for (uid, _), image in items})
 
     def lacking(self, metric: Any) -> str | None:
-        """What a metric needs and is not given, as the rest of a sentence."""
+        """The first input that a metric needs and that is not given, as the rest of a sentence;
+        else None."""
         for row in metric.inputs:
             if not row.available(self.scored):
                 if row.name in SEVERAL:
@@ -87,24 +88,24 @@ class GivenImages:
 
 
 def _items(images: Sequence[OneImage]) -> list[Item]:
-    """The uid of each image's content, and its path; images in memory have a number for one."""
-    found = []
+    """(SHA-256, path) of each image; an image in memory has its number for a path."""
+    items = []
     for k, image in enumerate(images):
         if isinstance(image, str | Path):
             path = disk.expand(image)
-            found.append((sha256(disk.read_bytes(path)).hexdigest(), path))
+            items.append((sha256(disk.read_bytes(path)).hexdigest(), path))
         else:
             pixels = np.asarray(image)
             if not isinstance(image, Image.Image) and (
                 pixels.dtype != np.uint8 or pixels.shape[2:] != (3,)
             ):
-                what = f"an array of {pixels.dtype} {list(pixels.shape)}"
-                what = what if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
-                raise BenchError(f"{what} is given as an image; allowed are a path, a PIL image, "
+                given = f"an array of {pixels.dtype} {list(pixels.shape)}"
+                given = given if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+                raise BenchError(f"{given} is given as an image; allowed are a path, a PIL image, "
                                  "and an array of uint8 [height, width, 3]")  # fmt: skip
             content = f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()
-            found.append((sha256(content).hexdigest(), Path(str(k))))
-    return found
+            items.append((sha256(content).hexdigest(), Path(str(k))))
+    return items
 
 
 def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
@@ -128,7 +129,7 @@ def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
 
 
 def _check_pairs(generated: Sequence[Any], base: Sequence[Any], by_name: bool) -> None:
-    """Each generated image has the base model's image of its prompt and seed."""
+    """BenchError: an image has no partner in the other list, or two folders' names differ."""
     if len(generated) != len(base):
         raise BenchError(
             f"{len(generated)} generated images and {len(base)} of the base model are given; each "

@@ -1,5 +1,5 @@
-"""What style metrics keep of Gram matrices, which are too large to store: one number a pair of
-images, or the mean and spread of a set. Both are made while the images pass."""
+"""Statistics of Gram matrices, which are too large to store: one number per pair of images, or the
+mean and spread of a set. Both are computed during the pass over the images."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
 
 Uids = tuple[str, ...]
-_known: dict[tuple[str, Uids], GramSet] = {}  # of the dataset, by encoder record, once a process
+_known: dict[tuple[str, Uids], GramSet] = {}  # dataset images' statistics, by encoder record
 
 
 class Pairs(Consumer):
-    """One number an image: it is compared with one other image, the base model's of its seed."""
+    """Compares each image with the base model's image of the same seed: one number per image."""
 
     def __init__(
         self, encoder: Encoder, metrics: Sequence[Any], others: Mapping[str, Path], batch_size: int
@@ -35,14 +35,14 @@ class Pairs(Consumer):
         return self.others.keys()
 
     def prepare(self, uid: str, image: Picture) -> tuple[torch.Tensor, torch.Tensor]:
-        """The image and its other, which is read here and not in the pass."""
+        """The prepared image and its partner, which is read here and not in the pass."""
         return self.encoder.prepare(image), self.encoder.prepare(read_image(self.others[uid]))
 
     def take(
         self, uids: Sequence[str], prepared: Sequence[tuple[torch.Tensor, torch.Tensor]]
     ) -> None:
-        """Images and their others are encoded in batches of the same make-up, so that an image
-        is at distance 0 from itself to the last bit."""
+        """Encodes images and partners in batches of the same shapes, so that an image is at
+        distance exactly 0 from itself."""
         images, others = zip(*prepared, strict=True)
         grams, against = self.encoder.encode(images), self.encoder.encode(others)
         for metric in self.metrics:
@@ -51,7 +51,7 @@ class Pairs(Consumer):
 
 
 class Pools(Consumer):
-    """One mean and spread a set of images, which its uids name; an image may be of several."""
+    """The mean and spread of each set of images, named by its uids; sets may overlap."""
 
     def __init__(self, encoder: Encoder, sets: Iterable[Uids], batch_size: int) -> None:
         super().__init__(encoder.prepare, batch_size)
@@ -82,7 +82,7 @@ def _float64(layer: Any) -> np.ndarray[Any, Any]:
 
 
 class Grams:
-    """What metrics need of the Gram matrices that an encoder makes of the images of one source."""
+    """The statistics of one encoder's Gram matrices for the images of one source."""
 
     def __init__(self, sets: ImageSets, encoder: Encoder, metrics: Sequence[Any]) -> None:
         self.encoder = encoder
@@ -105,11 +105,11 @@ class Grams:
 
     @property
     def consumers(self) -> list[Consumer]:
-        """Those that need the images. The base model's are read beside their pair."""
+        """The consumers of the pass. `Pairs` reads the base model's images itself."""
         return [self._pairs, *self._pools.values()]
 
     def images(self, row: Input, images: Sequence[Item]) -> GramSet:
-        """Mean and spread of their Gram matrices."""
+        """The mean and spread of these images' Gram matrices."""
         uids = _uids(images)
         if row.collection != REFERENCE:
             return self._pools[row.collection].pools[uids]
@@ -117,11 +117,11 @@ class Grams:
         return _known[self._key(uids)]
 
     def paired(self, metric: Any, scored: ScoredSet) -> np.ndarray[Any, Any]:
-        """The numbers of a metric that compares image by image, [n]."""
+        """The numbers [n] of a metric that compares each image with the base model's."""
         return np.array([self._pairs.values[metric.__name__, uid] for uid, _ in scored.generated])
 
     def texts(self, texts: Sequence[str]) -> Any:
-        """BenchError: there are none."""
+        """BenchError: an encoder of Gram matrices encodes no texts."""
         return self.encoder.encode_text(texts)
 
     def _key(self, uids: Uids) -> tuple[str, Uids]:

@@ -1,4 +1,4 @@
-"""Which images a score is of, and what they are compared with: the image sets of a source."""
+"""The image sets of a source: the images that are scored, and those they are compared with."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.all_concepts import files, together
+from lycoris_bench.scoring.all_concepts import all_concepts, files
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import (
@@ -33,11 +33,11 @@ class Collection:
 
     branch: Path
     items: Sequence[Item]
-    square: bool  # all of them are: every resizing of them is the same
+    square: bool  # all images are square, so that every resizing gives the same pixels
 
 
 class ImageSets(ABC):
-    """The image sets of one source, a checkpoint or real images. Subclasses are final."""
+    """The image sets of one source: a checkpoint or real images. Subclasses are final."""
 
     def __init__(self, plan: Plan, store: Store, source: Source) -> None:
         self.plan, self.store, self.source = plan, store, source
@@ -45,22 +45,22 @@ class ImageSets(ABC):
 
     @property
     def batch_size(self) -> int:
-        """How many images are encoded at once."""
+        """The number of images that are encoded at once."""
         return self.plan.study.settings.scoring.batch_size
 
     @cached_property
     @abstractmethod
     def single(self) -> list[ScoredSet]:
-        """One set a concept and prompt type, in the study's order."""
+        """One set per concept and prompt type, in the study's order."""
 
     @abstractmethod
     def collection(self, name: str) -> Collection:
-        """All `reference`, `generated` or `base` images that the sets can name."""
+        """All `reference`, `generated` or `base` images of the sets."""
 
     def of(self, metric: Any) -> list[ScoredSet]:
-        """The sets that a metric is for and has all its inputs of.
+        """The sets that a metric applies to and that have all its inputs.
 
-        Real images are never as many as are generated: they have no number that needs it."""
+        A metric that needs sets of equal size has none for real images, which are fewer."""
         if metric.equal_n and not self.source.is_drawn:
             return []
         if metric not in self._suiting:
@@ -70,12 +70,12 @@ class ImageSets(ABC):
 
     @cached_property
     def whole(self) -> list[ScoredSet]:
-        """All concepts together, one set a prompt type."""
+        """One set of all concepts per prompt type."""
         by_kind: defaultdict[str, list[ScoredSet]] = defaultdict(list)
         for scored in self.single:
             by_kind[scored.prompt_type].append(scored)
         return [
-            together(by_kind[kind], self.plan.data.examples)
+            all_concepts(by_kind[kind], self.plan.data.examples)
             for kind in prompt_types.TYPES
             if kind in by_kind
         ]
@@ -90,7 +90,7 @@ class ImageSets(ABC):
 
 
 def image_sets(plan: Plan, store: Store, source: Source) -> ImageSets:
-    """The image sets of a source, as a study asks for them."""
+    """The image sets of a source in a study."""
     if isinstance(source, RealImages):
         return RealSets(plan, store, source)
     return DrawnSets(plan, store, source)
@@ -105,7 +105,7 @@ def _suits(metric: Any, scored: ScoredSet) -> bool:
 
 
 class DrawnSets(ImageSets):
-    """The images that a checkpoint draws, and what they are compared with."""
+    """The images of a checkpoint, and the images and texts they are compared with."""
 
     def __init__(self, plan: Plan, store: Store, checkpoint: Checkpoint) -> None:
         super().__init__(plan, store, checkpoint)
@@ -178,7 +178,7 @@ class RealSets(ImageSets):
         return Collection(branch, files(heldout.examples), _square(heldout))
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
-        """They have no prompts, and a number of their own."""
+        """Real images have no prompts, and their number is not that of generated ones."""
         heldout, examples = self.plan.heldout, self._examples[concept]
         real, rest = (heldout.of(concept), examples) if heldout else (examples[1::2], examples[::2])
         reference = rest if REFERENCE in prompt_types.TYPES[kind].compared_with else []
@@ -203,7 +203,7 @@ def by_set(jobs: Iterable[Job]) -> dict[Key, list[Job]]:
 
 
 def _alike(*sides: Sequence[Any]) -> Any:
-    """Weights of the images of one concept, which count the same."""
+    """Equal weights for the images of one concept, a list for each side."""
     return tuple([1 / len(side)] * len(side) if side else [] for side in sides)
 
 

@@ -1,4 +1,5 @@
-"""What inputs read of images without an encoder (`Input.read`): kept in memory, never stored."""
+"""Inputs that metrics read from images without an encoder (`Input.read`). They are kept in memory
+and never stored."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from lycoris_bench.scoring.metrics.inputs import Input, Item
 
 
 class Reader(Consumer):
-    """What one input reads of each of its images, by uid."""
+    """Applies one input's `read` to each of its images; `values` has the results by uid."""
 
     def __init__(self, row: Input, items: Iterable[Item]) -> None:
         assert row.read is not None
@@ -27,7 +28,7 @@ class Reader(Consumer):
 
 
 class Readings:
-    """What the inputs of metrics read of the images of one source."""
+    """The values that the inputs of metrics read from the images of one source."""
 
     def __init__(self, sets: ImageSets, metrics: Iterable[Any]) -> None:
         items: dict[Input, list[Item]] = {}
@@ -40,16 +41,16 @@ class Readings:
 
     @property
     def consumers(self) -> list[Consumer]:
-        """The readers."""
+        """The readers, one per input."""
         return list(self._readers.values())
 
     @property
     def items(self) -> list[Item]:
-        """All images that are read."""
+        """All images that an input reads."""
         return [item for reader in self._readers.values() for item in reader.items.items()]
 
     def images(self, row: Input, images: Sequence[Item]) -> list[Any]:
-        """What the input reads of each."""
+        """The value that the input reads from each image."""
         values = self._readers[row].values
         return [values[uid] for uid, _ in images]
 

@@ -1,4 +1,4 @@
-"""Scores of images without a study: of a folder, or of images in memory, in one call."""
+"""Scores a folder of images, or images in memory, in one call and without a study."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -37,36 +37,37 @@ def score_images(
     batch_size: int = 16,
     weights: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Evaluates metrics on a set of images: one row a metric and encoder, with columns metric,
-    encoder, resize, value, better ("higher" or "lower"), n and fingerprint. Rows of one metric
-    compare where their fingerprints agree.
+    """Evaluates metrics on a set of images: one row per metric and encoder, with columns metric,
+    encoder, resize, value, better ("higher" or "lower"), n and fingerprint. Values of a metric are
+    comparable where their fingerprints agree.
 
         score_images("drawn", reference="photographs", prompts="a toy on a table",
                      encoders=["dinov2-l", "clip-l-datacomp"])
 
-    Images are a folder, whose files count in the order of their names, or a list of paths, PIL
-    images and arrays of uint8 [h, w, 3]. `reference` are real images of what is shown; `base` is
-    the base model's image for each of `generated` (of two folders: under the same name);
-    `prompts` is a text for each of them, or one for all. Without `metrics`, all whose inputs are
-    given are evaluated. Diversity is that of the whole set, or of the images of each prompt.
-    `weights` maps an encoder to a file or repository in place of its own weights.
+    Images are a folder, read in the order of file names, or a list of paths, PIL images and uint8
+    arrays [h, w, 3]. `reference` are real images of the concept; `base` has the base model's image
+    for each of `generated` (in folders: under the same name); `prompts` is a text per image, or
+    one for all. Without `metrics`, all metrics whose inputs are given are evaluated. Diversity is
+    computed over the whole set or, with `diversity_per_prompt`, per prompt. `weights` maps an
+    encoder to a file or repository in place of its own weights.
 
-    BenchError: a folder that is missing or holds no image, an image that cannot be read, wrong
-    counts, an unknown name, or a metric that lacks an input. MissingWeights: an encoder's weights
-    are not on this machine, and how to fetch them."""
+    BenchError: a folder is missing or holds no image, an image cannot be read, counts differ, a
+    name is unknown, or a metric lacks an input. MissingWeights: an encoder's weights are not on
+    this machine; the message says how to fetch them."""
     given = GivenImages.of(generated, reference, base, prompts, diversity_per_prompt)
     asked = _asked(encoders, metrics, given)
-    device, own = environment.device(device), weights or {}
+    device, weights = environment.device(device), weights or {}
     rows: list[tuple[Any, ...]] = []
     for spec, suiting in asked:
-        weight = own.get(spec.partition(":")[0]) if spec else None
-        encoder = shared_encoder(spec, device, weight) if spec else None
+        file = weights.get(spec.partition(":")[0]) if spec else None
+        encoder = shared_encoder(spec, device, file) if spec else None
         rows += _View(encoder, given, batch_size).rows(suiting)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages) -> list[View]:
-    """Each encoder with the metrics that it serves. BenchError: one would be of no use."""
+    """Each encoder with the metrics that it serves. BenchError: an encoder serves none, or a named
+    metric has no encoder or lacks an input."""
     for keyword, listed in (("encoders", specs), ("metrics", names)):
         if isinstance(listed, str):
             raise BenchError(f"{keyword} is '{listed}'; a list is allowed: ['{listed}']")
@@ -88,20 +89,21 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
                 f"{' or '.join(OUTPUTS[metric.encoder])}; encoders= names "
                 f"{', '.join(specs) or 'none'}"
             )
-    found = [(spec, [m for m in some if not lacking[m.__name__]]) for spec, some in views]
-    if not specs and not found[-1][1]:
+    usable = [(spec, [m for m in some if not lacking[m.__name__]]) for spec, some in views]
+    if not specs and not usable[-1][1]:
         there = ", ".join(all_encoders.ENCODERS.entries())
         raise BenchError(f"encoders= names no encoder; there are {there}")
-    for (spec, useful), (_, suiting) in zip(found, views, strict=True):
+    for (spec, useful), (_, suiting) in zip(usable, views, strict=True):
         if spec and not useful:
             reasons = "; ".join(f"'{m.__name__}' {lacking[m.__name__]}" for m in suiting)
             other = f"{', '.join(lacking)} need another encoder"
             raise BenchError(f"encoder '{spec}' serves none of the metrics: {reasons or other}")
-    return found
+    return usable
 
 
 class _View:
-    """The given images as one encoder sees them, or without one (`inputs.Features`)."""
+    """The features of the given images by one encoder, or their readings without one
+    (`inputs.Features`)."""
 
     def __init__(self, encoder: Encoder | None, given: GivenImages, batch_size: int) -> None:
         self.encoder, self.given, self.batch_size = encoder, given, batch_size
@@ -124,7 +126,7 @@ class _View:
                    fingerprint)  # fmt: skip
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
-        """What a metric gets of images: see `inputs.Features`."""
+        """The features of images, or what `Input.read` gives, as metrics take them."""
         if row.read is not None:
             return [row.read(self.given.picture(item)) for item in images]
         if self.encoder and self.encoder.record.outputs == "gram":
@@ -140,20 +142,20 @@ class _View:
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Any:
-        """[n, d]; a text that several images share is encoded once."""
+        """The features [n, d] of texts; a text that several images share is encoded once."""
         assert self.encoder is not None
-        own, size = sorted(set(texts)), self.batch_size
-        parts = [self.encoder.encode_text(own[k : k + size]) for k in range(0, len(own), size)]
-        return torch.cat(parts).float().cpu().numpy()[[own.index(text) for text in texts]]
+        once, size = sorted(set(texts)), self.batch_size
+        parts = [self.encoder.encode_text(once[k : k + size]) for k in range(0, len(once), size)]
+        return torch.cat(parts).float().cpu().numpy()[[once.index(text) for text in texts]]
 
     def _paired(self, metric: Metric) -> Any:
-        """A number for each image and the base model's, in batches of the same make-up."""
+        """A number for each pair of an image and the base model's, in batches of equal shapes."""
         scored = self.given.scored
         pairs = zip(self._encoded(scored.generated), self._encoded(scored.base), strict=True)
         return np.concatenate([metric(grams, others) for grams, others in pairs])
 
     def _encoded(self, images: Sequence[Item]) -> Iterator[Any]:
-        """What the encoder makes of them, batch by batch."""
+        """The encoder's output for the images, batch by batch."""
         assert self.encoder is not None
         for k in range(0, len(images), self.batch_size):
             batch = [self.given.picture(item) for item in images[k : k + self.batch_size]]

@@ -1,4 +1,4 @@
-"""Evaluates metrics on the image sets of one source, as one encoder sees them."""
+"""Evaluates metrics on the image sets of one source, for each encoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,29 +24,29 @@ View = tuple[Encoder | None, Sequence[Any]]
 
 
 class Scorer:
-    """Evaluates metrics on what one encoder makes of images, and on what is read of them."""
+    """Evaluates metrics on one encoder's features of one source, and on readings of its images."""
 
     def __init__(self, encoded: Embeddings | Grams | Readings, readings: Readings) -> None:
         self.encoded, self.readings = encoded, readings
 
     def value(self, metric: Any, scored: ScoredSet) -> float | Array:
-        """The metric of an image set: a number, or one number an image."""
+        """The value of a metric on an image set: one number, or one per image."""
         if isinstance(self.encoded, Grams) and metric.paired:
             return self.encoded.paired(metric, scored)
         value: float | Array = metric(**{row.name: row.of(scored, self) for row in metric.inputs})
         return value
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
-        """What a metric gets of images."""
+        """The features or readings of images that a metric takes."""
         return (self.encoded if row.is_encoded else self.readings).images(row, images)
 
     def texts(self, texts: Sequence[str]) -> Any:
-        """What a metric gets of texts."""
+        """The features of texts that a metric takes."""
         return self.encoded.texts(texts)
 
 
 def scorers(sets: ImageSets, views: Sequence[View]) -> list[Scorer]:
-    """The scorer of each view, once all images have been through one pass."""
+    """Runs one pass over all images and returns the scorer of each view."""
     embedders = Embedders(sets)
     asked = [metric for _, metrics in views for metric in metrics if sets.of(metric)]
     readings = Readings(sets, asked)
@@ -58,41 +58,41 @@ def scorers(sets: ImageSets, views: Sequence[View]) -> list[Scorer]:
             return Grams(sets, encoder, metrics)
         return Embeddings(sets, encoder, metrics, embedders)
 
-    made = [Scorer(encoded(encoder, metrics), readings) for encoder, metrics in views]
-    consumers = [c for scorer in made for c in scorer.encoded.consumers] + readings.consumers
+    all_scorers = [Scorer(encoded(encoder, metrics), readings) for encoder, metrics in views]
+    consumers = [c for scorer in all_scorers for c in scorer.encoded.consumers] + readings.consumers
     needed = {row.collection for metric in asked for row in metric.inputs if row.is_encoded}
     items = [i for name in COLLECTIONS if name in needed for i in sets.collection(name).items]
     threads = max((threads_for(encoder.device.type) for encoder, _ in views if encoder), default=0)
     once = list({id(consumer): consumer for consumer in consumers}.values())
     feature_pass([*items, *readings.items], once, threads)
-    return made
+    return all_scorers
 
 
 def without_number(plan: Plan, store: Store) -> list[str]:
-    """A sentence for each metric that the study names and that could give no number in it."""
+    """A sentence for each metric that the study names but that has no value in it."""
     if not plan.study.settings.scoring.metrics:
         return []
-    said = []
+    problems = []
     sets = image_sets(plan, store, BASE_CHECKPOINT)
     specs = plan.study.settings.scoring.encoders
     seen = {metric for spec in specs for metric in scored_rows.suiting(plan, spec)}
     for metric in scored_rows.metrics(plan):
         if metric.encoder and metric not in seen:
             needed = " or ".join(OUTPUTS[metric.encoder])
-            said.append(
+            problems.append(
                 f"metric '{metric.__name__}' needs an encoder of {needed}; 'scoring.encoders' "
                 f"names none: {', '.join(specs)}"
             )
         elif not sets.of(metric):
-            said.append(
+            problems.append(
                 f"metric '{metric.__name__}' can give no number in this study: it needs "
                 f"{_needs(metric)}"
             )
-    return said
+    return problems
 
 
 def _needs(metric: Any) -> str:
-    """What a study must have for a metric to give a number, as the rest of a sentence."""
+    """What a study must have for a metric to have a value, as the rest of a sentence."""
     parts = [f"prompts of {' or '.join(metric.prompt_types)}"] if metric.prompt_types else []
     parts += [f"concepts of kind {' or '.join(metric.kinds)}"] if metric.kinds else []
     return ", ".join([*parts, *dict.fromkeys(row.needs for row in metric.inputs if row.needs)])

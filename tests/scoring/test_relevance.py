@@ -139,7 +139,7 @@ def test_images_that_are_the_same_have_no_ratio(tmp_path: Path) -> None:
     assert table[table["measure"] == "vendi"]["ratio"].eq(1).all()
     rest = table[table["measure"] != "vendi"]
     assert rest["value"].eq(0).all() and rest["ratio"].isna().all()
-    assert "nan" not in summary(table) and "all images are the same to min" in summary(table)
+    assert "nan" not in summary(table) and "gives all images the same features" in summary(table)
 
 
 def test_broken_images_are_named_before_anything_is_encoded(folder: Path) -> None:
@@ -157,7 +157,9 @@ def test_an_image_that_is_nothing_to_an_encoder_is_named(folder: Path, monkeypat
         self.parts.append(np.zeros((len(uids), 4)))
 
     monkeypatch.setattr(VectorCollector, "take", blind)
-    with pytest.raises(RelevanceError, match=r"cold/blue/0\.png is nothing to .*\(and 17 more\)"):
+    with pytest.raises(
+        RelevanceError, match=r"cold/blue/0\.png features of norm .*\(and 17 more\)"
+    ):
         relevance(folder, SPECS[:1], batch_size=100)
 
 

@@ -1,4 +1,4 @@
-"""One encoder a file: weights, revision and preprocessing in one record, and `encode`.
+"""One file per encoder: a record of weights, revision and preprocessing, and `encode`.
 
     encoder = load("dinov2-l:crop", device="cuda")
     features = encoder.encode([encoder.prepare(image) for image in images])   # [n, 1024]
@@ -30,7 +30,7 @@ ENCODERS = Registry("encoder", __name__, mark="record", group="encoders")
 
 
 def record(spec: str) -> Record:
-    """The record of "dinov2-l" or "dinov2-l:crop". It loads nothing: good enough for a key."""
+    """The record of "dinov2-l" or "dinov2-l:crop". Loads nothing."""
     name, _, resize = spec.partition(":")
     entry: type[Encoder] = ENCODERS.get(name)
     chosen = entry.record.with_resize(resize) if resize else entry.record

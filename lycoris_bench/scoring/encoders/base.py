@@ -1,4 +1,4 @@
-"""What an encoder is: one record that says exactly what it does to an image, and `encode`."""
+"""The base class of encoders: a record of everything that features depend on, and `encode`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Record:
 
 
 class Encoder(ABC):
-    """Images (and for some also texts) to features. Subclasses are final.
+    """Encodes images, and for some encoders texts, as features. Subclasses are final.
 
     A subclass sets `record`, its default, `files`, the names that its weights have in a repository,
     the first that is there, and `gigabytes`, their size; it takes weights in

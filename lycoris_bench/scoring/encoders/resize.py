@@ -1,4 +1,4 @@
-"""From an image of any shape to what an encoder takes: four ways, each losing something else.
+"""Resizes an image of any shape to an encoder's input, in one of four ways:
 
     scale      short side to `size`, aspect kept: nothing lost, the shape varies
     letterbox  long side to `size`, black bars around it: nothing lost but resolution

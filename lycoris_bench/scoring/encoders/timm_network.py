@@ -1,4 +1,4 @@
-"""The colour statistics of ImageNet, by which timm's networks of this package are fed."""
+"""Loads networks by timm, and ImageNet's colour statistics, which normalise their inputs."""
 
 from typing import Any
 

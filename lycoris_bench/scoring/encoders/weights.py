@@ -1,4 +1,4 @@
-"""Where an encoder's weights are: in the package, a local file, the cache of the hub, or the hub.
+"""Finds an encoder's weights: in the package, a local file, the hub's cache, or on the hub.
 
 A file that is in the cache is taken without a network call. `HF_HOME` and `HF_HUB_OFFLINE` are
 huggingface_hub's own and mean here what they mean there.
@@ -25,11 +25,11 @@ SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
 class MissingWeights(BenchError):
-    """The weights are neither here nor to be had; says which, and what to type."""
+    """The weights are not on this machine and cannot be fetched; says which, and what to type."""
 
 
 class WrongWeights(BenchError):
-    """There is a file, but not the one that the record means."""
+    """There is a file, but its content is not that of the record."""
 
 
 def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
@@ -49,7 +49,7 @@ def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
 
 
 def here(record: Record, filenames: Sequence[str] = ()) -> Path | None:
-    """The same file if it is on this machine, else None: nothing is asked for or fetched."""
+    """The file with the record's weights if it is on this machine, else None. Fetches nothing."""
     if is_repository(record.weights):
         return _cached(record, filenames)
     try:
@@ -160,7 +160,7 @@ def needed(package: str, name: str) -> MissingLibrary:
 
 @contextmanager
 def reading(path: Path, name: str) -> Iterator[None]:
-    """Turn what a library says about a damaged or foreign file into one sentence."""
+    """Turns a library's error about a damaged or foreign file into one sentence."""
     try:
         yield
     except MemoryError:

@@ -1,4 +1,4 @@
-"""One metric a file: a pure function of arrays, with its direction and kind of encoder (base.py).
+"""One file per metric: a pure function of arrays, with its direction and kind of encoder (base.py).
 
 The key in a study is the module's name: `METRICS.get("vendi")` finds `vendi.vendi`."""
 

@@ -1,4 +1,4 @@
-"""From what an encoder returns to unit vectors in float64; what cannot be one is an error.
+"""Encoder outputs as float64 arrays and unit vectors; a feature that has no direction is an error.
 
 A feature of zero norm has no direction: a 0, NaN or epsilon in its place would be a made-up
 score, so it is refused, with the row that has it.

@@ -44,7 +44,7 @@ NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neith
 
 
 class Metric(Protocol):
-    """A metric function and the facts it knows about itself."""
+    """A metric function and its attributes."""
 
     __name__: str
     called: str  # its name in the metric table: the function's, but for another view of the same
@@ -75,7 +75,7 @@ def metric(
     pooled: bool = False,
     equal_n: bool = False,
 ) -> Callable[[Callable[..., float | Array]], Metric]:
-    """Decorate a function with its facts; the function itself stays as it is.
+    """Decorates a function with its attributes; the function itself is unchanged.
 
     `inputs` are rows of its own, for parameters that `INPUTS` does not have."""
     if better not in get_args(Better):

@@ -1,4 +1,4 @@
-"""A set of Gram matrices, reduced to what all pairs of two sets need: mean and spread.
+"""The mean and spread of a set of Gram matrices, which a mean over all pairs of two sets needs.
 
 VGG-19's five matrices of an image are 610 304 numbers; those of a set are never held at once."""
 

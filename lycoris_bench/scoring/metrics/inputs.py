@@ -1,4 +1,4 @@
-"""What metrics are computed from: a table with a row for each parameter name that they may use.
+"""The inputs of metrics: a table with a row for each parameter name that they may use.
 
 A metric with a new kind of input brings a row of its own, in its own file:
 
@@ -42,7 +42,7 @@ class ScoredSet:
 
 
 class Features(Protocol):
-    """What an encoder makes of images and texts, or `Input.read` of images."""
+    """Features of images and texts by an encoder, or values that `Input.read` gives for images."""
 
     def images(self, row: "Input", images: Sequence[Item]) -> Any:
         """[n, d]; of Gram matrices their mean and spread (`GramSet`); a list of what is read."""
@@ -76,11 +76,11 @@ class Input:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether it is what an encoder makes of images."""
+        """Whether it is an encoder's features of images."""
         return self.read is None and self.value is None
 
     def of(self, scored: ScoredSet, features: Features) -> Any:
-        """What a metric gets for this parameter."""
+        """The value of this parameter for an image set."""
         if self.value is not None:
             return self.value(scored, features)
         return features.images(self, self.images(scored))
@@ -93,7 +93,7 @@ def comparison_key(rows: Sequence[Input], scored: ScoredSet) -> list[Any]:
 
 
 def contents(rows: Sequence[Input]) -> list[str]:
-    """Identity of what the inputs are read from besides images."""
+    """Identity of the sources other than images that the inputs are read from."""
     return [row.content() for row in rows if row.content is not None]
 
 
