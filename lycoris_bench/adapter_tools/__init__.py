@@ -1,3 +1,3 @@
-"""What `lycoris-bench adapter ...` does: one command a file, each a function from plain values to a
-result that has its text in it. `stream.py` and `model_files.py` are what they read and write by.
-"""
+"""The tools behind `lycoris-bench adapter ...`: one file per command, with a function that takes
+plain values and returns its result as data and text. `source.py` and `weights_on_disk.py` read
+adapters and models, `result.py` writes adapters."""

@@ -1,4 +1,4 @@
-"""What the user of a converted file should know of the programs that read it."""
+"""Warnings about programs that read a converted file otherwise than it means."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`adapter combine`: one file that means the weighted sum of several."""
+"""`adapter combine`: writes one file with the weighted sum of several adapters."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -12,7 +12,7 @@ from lycoris_bench.adapter_tools.error_report import Row, report, table
 from lycoris_bench.adapter_tools.kinship import check_one_family
 from lycoris_bench.adapter_tools.layer import NeedsModel
 from lycoris_bench.adapter_tools.naming import check_one_way, kohya, own, plain_name
-from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import kept, stored
 from lycoris_bench.adapter_tools.source import Adapter, open_adapter
 from lycoris_bench.adapter_tools.steps import counted
@@ -27,23 +27,24 @@ from lycoris_bench.messages.errors import BenchError
 
 
 class Added(NamedTuple):
-    """One layer of the result: how it was made, and whether it has its only source's form."""
+    """One layer of the result, the method that made it, and whether it keeps the tensor names and
+    shapes of its only source."""
 
     how: str
     keeps_form: bool
-    made: Made
+    made: ResultLayer
 
 
 def combine(
     files: Sequence[Path], out: Path, weights: Sequence[float] = (), rank: int | None = None,
     model: str | None = None, force: bool = False, layers: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """The sum of weight · change, layer by layer, each in the shortest form that is exact.
+    """Writes the sum of weight · ΔW, each layer in the shortest form that is exact.
 
-    LoRAs are put side by side and full differences added up; other mixtures become the sum's own
-    LoRA where its rank is small, else a full difference, or with `rank` the nearest LoRA. Raises
-    `NeedsModel` where a change depends on W and no model is given, `AdapterMismatch` for files
-    of different families."""
+    LoRAs are concatenated and full differences added; other mixtures become a LoRA of the sum
+    where its rank is small, else a full difference, or with `rank` the nearest LoRA. NeedsModel:
+    a change depends on W and no model is given. AdapterMismatch: the files are of different
+    families."""
     check_rank(rank, None)
     outputs.check(out, list(files), force)
     whole: dict[Path, float] = defaultdict(float)  # a file given twice counts once
@@ -86,7 +87,8 @@ def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
 
 
 def _keep_names(adapters: Sequence[Adapter], with_model: bool) -> bool:
-    """Whether all files name their layers in one way; without a model they have to."""
+    """Whether all files name their layers in one way. NeedsModel: they do not, and there is no
+    model."""
     try:
         check_one_way(source.name for adapter in adapters for source in adapter.layers)
     except NeedsModel:
@@ -109,8 +111,8 @@ def _sum(parts: Sequence[Part], rank: int | None) -> Sum:
 def _added(
     groups: Sequence[Sequence[Part]], rank: int | None, base: ModelFiles | None, keep_names: bool
 ) -> list[Added]:
-    """Each layer added up, named and rounded before the next, as sums are in float64. Where the
-    files' own way of naming cannot say one of them, all have kohya's names, if a model is given."""
+    """Adds up, names and rounds one layer after the other, since sums are in float64. Where a layer
+    has no name in the files' own naming, all get kohya's names, if a model is given."""
     try:
         way = "adding" if keep_names else "adding by the model's names"
         return [_one(parts, rank, keep_names) for parts in counted(groups, way)]
@@ -133,6 +135,6 @@ def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
     )
     blind = one.as_is and not source.is_known
     light = replace(one, made={})
-    wanted = None if blind else light.wanted
-    made = Made(name, layer, partial(dict, held), wanted, source.weight, light.factors)
+    target = None if blind else light.target
+    made = ResultLayer(name, layer, partial(dict, held), target, source.weight, light.factors)
     return Added(one.how, one.keeps_form, made)

@@ -1,4 +1,4 @@
-"""The scale that a file's numbers are read with, and what readers of another mind would apply."""
+"""The scale that is applied to a file's tensors, and the scales of readers with other rules."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ from lycoris_bench.adapters.delta import changes
 
 @dataclass(frozen=True)
 class Convention:
-    """The scale applied to one layer, in words and as a number, and factors of others on it."""
+    """The scale applied to one layer, as a rule and a number, and the factors by which readers with
+    other rules differ from it."""
 
     rule: str
     applied: float
@@ -24,9 +25,9 @@ class Convention:
 
 
 def convention(tensors: Tensors, network_dim: int | None = None) -> Convention | None:
-    """What `merged_weight` applies to this layer; None for algorithms that have no scale.
+    """The scale that `merged_weight` applies to this layer; None for algorithms without one.
 
-    `others` are factors on the change: how much larger it is for a reader with that rule."""
+    `others` maps another rule to the factor on the change for a reader with that rule."""
     known = recognise(tensors)
     if known is None or not known[1].scaled:
         return None
@@ -49,7 +50,8 @@ def convention(tensors: Tensors, network_dim: int | None = None) -> Convention |
 
 
 def dora_other(tensors: Tensors, weight: Tensor) -> float:
-    """|change by readers that norm over inputs - change| / |change|, for an output-axis file."""
+    """|ΔW' - ΔW| / |ΔW| of a DoRA on the output axis, with ΔW' that of readers that take the norm
+    over inputs."""
     plain = {name: value for name, value in tensors.items() if name != MAGNITUDE}
     wrong = by_input_norms(tensors, changes(plain, weight)[0], weight)
     right = changes(tensors, weight)[0]

@@ -1,4 +1,5 @@
-"""`adapter convert`: an adapter as other programs read it, or baked into plain differences."""
+"""`adapter convert`: writes an adapter in another program's layout, as plain LoRA, or as full
+differences."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,10 +11,10 @@ from torch import Tensor
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.cautions import cautions
 from lycoris_bench.adapter_tools.error_report import Row, report
-from lycoris_bench.adapter_tools.full_difference import full
+from lycoris_bench.adapter_tools.full_difference import to_full_difference
 from lycoris_bench.adapter_tools.layer import NeedsModel
 from lycoris_bench.adapter_tools.naming import kohya, named
-from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import kept, stored
 from lycoris_bench.adapter_tools.source import Adapter, Change, Source, open_adapter
 from lycoris_bench.adapter_tools.steps import counted
@@ -35,11 +36,11 @@ def convert(
     path: Path, out: Path, to: str, model: str | None = None, rank: int | None = None,
     force: bool = False, layers: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """The same change in another layout; "portable" is plain LoRA, "full" the difference W' - W.
+    """Writes the same change in another layout; "portable" is plain LoRA, "full" is W' - W.
 
-    Names of another layout are known by the model alone. The error is that of the file as it is
-    read back. Raises `AdapterFileError` for what a layout cannot say; what is left out is named,
-    and the status is 1."""
+    Names of most layouts need the model. The error is measured on the file as it is read back.
+    What is left out is named, and the status is then 1. AdapterFileError: the layout cannot
+    express a layer."""
     if to not in LAYOUTS:
         raise BenchError(f"--to is '{to}'; allowed are: {', '.join(LAYOUTS)}")
     if rank is not None and to != "portable":
@@ -54,7 +55,7 @@ def convert(
     about = carried([adapter.metadata], adapter.family, same_form=False)
     if to == "full":
         about |= {"ss_network_module": "lycoris.kohya"} if about else {}
-        rows = full(adapter, out, base, about, force)
+        rows = to_full_difference(adapter, out, base, about, force)
     elif to == "portable":
         about |= {"ss_network_module": "networks.lora"} if about else {}
         rows, lost = _portable(adapter, out, base, rank, about, force)
@@ -79,12 +80,15 @@ def convert(
     }  # fmt: skip
 
 
-def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> tuple[list[Made], bool]:
-    """The result's layers, and whether any has other numbers than the file."""
+def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> tuple[list[ResultLayer], bool]:
+    """The layers of the result, and whether any value differs from the file's."""
     if base is None:
         if to not in ("kohya", "lycoris", "compvis") or layout_of(adapter.path) != to:
             raise NeedsModel(f"names of {to} are made from the model's: give --model")
-        same = [Made(x.name, x.name, _given(kept(x.name, x.tensors)), None) for x in adapter.layers]
+        same = [
+            ResultLayer(x.name, x.name, _given(kept(x.name, x.tensors)), None)
+            for x in adapter.layers
+        ]
         return same, False
     made = []
     changed = False
@@ -96,7 +100,7 @@ def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> tuple[list[M
                    stored(source.name, said, source.tensors.values()))  # fmt: skip
         changed |= not is_same
         made.append((source, write.spelled(source.place, to, base.directory), tensors))
-    layers = [Made(source.name, layer, _given(tensors), source.change if changed else None,
+    layers = [ResultLayer(source.name, layer, _given(tensors), source.change if changed else None,
                    source.weight, source.factors) for source, layer, tensors in made]  # fmt: skip
     return layers, changed
 
@@ -109,10 +113,10 @@ def _portable(
     adapter: Adapter, out: Path, base: ModelFiles | None, rank: int | None,
     about: Mapping[str, str], force: bool,
 ) -> tuple[list[Row], list[str]]:  # fmt: skip
-    """Writes plain LoRA; its layers' errors, and what is left out."""
+    """Writes plain LoRA. Returns the error of each layer, and the names that are left out."""
     tensors = {f"{x.name}.{key}": value for x in adapter.layers for key, value in x.tensors.items()}
     for source in adapter.layers:
-        source.shape()  # asks for the model where kernels are not shown
+        source.shape()  # NeedsModel where the tensors do not show a kernel's size
     made = write.plain_lora(tensors, base.directory if base else None, rank,
                               base.read if base else None,
                               partial(counted, what="converting"))  # fmt: skip
@@ -124,9 +128,10 @@ def _portable(
     pairs = [(x, own[name]) for x in adapter.layers if (name := _spelled(x)) in own]
     names = [(_spelled(x), one) for x, one in pairs] if base else named(pairs, None)
     layers = [
-        Made(_spelled(source), layer, _given(stored(source.name, new, source.tensors.values(),
-                                                    made.errors[_spelled(source)])),
-             partial(_weight_change, source), source.weight, source.factors)
+        ResultLayer(_spelled(source), layer,
+                    _given(stored(source.name, new, source.tensors.values(),
+                                  made.errors[_spelled(source)])),
+                    partial(_weight_change, source), source.weight, source.factors)
         for (source, _), (layer, new) in counted([*zip(pairs, names, strict=True)], "rounding")
     ]  # fmt: skip
     return result.write(out, layers, about, force), list(made.left_out)
@@ -137,7 +142,7 @@ def _spelled(source: Source) -> str:
 
 
 def _weight_change(source: Source) -> Change:
-    """What a layer without its bias should be."""
+    """The change of a layer without that of its bias."""
     return source.change()[0], None
 
 
@@ -149,7 +154,9 @@ def _peft(adapter: Adapter, out: Path, base: ModelFiles | None, force: bool) -> 
     whole = {kohya(x): kept(x.name, x.tensors) for x in layers}
     flat = {f"{name}.{key}": value for name, own in whole.items() for key, value in own.items()}
     made = peft_write.files_of(peft_write.parts(flat, base.directory))
-    written = [Made(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers]
+    written = [
+        ResultLayer(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers
+    ]
     with outputs.whole_folder(out, force) as place:
         for name, data in made.items():
             (place / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""How far an approximation is from what it stands for, by layer, block and in all."""
+"""The relative error of an approximation, by layer, by block and in total."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from lycoris_bench.adapters.formats.layer_names import block_of
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: |wanted - made|, |wanted|, and the rank where it has one."""
+    """One layer: |error| (`missed`), |change| (`norm`), and the rank where it has one."""
 
     layer: str
     missed: float
@@ -19,7 +19,7 @@ class Row:
 
     @property
     def error(self) -> float:
-        """|wanted - made| / |wanted|."""
+        """The relative error, |error| / |change|."""
         return self.missed / self.norm if self.norm else float("inf" if self.missed else 0)
 
 
@@ -32,8 +32,8 @@ def total(rows: Iterable[Row]) -> float:
 def report(
     rows: Sequence[Row], layers: bool = False, left_out: Sequence[str] = ()
 ) -> tuple[dict[str, Any], str]:
-    """(data, table) of an approximation: one line a block, or with `layers` one a layer. What is
-    left out has no row: the error is then said to be that of the rest."""
+    """(data, table) of an approximation, with a line per block, or with `layers` per layer. Layers
+    in `left_out` have no row; the text then says that the error is that of the others."""
     blocks: dict[str, list[Row]] = {}
     for row in rows:
         blocks.setdefault(row.layer if layers else block_of(row.layer), []).append(row)
@@ -59,7 +59,7 @@ def _ranks(rows: Sequence[Row]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; numbers stand right, text left.
+    """A table with columns as wide as their widest cell; numbers are aligned right, text left.
 
     >>> print(table(("block", "layers"), [("mid", 3)]))
     block  layers
@@ -79,7 +79,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def number(value: object) -> str:
-    """Four digits are enough to compare by.
+    """A number with four digits.
 
     >>> number(0.123456), number(7), number(None), number(1.0)
     ('0.1235', '7', '-', '1')
@@ -90,7 +90,7 @@ def number(value: object) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for a reader.
+    """A size in MiB, or in bytes if it is small.
 
     >>> size(1_500_000), size(900)
     ('1.4 MiB', '900 bytes')

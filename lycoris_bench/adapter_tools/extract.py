@@ -1,4 +1,4 @@
-"""`adapter extract`: the difference of two models as an adapter."""
+"""`adapter extract`: writes the difference of two models as an adapter."""
 
 from collections import defaultdict
 from functools import partial
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.error_report import report
-from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
@@ -33,10 +33,11 @@ def extract(
     base: str, tuned: str, out: Path, kind: str = "lora", rank: int | None = None,
     energy: float | None = None, factor: int = 8, force: bool = False, layers: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """tuned - base as `kind`, with the relative error of each layer and of all.
+    """Writes tuned - base as `kind`, and returns the relative error of each layer and of all.
 
-    Layers that are the same in both are left out. What the kind cannot say (biases and norms
-    with lora and lokr, embeddings) is named. Raises `ValueError` where nothing changed."""
+    Layers that are equal in both are left out. Tensors that the kind cannot express (embeddings;
+    biases and norms with lora and lokr) are named. BenchError: nothing that the kind can express
+    has changed."""
     _check(kind, rank, energy, factor)
     before, after = open_model(base), open_model(tuned)
     outputs.check(out, [before.root, after.root], force)
@@ -67,7 +68,7 @@ def _check(kind: str, rank: int | None, energy: float | None, factor: int) -> No
 
 
 def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor | None:
-    """tuned - base in float64; None where they are the same, at the lesser precision of the two.
+    """tuned - base in float64; None where they are equal at the lower precision of the two.
 
     A half-precision copy of the base model differs from it everywhere by rounding alone."""
     old, new = before.read(*place), after.read(*place)
@@ -84,7 +85,7 @@ def _difference(before: ModelFiles, after: ModelFiles, place: Place) -> Tensor |
 
 
 def _compare(before: ModelFiles, after: ModelFiles, kind: str) -> tuple[list[Place], list[str]]:
-    """The tensors that differ and that the kind can say, and the names of those it cannot."""
+    """The changed tensors that the kind can express, and the names of those that it cannot."""
     shared = [place for place in before.places if place in after.places]
     if not shared:
         raise BenchError(f"{before.root} and {after.root} have no layer in common")
@@ -113,22 +114,22 @@ def _approximate(
 def _matrices(
     before: ModelFiles, after: ModelFiles, changed: list[Place],
     how: tuple[str, int | None, float | None, int],
-) -> list[Made]:  # fmt: skip
-    """A layer's weight each, as LoRA or LoKr."""
+) -> list[ResultLayer]:  # fmt: skip
+    """The change of each layer's weight as LoRA or LoKr."""
     made = []
     for place in counted(changed, "decomposing"):
         name = before.directory.spell(*place[:2], "kohya")
-        wanted = partial(_wanted, before, after, place)
-        delta, _ = wanted()
+        target = partial(_target, before, after, place)
+        delta, _ = target()
         found = _approximate(delta, *how)
         again, _ = changes(found, delta, torch.float64)
         lost = float((delta - again).norm() / delta.norm())
         held = stored(name, found, _read(before, after, place), lost)
-        made.append(Made(".".join(place[:2]), name, partial(dict, held), wanted))
+        made.append(ResultLayer(".".join(place[:2]), name, partial(dict, held), target))
     return made
 
 
-def _wanted(before: ModelFiles, after: ModelFiles, place: Place) -> Change:
+def _target(before: ModelFiles, after: ModelFiles, place: Place) -> Change:
     delta = _difference(before, after, place)
     assert delta is not None
     return delta, None
@@ -138,13 +139,13 @@ def _read(before: ModelFiles, after: ModelFiles, place: Place) -> list[Tensor]:
     return [before.read(*place), after.read(*place)]
 
 
-def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[Made]:
-    """The differences of a layer's weight and bias, one layer in memory at a time."""
+def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[ResultLayer]:
+    """The change of each layer's weight and bias as differences, one layer in memory at a time."""
     layers: dict[tuple[str, str], list[Place]] = defaultdict(list)
     for place in changed:
         layers[place[:2]].append(place)
     return [
-        Made(".".join(layer), before.directory.spell(*layer, "kohya"),
+        ResultLayer(".".join(layer), before.directory.spell(*layer, "kohya"),
              partial(_differences, before, after, places),
              partial(_both, before, after, layer, places))
         for layer, places in layers.items()
@@ -152,7 +153,7 @@ def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[M
 
 
 def _differences(before: ModelFiles, after: ModelFiles, places: list[Place]) -> dict[str, Tensor]:
-    made = {_full_name(before, place): _wanted(before, after, place)[0] for place in places}
+    made = {_full_name(before, place): _target(before, after, place)[0] for place in places}
     like = [value for place in places for value in _read(before, after, place)]
     return stored(".".join(places[0][:2]), made, like)
 
@@ -160,7 +161,7 @@ def _differences(before: ModelFiles, after: ModelFiles, places: list[Place]) -> 
 def _both(
     before: ModelFiles, after: ModelFiles, layer: tuple[str, str], places: list[Place]
 ) -> Change:
-    found = {place[2]: _wanted(before, after, place)[0] for place in places}
+    found = {place[2]: _target(before, after, place)[0] for place in places}
     weight = found.get("weight")
     if weight is None:
         weight = torch.zeros(before.shape(*layer), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Whether one layer's tensors fit the model's layer, by their shapes: no number is computed."""
+"""Checks by shapes whether a layer's tensors fit the model's layer; no value is computed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ Tensors = Mapping[str, Tensor]
 
 
 def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
-    """`BenchError`, which names the model's layer, where the tensors do not fit it.
+    """BenchError: the tensors do not fit the model's layer, which is named.
 
-    The weights of a quantized model may be packed, and their shapes then say nothing."""
+    The weights of a quantized model may be packed; their shapes are then not checked."""
     if base.is_packed(*place):
         return
     bias = base.shape(*place, "bias") if base.has(*place, "bias") else None
@@ -29,8 +29,8 @@ def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
 
 
 def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
-    """`BenchError` where a change of a known algorithm is not one of a weight and a bias of these
-    shapes; a matrix may stand for an unrolled kernel, and 1x1 kernels for a matrix."""
+    """BenchError: the change does not fit a weight and a bias of these shapes. A matrix may stand
+    for an unrolled kernel, and 1x1 kernels for a matrix."""
     known = recognise(tensors)
     assert known is not None
     kind = known[1]

@@ -1,4 +1,5 @@
-"""Any adapter as plain differences: W' - W as `diff`, which every reader of full files takes."""
+"""Writes any adapter as full differences: W' - W as `diff`, which every reader of such files
+takes."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +10,7 @@ from torch import Tensor
 from lycoris_bench.adapter_tools import result
 from lycoris_bench.adapter_tools.error_report import Row
 from lycoris_bench.adapter_tools.naming import kohya, named
-from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import stored
 from lycoris_bench.adapter_tools.source import Adapter, Source
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles
@@ -17,12 +18,13 @@ from lycoris_bench.adapters.algorithms.full import Full
 from lycoris_bench.adapters.algorithms.norm import NormShift
 
 
-def full(
+def to_full_difference(
     adapter: Adapter, out: Path, base: ModelFiles | None, about: Mapping[str, str], force: bool
 ) -> list[Row]:
-    """Writes the file, one layer in memory at a time; its error by layer.
+    """Writes the file, one layer in memory at a time. Returns the error of each layer.
 
-    Without a model names stay, and changes that depend on W raise `NeedsModel`."""
+    Without a model names stay as they are. NeedsModel: a change depends on W and there is no
+    model."""
     for source in adapter.layers:
         source.shape()
     if base is None:
@@ -30,7 +32,7 @@ def full(
     else:
         names = [kohya(source) for source in adapter.layers]
     layers = [
-        Made(layer.replace(".", "_"), layer, partial(_differences, x), x.change, x.weight)
+        ResultLayer(layer.replace(".", "_"), layer, partial(_differences, x), x.change, x.weight)
         for x, layer in zip(adapter.layers, names, strict=True)
     ]
     return result.write(out, layers, about, force)

@@ -1,4 +1,4 @@
-"""`adapter inspect`: what a file is, without a model or beside one."""
+"""`adapter inspect`: describes an adapter file, with or without its base model."""
 
 import contextlib
 import hashlib
@@ -40,7 +40,7 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
     """Layout, algorithms, ranks, scales, layers and norms per block, dtypes, hash, metadata.
 
     Norms of changes that depend on W are given with `model` only. Raises `AdapterFileError`."""
-    divided = model is not None  # of itself a file is told as it is
+    divided = model is not None  # without a model the file's own layers are described
     tensors, metadata = adapter_file.read(path, divide=divided)
     base = None if model is None else open_model(model)
     layers_of = adapter_file.by_layer(tensors, divide=divided)
@@ -109,7 +109,7 @@ def _norms(
 
 
 def _moved(one: Matched, weight: Tensor) -> float:
-    """|ΔW|, of factors without making it; `ValueError` where they do not fit W."""
+    """|ΔW|, computed from factors where there are any. BenchError: the tensors do not fit W."""
     factored = kind(one.tensors).length is not Adapter.length
     if factored and not depends_on_weight(one.tensors):
         fit(torch.empty(shape_of(one.tensors), device="meta").flatten(1), weight)
@@ -121,7 +121,7 @@ def _moved(one: Matched, weight: Tensor) -> float:
 
 @contextlib.contextmanager
 def _of(path: Path, layer: str) -> Iterator[None]:
-    """What cannot be is that layer's of that file."""
+    """Names the file and the layer in an error."""
     try:
         yield
     except BenchError as error:
@@ -150,7 +150,7 @@ def _counts(rows: list[dict[str, Any]], key: str) -> dict[str, int]:
 
 
 def _conventions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Layers of one rule together; factors of other rules as a range."""
+    """Groups layers by rule; the factors of other rules become ranges."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if row["rule"] is not None or row["dora_axis"]:
@@ -180,7 +180,7 @@ def _blocks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """As the file has it; JSON texts parsed, and tags counted."""
+    """The file's metadata, with JSON texts parsed and tags counted."""
     found = {key: _parsed(text) for key, text in sorted(metadata.items())}
     tags = found.get("ss_tag_frequency")
     if isinstance(tags, dict):
@@ -190,7 +190,7 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    """The value of a JSON text; the text itself where it is none, or cannot be shown as one."""
+    """The value of a JSON text; the text itself where it is no JSON or is nested too deeply."""
     if text[:1] not in ("{", "["):
         return text
     try:
@@ -244,7 +244,7 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     ]
     lines += ["", table(("block", "layers", "norm of change"), blocks)]
     if any(one["norm"] is None for one in result["blocks"].values()):
-        lines.append("norms marked - are known beside the base model alone: give --model")
+        lines.append("norms marked - need the base model: give --model")
     if layers:
         rows = [
             (printable(r["layer"]), r["algorithm"], r["rank"], r["alpha"], r["norm"])

@@ -1,4 +1,4 @@
-"""Whether files are for models of one family."""
+"""Checks that adapter files are for models of one family."""
 
 import re
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ STRUCTURES = {  # what a layer's path begins with in models of one build
 
 
 def family(adapter: Adapter) -> str:
-    """The family by names and shapes, else by what the metadata say; "" where nothing tells."""
+    """The model family by layer names and shapes, else by the metadata; "" where neither tells."""
     return adapter.family or known(adapter.metadata)
 
 
 def check_one_family(adapters: Sequence[Adapter]) -> str:
-    """The files' family, "" where none is known. `AdapterMismatch` names two files that differ."""
+    """The files' family, "" where none is known. AdapterMismatch: names two files that differ."""
     known = [(adapter, found) for adapter in adapters if (found := family(adapter))]
     for adapter, found in known[1:]:
         first, its = known[0]
@@ -45,7 +45,7 @@ def check_one_family(adapters: Sequence[Adapter]) -> str:
 
 
 def _structures(adapter: Adapter) -> dict[str, str]:
-    """Build of a denoiser -> a layer of the file that tells it."""
+    """Structure of a denoiser -> a layer of the file that shows it."""
     found: dict[str, str] = {}
     for source in adapter.layers:
         lead = LEAD.match(source.name)

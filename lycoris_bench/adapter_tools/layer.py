@@ -1,4 +1,5 @@
-"""One layer of an adapter file by itself: its algorithm, its shape, what it needs."""
+"""One layer of an adapter file without a model: its algorithm, its shape, and whether it needs a
+base model."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ KERNEL = re.compile(r"conv(?!_shortcut)|(?:in|out)_layers|skip_connection|[_.]op
 
 
 class NeedsModel(BenchError):
-    """The change cannot be known without the base model's weights: one sentence."""
+    """The change cannot be computed without the base model's weights."""
 
 
 def kind(tensors: Tensors) -> type[Adapter]:
@@ -34,7 +35,7 @@ def depends_on_weight(tensors: Tensors) -> bool:
 
 
 def needs_model(tensors: Tensors) -> bool:
-    """Whether ΔW is known beside a base model alone: it depends on W, or only W has its shape."""
+    """Whether ΔW needs a base model: it depends on W, or the tensors do not show W's shape."""
     return depends_on_weight(tensors) or kind(tensors).weight_shape(tensors) is None
 
 
@@ -53,11 +54,11 @@ def shape_of(tensors: Tensors) -> torch.Size:
 
 
 def is_unrolled(name: str, tensors: Tensors) -> bool:
-    """Whether the layer seems to be a convolution whose kernel the tensors do not show."""
+    """Whether the layer is, by its name, a convolution whose kernel the tensors do not show."""
     matrix = kind(tensors).unrolled and len(shape_of(tensors)) == 2
     return matrix and KERNEL.search(name) is not None
 
 
 def alpha(tensors: Tensors) -> float | None:
-    """The file's alpha as it stands."""
+    """The file's alpha; None where it has none."""
     return float(tensors["alpha"]) if "alpha" in tensors else None

@@ -1,4 +1,4 @@
-"""|ΔW| of one layer in float64: from its factors, at the cost of their rank, where it has such."""
+"""|ΔW| of one layer in float64, computed from its factors where it has any."""
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def _made(tensors: Tensors) -> Tensor:
 
 
 def refuse_beyond_fp32(change: Tensor) -> None:
-    """Raises `AdapterFileError` where a number is beyond fp32 or is none."""
+    """AdapterFileError: a value is NaN or beyond the range of fp32."""
     largest = float(change.abs().max())
     if not largest <= LARGEST:  # NaN is not
         raise AdapterFileError(f"the largest number of its change is {largest:.3g}, and float32, "

@@ -1,4 +1,4 @@
-"""`adapter merge`: adapters into a base model's files, a tensor at a time.
+"""`adapter merge`: writes a base model's files with adapters merged, a tensor at a time.
 
 A tensor that no adapter changes is copied byte by byte; one that is changed is read, changed in
 fp32 by the sum of all changes of the base, rounded once and written."""
@@ -44,10 +44,10 @@ def merge(
     strengths: Sequence[float] = (),
     force: bool = False,
 ) -> dict[str, Any]:
-    """base + the sum of strength · adapter, in the base model's own layout, dtypes and metadata.
+    """Writes base + the sum of strength · ΔW in the base model's own layout, dtypes and metadata.
 
-    Status 1 if a file's layers are left out, which are then named; `AdapterMismatch` if a file
-    matches nothing or has the tensors of another model."""
+    Layers that are left out are named, and the status is then 1. AdapterMismatch: a file matches
+    no layer, or its tensors do not fit."""
     given = list(zip(files, _strengths(strengths, files), strict=True))
     base = open_model(model)
     outputs.check(out, [base.root, *files], force, folder=base.is_folder)
@@ -95,7 +95,7 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
 
 
 def _fit(file: Path, found: Match, base: ModelFiles) -> None:
-    """Raises `AdapterMismatch` before any work."""
+    """AdapterMismatch: a layer of the file does not fit the model. Called before any work."""
     for place, one in found.layers.items():
         try:
             fits_model(one.tensors, base, place)
@@ -104,7 +104,7 @@ def _fit(file: Path, found: Match, base: ModelFiles) -> None:
 
 
 class _Merger:
-    """The changed layers of a model, and what was done to them."""
+    """Writes the files of a model with their changes, and measures the change of each block."""
 
     def __init__(self, base: ModelFiles, adapters: Adapters) -> None:
         self.base = base
@@ -115,7 +115,7 @@ class _Merger:
         self._squares: dict[str, dict[Layer, tuple[float, float]]] = defaultdict(dict)
 
     def write(self, source: Path, target: Path, force: bool) -> None:
-        """One file of the model with its changes."""
+        """Writes one file of the model with its changes."""
         reader = self.base.reader(source)
         holds = self.base.holds[source]
         shapes = {
@@ -123,7 +123,7 @@ class _Merger:
             for key, entry in reader.entries.items()
         }
 
-        # with its folder's name, as the files of a pipeline's parts are called alike
+        # with its folder's name, since the files of a pipeline's parts have equal names
         where = printable(source.relative_to(source.parent.parent), 60)
         written = counted(list(shapes), f"merging {where}")
 
@@ -139,7 +139,7 @@ class _Merger:
 
     @torch.no_grad()
     def _changed(self, value: Tensor, spots: Iterable[Spot]) -> Tensor:
-        """The tensor with the changes of all layers that it holds."""
+        """The tensor with the changes of all layers it holds; a tensor may stack q, k and v."""
         for spot in spots:
             rows = value if spot.third is None else value.chunk(3)[spot.third]
             rows.copy_(self._layer(rows.clone(), spot))
@@ -196,7 +196,8 @@ def _ratio(pairs: Iterable[tuple[float, float]]) -> float:
 
 
 def _others(root: Path, target: Path) -> list[str]:
-    """Copies what is not merged; names weights of merged parts in formats that are not read."""
+    """Copies all other files. Returns the names of weights in formats that are neither merged nor
+    copied."""
     left_out: list[str] = []
     for file in counted(sorted(root.rglob("*")), "copying"):
         name = file.relative_to(root)

@@ -1,4 +1,4 @@
-"""What a result calls its layers: as the file that it is made from, or as kohya's files do."""
+"""Layer names of a result: those of the file it is made from, or kohya's."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ WAYS = {  # what paths of one model begin with, by who named its layers
 def named(
     made: Sequence[tuple[Source, Tensors]], base: ModelFiles | None
 ) -> list[tuple[str, Tensors]]:
-    """(layer, tensors) as the sources' own files spell them; where those cannot say it, under
-    kohya's names with a model. Without one, `NeedsModel` says which layer asks for it."""
+    """(layer, tensors) in the spelling of the sources' own files; where that cannot express them,
+    under kohya's names. NeedsModel: kohya's names are needed and there is no model."""
     try:
         return [own(source, tensors) for source, tensors in made]
     except NeedsModel:
@@ -56,13 +56,13 @@ def own(source: Source, tensors: Tensors) -> tuple[str, Tensors]:
 
 
 def kohya(source: Source) -> str:
-    """The layer as kohya's files name it, by the model."""
+    """The name of the layer in kohya's files, from the model."""
     assert source.base is not None and source.place is not None
     return source.base.directory.spell(*source.place, "kohya")
 
 
 def plain_name(name: str) -> str:
-    """A name as kohya's files have it, so that two spellings of a layer meet.
+    """The name in kohya's spelling, so that two spellings of a layer are equal.
 
     >>> plain_name("lycoris_te_encoder_layers_0_mlp_fc1"), plain_name("unet.conv_in")
     ('lora_te_text_model_encoder_layers_0_mlp_fc1', 'unet.conv_in')
@@ -72,8 +72,8 @@ def plain_name(name: str) -> str:
 
 
 def check_one_way(names: Iterable[str]) -> None:
-    """Raises `NeedsModel` where layers of one kind are named in two ways, so that one layer of
-    two files might not be known as one."""
+    """NeedsModel: layers of one kind are named in two ways, so that the same layer of two files
+    might not be matched."""
     leads: dict[bool, set[str]] = {True: set(), False: set()}
     ways = set()
     for name in map(plain_name, names):

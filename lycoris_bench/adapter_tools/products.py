@@ -28,14 +28,14 @@ def plain_factors(layer: Mapping[str, Tensor]) -> Factors:
     return scale(found, len(down)) * up, down
 
 
-def beside(products: Sequence[Factors]) -> Factors:
-    """The sum of products as one: ups side by side, downs one above the other."""
+def concatenated(products: Sequence[Factors]) -> Factors:
+    """The sum of products up · down as one product: ups in columns, downs in rows."""
     return torch.cat([up for up, _ in products], 1), torch.cat([down for _, down in products])
 
 
 def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
-    """ΔW as the product that it is by its structure, to the last digit; None where it is none,
-    beside a bias, and where the rank is so large that the whole matrix is the shorter way."""
+    """ΔW as an exact product by the structure of its tensors; None where it has none, where there
+    is a bias update, and where the rank is so large that the whole matrix is cheaper."""
     if BIAS in layer:
         return None
     if is_plain_lora(layer):
@@ -48,20 +48,21 @@ def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
     return found.up, found.down
 
 
-def apart(one: Factors, two: Factors) -> float:
-    """|one - two|. Of two roundings of the same factors it is the sum of two small products."""
+def distance(one: Factors, two: Factors) -> float:
+    """|one - two| of two products; for two roundings of the same factors it is computed from the
+    differences of the factors, which loses no digits."""
     if one[0].shape == two[0].shape and one[1].shape == two[1].shape:
         up, down = _even(two, one)
         up_step, down_step = one[0] - up, one[1] - down
         if _much_less(up_step, one[0]) and _much_less(down_step, one[1]):
-            steps = beside([_level((up_step, one[1])), _level((up, down_step))])
+            steps = concatenated([_level((up_step, one[1])), _level((up, down_step))])
             return length(steps, torch.float32)  # an error is told in three digits
-    return length(beside([one, (-two[0], two[1])]))
+    return length(concatenated([one, (-two[0], two[1])]))
 
 
 def _even(product: Factors, like: Factors) -> Factors:
-    """The same product, each row of down as long as that of `like`: who made it may have put a
-    factor on either side."""
+    """The same product with each row of down scaled to the norm of that of `like`, since a scale
+    may have been put on either side."""
     sizes = [torch.linalg.vector_norm(down, dim=1) for down in (like[1], product[1])]
     ratio = torch.where((sizes[0] > 0) & (sizes[1] > 0), sizes[0] / sizes[1], 1.0)
     ratio = torch.where(torch.isfinite(ratio) & (ratio > 0), ratio, 1.0)
@@ -69,7 +70,7 @@ def _even(product: Factors, like: Factors) -> Factors:
 
 
 def _level(product: Factors) -> Factors:
-    """The same product with sides of one length, so that none of several hides another."""
+    """The same product with up and down of equal norm, so that sums of several lose no digits."""
     one, two = (float(torch.linalg.vector_norm(side)) for side in product)
     ratio = math.sqrt(two / one) if one and two else 1.0
     return product[0] * ratio, product[1] / ratio

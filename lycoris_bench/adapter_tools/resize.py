@@ -1,4 +1,4 @@
-"""`adapter resize`: any adapter as a LoRA of a smaller rank, energy share or file size."""
+"""`adapter resize`: writes any adapter as a LoRA of a given rank, energy share or file size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lycoris_bench.adapter_tools.error_report import Row, report
 from lycoris_bench.adapter_tools.layer import NeedsModel
 from lycoris_bench.adapter_tools.naming import named
 from lycoris_bench.adapter_tools.products import factors_of
-from lycoris_bench.adapter_tools.result import Made
+from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import kept, stored
 from lycoris_bench.adapter_tools.source import Adapter, Source, open_adapter
 from lycoris_bench.adapter_tools.steps import counted
@@ -42,7 +42,7 @@ from lycoris_bench.messages.errors import BenchError
 
 @dataclass(frozen=True)
 class Decomposed:
-    """A layer's change as an SVD; None where it is a norm or a bias alone, which stays."""
+    """A layer and the SVD of its change; None for norms and biases, which are kept."""
 
     source: Source
     svd: Svd | None
@@ -53,10 +53,10 @@ def resize(
     megabytes: float | None = None, model: str | None = None, force: bool = False,
     layers: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """A LoRA of the file's change: of `rank`, of the least rank with this `energy` share, or of
-    at most `megabytes` (2^20 bytes), where one threshold of singular values serves all layers.
+    """Writes the file's change as a LoRA: of `rank`, of the least rank with this `energy` share, or
+    of at most `megabytes` (2^20 bytes), with one threshold on singular values for all layers.
 
-    Norms and biases are kept as they are. The error is that of the file as it is read back."""
+    Norms and biases are kept as they are. The error is measured on the file as it is read back."""
     _check(rank, energy, megabytes)
     outputs.check(out, [path], force)
     base = None if model is None else open_model(model)
@@ -93,7 +93,8 @@ def _check(rank: int | None, energy: float | None, megabytes: float | None) -> N
 
 
 def _svd(source: Source, rank: int | None) -> Svd | None:
-    """All singular values, and as many vectors as a result may have."""
+    """All singular values of a layer's change, and the vectors that a result may use; None for
+    norms and biases."""
     layer = source.tensors
     try:
         source.shape()
@@ -117,8 +118,8 @@ def _kept(adapter: Adapter) -> list[str]:
 def _layers(
     found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None,
     what: str = "rounding",
-) -> list[Made]:  # fmt: skip
-    """The result's layers; one of rank 0 is left out."""
+) -> list[ResultLayer]:  # fmt: skip
+    """The layers of the result; layers of rank 0 are left out."""
     pairs = [(one, rank) for one, rank in zip(found, ranks, strict=True) if rank or not one.svd]
     made = [(one.source, _tensors(one, rank)) for one, rank in pairs]
     names = named(made, base)
@@ -128,12 +129,12 @@ def _layers(
         source = one.source
         if one.svd is None:
             same = kept(source.name, tensors)
-            layers.append(Made(source.name, layer, partial(dict, same), source.change))
+            layers.append(ResultLayer(source.name, layer, partial(dict, same), source.change))
             continue
         whole = tail(one.svd.s, 0)
         lost = tail(one.svd.s, rank) / whole if whole else 0.0
         held = stored(source.name, tensors, source.tensors.values(), lost)
-        layers.append(Made(source.name, layer, partial(dict, held), source.change,
+        layers.append(ResultLayer(source.name, layer, partial(dict, held), source.change,
                            source.weight, source.factors))  # fmt: skip
     return layers
 
@@ -153,8 +154,8 @@ def _about(about: Mapping[str, str], ranks: Sequence[int]) -> dict[str, str]:
 
 def _fit(
     found: Sequence[Decomposed], base: ModelFiles | None, about: Mapping[str, str], most: int
-) -> tuple[list[Made], dict[str, str]]:
-    """The largest file of at most `most` bytes: what header and names take is learnt by trying."""
+) -> tuple[list[ResultLayer], dict[str, str]]:
+    """The largest file of at most `most` bytes. The size of header and names is found by trying."""
     matrices = [one for one in found if one.svd is not None]
     values = [one.svd.s for one in matrices if one.svd]
     costs = [HALF * (len(one.svd.u) + one.svd.vh.shape[1]) for one in matrices if one.svd]
@@ -178,8 +179,8 @@ def _fit(
     )
 
 
-def _size(made: Sequence[Made], about: Mapping[str, str]) -> tuple[int, int]:
-    """(bytes of the file, of its numbers)."""
+def _size(made: Sequence[ResultLayer], about: Mapping[str, str]) -> tuple[int, int]:
+    """(bytes of the file, bytes of its tensors)."""
     shapes = result.shapes(made)
     numbers = sum(size for *_, size in shapes.values())
     return 8 + len(streaming.header(shapes, result.hashed(about))) + numbers, max(numbers, 1)

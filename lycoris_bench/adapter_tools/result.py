@@ -1,4 +1,4 @@
-"""The one way in which an adapter is written: checked, read back, and its true error told."""
+"""Writes an adapter file, reads it back and measures its error. All tools write by it."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.error_report import Row
 from lycoris_bench.adapter_tools.layer import shape_of
-from lycoris_bench.adapter_tools.products import apart, factors_of
+from lycoris_bench.adapter_tools.products import distance, factors_of
 from lycoris_bench.adapter_tools.rounding import check
 from lycoris_bench.adapter_tools.source import Change
 from lycoris_bench.adapter_tools.steps import counted
@@ -28,28 +28,32 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Made:
+class ResultLayer:
     """One layer of a result.
 
-    `tensors` gives what the file holds of it; `wanted` the change that this should be, in
-    float64, or None where they are the source's own numbers. Both are asked at each use, so that
-    a result of any size takes a few megabytes. `weight` gives W where it is known, `factors`
-    what is wanted as a product where it is one, as such are compared at the cost of their rank."""
+    `tensors` gives the layer's tensors in the file. `target` gives the change that they should
+    have, in float64; it is None where the tensors are copied from the source. Both are computed
+    at each use, so that a result of any size takes a few megabytes. `weight` gives W where it is
+    known; `factors` gives the target as a product where it is one, for a cheaper comparison."""
 
     name: str  # in reports
     layer: str  # in the file
     tensors: Callable[[], Tensors]
-    wanted: Callable[[], Change] | None
+    target: Callable[[], Change] | None
     weight: Callable[[], Tensor | None] = lambda: None
     factors: Callable[[], Factors | None] = lambda: None
 
 
-Holds = dict[str, tuple[Made, str, Tensor]]  # name -> layer, its tensor, and one without numbers
+Holds = dict[
+    str, tuple[ResultLayer, str, Tensor]
+]  # name -> layer, its tensor, and one without numbers
 
 
-def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force: bool) -> list[Row]:
-    """A safetensors file of the layers, which takes its place when it has been read back: the
-    rows are those of `read_back`."""
+def write(
+    out: Path, layers: Sequence[ResultLayer], metadata: Mapping[str, str], force: bool
+) -> list[Row]:
+    """Writes a safetensors file of the layers, which takes its place once it has been read back.
+    Returns the rows of `read_back`."""
     for name, times in Counter(one.layer for one in layers).items():
         if times > 1:
             second = [one.name for one in layers if one.layer == name][1]
@@ -58,7 +62,7 @@ def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force:
     written = counted(holds, "writing")
 
     @lru_cache(1)
-    def tensors(one: Made) -> Tensors:
+    def tensors(one: ResultLayer) -> Tensors:
         return one.tensors()
 
     def content(full: str) -> Iterable[bytes]:
@@ -76,14 +80,14 @@ def write(out: Path, layers: Sequence[Made], metadata: Mapping[str, str], force:
             raise AdapterFileError(f"a result that cannot be read is not written: {text}") from None
 
 
-def shapes(layers: Iterable[Made]) -> streaming.Shapes:
-    """The tensors of a file, as its header has them."""
+def shapes(layers: Iterable[ResultLayer]) -> streaming.Shapes:
+    """Dtype, shape and size of each tensor of a file, for its header."""
     return _shapes(_holds(layers))
 
 
-def _holds(layers: Iterable[Made]) -> Holds:
-    """Each tensor of a file, the widest first, as the format's own library has them: so that
-    every number is aligned. No number is kept."""
+def _holds(layers: Iterable[ResultLayer]) -> Holds:
+    """Each tensor of a file, on the meta device, ordered as the format's own library does: widest
+    dtype first, so that every value is aligned."""
     found = {
         f"{one.layer}.{key}": (one, key, value.to("meta"))
         for one in layers
@@ -101,15 +105,15 @@ def _shapes(holds: Holds) -> streaming.Shapes:
 
 
 def hashed(metadata: Mapping[str, str]) -> dict[str, str]:
-    """With a place for the hash of the numbers; none stays none (`ss_metadata.carried`)."""
+    """The metadata with a placeholder for the hash of the tensors; empty metadata stay empty."""
     return {**metadata, streaming.HASH: streaming.PENDING} if metadata else {}
 
 
 def read_back(
-    path: Path, layers: Sequence[Made], place: Callable[[str], Hashable] | None = None
+    path: Path, layers: Sequence[ResultLayer], place: Callable[[str], Hashable] | None = None
 ) -> list[Row]:
-    """|wanted - found| and |wanted| of each layer that this program's reader finds in a file or
-    folder; `place` says which names are one layer. `RuntimeError` where another layer is found."""
+    """Reads a file or folder and returns the error of each layer. `place` maps a layer's name to a
+    key that is equal for its spellings. RuntimeError: the layers read are not those written."""
     place = place or (lambda name: name.replace(".", "_"))
     again, _ = read(path, divide=False)  # under the names that were written
     found = {place(name): own for name, own in by_layer(again, divide=False).items()}
@@ -119,9 +123,9 @@ def read_back(
 
 
 @torch.no_grad()
-def _row(one: Made, found: Tensors) -> Row:
+def _row(one: ResultLayer, found: Tensors) -> Row:
     rank = len(found[DOWN]) if DOWN in found else None
-    if one.wanted is None:
+    if one.target is None:
         given = one.tensors()
         if given.keys() != found.keys() or not all(_same(given[k], found[k]) for k in given):
             raise RuntimeError(f"{one.name} is read back with other numbers than were written")
@@ -129,8 +133,8 @@ def _row(one: Made, found: Tensors) -> Row:
     written = factors_of(found)
     product = one.factors() if written else None
     if product and written and (whole := length(product)) < torch.finfo(torch.float32).max:
-        return Row(one.name, apart(product, written), whole, rank)
-    moved, shift = one.wanted()
+        return Row(one.name, distance(product, written), whole, rank)
+    moved, shift = one.target()
     weight = one.weight()
     zero = torch.zeros(shape_of(found)) if weight is None else weight
     again, other = changes(found, zero, torch.float64)
@@ -146,8 +150,8 @@ def _row(one: Made, found: Tensors) -> Row:
     return replace(row, missed=worst * row.norm) if row.norm else bias
 
 
-def _missed(wanted: Tensor, made: Tensor) -> tuple[float, float]:
-    return norm(wanted - made), norm(wanted)
+def _missed(target: Tensor, written: Tensor) -> tuple[float, float]:
+    return norm(target - written), norm(target)
 
 
 def _same(one: Tensor, two: Tensor) -> bool:

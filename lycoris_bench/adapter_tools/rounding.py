@@ -1,4 +1,4 @@
-"""The dtype that a result is stored in: the shortest that loses nothing that matters."""
+"""Chooses the dtype that a result is stored in: the shortest whose rounding is small enough."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools.layer import kind, needs_model, shape_of
-from lycoris_bench.adapter_tools.products import apart, factors_of
+from lycoris_bench.adapter_tools.products import distance, factors_of
 from lycoris_bench.adapters.algorithms.factors import length
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.adapter_file import by_layer, is_exact
@@ -15,13 +15,13 @@ from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 
 Tensors = Mapping[str, Tensor]
 FP8 = {dtype for name, dtype in vars(torch).items() if name.startswith("float8")}
-HALF = 5e-4  # of a change: what rounding a factor or two to half precision does
+HALF = 5e-4  # relative error of a change from rounding its factors to half precision
 SINGLE = 2e-7
-SHARE = 0.01  # of what the form itself leaves out, which hides its rounding
+SHARE = 0.01  # of the error of the approximation itself: rounding may add so much
 
 
 def kept(name: str, tensors: Tensors) -> dict[str, Tensor]:
-    """One layer bit by bit; float8 as fp16 and fp64 as fp32, which every reader has.
+    """One layer's tensors bit by bit; float8 becomes fp16 and fp64 fp32, which every reader takes.
 
     Raises `AdapterFileError` for a number that is not finite, or too large for fp32."""
     unused = kind(tensors).unused(tensors)  # which may be infinite
@@ -39,11 +39,11 @@ def kept(name: str, tensors: Tensors) -> dict[str, Tensor]:
 def stored(
     name: str, made: Tensors, like: Iterable[Tensor], lost: float = 0.0
 ) -> dict[str, Tensor]:
-    """One layer's computed tensors as the file holds them.
+    """One layer's computed tensors in the dtype of the file.
 
-    `like` are the source's tensors: a result of half-precision ones may be rounded as they were,
-    to 5e-4 of the change, one of others not at all. `lost` is what the form leaves out already.
-    Raises `AdapterFileError` for what fp32 cannot hold."""
+    `like` are the source's tensors: a result of half-precision tensors may be rounded to 5e-4 of
+    the change, any other only to fp32. `lost` is the relative error of the approximation.
+    AdapterFileError: a value is beyond the range of fp32."""
     made = {k: v if v.is_floating_point() or not v.dim() else v.double() for k, v in made.items()}
     sources = {value.dtype for value in like if value.is_floating_point() and value.dim()}
     coarse = sources <= {torch.float16, *FP8}
@@ -88,7 +88,7 @@ def _difference(found: Tensors, made: Tensors) -> float:
                     for tensors in (found, made))  # fmt: skip
     if (one := factors_of(whole)) is not None and (two := factors_of(short)) is not None:
         size = length(one)
-        return apart(one, two) / size if size else float(apart(one, two) > 0)
+        return distance(one, two) / size if size else float(distance(one, two) > 0)
     if needs_model(whole):
         return math.inf  # rounding could do anything
     zero = torch.zeros(shape_of(whole))

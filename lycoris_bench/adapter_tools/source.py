@@ -1,4 +1,4 @@
-"""The layers of an adapter file, each by itself or beside the base model's weight."""
+"""The layers of an adapter file, each with its base model's weight where a model is given."""
 
 import contextlib
 import re
@@ -36,19 +36,19 @@ Change = tuple[Tensor, Tensor | None]
 
 @dataclass(frozen=True)
 class Source:
-    """One layer of a file, and how the file spells it."""
+    """One layer of a file, its spelling there, and its place in the base model."""
 
     file: Path
     name: str
     tensors: Tensors
     spelling: Spelling
-    in_folder: bool = False  # one of PEFT, whose configuration holds what names do not say
+    in_folder: bool = False  # a PEFT folder, whose configuration is needed to read the tensors
     base: ModelFiles | None = None
     place: Layer | None = None
 
     @property
     def kind(self) -> type[Kind]:
-        """The algorithm that these tensors are of."""
+        """The algorithm of these tensors."""
         return kind(self.tensors)
 
     @property
@@ -58,12 +58,12 @@ class Source:
 
     @property
     def is_known(self) -> bool:
-        """Whether ΔW is known, by the tensors alone or beside the model."""
+        """Whether ΔW can be computed: a model is given, or the tensors suffice."""
         return self.base is not None or not needs_model(self.tensors)
 
     @property
     def is_norm(self) -> bool:
-        """Whether it changes a weight of one dimension, of which no LoRA can be made."""
+        """Whether the layer's weight has one dimension, so that no LoRA can change it."""
         vector = self.kind.vectors and self.tensors.keys() != {BIAS}
         return vector and len(self.shape()) == 1
 
@@ -72,7 +72,7 @@ class Source:
         return self.base.read(*self.place) if self.base and self.place else None
 
     def fits(self) -> None:
-        """Raises `AdapterFileError` where a model is given whose layer has other shapes."""
+        """AdapterFileError: the model's layer has other shapes. Does nothing without a model."""
         if self.base and self.place:
             try:
                 fits_model(self.tensors, self.base, self.place)
@@ -121,11 +121,12 @@ class Source:
         return moved, shift
 
     def factors(self) -> Factors | None:
-        """ΔW as a product where it is one by its structure and no bias is beside it; else None."""
+        """ΔW as an exact product by the structure of its tensors; None where it has none, and with
+        a bias update."""
         return factors_of(self.tensors)
 
     def check(self) -> None:
-        """Raises `AdapterFileError` for a change beyond fp32, which only large factors have."""
+        """AdapterFileError: a value of the change is beyond fp32, which needs large factors."""
         large = any(float(value.float().abs().max()) > 1e7 for value in self.tensors.values()
                     if value.numel() and value.is_floating_point())  # fmt: skip
         if large and not (self.depends_on_weight and self.base is None):
@@ -134,7 +135,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A file's layers, what of it is left out (names, with the reason), and its metadata."""
+    """The layers of a file, those left out (name and reason), and its metadata."""
 
     path: Path
     layers: list[Source]
@@ -144,11 +145,11 @@ class Adapter:
 
 
 def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
-    """The layers that an algorithm knows and, where a model is given, that it has. Without one they
-    are the file's own, also where one is several layers of diffusers.
+    """Opens an adapter: its layers of a known algorithm and, where a model is given, those in the
+    model. Without a model a fused layer stays one, though it is several layers in diffusers.
 
-    Raises `AdapterFileError` for what is no adapter or does not fit the model's layers,
-    `AdapterMismatch` for another model's."""
+    AdapterFileError: the file is no adapter, or does not fit the model's layers. AdapterMismatch:
+    it is for another model."""
     reading = counted([path], f"reading {printable(path.name, 60)}")
     (tensors, metadata), *_ = (read(one, divide=base is not None) for one in reading)
     spelled = spellings(path)
@@ -173,7 +174,7 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
 
 
 def _family(tensors: Tensors, layers: Mapping[str, Tensors]) -> str:
-    """By diffusers' names where all layers have such."""
+    """The model family, from diffusers' names where all layers have them."""
     with contextlib.suppress(AdapterFileError):
         layers = by_layer(tensors)
     return family_of({name: inputs_of(own) for name, own in layers.items()})

@@ -1,4 +1,4 @@
-"""How far a command is: layers are counted as they are gone through, for whoever wants to know."""
+"""Progress of a tool: reports each layer to a callback that the command sets."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ _listener: ContextVar[Progress | None] = ContextVar("listener", default=None)
 
 @contextlib.contextmanager
 def told(progress: Progress) -> Iterator[None]:
-    """Within, `progress` is called with the steps of `counted`."""
+    """While it is open, `counted` calls `progress` with its steps."""
     before = _listener.set(progress)
     try:
         yield
@@ -22,7 +22,7 @@ def told(progress: Progress) -> Iterator[None]:
 
 
 def counted(items: Iterable[T], what: str) -> Iterator[T]:
-    """The items, each a step of `what`, which is done when the next is asked for.
+    """Yields the items; each is a step of `what`, done when the next item is requested.
 
     >>> said = []
     >>> with told(lambda *step: said.append(step)):
@@ -40,4 +40,4 @@ def counted(items: Iterable[T], what: str) -> Iterator[T]:
 
 
 def _silent(what: str, steps: int, total: int) -> None:
-    """Nobody asked."""
+    """Reports nothing."""

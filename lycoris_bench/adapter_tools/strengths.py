@@ -1,4 +1,4 @@
-"""How much of each file: the numbers of --strength and --weight."""
+"""Checks the numbers given to --strength and --weight."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ ALLOWED = Range(-LARGEST, LARGEST)
 
 
 def check(name: str, values: Sequence[float]) -> list[float]:
-    """The values. `BenchError` names an option whose number is not finite or out of range.
+    """The values. BenchError: one is not finite or out of range; the option is named.
 
     >>> check("--weight", [0.5])
     [0.5]

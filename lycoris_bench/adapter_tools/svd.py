@@ -1,4 +1,4 @@
-"""A change as products, by its singular values."""
+"""Approximates a change by products up · down of low rank, from its SVD."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Svd(NamedTuple):
     vh: Tensor
 
     def cut(self, rank: int) -> "Svd":
-        """The first `rank` of them."""
+        """The SVD cut to its first `rank` singular values."""
         return Svd(self.u[:, :rank], self.s[:rank], self.vh[:rank])
 
     @property
@@ -29,7 +29,7 @@ class Svd(NamedTuple):
 
 
 def svd(change: Tensor) -> Svd:
-    """Of a change (o, i, ...) read as the matrix (o, i·k²)."""
+    """The SVD of a change (o, i, ...), unrolled to the matrix (o, i·k²)."""
     matrix = change.double().flatten(1)
     if not bool(torch.isfinite(matrix).all()):
         raise BenchError("it holds NaN or an infinity")
@@ -37,7 +37,7 @@ def svd(change: Tensor) -> Svd:
 
 
 def svd_of_product(up: Tensor, down: Tensor) -> Svd:
-    """Of up · down, (o, r) by (r, n), at the cost of r x r: both are first made triangular."""
+    """The SVD of up · down, (o, r) by (r, n): QR reduces it to the SVD of an r x r matrix."""
     if up.shape[1] >= min(len(up), down.shape[1]):
         return svd(up @ down)
     q1, r1 = torch.linalg.qr(up.double())  # NaN stays NaN
@@ -54,23 +54,23 @@ def rank_of_energy(values: Tensor, energy: float) -> int:
     """
     squares = values.double() ** 2
     shares = squares.cumsum(0) / squares.sum()
-    wanted = min(energy, float(shares[-1]))
-    return int((shares < wanted).sum()) + 1
+    least = min(energy, float(shares[-1]))
+    return int((shares < least).sum()) + 1
 
 
 def choose(values: Tensor, rank: int | None, energy: float | None) -> int:
-    """The rank asked for, or that of the energy share; never above that of the matrix."""
-    wanted = rank if rank is not None else rank_of_energy(values, energy or 1.0)
-    return max(1, min(wanted, numerical_rank(values)))
+    """The given rank, or that of the energy share; at most the rank of the matrix."""
+    chosen = rank if rank is not None else rank_of_energy(values, energy or 1.0)
+    return max(1, min(chosen, numerical_rank(values)))
 
 
 def numerical_rank(values: Tensor) -> int:
-    """Singular values that are more than rounding of fp32."""
+    """The number of singular values above the rounding error of fp32."""
     return int((values > values.max() * ROUNDING).sum())
 
 
 def check_rank(rank: int | None, energy: float | None) -> None:
-    """Raises `ValueError` for a rank or an energy share out of range, or both at once."""
+    """BenchError: a rank or an energy share is out of range, or both are given."""
     if rank is not None and energy is not None:
         raise BenchError("give --rank or --energy, not both")
     if rank is not None and rank not in (allowed := Range(1, LARGEST, whole=True)):
@@ -80,12 +80,12 @@ def check_rank(rank: int | None, energy: float | None) -> None:
 
 
 def tail(values: Tensor, rank: int) -> float:
-    """|what is left out|: the root of the sum of squares after the first `rank`."""
+    """The error of a cut: the root of the sum of squares after the first `rank` values."""
     return float(torch.linalg.vector_norm(values[rank:].double()))
 
 
 def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
-    """LoRA tensors of this rank for a weight of `shape`, √s on either side."""
+    """LoRA tensors of this rank for a weight of `shape`, with √s in up and in down."""
     cut = found.cut(rank)
     root = cut.s.sqrt()
     return write.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
@@ -96,7 +96,7 @@ HALF = 2  # bytes of a number
 
 def within(values: list[Tensor], costs: list[int], budget: int) -> list[int]:
     """The rank of each layer when the largest singular values of all are kept until `budget`
-    bytes are spent; `costs` are bytes per rank. One threshold for all layers: the water level.
+    bytes are spent; `costs` are bytes per rank. The threshold is the same for all layers.
 
     >>> within([torch.tensor([5.0, 1.0]), torch.tensor([4.0, 3.0])], [10, 20], 50)
     [1, 2]

@@ -1,4 +1,4 @@
-"""`adapter verify`: proof that a file was applied: layers, change per block, and a picture."""
+"""`adapter verify`: proves that a file is applied, by layers, change per block, and a picture."""
 
 import warnings
 from pathlib import Path
@@ -34,12 +34,12 @@ def verify(
     model: str, path: Path, strength: float = 1.0, prompt: str = "a photo", seed: int = 0,
     picture: bool = True, device: str = "cpu",
 ) -> dict[str, Any]:  # fmt: skip
-    """What of the file is in the model, |strength · ΔW| / |W| per block, and how many grey levels
-    (of 255) a picture of the same seed moves.
+    """The layers of the file that the model has, |strength · ΔW| / |W| per block, and the change in
+    grey levels (of 255) of a picture with the same seed.
 
-    Status 1 if nothing or not all matches, if a layer has another shape, if a number leaves the
-    range of the model's dtype, if the picture does not change, or if it is wanted and cannot be
-    drawn. `BenchError` for a strength that is not finite, a seed out of range, and no text."""
+    Status 1 if not all layers match, a layer has another shape, a number leaves the range of the
+    model's dtype, or the picture does not change or cannot be drawn. BenchError: the strength is
+    not finite, the seed is out of range, or the prompt is no text."""
     _check(strength, prompt, seed)
     base = open_model(model)
     tensors, _ = read(path)
@@ -72,7 +72,7 @@ def _check(strength: float, prompt: str, seed: int) -> None:
 def _blocks(
     base: ModelFiles, found: Match, strength: float, problems: list[str]
 ) -> list[dict[str, Any]]:
-    """A row a block; a layer of another shape is a problem."""
+    """A row per block; layers that cannot take their change are added to `problems`."""
     rows: dict[str, dict[str, Any]] = {}
     for layer in counted([*found.layers, *found.untouched], "comparing"):
         block = block_of(".".join(layer))
@@ -98,7 +98,7 @@ def _blocks(
 
 
 def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strength: float) -> Tensor:
-    """strength · ΔW; `AdapterMismatch` where the layer cannot take it."""
+    """strength · ΔW. AdapterMismatch: the layer cannot take it."""
     moved, shift = change(one, weight)
     parts = {"weight": (weight, moved)}
     if shift is not None:
@@ -121,11 +121,11 @@ def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strengt
 
 
 def _draw(
-    model: str, tensors: Any, wanted: tuple[float, str, int, str],
+    model: str, tensors: Any, request: tuple[float, str, int, str],
     problems: list[str],
 ) -> dict[str, Any] | None:  # fmt: skip
     """Mean and largest difference of two pictures, in grey levels."""
-    strength, prompt, seed, device = wanted
+    strength, prompt, seed, device = request
     try:
         backbone = Backbone.load(model, chosen_device(device))
         side = backbone.unet.config.sample_size * backbone.vae_scale
@@ -139,7 +139,7 @@ def _draw(
 
         before = picture()
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a match in part, which the table would have shown
+            warnings.simplefilter("error")  # a partial match, which `match` has ruled out
             Merger(backbone.unet, backbone.text_encoders).merge(tensors, strength)
         moved = np.abs(picture() - before)
     except (BackboneError, AdapterMismatch, UserWarning) as error:

@@ -1,4 +1,4 @@
-"""The weighted sum of several changes of one layer, in the shortest form that says it."""
+"""The weighted sum of several changes of one layer, in its shortest exact form."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools.layer import Tensors
-from lycoris_bench.adapter_tools.products import beside, is_plain_lora, plain_factors
+from lycoris_bench.adapter_tools.products import concatenated, is_plain_lora, plain_factors
 from lycoris_bench.adapter_tools.source import Change, Source
 from lycoris_bench.adapter_tools.svd import Svd, lora, numerical_rank, svd, svd_of_product, tail
 from lycoris_bench.adapters.algorithms.base import BIAS
@@ -41,8 +41,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Sum:
-    """A layer's tensors in float64, how they were made, the share of the change that this form
-    leaves out, and whether they are one file's own."""
+    """A layer's tensors in float64 (`made`), the method that made them (`how`), the relative error
+    (`lost`), and whether they are one file's own (`as_is`)."""
 
     parts: Sequence[Part]
     made: Tensors
@@ -52,14 +52,14 @@ class Sum:
 
     @property
     def keeps_form(self) -> bool:
-        """Whether these are one file's tensors in shape and alpha, of other numbers at most."""
+        """Whether these have the names, shapes and alpha of one file's tensors."""
         own = self.parts[0].tensors
         return len(self.parts) == 1 and own.keys() == self.made.keys() and all(
             value.shape == own[key].shape and (key != "alpha" or float(value) == float(own[key]))
             for key, value in self.made.items()
         )  # fmt: skip
 
-    def wanted(self) -> Change:
+    def target(self) -> Change:
         """The sum of weight · change, in float64."""
         found = [(part, *part.source.change()) for part in self.parts]
         shifts = [part.weight * shift for part, _, shift in found if shift is not None]
@@ -68,7 +68,7 @@ class Sum:
         return moved, _sum(shifts) if shifts else None
 
     def factors(self) -> Factors | None:
-        """The same as a product where all are by their structure, and no bias is among them."""
+        """The sum as a product, where each part is one by its structure and has no bias."""
         return _product(self.parts)
 
 
@@ -77,12 +77,12 @@ def _product(parts: Sequence[Part]) -> Factors | None:
     known = [one for one in found if one is not None]
     if len(known) < len(found):
         return None
-    return beside([(part.weight * up, down)
+    return concatenated([(part.weight * up, down)
                    for part, (up, down) in zip(parts, known, strict=True)])  # fmt: skip
 
 
 def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
-    """The weighted sum of one layer. `NeedsModel` where a change cannot be known without W."""
+    """The weighted sum of one layer. NeedsModel: a change cannot be computed without W."""
     biased, parts = parts, [part for part in parts if not part.is_bias]
     if len(biased) == 1 and biased[0].weight == 1 and not _longer(biased[0].tensors, rank):
         return Sum(biased, biased[0].tensors, "as it is (exact)", as_is=True)
@@ -102,17 +102,17 @@ def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
 
 
 def _longer(tensors: Tensors, rank: int | None) -> bool:
-    """Whether this is a LoRA of more than the rank that is asked for."""
+    """Whether this is a LoRA with a rank above the given one."""
     return rank is not None and is_plain_lora(tensors) and len(tensors[DOWN]) > rank
 
 
 def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
-    """ups side by side and downs one above the other: the sum of the products."""
+    """The sum of LoRAs as one LoRA: ups in columns, downs in rows."""
     shape = _common([part.source.shape() for part in parts])
     factors = [
         balanced(Product(*plain_factors(part.tensors)), part.weight) for part in parts
     ]  # fmt: skip
-    up, down = beside(factors)
+    up, down = concatenated(factors)
     if rank is not None and up.shape[1] > rank:
         return _nearest(svd_of_product(up, down), shape, rank)
     ones = [1 for _ in shape[2:]]
@@ -131,7 +131,7 @@ def _nearest(found: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor
 
 
 def _scaled(part: Part) -> dict[str, Tensor] | None:
-    """One file's layer times its weight, in its own form; None where that has no such form."""
+    """One file's layer times its weight, in its own algorithm; None where that cannot be scaled."""
     linear = part.source.kind.linear
     if not linear or part.source.depends_on_weight or part.weight == 0:
         return None
@@ -142,7 +142,7 @@ def _scaled(part: Part) -> dict[str, Tensor] | None:
 
 
 def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
-    """Files call a norm's differences as its own or as those of any layer."""
+    """The sum of norm differences, which files name w_norm and b_norm, or diff and diff_b."""
     found: dict[str, list[Tensor]] = defaultdict(list)
     for part in parts:
         for name, value in part.tensors.items():
@@ -151,7 +151,7 @@ def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
 
 
 def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
-    """The sum itself: as a LoRA of its own rank where that is shorter, else as a difference."""
+    """The sum as a LoRA of its own rank where that is shorter, else as a full difference."""
     if (product := _product(parts)) is not None:
         shape = _common([part.source.shape() for part in parts])
         found = svd_of_product(*product)
@@ -179,7 +179,7 @@ def _sum(values: Sequence[Tensor]) -> Tensor:
 
 
 def _common(shapes: Sequence[torch.Size]) -> torch.Size:
-    """The shape that shows the kernel; a matrix may stand for the unrolled weight."""
+    """The shape with the most dimensions; a matrix may stand for an unrolled kernel."""
     longest = max(shapes, key=len)
     for shape in shapes:
         if shape[0] != longest[0] or shape.numel() != longest.numel():

@@ -1,4 +1,4 @@
-"""A base model's weights where they lie on the disk: layer by layer, none of them loaded."""
+"""A base model's weights on disk, read layer by layer without loading the model."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ Layer = tuple[str, str]  # (model, path): ("unet", "conv_in")
 
 
 class ModelError(BenchError):
-    """No base model whose weights can be read: one sentence."""
+    """There is no base model with weights that can be read."""
 
 
 @dataclass
 class ModelFiles:
     """The weights of a diffusers folder or of a CompVis single file.
 
-    `holds` says for each file and key which layers' weights or biases the tensor is."""
+    `holds` maps each file and key to the weights or biases of layers that the tensor contains."""
 
     root: Path
     holds: dict[Path, dict[str, list[Spot]]]
@@ -50,7 +50,7 @@ class ModelFiles:
 
     @cached_property
     def layers(self) -> list[Layer]:
-        """Every layer that has a weight, embeddings of tokens aside."""
+        """Every layer with a weight, except token embeddings."""
         return [
             (model, path)
             for model, path, kind in self.places
@@ -59,7 +59,7 @@ class ModelFiles:
 
     @cached_property
     def widths(self) -> dict[str, int | None]:
-        """Inputs of each layer, by which families are told apart."""
+        """The number of inputs of each layer, which identifies the model family."""
         shapes = {layer: self.shape(*layer) for layer in self.layers}
         return {".".join(layer): s[1] if len(s) > 1 else None for layer, s in shapes.items()}
 
@@ -72,7 +72,7 @@ class ModelFiles:
         return Directory(paths)
 
     def reader(self, file: Path) -> Reader:
-        """One of the files, its header read once."""
+        """The reader of a file, whose header is read once."""
         if file not in self._readers:
             self._readers[file] = Reader(file)
         return self._readers[file]
@@ -82,7 +82,7 @@ class ModelFiles:
         return (model, path, kind) in self.places
 
     def is_packed(self, model: str, path: str) -> bool:
-        """Whether the weight is stored as whole numbers, as quantized ones are."""
+        """Whether the weight is stored as integers, as in quantized models."""
         file, key, _ = self.places[model, path, "weight"]
         return "F" not in self.reader(file).entries[key].dtype
 
@@ -107,7 +107,7 @@ def part(value: Tensor, third: int) -> Tensor:
 def open_model(place: str | Path) -> ModelFiles:
     """The weights of a folder, of a hub id in the local cache or of a single file.
 
-    Raises `ModelError`, `BackboneError` or `AdapterFileError` where they cannot be read."""
+    ModelError, BackboneError or AdapterFileError: they cannot be read."""
     root = disk.expand(place)
     if (kind := kind_of(root)) not in (None, "a folder"):
         raise ModelError(f"{root} is {kind}; a pipeline folder or a single file is needed")

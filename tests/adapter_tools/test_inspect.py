@@ -159,7 +159,7 @@ def test_the_axis_of_dora_and_norms_with_a_model(tmp_path: Path, on_output: bool
     assert axes == {"output" if on_output else "input"}
     alone = inspect(file)
     assert all(block["norm"] is None for block in alone["blocks"].values())
-    assert "are known beside the base model alone: give --model" in alone["text"]
+    assert "norms marked - need the base model: give --model" in alone["text"]
     found = inspect(file, str(tiny.folder(tmp_path / "base", pair)), layers=True)
     state = pair[0].state_dict()
     path = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"

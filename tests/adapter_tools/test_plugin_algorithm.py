@@ -123,7 +123,7 @@ def test_inspect(trained: Path, base: Path) -> None:
     alone = inspect(trained, layers=True)
     assert set(alone["algorithms"]) == {"vera"} and set(alone["ranks"]) == {"4"}
     assert alone["conventions"] == [] and all(row["norm"] is None for row in alone["layers"])
-    assert "norms marked - are known beside the base model alone: give --model" in alone["text"]
+    assert "norms marked - need the base model: give --model" in alone["text"]
     beside = inspect(trained, model=str(base), layers=True)
     files = open_model(str(base))
     right = wanted(trained, files)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapter_tools.products import apart, factors_of
+from lycoris_bench.adapter_tools.products import distance, factors_of
 from lycoris_bench.adapters.algorithms.factors import length
 
 
@@ -45,18 +45,18 @@ def test_the_distance_of_roundings(dtype: torch.dtype) -> None:
     for ratio in (torch.ones(6), ratios, 3 * ratios):
         up, down = (one[0] * ratio).to(dtype).double(), (one[1] / ratio[:, None]).to(dtype).double()
         wanted = size(up @ down - one[0] @ one[1])
-        assert apart(one, (up, down)) == pytest.approx(wanted, rel=1e-3)
+        assert distance(one, (up, down)) == pytest.approx(wanted, rel=1e-3)
         assert wanted > 0
 
 
 def test_the_distance_of_others() -> None:
     one, two, wide = factors(24, 30, 6), factors(24, 30, 6, seed=2), factors(24, 30, 9, seed=3)
     for a, b in itertools.permutations((one, two, wide), 2):
-        assert apart(a, b) == pytest.approx(size(a[0] @ a[1] - b[0] @ b[1]), rel=1e-12)
-    assert apart(one, one) == 0
+        assert distance(a, b) == pytest.approx(size(a[0] @ a[1] - b[0] @ b[1]), rel=1e-12)
+    assert distance(one, one) == 0
     nothing = (one[0] * 0, one[1])
-    assert apart(one, nothing) == pytest.approx(size(one[0] @ one[1]), rel=1e-12)
-    assert apart(nothing, nothing) == 0
+    assert distance(one, nothing) == pytest.approx(size(one[0] @ one[1]), rel=1e-12)
+    assert distance(nothing, nothing) == 0
 
 
 def test_structures_are_products() -> None:
