@@ -1,1 +1,1 @@
-"""Training images and their captions, as they lie on the disk."""
+"""Training images and their captions on disk."""

@@ -1,5 +1,5 @@
-"""Where the captions of images are written: in a text file of the same stem beside each image,
-or in a `metadata.jsonl` as datasets of the hub have it, which goes first."""
+"""Reads the captions of images from text files of the same stem next to each image, or from a
+`metadata.jsonl`, as datasets of the hub have it, which takes precedence."""
 
 import json
 import shlex
@@ -35,7 +35,7 @@ class CaptionFiles:
     def of(self, image: Path) -> str | None:
         """The caption on one line; None, and a problem or `missing`, where there is none."""
         listed = self.listed(image)
-        text = self._beside(image) if listed is None else " ".join(listed.split())
+        text = self._sidecar(image) if listed is None else " ".join(listed.split())
         if text == "" and listed is not None:
             self.problems.append(f"{METADATA} has no caption for {self.folders.name(image)}")
         if text and (problem := too_long(text)):
@@ -109,7 +109,7 @@ class CaptionFiles:
         here[image] = text
         return None
 
-    def _beside(self, image: Path) -> str | None:
+    def _sidecar(self, image: Path) -> str | None:
         path = self.file(image)
         if path is None:
             self.missing.append(self.folders.name(image.with_suffix(self.extension)))

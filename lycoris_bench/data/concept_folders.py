@@ -1,4 +1,4 @@
-"""Which folder of a dataset holds the images of which concept, and how often they repeat."""
+"""Maps the folders of a dataset to concepts, with the repeats in their names."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""What lies in folders of images: plain files and folders, in natural order. All else is named."""
+"""Lists folders of images in natural order; entries that are no plain file or folder are
+reported."""
 
 import os
 import re

@@ -19,8 +19,8 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
     found = scan(folder, captions=False, what="heldout")
     trained = {example.sha256 for example in data.examples}
     shared = [example for example in found.examples if example.sha256 in trained]
-    wanted = {example.concept for example in data.examples if example.generate}
-    own = [example for example in found.examples if example.concept in wanted] or found.examples
+    scored = {example.concept for example in data.examples if example.generate}
+    own = [example for example in found.examples if example.concept in scored] or found.examples
     if all(example.sha256 in trained for example in own):
         raise DataError(f"heldout {folder}", [
             f"all {len(own)} images are training images ({_some(shared, folder)}); give images "
@@ -34,10 +34,10 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
             f"({_some(shared, folder)}); take them out of one of the two folders"
         )
     if lacking := [
-        str(concept) for concept in data.concepts if concept in wanted - {*found.concepts}
+        str(concept) for concept in data.concepts if concept in scored - {*found.concepts}
     ]:
         doubts.append(
-            f"heldout {folder}: {len(lacking)} of {len(wanted)} concepts have no image there "
+            f"heldout {folder}: {len(lacking)} of {len(scored)} concepts have no image there "
             f"({_listed(lacking)}); they have no ceiling of real images"
         )
     return found, tuple(doubts)

@@ -1,4 +1,4 @@
-"""What PIL does not say of a JPEG: that its pixels end before its end mark."""
+"""Detects a JPEG whose pixels end before its end mark, which PIL does not report."""
 
 from collections.abc import Callable
 

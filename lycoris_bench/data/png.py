@@ -1,4 +1,4 @@
-"""What PIL does not say of a PNG: that its pixels end early, and which of them are transparent."""
+"""Detects a PNG whose pixels end early, and its transparent colour, which PIL does not report."""
 
 import io
 import zlib
@@ -68,12 +68,12 @@ def key_on_white(image: Image.Image, data: bytes) -> Image.Image:
         return image
     bits = data[_BITS]
     largest = 2**bits - 1
-    wanted = np.broadcast_to(np.asarray(key) & largest, 3)
+    colour = np.broadcast_to(np.asarray(key) & largest, 3)
     pixels = np.array(image.convert("RGB"))
     if bits == 16:
-        is_key = (pixels == wanted >> 8) & (_low_bytes(data) == wanted & 255)
+        is_key = (pixels == colour >> 8) & (_low_bytes(data) == colour & 255)
     else:
-        is_key = pixels == wanted * 255 // largest
+        is_key = pixels == colour * 255 // largest
     pixels[is_key.all(axis=-1)] = 255
     return Image.fromarray(pixels)
 

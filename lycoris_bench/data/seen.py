@@ -1,4 +1,4 @@
-"""Pictures that were decoded whole before, so that a scan decodes each file once."""
+"""A cache of pictures that were decoded before, so that scans decode each file once."""
 
 import contextlib
 import hashlib

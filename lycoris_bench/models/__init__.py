@@ -1,1 +1,1 @@
-"""Base models: found, read, described; text to conditioning."""
+"""Base models: located, loaded, identified; prompts encoded as conditioning."""

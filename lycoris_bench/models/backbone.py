@@ -1,5 +1,5 @@
-"""The base model on a device, and the few things that training and sampling ask of it. What
-differs from family to family is its family's."""
+"""A base model on a device, with the operations of training and sampling. Its `Family` implements
+whatever differs between families."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Backbone:
 
     @property
     def vae_scale(self) -> int:
-        """Pixels a latent, along a side."""
+        """Pixels per latent, along a side."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     # ---- what the denoiser is told
@@ -88,7 +88,7 @@ class Backbone:
         """Prompts as conditioning, a row each; those of more than `max_tokens` are cut.
 
         `clip_skip` counts layers of the text encoder from the end. Gradients flow as they do
-        outside: use `torch.no_grad` where none are wanted."""
+        outside: use `torch.no_grad` to avoid them."""
         return self.family.encode(self, prompts, max_tokens, clip_skip)
 
     def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
@@ -96,7 +96,7 @@ class Backbone:
         return self.family.framed(text, sizes)
 
     def led_away_from(self, empty: Conditioning) -> Conditioning:
-        """What guidance leads away from, given the empty prompt's conditioning."""
+        """The conditioning that guidance leads away from, given the empty prompt's."""
         return self.family.led_away_from(self, empty)
 
     # ---- images

@@ -1,5 +1,5 @@
-"""CLIP's tokenizer from the vocabulary that open_clip ships: a single file holds none, and nothing
-is to be downloaded."""
+"""CLIP's tokenizer from the vocabulary that open_clip ships, since single files hold none and
+nothing is downloaded."""
 
 import functools
 import gzip

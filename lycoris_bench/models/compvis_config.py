@@ -1,5 +1,5 @@
-"""Configurations of U-Net and VAE read off the shapes of a CompVis checkpoint, so that every
-width and depth is understood without a table."""
+"""Derives the configurations of U-Net and VAE from the shapes of a CompVis checkpoint, for any
+width and depth."""
 
 import re
 from collections.abc import Mapping
@@ -73,6 +73,6 @@ def vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _count(own: Mapping[str, Tensor], part: str) -> int:
-    """How many numbered things follow `part.`."""
+    """The number of numbered modules under `part.`."""
     pattern = re.compile(re.escape(part) + r"\.(\d+)\.")
     return len({found[1] for name in own if (found := pattern.match(name))})

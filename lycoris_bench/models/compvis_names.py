@@ -1,4 +1,4 @@
-"""Single-file checkpoints: which layer of which model a CompVis key is.
+"""Single-file checkpoints: maps CompVis keys to layers of diffusers' models.
 
 The structure is read off the keys themselves: a block ends where a `.op` (down) or a lone `.conv`
 (up) stands, so that U-Nets of any depth are understood."""

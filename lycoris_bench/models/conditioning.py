@@ -13,7 +13,7 @@ from lycoris_bench.messages.errors import BenchError
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the denoiser is told of each image of a batch.
+    """The conditioning of a batch: the text embeddings and other inputs of the denoiser.
 
     It attends to embeddings [n, length, d], of which the mask [n, length] says which count (None:
     all). Prompts of fewer chunks than their neighbours are masked, so that a prompt means the same
@@ -39,7 +39,7 @@ class Conditioning:
         return self.each(lambda value: value.to(device))
 
     def telling(self, **added: Tensor) -> "Conditioning":
-        """The same with more told besides."""
+        """The same with more inputs in `added`."""
         return replace(self, added={**self.added, **added})
 
     @property

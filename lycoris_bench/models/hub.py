@@ -1,4 +1,4 @@
-"""Where a base model's files lie and which weights they are, without loading any of them."""
+"""Locates a base model's files, and computes their fingerprint, without loading the model."""
 
 import hashlib
 import re
@@ -75,13 +75,13 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
     place = locate(path)
     total = hashlib.sha256(_revision(place).encode())
     if place.is_file():
-        for file in (place, single_file.beside(place)):
+        for file in (place, single_file.yaml_of(place)):
             total.update(_content(file).encode() if file.exists() else b"")
         return total.hexdigest()[:16]
     family = families.of_folder(place)
     found = _read_by_loading(place, parts or family.parts)
     if not parts:
-        found += [place / name for name in family.beside if (place / name).exists()]
+        found += [place / name for name in family.extra_files if (place / name).exists()]
     for file in sorted(found, key=lambda file: file.relative_to(place).parts):
         total.update(f"{file.relative_to(place).as_posix()}\0{_content(file)}\n".encode())
     return total.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Base models as shapes without weights: enough to count what an adapter trains."""
+"""Base models as shapes without weights, to count the parameters that an adapter trains."""
 
 from lycoris_bench.models.families import families, of_folder
 from lycoris_bench.models.hub import locate

@@ -1,4 +1,4 @@
-"""What a base model is made of."""
+"""The parts of a base model: denoiser, text encoders, VAE, tokenizers, noise schedule."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""The parts of a base model from the folder of a diffusers pipeline."""
+"""Reads the parts of a base model from the folder of a diffusers pipeline."""
 
 import contextlib
 import importlib

@@ -1,5 +1,5 @@
-"""The parts of a base model from one .safetensors file with CompVis's names. Structure is read off
-the shapes; nothing is downloaded, the tokenizer included."""
+"""Reads the parts of a base model from one .safetensors file with CompVis's names. The structure
+follows from the shapes; nothing is downloaded, not even the tokenizer."""
 
 import re
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def read(family: "Family", file: Path) -> Parts:
         )
 
 
-def beside(file: Path) -> Path:
+def yaml_of(file: Path) -> Path:
     """The .yaml of the same name that may say what a single file predicts."""
     return file.with_suffix(".yaml")
 
@@ -90,8 +90,8 @@ def _prediction(
     told = metadata.get("modelspec.predict_key", "")
     if "v_pred" in tensors:
         told = "v"
-    if not told and beside(file).exists():
-        text = beside(file).read_text(encoding="utf-8")
+    if not told and yaml_of(file).exists():
+        text = yaml_of(file).read_text(encoding="utf-8")
         found = re.search(r"^\s*parameterization:\s*[\"']?(\w+)", text, re.MULTILINE)
         told = found[1] if found else "eps"
     if not told:

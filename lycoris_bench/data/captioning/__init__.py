@@ -1,1 +1,1 @@
-"""Captions for training images, written by an image tagger and cleared of what a concept is."""
+"""Writes captions for training images by an image tagger, without tags that belong to a concept."""

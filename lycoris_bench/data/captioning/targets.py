@@ -1,4 +1,4 @@
-"""Which files captions are written to: beside the images, never over anything but a caption."""
+"""The files that captions are written to, next to the images; only captions are overwritten."""
 
 import os
 import re

@@ -1,5 +1,5 @@
-"""Writes a caption beside each image of a dataset (paper D.1): the concept's descriptor, then the
-tags that a tagger gives the image, without those that belong to the concept."""
+"""Writes a caption file next to each image of a dataset (paper D.1): the concept's descriptor, then
+the tags that a tagger gives the image, without those that belong to the concept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Families of base models: one family a file, with all that is known of it."""
+"""Families of base models, one file per family."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path

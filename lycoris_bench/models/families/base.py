@@ -1,4 +1,4 @@
-"""What a family of base models is: all that tells it from other families, in one object.
+"""The base class of model families: one object with all that differs between families.
 
 The defaults are those of a latent diffusion model with a U-Net and one CLIP text encoder. A new
 family is one file with a subclass that says what is different; nothing else names it."""
@@ -63,7 +63,7 @@ class Family:
         "tokenizer": ("transformers", "CLIPTokenizer"),
         "scheduler": ("diffusers", "DDIMScheduler"),
     }
-    beside: ClassVar[tuple[str, ...]] = ()  # files beside the parts that loading reads
+    extra_files: ClassVar[tuple[str, ...]] = ()  # files outside the parts' folders, read by loading
     texts_in_file: ClassVar[tuple[TextInFile, ...]] = ()  # none: no single file is read
     unread_in_file: ClassVar[tuple[TextInFile, ...]] = ()  # those that only adapter tools change
     latent_scale: ClassVar[float] = 0.18215  # of a single file; a folder's VAE says its own
@@ -83,14 +83,14 @@ class Family:
     def in_folder(self, folder: Path) -> Evidence:
         """Whether it is a pipeline's folder of this family: whether its parts' files name the
         classes of `parts`. Those of the defaults are of more than one family."""
-        wanted = {
+        classes = {
             part: kind[1] if isinstance(kind, tuple) else kind.__name__
             for part, kind in self.parts.items()
             if not part.startswith(("tokenizer", "scheduler"))
         }
-        said = {part: config(folder, part) for part in wanted}
-        alike = wanted and all(
-            wanted[part] in (about.get("_class_name"), *(about.get("architectures") or ()))
+        said = {part: config(folder, part) for part in classes}
+        alike = classes and all(
+            classes[part] in (about.get("_class_name"), *(about.get("architectures") or ()))
             for part, about in said.items()
         )
         if not alike:
@@ -141,10 +141,10 @@ class Family:
     def check(self, parts: Parts) -> None:
         """Raises `BackboneError` for what would be drawn wrongly: models that want more than noise
         and text."""
-        wanted, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
-        if wanted != given:
+        channels, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
+        if channels != given:
             raise BackboneError(
-                f"its U-Net takes {wanted} channels and its VAE makes {given}: "
+                f"its U-Net takes {channels} channels and its VAE makes {given}: "
                 "inpainting and editing models are not supported"
             )
         if getattr(parts.vae.config, "latents_mean", None) is not None:
@@ -175,7 +175,7 @@ class Family:
         return text
 
     def led_away_from(self, model: "Backbone", empty: Conditioning) -> Conditioning:
-        """What guidance leads away from: the conditioning of the empty prompt, or zeros."""
+        """The conditioning that guidance leads away from: the empty prompt's, or zeros."""
         return empty.each(torch.zeros_like) if model.zero_empty else empty
 
     # ---- diffusion

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lycoris_bench.models.families.base import Evidence, Family, TextInFile, config
 from lycoris_bench.models.parts import BackboneError
-from lycoris_bench.models.single_file import beside
+from lycoris_bench.models.single_file import yaml_of
 
 
 class SD2(Family):
@@ -30,6 +30,6 @@ class SD2(Family):
     def prediction_of(self, file: Path) -> str:
         raise BackboneError(  # both kinds look the same
             "an SD 2.x file does not say whether it predicts noise or velocity: put "
-            f"'{beside(file).name}' beside it with the line 'parameterization: v' (768 pixels) "
+            f"'{yaml_of(file).name}' beside it with the line 'parameterization: v' (768 pixels) "
             "or 'parameterization: eps' (512 pixels)"
         )

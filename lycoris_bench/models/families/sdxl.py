@@ -44,7 +44,7 @@ class SDXL(Family):
         "text_encoder_2": ("transformers", "CLIPTextModelWithProjection"),
         "tokenizer_2": ("transformers", "CLIPTokenizer"),
     }
-    beside = (INDEX,)
+    extra_files = (INDEX,)
     texts_in_file = (
         TextInFile("conditioner.embedders.0.transformer."),
         TextInFile("conditioner.embedders.1.model.", "text_encoder_2", True, projects=True),
