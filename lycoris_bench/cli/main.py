@@ -191,8 +191,8 @@ def list_(
 data.register(app)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         typer.echo(lycoris_bench.__version__)
         raise typer.Exit
 

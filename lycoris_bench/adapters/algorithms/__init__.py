@@ -1,5 +1,5 @@
-"""One algorithm a file, with all that is known of it: base.py says how it is trained, knowledge.py
-what its tensors are in files, its own and those of other programs.
+"""One file per algorithm. base.py is what training needs of it, knowledge.py what is known of its
+tensors in files, this program's and others'.
 
 The key in a study is the module's name: `ALGORITHMS.get("lora")` finds `lora.LoRA`."""
 

@@ -1,4 +1,4 @@
-"""What an adapter is: W' = W + strength · ΔW, with ΔW computed in one place from named tensors.
+"""The base class of algorithms: W' = W + strength · ΔW, with ΔW computed from named tensors.
 
     class LoRA(Adapter):
         @dataclass(frozen=True, kw_only=True)
@@ -9,8 +9,8 @@
         def delta_from(tensors, weight): ΔW
 
 Training computes ΔW from the live parameters, merging from a file's tensors: the same function,
-so a trained weight and a merged weight cannot differ. `weight` is there for algorithms whose
-change depends on W. What else an algorithm may know of its tensors is in knowledge.py."""
+so that a trained weight and a merged weight cannot differ. `weight` is for algorithms whose change
+depends on W. knowledge.py has the optional methods of an algorithm."""
 
 import math
 from abc import ABC, abstractmethod
@@ -94,12 +94,12 @@ class Adapter(Knowledge, nn.Module, ABC):
         return not (is_kernel(weight) and options.get("conv_dim") == 0)
 
     def delta(self, weight: Tensor) -> Tensor:
-        """ΔW of the present parameters."""
+        """ΔW from the present parameters."""
         with full_precision(weight):
             return self.delta_from(self.tensors(), weight)
 
     def shrink(self, ratio: float) -> None:
-        """Makes ΔW `ratio` times what it is, for max_norm."""
+        """Scales the parameters so that ΔW becomes ratio · ΔW, for max_norm."""
         raise NotImplementedError
 
     def forward(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -131,16 +131,16 @@ def add(value: Tensor, *changes: tuple[Tensor | None, float]) -> Tensor:
 
 
 def full_precision(weight: Tensor) -> torch.autocast:
-    """Weight arithmetic stays fp32 under autocast; the layer's own operation does not."""
+    """Disables autocast, so that weight arithmetic stays in fp32."""
     kind = "cpu" if weight.device.type == "meta" else weight.device.type
     return torch.autocast(kind, enabled=False)
 
 
 def fit(matrix: Tensor, weight: Tensor) -> Tensor:
-    """The unrolled change (o, i·k²) in W's shape; `BenchError` for the change of another layer."""
+    """The unrolled change (o, i·k²) in W's shape. BenchError: it does not fit W."""
     if matrix.numel() != weight.numel() or matrix.shape[0] != weight.shape[0]:
-        found, wanted = tuple(matrix.shape), tuple(weight.shape)
-        raise BenchError(f"a change of shape {found} does not fit a weight of shape {wanted}")
+        raise BenchError(f"a change of shape {tuple(matrix.shape)} does not fit a weight of shape "
+                         f"{tuple(weight.shape)}")  # fmt: skip
     return matrix.reshape(weight.shape)
 
 
@@ -180,7 +180,7 @@ def zeros(weight: Tensor, *shape: int) -> nn.Parameter:
 
 
 def kaiming(weight: Tensor, generator: torch.Generator | None, *shape: int) -> nn.Parameter:
-    """Uniform within ±1/√(product of all sizes but the first)."""
+    """A parameter drawn uniformly within ±1/√(product of all sizes but the first)."""
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     drawn = torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
     return nn.Parameter(drawn.to(weight.device))
@@ -189,6 +189,6 @@ def kaiming(weight: Tensor, generator: torch.Generator | None, *shape: int) -> n
 def normal(
     weight: Tensor, generator: torch.Generator | None, std: float, *shape: int
 ) -> nn.Parameter:
-    """Gaussian around 0."""
+    """A parameter drawn from a Gaussian around 0."""
     drawn = torch.empty(shape, device="cpu").normal_(0, std, generator=generator)
     return nn.Parameter(drawn.to(weight.device))

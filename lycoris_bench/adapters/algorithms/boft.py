@@ -30,7 +30,7 @@ class BOFT(Adapter):
     """W' = s ⊙ R_p ⋯ R_1·R_0·W, each R_s block-diagonal after a swap of rows (Liu et al. 2024).
 
     `oft_blocks` (p+1, n, b, b) with o = n·b, n = 2^p and b the largest even number up to dim for
-    which there is such an n. Each block is the Cayley transform of B - Bᵀ (cayley.py), `alpha`
+    which there is such an n. Each block is the Cayley transform of B - Bᵀ (rotations.py), `alpha`
     the constraint over all of them, `rescale` s. Strength acts on W' - W as a whole."""
 
     marks = (BLOCKS,)
@@ -86,8 +86,10 @@ class BOFT(Adapter):
         blocks = tensors[BLOCKS]
         stages, count, size = blocks.shape[:3]
         if count * size != len(weight) or size % 2 or count % 2 ** (stages - 1):
-            shape, wanted = tuple(blocks.shape), tuple(weight.shape)
-            raise BenchError(f"{BLOCKS} of shape {shape} does not fit a weight of shape {wanted}")
+            shape, weight_shape = tuple(blocks.shape), tuple(weight.shape)
+            raise BenchError(
+                f"{BLOCKS} of shape {shape} does not fit a weight of shape {weight_shape}"
+            )
         angles = turn(blocks, tensors.get("alpha"), len(weight))
         rows = weight.to(blocks.dtype).flatten(1)
         # the backward pass goes through the stages anew: kept, each would cost another weight
@@ -112,7 +114,7 @@ class BOFT(Adapter):
 
 def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:
     """R_p ⋯ R_0·W - W, from R - I of each stage; rows are W unrolled."""
-    change = torch.zeros_like(rows)  # kept apart from W, or its small digits would be lost
+    change = torch.zeros_like(rows)  # kept separate from W, which would swallow its small digits
     for stage, angle in enumerate(angles):
         change = change + _stage(angle, rows + change, 2**stage * angle.shape[-1] // 2)
     return change
@@ -129,7 +131,7 @@ def _stage(angle: Tensor, rows: Tensor, stride: int) -> Tensor:
 def block_size(outputs: int, dim: int) -> int:
     """The largest even b up to dim for which outputs/b is a power of two.
 
-    Raises `ValueError` that says which dim there is for so many outputs.
+    BenchError: there is none; says which dim is possible for these outputs.
 
     >>> block_size(320, 12), block_size(768, 12), block_size(768, 6), block_size(64, 9)
     (10, 12, 6, 8)

@@ -35,8 +35,8 @@ class DiagOFT(Adapter):
     """W' = s ⊙ Rᵀ·W with one rotation R for each block of outputs (Qiu et al. 2023).
 
     `oft_blocks` (n, b, b) with (b, n) = factorization(o, dim), so that b is at most dim or the
-    other part of o, whichever is smaller; R is the Cayley transform of B - Bᵀ (cayley.py), `alpha`
-    the constraint, `rescale` s. Strength acts on W' - W as a whole.
+    other part of o, whichever is smaller; R is the Cayley transform of B - Bᵀ (rotations.py),
+    `alpha` the constraint, `rescale` s. Strength acts on W' - W as a whole.
 
     Files may instead hold R itself: `oft_diag` (n, b, b) of old LyCORIS; `oft_in.weight` for
     PEFT's OFT, which rotates inputs: y = layer(x·R), or W' = W·Rᵀ for each block of input
@@ -193,5 +193,5 @@ def _unsplit(outputs: int, dim: int) -> str:
 
 
 def _misfit(angle: Tensor, weight: Tensor, name: str) -> BenchError:
-    shape, wanted = tuple(angle.shape), tuple(weight.shape)
-    return BenchError(f"{name} of shape {shape} does not fit a weight of shape {wanted}")
+    shape, weight_shape = tuple(angle.shape), tuple(weight.shape)
+    return BenchError(f"{name} of shape {shape} does not fit a weight of shape {weight_shape}")

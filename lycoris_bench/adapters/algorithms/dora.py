@@ -26,11 +26,11 @@ def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
     strength 0 gives W. Gradients flow through the norm."""
     if MAGNITUDE not in tensors:
         return change
-    wanted = tensors[MAGNITUDE].to(change.dtype)
-    axis = _axis(wanted, weight)
+    target = tensors[MAGNITUDE].to(change.dtype)
+    axis = _axis(target, weight)
     moved = weight.to(change.dtype) + change
     norm = _norm(moved, axis)
-    return moved * (wanted.reshape(norm.shape) / norm - 1) + change
+    return moved * (target.reshape(norm.shape) / norm - 1) + change
 
 
 def with_magnitude(tensors: Tensors, shape: torch.Size, unrolled: bool = False) -> torch.Size:
@@ -67,8 +67,8 @@ def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
     others = [dim for dim in range(weight.dim()) if dim != 1]
     smallest = torch.finfo(torch.float32).tiny
     norm = torch.linalg.vector_norm(moved, dim=others, keepdim=True).clamp_min(smallest)
-    wanted = tensors[MAGNITUDE].float().reshape(-1, *(1 for _ in weight.shape[1:]))
-    change_of_weight: Tensor = moved * wanted / norm - weight.float()
+    target = tensors[MAGNITUDE].float().reshape(-1, *(1 for _ in weight.shape[1:]))
+    change_of_weight: Tensor = moved * target / norm - weight.float()
     return change_of_weight
 
 
@@ -88,12 +88,12 @@ def divided_magnitude(tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tens
     return {MAGNITUDE: torch.cat([value[a:b] for a, b in spans])}
 
 
-def _axis(wanted: Tensor, weight: Tensor) -> int:
+def _axis(target: Tensor, weight: Tensor) -> int:
     """0 for a magnitude of each output, 1 for one of each input."""
-    sizes = tuple(wanted.shape)
-    if wanted.numel() == weight.shape[0] and all(size == 1 for size in sizes[1:]):
+    sizes = tuple(target.shape)
+    if target.numel() == weight.shape[0] and all(size == 1 for size in sizes[1:]):
         return 0
-    if wanted.dim() > 1 and sizes[0] == 1 and wanted.numel() == sizes[1] == weight.shape[1]:
+    if target.dim() > 1 and sizes[0] == 1 and target.numel() == sizes[1] == weight.shape[1]:
         return 1
     raise BenchError(f"{MAGNITUDE} of shape {sizes} does not fit a weight of {tuple(weight.shape)}")
 

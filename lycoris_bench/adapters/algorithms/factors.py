@@ -1,4 +1,4 @@
-"""Products of factors: how a Kronecker product splits a layer, and changes as up · down.
+"""Products of factors: the sizes of a Kronecker product, and changes written as up · down.
 
 Matrices are (o, n) with kernels unrolled, n = i·k²."""
 
@@ -18,7 +18,7 @@ Factors = tuple[Tensor, Tensor]  # (o, r) and (r, i·k²)
 
 
 class Product(NamedTuple):
-    """A change up (o, r) · down (r, n), and the share |lost| / |change| that it leaves out."""
+    """A change up (o, r) · down (r, n), and its relative error |lost| / |change|."""
 
     up: Tensor
     down: Tensor
@@ -31,7 +31,7 @@ class Product(NamedTuple):
 
 
 def in_float64(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A layer's tensors to compute with exactly; whole numbers stay."""
+    """A layer's tensors in float64; integers stay as they are."""
     return {k: v.double() if v.is_floating_point() else v for k, v in tensors.items()}
 
 
@@ -87,8 +87,8 @@ def balanced(product: Product, ratio: float = 1.0) -> Factors:
              for side in (up, down)]  # fmt: skip
     if not all(0 < size < math.inf for size in sizes) or not math.isfinite(ratio):
         return up * ratio, down
-    wanted = math.sqrt(sizes[0] * abs(ratio) * sizes[1])
-    power = 2.0 ** round(math.log2(wanted / sizes[1])) if wanted else 1.0
+    target = math.sqrt(sizes[0] * abs(ratio) * sizes[1])
+    power = 2.0 ** round(math.log2(target / sizes[1])) if target else 1.0
     return up * (ratio / power), down * power
 
 

@@ -1,4 +1,4 @@
-"""Whether one layer's tensors fit each other, before any weight is known."""
+"""Checks whether one layer's tensors fit each other, without the weight."""
 
 import math
 from collections.abc import Sequence

@@ -125,8 +125,8 @@ def _present(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     (outputs, inputs), columns = weight.shape[:2], weight[0].numel()
     for found in ((a1, a2, b1, b2), (a2, a1, b2, b1)):
         rank = len(found[1])
-        wanted = [(inputs, rank), (rank, inputs), (outputs, rank), (rank, columns)]
-        if [tuple(matrix.shape) for matrix in found] == wanted:
+        expected = [(inputs, rank), (rank, inputs), (outputs, rank), (rank, columns)]
+        if [tuple(matrix.shape) for matrix in found] == expected:
             return found
     shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in GLoRA.marks)
     raise BenchError(f"{shapes} do not fit a weight of shape {tuple(weight.shape)}")

@@ -1,7 +1,7 @@
-"""What is known of an algorithm's tensors in a file, and what other programs make of them.
+"""What is known of an algorithm's tensors in a file, and how other programs read them.
 
-The defaults are right for any algorithm, if slow or strict: they take ΔW to depend on W, find no
-short form of it, and say that no other program reads it. A class overrides what it knows better."""
+The defaults are correct for any algorithm, though slow or strict: they assume that ΔW depends on W,
+has no low-rank form, and is read by no other program. A class overrides what it knows better."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ class Knowledge:
 
     @staticmethod
     def length(tensors: Tensors) -> float | None:
-        """|ΔW| without making ΔW, from tensors in float64; None where it has to be made."""
+        """|ΔW| from tensors in float64 without computing ΔW; None where ΔW is needed."""
         return None
 
     @staticmethod
@@ -129,7 +129,7 @@ class Knowledge:
 
     @staticmethod
     def with_ratio(tensors: Tensors, alpha: float, rank: int) -> dict[str, Tensor]:
-        """What says that a PEFT configuration's ratio is alpha/rank."""
+        """The tensors with the ratio alpha/rank of a PEFT configuration."""
         return {"alpha": torch.tensor(alpha)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Norm layers, which every algorithm trains alike: their weight and bias are shifted."""
+"""Norm layers, which all algorithms train in the same way: shifts of weight and bias."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -95,7 +95,7 @@ class Tucker:
 
 @dataclass(frozen=True, kw_only=True)
 class Decomposed:
-    """Magnitude and direction are trained apart, the magnitude of each input or each output."""
+    """Trains magnitude and direction separately, with a magnitude for each input or output."""
 
     dora_wd: bool = switch()
     wd_on_output: bool = switch()

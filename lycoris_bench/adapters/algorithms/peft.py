@@ -1,4 +1,4 @@
-"""What PEFT's folders have in common, whichever kind of adapter they hold."""
+"""Helpers for the parts of PEFT's configurations that are the same for all kinds of adapter."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Which algorithm a layer's tensors are of."""
+"""Recognises the algorithm of a layer's tensors by their names and shapes."""
 
 from collections.abc import Mapping
 

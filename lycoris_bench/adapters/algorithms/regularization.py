@@ -1,4 +1,4 @@
-"""What holds an adapter back while it trains: dropouts, and a bound on the size of its change."""
+"""Regularization of an adapter in training: dropouts, and a bound on the norm of its change."""
 
 from dataclasses import dataclass
 

@@ -74,7 +74,7 @@ def rescale(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
 
 
 def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:
-    """`ValueError` for max_norm: the length of ΔW follows the angle, not the parameters."""
+    """BenchError: max_norm is set; the norm of ΔW depends on the angle, not on the parameters."""
     if options.get("max_norm") is not None:
         raise BenchError(
             f"max_norm does not suit {algorithm}, which turns weights; constraint bounds it"

@@ -1,4 +1,4 @@
-"""Adapter files as the ecosystem writes and reads them: safetensors with `ss_*` metadata."""
+"""Reads and writes adapter files: safetensors with `ss_*` metadata, in any layout."""
 
 import hashlib
 import json
@@ -34,8 +34,8 @@ def is_exact(key: str) -> bool:
 def by_layer(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, divide: bool = True
 ) -> dict[str, dict[str, Tensor]]:
-    """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`); the
-    layers in the natural order of their names."""
+    """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`), with
+    layers in natural order of their names."""
     layers: dict[str, dict[str, Tensor]] = {}
     for key, value in canonical(tensors, metadata, divide).items():
         layer, _, name = key.partition(".")
@@ -72,7 +72,7 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
 
 
 def _refuse_long(names: Iterable[str]) -> None:
-    """Raises `AdapterFileError` for a name that is no layer's, which would take long to look at."""
+    """AdapterFileError: a name is too long for a layer's, and would take long to match."""
     for name in names:
         if len(name) > LONGEST_NAME:
             raise AdapterFileError(f"'{printable(name, 60)}' is a name of {len(name):,} letters; "
@@ -103,7 +103,7 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
     same tensors and metadata make the same bytes.
 
     Raises `AdapterFileError` for a number that half precision cannot hold."""
-    halves = _apart({key: _half(key, tensors[key]) for key in sorted(tensors)})
+    halves = _unshared({key: _half(key, tensors[key]) for key in sorted(tensors)})
     digest = hashlib.sha256()
     for value in halves.values():
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -122,9 +122,9 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
     return json.loads(content[8:start]), start
 
 
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each in memory of its own, as the format asks: layers that are one elsewhere (`fused`)
-    share their factors."""
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Clones tensors that share memory, which the format forbids: layers divided from one fused
+    layer share their factors."""
     seen: set[int] = set()
     for key, value in tensors.items():
         place = value.untyped_storage().data_ptr()

@@ -1,4 +1,4 @@
-"""A layer's tensors before anything is made of them: shapes, dtypes and numbers."""
+"""Checks a layer's tensors before use: shapes, dtypes and finite values."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""How a layer has to be said to ComfyUI (0.3.64), and what it drops or computes otherwise."""
+"""Writes a layer for ComfyUI (0.3.64), and refuses what ComfyUI drops or computes otherwise."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Which family of models an adapter or a model belongs to, from names, shapes and metadata."""
+"""The model family of an adapter or a model, from layer names, shapes and metadata."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,7 +1,7 @@
 """Flux and SD 3 by the names of Black Forest Labs and Stability, as diffusers' layers.
 
-One layer there may be several here: qkv is q, k and v, and Flux's linear1 q, k, v and the MLP, one
-below the other in the outputs. Each gets the rows of its own, of the very factors."""
+One of their layers may be several of diffusers': qkv is q, k and v, and Flux's linear1 is q, k, v
+and the MLP, stacked along the outputs. Each gets its own rows of the same factors."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

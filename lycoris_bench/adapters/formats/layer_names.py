@@ -1,4 +1,4 @@
-"""What a layer is called in files: every spelling of the ecosystem, and what it means here.
+"""Names of layers in files: finds a layer by any spelling of the ecosystem and spells it in any.
 
 Works on paths alone, so that a model on the disk needs no modules."""
 
@@ -15,7 +15,7 @@ DENOISERS = ("unet", "transformer")
 TEXTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 MODULE = "module"  # any that is none of these
 LAYOUTS = ("kohya", "lycoris", "compvis", "comfyui", "diffusers", "peft")
-# What a name may begin with, dots as underscores, and the models that it may then lie in.
+# Prefixes of names, with dots as underscores, and the models that they may stand for.
 BEGINNINGS: dict[str, tuple[str, ...]] = {
     "": (*DENOISERS, *TEXTS),
     "base_model_model_": (*DENOISERS, *TEXTS),  # peft wraps a model without naming it

@@ -1,7 +1,7 @@
-"""Any layout's tensors under the LyCORIS names that the algorithms know.
+"""Renames the tensors of any layout to the LyCORIS names that the algorithms know.
 
 A key is `<layer>.<tensor>`. Layers keep their own spelling, dots turned into underscores, which
-`names.Directory.find` understands; tensors get one name each, shape and ratio."""
+`layer_names.Directory.find` understands; tensors get one name each, shape and ratio."""
 
 import re
 import warnings

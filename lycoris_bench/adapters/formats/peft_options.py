@@ -1,4 +1,4 @@
-"""Which options of a PEFT configuration change what its tensors mean, and what then."""
+"""Checks the options of a PEFT configuration that change the meaning of its tensors."""
 
 import warnings
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a PEFT configuration says that its tensors do not: ratios, and how rotations are packed."""
+"""Reads PEFT folders, and from their configurations the ratios and the packing of rotations."""
 
 import json
 import math

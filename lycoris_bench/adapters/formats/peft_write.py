@@ -1,4 +1,4 @@
-"""Writing PEFT's folders: one configuration and one file for each model that is adapted."""
+"""Writes PEFT folders: one configuration and one file for each adapted model."""
 
 import json
 import re
@@ -72,11 +72,11 @@ def _part(model: str, layers: Layers) -> Part:
 
 
 def files_of(parts: Mapping[str, Part]) -> dict[str, bytes]:
-    """Relative path -> content: a folder for each model kind, as `peft_folder.read` has it."""
+    """Relative path -> content: a folder for each model kind, as `peft_read.read` has it."""
     found: dict[str, bytes] = {}
     for model, part in parts.items():
         # of layers that share a factor, each has its own
-        apart = {key: value.clone() for key, value in part.tensors.items()}
-        found[f"{model}/{WEIGHTS}"] = save(apart, {"format": "pt"})
+        clones = {key: value.clone() for key, value in part.tensors.items()}
+        found[f"{model}/{WEIGHTS}"] = save(clones, {"format": "pt"})
         found[f"{model}/{CONFIG}"] = part.text.encode()
     return found

@@ -1,4 +1,4 @@
-"""The one error of files that cannot be read or written."""
+"""Opens safetensors files, and the error for files that cannot be read or written."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from lycoris_bench.messages.printable import printable
 
 
 class AdapterFileError(BenchError):
-    """A file that is no adapter, or an adapter that cannot be a file: one sentence."""
+    """The file is no adapter or is damaged, or the adapter cannot be written."""
 
 
 MOST_HEADER = 100_000_000  # bytes, the format's own bound

@@ -1,4 +1,4 @@
-"""One layer's tensors with the ratio and the shapes that LyCORIS's names stand for."""
+"""Converts one layer's tensors to the ratio and the shapes of LyCORIS's format."""
 
 from collections.abc import Mapping
 from typing import Any

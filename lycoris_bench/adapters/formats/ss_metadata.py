@@ -69,7 +69,7 @@ def of_lora(ranks: Collection[int]) -> dict[str, str]:
 
 
 def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -> dict[str, str]:
-    """What of its sources' metadata holds for a result, without the hashes of other numbers.
+    """The metadata of sources that still holds for a result, without the hashes of their tensors.
 
     Kept is what all of them say alike, and the family that any of them says: readers hide files
     of unknown or another family. `family` tells it where none does. What describes the network

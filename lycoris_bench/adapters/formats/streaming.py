@@ -1,4 +1,4 @@
-"""Safetensors a tensor at a time: a model of any size passes through a few megabytes.
+"""Reads and writes safetensors a tensor at a time, with a few megabytes for a model of any size.
 
 The header says names, dtypes, shapes and places, so it can be written before the first number is
 known. Tensors are read by their place and not through a memory map, whose pages would count as

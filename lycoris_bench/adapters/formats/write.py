@@ -1,4 +1,4 @@
-"""Writing an adapter in another layout's names, and as plain LoRA that every program reads."""
+"""Writes an adapter under another layout's names, or as plain LoRA, which every program reads."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Portable:
-    """An adapter as plain LoRA in kohya's names: its tensors, the share |lost| / |ΔW| of each
-    layer (0 where it is exact), and what plain LoRA cannot say."""
+    """An adapter as plain LoRA under kohya's names: its tensors, the relative error of each layer
+    (0 where it is exact), and the names that plain LoRA cannot express."""
 
     tensors: dict[str, Tensor]
     errors: dict[str, float]
@@ -34,7 +34,7 @@ class Portable:
 
 def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) -> dict[str, Tensor]:
     """The tensors of one file in the names of "kohya", "lycoris", "compvis", "comfyui" or
-    "diffusers"; PEFT's folders are `peft_export.parts`.
+    "diffusers"; for PEFT's folders see `peft_write.parts`.
 
     Raises `AdapterFileError` for a layer that the model lacks or that the layout cannot say."""
     found: dict[str, Tensor] = {}
@@ -49,7 +49,7 @@ def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) ->
 
 
 def place_of(name: str, directory: Directory) -> Place:
-    """Where the layer lies; `AdapterFileError` if the model has none of the name."""
+    """(model, path) of the layer. AdapterFileError: the model has no layer of this name."""
     place = directory.find(name)
     if place is None:
         raise AdapterFileError(f"{name} is no layer of the model")
@@ -57,7 +57,7 @@ def place_of(name: str, directory: Directory) -> Place:
 
 
 def spelled(place: Place, layout: str, directory: Directory) -> str:
-    """The layer's name in the layout. ComfyUI knows those of Flux and SD 3 by kohya's names."""
+    """The layer's name in the layout. ComfyUI reads kohya's names for Flux and SD 3."""
     joint = any(".attn.add_" in path for path in directory.models.get("transformer", ()))
     in_joint = layout == "comfyui" and place[0] == "transformer" and joint
     return directory.spell(*place, "kohya" if in_joint else layout)
@@ -66,7 +66,7 @@ def spelled(place: Place, layout: str, directory: Directory) -> str:
 def said(
     name: str, own: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
 ) -> Mapping[str, Tensor]:
-    """One layer's tensors as the layout has them; `AdapterFileError` for what it cannot say."""
+    """One layer's tensors in the layout. AdapterFileError: the layout cannot express them."""
     if layout == "diffusers":
         return sides(name, own)
     if layout == "comfyui":
@@ -76,9 +76,9 @@ def said(
 
 
 def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A plain LoRA as an A and a B without alpha, as diffusers has it: the ratio is folded in.
+    """A plain LoRA as diffusers' lora_A and lora_B, with the ratio folded in and no alpha.
 
-    Bit by bit where the ratio is 1, else in float64 and for the writer to round."""
+    Exact copies where the ratio is 1, else float64, which the writer rounds."""
     if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
         kind = what(tensors)
         raise AdapterFileError(f"diffusers reads plain LoRA alone, and {name} is {kind}: {ADVICE}")
@@ -96,12 +96,12 @@ def plain_lora(
     weight_of: WeightOf | None = None,
     through: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Portable:
-    """Every layer as plain LoRA of at most `rank`: by its structure where that rank allows, else
-    by SVD with the error told; without a rank, exactly.
+    """Every layer as plain LoRA of at most `rank`: exactly where its structure allows, else by SVD
+    with a relative error; without a rank, exactly.
 
-    A change that depends on W, or whose shape the file does not show, takes W from `weight_of`.
-    Norms and biases are left out, and named.
-    `through` gives the layers' names one by one, and may count them."""
+    `weight_of` gives W for a change that depends on it or whose shape the file does not show.
+    Norms and biases are left out, and named. `through` yields the layers' names, and may report
+    progress."""
     left_out: list[str] = []
     found: dict[str, tuple[Product, tuple[int, ...]]] = {}
     as_is: dict[str, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Which layers are trained, and what files call them."""
+"""The layers that a preset chooses, and their names in files."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def inputs(self) -> int | None:
-        """Inputs of a linear layer or convolution, by which families of models are told apart."""
+        """Inputs of a linear layer or convolution, which identify the model family."""
         weight = self.module.weight
         return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
@@ -59,7 +59,7 @@ def models(denoiser: Models, text_encoders: TextEncoders = None) -> dict[str, nn
     """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...;
     "module" is any other. A mapping of this form is taken as it is.
 
-    A place in the sequence of text encoders may be None. Raises `ValueError` for more than 3."""
+    A place in the sequence of text encoders may be None. BenchError: more than 3."""
     if isinstance(denoiser, Mapping):
         return dict(denoiser)
     given = [text_encoders] if isinstance(text_encoders, nn.Module) else list(text_encoders or ())
@@ -84,7 +84,7 @@ def targets(
         _target(where, kind, path, module, preset.override(path, inside))
         for kind, model in found.items()
         for path, module, inside in walk(model)
-        if preset.takes(path, kind in TEXTS, inside) and _wanted(module, preset)
+        if preset.takes(path, kind in TEXTS, inside) and _is_of_kind(module, preset)
     ]
 
 
@@ -122,7 +122,7 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
             yield path, module, inside[path]
 
 
-def _wanted(module: nn.Module, preset: Preset) -> bool:
+def _is_of_kind(module: nn.Module, preset: Preset) -> bool:
     if isinstance(module, CONVOLUTION):
         return preset.convolutions or set(module.kernel_size) == {1}
     return isinstance(module, nn.Linear) or preset.norms

@@ -140,10 +140,10 @@ class Pattern:
         self._tokens.pop()
         if kind == "open":
             return inside
-        return lambda after: self._state(text[2], self._apart(inside), after)
+        return lambda after: self._state(text[2], self._lookahead(inside), after)
 
-    def _apart(self, build: Build) -> "Pattern":
-        """What is looked for ahead, as a pattern of its own that shares these states."""
+    def _lookahead(self, build: Build) -> "Pattern":
+        """The pattern inside a lookahead; it shares these states."""
         if sum(isinstance(one, Pattern) for _, one in self._test) >= MOST_LOOKS:
             raise _no(self.text, f"it looks ahead more than {MOST_LOOKS} times")
         other = object.__new__(Pattern)

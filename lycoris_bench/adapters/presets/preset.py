@@ -1,4 +1,4 @@
-"""What a preset is: which layers it takes, by class and by name, and what it does with each."""
+"""Presets: the layers they choose by class and name, and the options they set for each."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ class Preset:
     def from_table(cls, table: Mapping[str, Any]) -> "Preset":
         """A user's own preset, from the keys that the ecosystem's preset files have.
 
-        What is not given is empty, but for `enable_conv`, which is true. Raises one `ValueError`
-        with every mistake."""
+        Missing keys are empty, except `enable_conv`, which is true. BenchError: names every
+        mistake."""
         from lycoris_bench.adapters.presets.preset_reader import read_table
 
         return cls(**read_table(table))

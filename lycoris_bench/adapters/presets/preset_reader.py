@@ -1,4 +1,4 @@
-"""A preset's table, as the ecosystem writes it in TOML, checked at the door."""
+"""Reads and checks the table of a preset, in the TOML form of the ecosystem."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ TARGETS = [key for key in (*LISTS, *MAPS) if key != "exclude_name"]
 
 
 def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of a `Preset`; one `ValueError` with every mistake of the table."""
+    """The keywords of a `Preset`; BenchError: names every mistake of the table."""
     if not isinstance(table, Mapping):
         raise BenchError(f"a preset is a table of {', '.join(sorted(KEYS))}")
     found: dict[str, Any] = {"convolutions": True}
@@ -46,39 +46,39 @@ def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _switch(key: str, value: Any, complain: Callable[[str], None]) -> bool:
+def _switch(key: str, value: Any, report: Callable[[str], None]) -> bool:
     if not isinstance(value, bool):
-        complain(f"{key} is {value!r}; true or false is allowed")
+        report(f"{key} is {value!r}; true or false is allowed")
     return value is True
 
 
-def _list(key: str, value: Any, complain: Callable[[str], None]) -> tuple[str, ...]:
+def _list(key: str, value: Any, report: Callable[[str], None]) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        complain(f"{key} is {value!r}; a list of names is allowed")
+        report(f"{key} is {value!r}; a list of names is allowed")
         return ()
     return tuple(value)
 
 
-def _map(key: str, value: Any, complain: Callable[[str], None]) -> tuple[tuple[str, Override], ...]:
+def _map(key: str, value: Any, report: Callable[[str], None]) -> tuple[tuple[str, Override], ...]:
     if not isinstance(value, Mapping):
-        complain(f"{key} is {value!r}; a table of tables is allowed")
+        report(f"{key} is {value!r}; a table of tables is allowed")
         return ()
     found = []
     for name, options in value.items():
         if not isinstance(options, Mapping):
-            complain(f"{key}.{name} is {options!r}; a table of options is allowed")
+            report(f"{key}.{name} is {options!r}; a table of options is allowed")
             continue
         rest = {option: chosen for option, chosen in options.items() if option != "algo"}
         named = options.get("algo")
         algorithm = SAME.get(str(named), named)
         if algorithm is not None:
             if problem := known_algorithm(algorithm):
-                complain(f"{key}.{name}: {problem}")
+                report(f"{key}.{name}: {problem}")
                 continue
             try:
                 ALGORITHMS.get(algorithm).check(**rest)
             except (ValueError, TypeError) as error:
-                complain(f"{key}.{name}: {error}")
+                report(f"{key}.{name}: {error}")
         found.append((name, Override(algorithm, rest)))
     return tuple(found)
 
