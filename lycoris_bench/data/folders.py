@@ -97,7 +97,7 @@ class Folders:
 
 
 def _unusable(entry: Path, kind: str | None) -> str | None:
-    """Why an entry is of no use, as the rest of a sentence."""
+    """The reason why an entry cannot be used, as the rest of a sentence."""
     if kind not in (None, "a folder"):
         return f"is {kind}; remove it"
     if kind and entry.suffix.lower() in (*SUFFIXES, ".txt", ".jsonl"):

@@ -35,7 +35,7 @@ _quietly = threading.Lock()  # filters of warnings belong to all threads
 
 
 class DataError(BenchError):
-    """What is wrong with the data: one sentence a problem, all of them in `problems`."""
+    """The data are faulty; `problems` has a sentence for each fault."""
 
     shown = 20  # of 500 missing captions the first few say enough
 
@@ -50,7 +50,7 @@ class DataError(BenchError):
 
 
 class _Unreadable(BenchError):
-    """Why a picture that is whole is not read."""
+    """An intact picture that is not read, with the reason."""
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -112,7 +112,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _kind(data: bytes) -> str:
-    """Why none of the formats takes the file."""
+    """The reason why the file is of no supported format."""
     with contextlib.suppress(Exception):
         other = Image.open(io.BytesIO(data)).format
         if other not in FORMATS:

@@ -110,7 +110,7 @@ def _content(file: Path) -> str:
 
 
 def _read_by_loading(folder: Path, parts: Iterable[str]) -> list[Path]:
-    """Pickled weights are left out where safetensors lie beside them: those are what is read."""
+    """The files that loading reads; pickled weights are ignored where there are safetensors."""
     found = []
     for part in parts:
         files = [file for file in (folder / part).iterdir() if file.is_file()]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class BackboneError(BenchError):
-    """The base model cannot be used: one sentence saying why, and what to do."""
+    """The base model cannot be used; the message says why and what to do."""
 
 
 class Parts(NamedTuple):

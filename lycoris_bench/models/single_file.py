@@ -65,7 +65,7 @@ def read(family: "Family", file: Path) -> Parts:
 
 
 def yaml_of(file: Path) -> Path:
-    """The .yaml of the same name that may say what a single file predicts."""
+    """The path of the .yaml of the same name, which may state a single file's prediction type."""
     return file.with_suffix(".yaml")
 
 
@@ -85,8 +85,8 @@ def _filled(kind: Any, config: dict[str, Any], weights: dict[str, Tensor]) -> An
 def _prediction(
     family: "Family", file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> str:
-    """Noise or velocity: what the file says of itself, else the .yaml beside it, else what files
-    of the family predict that say nothing."""
+    """The prediction type: from the file's metadata, else the .yaml of the same name, else the
+    family's default for files that do not state it."""
     told = metadata.get("modelspec.predict_key", "")
     if "v_pred" in tensors:
         told = "v"

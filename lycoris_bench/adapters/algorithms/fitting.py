@@ -10,7 +10,7 @@ from lycoris_bench.messages.errors import BenchError
 
 
 def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
-    """The shape of a tensor; `BenchError` where it is missing or has too few sizes."""
+    """The shape of a tensor. BenchError: it is missing or has too few dimensions."""
     if name not in tensors:
         raise BenchError(f"'{name}' is missing")
     found = tensors[name].shape
@@ -43,7 +43,7 @@ def tucker(tensors: Tensors, core: str, left: str, right: str) -> Size:
 
 
 def one_each(tensors: Tensors, name: str, count: int, what: str) -> None:
-    """`BenchError` where a tensor is there and has not one number for each of `count`."""
+    """BenchError: the tensor is there but does not have `count` values."""
     if name not in tensors:
         return
     shape = tensors[name].shape
@@ -52,7 +52,7 @@ def one_each(tensors: Tensors, name: str, count: int, what: str) -> None:
 
 
 def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:
-    """The shape that two parts of a change share; `BenchError` where they have none in common."""
+    """The shape of two parts of a change. BenchError: their shapes differ."""
     if one != two:
         raise BenchError(
             f"{said(tensors, *names)} are of changes {tuple(one)} and {tuple(two)}; "
@@ -62,7 +62,7 @@ def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:
 
 
 def rank_shown(tensors: Tensors, *names: str) -> int | None:
-    """The first size of the first of these tensors that is there and has one."""
+    """The first dimension of the first of these tensors that is there."""
     found = next((tensors[name].shape for name in names if name in tensors), Size())
     return found[0] if found else None
 

@@ -1,4 +1,4 @@
-"""Native fine-tuning: the layer's own weight and bias are trained; files hold the difference."""
+"""Full fine-tuning: the layer's own weight and bias are trained; files hold the difference."""
 
 from collections.abc import Sequence
 from typing import Any

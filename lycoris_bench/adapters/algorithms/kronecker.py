@@ -1,4 +1,4 @@
-"""The two blocks of a LoKr: whole, as a product, or in Tucker form."""
+"""The two blocks w1 and w2 of a LoKr: whole, as a product of factors, or in Tucker form."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]  # (u, v), (u', v')
 
 
 def names_of(tensors: Tensors, k: int) -> tuple[str, tuple[str, str, str]]:
-    """A block's name, and those of its factors; a block is either whole or a product."""
+    """The name of a block and of its factors. BenchError: a file has both."""
     name = f"lokr_w{k}"
     factors = (f"{name}_a", f"{name}_b", f"lokr_t{k}")
-    if name in tensors and (beside := [factor for factor in factors if factor in tensors]):
-        raise BenchError(f"{name} and {beside[0]} of one layer contradict each other")
+    if name in tensors and (also := [factor for factor in factors if factor in tensors]):
+        raise BenchError(f"{name} and {also[0]} of one layer contradict each other")
     return name, factors
 
 
@@ -37,7 +37,7 @@ def block_shape(tensors: Tensors, k: int) -> torch.Size:
 
 
 def factors_of_block(tensors: Tensors, k: int) -> tuple[Tensor, ...]:
-    """A block as a matrix, whole or as the two that it is the product of."""
+    """A block as a matrix, or as the two factors it is the product of."""
     name, (first, second, core) = names_of(tensors, k)
     if name in tensors:
         return (tensors[name].flatten(1),)
@@ -57,7 +57,7 @@ def second_outputs(tensors: Tensors) -> int:
 
 
 def split_sizes(tensors: Tensors) -> Sizes:
-    """How the blocks split outputs and inputs."""
+    """The sizes into which the blocks split outputs and inputs."""
     (u, ui), (v, vi) = (block_shape(tensors, k)[:2] for k in (1, 2))
     return (u, v), (ui, vi)
 
@@ -74,7 +74,7 @@ def ratio(tensors: Tensors) -> Tensor | float:
 
 
 def as_lora(tensors: Tensors) -> dict[str, Tensor]:
-    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change, whose rows are of their own."""
+    """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change as a LoRA, which can be divided by rows."""
     t = {key: value.float() for key, value in tensors.items()}
     w1 = block(t, 1)
     made = {UP: torch.kron(w1, t["lokr_w2_a"]),
@@ -102,13 +102,13 @@ def peft_form(layers: Mapping[str, Tensors]) -> tuple[int, bool, dict[str, int]]
 
 
 def peft_split(n: int, factor: int) -> tuple[int, int]:
-    """As LyCORIS splits, but a factor that divides n comes first even where it is the larger."""
+    """LyCORIS's split, except that a factor that divides n comes first even where it is larger."""
     exact = factor > 0 and n % factor == 0
     return (factor, n // factor) if exact else factorization(n, factor)
 
 
 def peft_rank(own: Tensors, sizes: Sizes, both: bool) -> int | None:
-    """A rank at which PEFT decomposes just the blocks that are; None where there is none."""
+    """A rank at which PEFT decomposes exactly the blocks that are products, or None."""
     (u, v), (ui, vi) = sizes
     least = [-(-max(pair) // 2) for pair, name in (((u, ui), "lokr_w1"), ((v, vi), "lokr_w2"))
              if name in own and (both or name == "lokr_w2")]  # fmt: skip

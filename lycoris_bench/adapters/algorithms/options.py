@@ -64,7 +64,7 @@ def switch() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class NoOptions:
-    """Of an algorithm that has none of its own."""
+    """The options of an algorithm without options of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +111,12 @@ LIMITS: OptionTable = {
 
 
 def table(options: Any) -> OptionTable:
-    """What the fields of an `Options` dataclass may be."""
+    """Name -> allowed values of the fields of an `Options` dataclass."""
     return {field.name: field.metadata["allowed"] for field in fields(options)}
 
 
 def check(allowed: Mapping[str, Range | Switch], options: Mapping[str, Any]) -> None:
-    """Raises one `BenchError` that names every option that is unknown or out of range."""
+    """BenchError: names every option that is unknown or out of range."""
     problems = [unknown("option", key, allowed) for key in options if key not in allowed]
     problems += [
         f"{key} is {value!r}; {allowed[key]} is allowed"

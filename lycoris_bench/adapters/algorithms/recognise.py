@@ -10,7 +10,7 @@ from lycoris_bench.adapters.algorithms.norm import NormShift
 
 
 def kinds() -> dict[str, type[Adapter]]:
-    """Every algorithm by name, and "norm", which all of them train alike."""
+    """Every algorithm by name, and "norm", which all algorithms train in the same way."""
     return {**ALGORITHMS.entries(), "norm": NormShift}
 
 
@@ -23,7 +23,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None
 
 
 def what(tensors: Mapping[str, Tensor]) -> str:
-    """One layer's algorithm: "LoKr", "LoRA with dora_scale", ..."""
+    """A phrase for one layer's algorithm: "LoKr", "LoRA with dora_scale", ..."""
     known = recognise(tensors)
     if known is None:
         return f"of no known algorithm ({', '.join(sorted(tensors))})"

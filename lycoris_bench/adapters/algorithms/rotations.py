@@ -82,7 +82,7 @@ def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:
 
 
 def comfyui_refuses(algorithm: str, tensors: Tensors, swapped: bool) -> str | None:
-    """What ComfyUI does otherwise with rotations of outputs."""
+    """The reason why ComfyUI does not apply a rotation of outputs, or None."""
     if float(tensors.get("alpha", torch.tensor(0))):
         return "computes a constrained rotation otherwise"
     return f"computes {algorithm} {SWAPPED}" if swapped else None

@@ -92,7 +92,7 @@ def layout_of(source: str | Path | Mapping[str, Tensor]) -> str:
 
 
 def _raw(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The file's own names, in order, and its metadata; those of a folder's files together."""
+    """(tensors under the file's own names, metadata) of a file or of all files of a PEFT folder."""
     if kind_of(path) == "a folder":
         return peft_read.read(path)
     return open_file(path)
@@ -117,7 +117,7 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byte
 
 
 def _header(content: bytes) -> tuple[dict[str, Any], int]:
-    """A safetensors file's JSON header, and where its numbers begin."""
+    """The JSON header of a safetensors file, and the offset of its data."""
     start = 8 + int.from_bytes(content[:8], "little")
     return json.loads(content[8:start]), start
 

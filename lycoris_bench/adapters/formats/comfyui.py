@@ -14,29 +14,29 @@ from lycoris_bench.adapters.formats.words import ADVICE
 FUSED = re.compile(r".*attn2?\.(to_[qkv]|add_[qkv]_proj)|single_transformer_blocks\.\d+\.proj_mlp")
 
 
-def said(name: str, tensors: Mapping[str, Tensor], path: str, beside: Collection[str] = ()) \
+def said(name: str, tensors: Mapping[str, Tensor], path: str, paths: Collection[str] = ()) \
         -> Mapping[str, Tensor]:  # fmt: skip
-    """The layer's tensors in a form that ComfyUI reads (`Knowledge.for_comfyui`). `beside` are the
-    paths of the transformer that the layer lies in; none for others.
+    """The layer's tensors in a form that ComfyUI reads (`Knowledge.for_comfyui`). `paths` are all
+    layer paths of the model if it is a transformer, else empty.
 
     Raises `AdapterFileError` for what it leaves out or computes otherwise without a word."""
     known = recognise(tensors)
     reason = "knows no such tensors"
     if known is not None:
-        reason = known[1].comfyui_refuses(tensors, swapped=path in _swapped(beside)) or ""
-    if not reason and beside and BIAS in tensors and FUSED.fullmatch(path):
+        reason = known[1].comfyui_refuses(tensors, swapped=path in _swapped(paths)) or ""
+    if not reason and paths and BIAS in tensors and FUSED.fullmatch(path):
         reason = "loses the bias of a slice of a fused layer"
     if known is None or reason:
         raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {ADVICE}")
     return known[1].for_comfyui(tensors)
 
 
-def _swapped(beside: Collection[str]) -> set[str]:
+def _swapped(paths: Collection[str]) -> set[str]:
     """Layers whose two halves the original models have the other way round."""
-    if not beside:
+    if not paths:
         return set()
-    blocks = [int(found[1]) for path in beside
+    blocks = [int(found[1]) for path in paths
               if (found := re.match(r"transformer_blocks\.(\d+)\.", path))]  # fmt: skip
-    flux = any(path.startswith("single_transformer_blocks.") for path in beside)
+    flux = any(path.startswith("single_transformer_blocks.") for path in paths)
     last = [] if flux or not blocks else [f"transformer_blocks.{max(blocks)}.norm1_context.linear"]
     return {"norm_out.linear", *last}

@@ -29,7 +29,7 @@ def stated(metadata: Mapping[str, str]) -> str:
 
 
 def _text(metadata: Mapping[str, str]) -> str:
-    """What metadata call the base model."""
+    """The base model's name in the metadata."""
     for key in ("ss_base_model_version", "modelspec.architecture"):
         text = metadata.get(key, "").strip()
         if text and text.lower() not in ("none", "unknown"):
@@ -44,7 +44,7 @@ def version_of(family: str) -> str:
 
 
 def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
-    """How many inputs a layer has, from its adapter's tensors; None where they do not tell."""
+    """The number of a layer's inputs, from its adapter; None where the tensors do not show it."""
     known = recognise(tensors)
     try:
         return (known[1].sizes(tensors)[1] or None) if known else None

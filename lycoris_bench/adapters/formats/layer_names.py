@@ -125,7 +125,7 @@ class Directory:
         return next(iter(found), None)
 
     def spell(self, model: str, path: str, layout: str = "kohya") -> str:
-        """What a layout calls the layer; `AdapterFileError` where it has no name for it."""
+        """The layer's name in a layout. AdapterFileError: the layout has no name for it."""
         match layout:
             case "kohya":
                 return self._prefix(model) + _levelled(model, path).replace(".", "_")
@@ -165,8 +165,8 @@ class Directory:
         return "clip_h" if deep and len(self.texts) == 1 else "clip_l"
 
     def _meant(self, models: tuple[str, ...]) -> list[str]:
-        """Those of the models that there are. An only text encoder may be called the first, and a
-        module by itself anything."""
+        """The present models among `models`. A single text encoder may have the name of the first,
+        and a model of any other kind every name."""
         if MODULE in self.models:
             return [MODULE]
         there = [model for model in models if model in self.models]

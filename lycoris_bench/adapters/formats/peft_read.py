@@ -83,7 +83,7 @@ def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float
 
 
 def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -> Any:
-    """The first pattern's value that matches the end of the path, as PEFT looks it up."""
+    """The value of the first pattern that matches the end of the path, as in PEFT."""
     patterns = config.get(table) or {}
     if not isinstance(patterns, dict):
         raise AdapterFileError(f"{table} is {printable(repr(patterns), 60)}; an object of names "

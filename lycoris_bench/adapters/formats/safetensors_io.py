@@ -37,7 +37,7 @@ def open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _metadata_fault(path: Path) -> str | None:
-    """What is wrong with the metadata of a file whose tensors may be whole, if that is it."""
+    """The fault of a file whose metadata alone are damaged, or None."""
     with path.open("rb") as file:
         size = min(int.from_bytes(file.read(8), "little"), MOST_HEADER)
         try:

@@ -33,7 +33,7 @@ def settled(
 
 
 def _alpha(layer: str, alpha: Tensor) -> Tensor:
-    """One number, which some programs write as a vector of one or as an integer."""
+    """Alpha as a scalar; some programs write a vector of one value or an integer."""
     if alpha.numel() != 1 or alpha.dtype in (torch.bool, torch.complex64, torch.complex128):
         raise AdapterFileError(
             f"'{layer}.alpha' has the shape {tuple(alpha.shape)} and the dtype "

@@ -60,7 +60,7 @@ class Reader:
         self.entries = dict(sorted(found.items(), key=lambda item: item[1].begin))
 
     def tensor(self, name: str) -> Tensor:
-        """One tensor, in its own dtype and in memory of its own."""
+        """Reads one tensor into new memory, in its stored dtype."""
         entry = self.entries[name]
         if entry.dtype not in DTYPES:
             raise AdapterFileError(f"{self.path}: '{name}' has the dtype {entry.dtype}, which is "
@@ -74,7 +74,7 @@ class Reader:
         return torch.frombuffer(content, dtype=DTYPES[entry.dtype]).reshape(entry.shape)
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """The same numbers as bytes, a few megabytes at a time."""
+        """The bytes of a tensor, a few megabytes at a time."""
         entry = self.entries[name]
         with self.path.open("rb") as file:
             file.seek(self._start + entry.begin)
@@ -83,7 +83,7 @@ class Reader:
 
 
 def pieces(tensor: Tensor) -> Iterator[bytes]:
-    """A tensor's bytes, as a file holds them."""
+    """The bytes of a tensor in the file's format."""
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     for part in flat.split(CHUNK):
         yield part.numpy().tobytes()
@@ -105,7 +105,7 @@ def write(
 
 
 def header(shapes: Shapes, metadata: Mapping[str, str]) -> bytes:
-    """What a file begins with, after the eight bytes of its length."""
+    """The JSON header of a file, without the eight bytes of its length."""
     found: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, (dtype, shape, size) in shapes.items():

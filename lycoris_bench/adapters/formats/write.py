@@ -70,8 +70,8 @@ def said(
     if layout == "diffusers":
         return sides(name, own)
     if layout == "comfyui":
-        beside = directory.models["transformer"] if place[0] == "transformer" else ()
-        return comfyui.said(name, own, place[1], beside)
+        paths = directory.models["transformer"] if place[0] == "transformer" else ()
+        return comfyui.said(name, own, place[1], paths)
     return own
 
 

@@ -44,7 +44,7 @@ def _names(keyword: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _fitting(module: nn.Module, name: str) -> list[str]:
-    """Paths of the layers that one name means."""
+    """The paths of the layers that a class name or pattern matches."""
     found = [
         path
         for path, layer, inside in walk(module)
@@ -90,7 +90,7 @@ def _reasons(
     owners: Mapping[int, list[str]],
     names: Mapping[str, int],
 ) -> Iterator[str]:
-    """Why this layer takes no adapter, each as the rest of a sentence."""
+    """The reasons why this layer takes no adapter, each as the rest of a sentence."""
     parts = target.path.split(".")
     for around in (modules[".".join(parts[:count])] for count in range(len(parts))):
         if isinstance(around, SELF_COMPUTED):

@@ -26,7 +26,7 @@ Build = Callable[[int], int]  # the state to go on to -> the state to begin with
 
 
 class PatternError(BenchError):
-    """No regular expression, or one beyond what is read here."""
+    """The text is no regular expression, or uses an unsupported construct."""
 
 
 class Pattern:
@@ -48,7 +48,7 @@ class Pattern:
 
     @property
     def steps(self) -> int:
-        """How long it is, its repetitions written out."""
+        """The number of its steps, with repetitions written out."""
         return len(self._test)
 
     def match(self, text: str, whole: bool = False, start: int = 0) -> bool:
@@ -67,7 +67,7 @@ class Pattern:
         return FINAL in states
 
     def _closed(self, states: Iterable[int], text: str, place: int) -> set[int]:
-        """The states with all that they lead to without a letter."""
+        """The states, and those that they reach without consuming a letter."""
         found: set[int] = set()
         waiting = list(states)
         while waiting:
@@ -196,7 +196,7 @@ def ends_with(text: str, name: str) -> bool:
 
 
 def steps_of(text: str) -> int:
-    """How long a pattern is; 0 where there is a single way through it."""
+    """The number of steps of a pattern; 0 where there is a single way to match it."""
     found = pattern(text)
     return found.steps if isinstance(found, Pattern) else 0
 

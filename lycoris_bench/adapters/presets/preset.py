@@ -13,7 +13,7 @@ from lycoris_bench.messages import suggestions
 
 @dataclass(frozen=True)
 class Override:
-    """What a map says of its layers: another algorithm, or other options of the same."""
+    """An entry of a preset's map: another algorithm for its layers, or other options."""
 
     algorithm: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -78,12 +78,12 @@ class Preset:
         return (*self.by_class, *self.by_name)
 
     def classes(self, is_text: bool) -> tuple[str, ...]:
-        """The classes that are looked for in a model."""
+        """The classes that the preset names."""
         own = self.text_encoder if is_text else self.unet
         return (*own, *(name for name, _ in self.by_class))
 
     def takes(self, path: str, is_text: bool, inside: tuple[str, ...]) -> bool:
-        """Whether the preset wants a layer of this path, inside modules of these classes."""
+        """Whether the preset chooses a layer of this path, inside modules of these classes."""
         if any(self._fits(name, path) for name in self.excluded):
             return False
         own = self.text_encoder_names if is_text else self.unet_names
@@ -93,7 +93,7 @@ class Preset:
         )
 
     def override(self, path: str, inside: tuple[str, ...]) -> Override:
-        """What the maps say of a layer; nothing where none of them fits."""
+        """The map entry of a layer; empty where none matches."""
         named = (change for name, change in self.by_name if self._fits(name, path))
         classed = (change for name, change in self.by_class if name in inside)
         return next(named, None) or next(classed, None) or Override()

@@ -18,7 +18,7 @@ TAGS, CONFIG, WEIGHTS, ONNX = "selected_tags.csv", "config.json", "model.safeten
 
 
 class TaggerError(BenchError):
-    """The tagger cannot be used: one sentence with what to type."""
+    """The tagger cannot be used; the message says what to type."""
 
 
 class Tagger:

@@ -16,7 +16,7 @@ TAGGER = "SmilingWolf/wd-convnext-tagger-v3"  # the paper's, of version 2, is an
 
 
 class TagError(BenchError):
-    """What is wrong with a list of tags: one sentence."""
+    """A list of tags is faulty."""
 
 
 def labels(path: Path) -> list[str | None]:

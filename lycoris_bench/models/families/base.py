@@ -26,7 +26,7 @@ READS_TEXT = re.compile(r".*attn2[._]to_[kv]")  # of a U-Net; as wide as the tex
 
 
 class Evidence(IntEnum):
-    """How surely files are of a family; of several the surest has them."""
+    """How certain it is that files belong to a family; the most certain family is taken."""
 
     NONE = 0
     POSSIBLE = 1  # nothing speaks against it, but other families look the same
@@ -123,7 +123,7 @@ class Family:
         return single_file.read(self, file)
 
     def prediction_of(self, file: Path) -> str:
-        """What the model of a single file predicts that does not say so."""
+        """The prediction type of a single file that does not state it."""
         return "epsilon"
 
     def unet_config(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Family:
             tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
 
     def vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        """What the VAE computes in where the rest computes in `dtype`."""
+        """The dtype of the VAE where the other parts compute in `dtype`."""
         return dtype
 
     # ---- what the denoiser is told
@@ -217,7 +217,7 @@ class Family:
 
 
 def config(folder: Path, part: str) -> dict[str, Any]:
-    """What a part's config.json says; nothing where it cannot be read, which loading will say."""
+    """The content of a part's config.json; empty where it cannot be read, which loading reports."""
     try:
         said = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
