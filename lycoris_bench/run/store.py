@@ -40,6 +40,8 @@ class Store:
             self.root = Path(root).resolve()
         except (OSError, RuntimeError) as error:  # a link that points to itself is the latter
             raise StoreError(f"run folder {root} cannot be used ({error})") from None
+        if self.root.is_symlink():  # such a link, as Python 3.13 leaves it
+            raise StoreError(f"run folder {root} cannot be used (it is a link to itself)")
 
     # ---- the folder as a whole
 
