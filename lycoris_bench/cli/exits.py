@@ -1,5 +1,6 @@
 """Exit statuses, and errors as sentences in place of tracebacks."""
 
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -29,7 +30,7 @@ def call(command: Callable[..., Any], arguments: list[str] | None = None) -> int
     with terminable():
         status = _run(command, arguments)
         if status in (INTERRUPTED, TERMINATED):
-            again = " ".join(["lycoris-bench", *arguments])
+            again = shlex.join(["lycoris-bench", *arguments])
             print(f"interrupted; what is done is kept. To continue, type: {again}", file=sys.stderr)
         return status
 

@@ -1,5 +1,6 @@
 """What a command says when it is done: no result is named that was not written."""
 
+import shlex
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from lycoris_bench.cli import main, session
+from lycoris_bench.cli import exits, main, session
 from lycoris_bench.run import outcome
 from lycoris_bench.run.store import Store
 
@@ -149,3 +150,15 @@ def test_a_home_that_nobody_has_is_a_sentence() -> None:
     for key in ("base_model", "dataset", "heldout", "prompts"):
         with pytest.raises(BenchError, match="~nobody-has-this/x cannot be followed"):
             tiny(**{key: "~nobody-has-this/x"})
+
+
+def test_the_command_that_continues_can_be_pasted_into_a_shell(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    typed = ["train", "my study.toml", "--set", 'concepts=["toys/bunny"]', "--set", "name=it's"]
+    assert exits.call(stopped, typed) == 130
+    said = capsys.readouterr().err.strip().partition("To continue, type: ")[2]
+    assert shlex.split(said) == ["lycoris-bench", *typed]
