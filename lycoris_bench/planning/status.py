@@ -63,7 +63,8 @@ class Status:
             card = self.store.card(part)
             name = f"{part} " if checkpoint.is_combined else ""
             if card is None:
-                return f"{name}is not trained yet; run 'lycoris-bench train'"
+                lost = self.store.lost(part, self.plan.checkpoint_uid(part))
+                return f"{name}is {lost or 'not trained yet'}; run 'lycoris-bench train'"
             if card.uid != self.plan.checkpoint_uid(part):
                 return (
                     f"{name}was trained under other settings; "
@@ -154,9 +155,10 @@ class Status:
 
     # ---- rows
 
-    def is_scored(self, source: Source) -> bool:
+    def has_rows(self, source: Source) -> bool:
         """Whether the rows of a checkpoint or of real images are stored under the present inputs.
-        A table whose file is unchanged since its last reading is not read again."""
+        They stay valid where images are lost since: `lacking` tells. A table whose file is
+        unchanged since its last reading is not read again."""
         if self._is_kept(source):
             return True
         return scored_rows.rows(self.plan, self.store, source) is not None

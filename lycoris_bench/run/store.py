@@ -108,11 +108,15 @@ class Store:
         card = self._card(checkpoint)
         return card if card and card.vouches_for(self.checkpoint(checkpoint)) else None
 
-    def was_damaged(self, checkpoint: Checkpoint, uid: str) -> bool:
-        """Whether a checkpoint was trained under this uid and its file has changed since."""
-        card = self.read_json(self.checkpoint(checkpoint).with_suffix(".json"))
+    def lost(self, checkpoint: Checkpoint, uid: str) -> str | None:
+        """What became of weights that were trained under this uid; None where they are as they
+        were, or were never there."""
+        path = self.checkpoint(checkpoint)
+        card = self.read_json(path.with_suffix(".json"))
         done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
-        return done and self.card(checkpoint) is None
+        if not done or self.card(checkpoint):
+            return None
+        return "damaged, or nothing vouches for its content" if path.exists() else "missing"
 
     def weights(self, checkpoint: Checkpoint) -> Path:
         """The weights file of a checkpoint, with its checksum verified. StoreError: the checksum

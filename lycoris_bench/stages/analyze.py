@@ -17,15 +17,18 @@ NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-ben
 
 
 def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outcome:
-    """Analyzes the checkpoints that are scored; the outcome names the others as failures."""
+    """Analyzes the checkpoints that are scored; the outcome names the others as failures. Rows of
+    images that are lost since stay valid; a warning names their checkpoints."""
     table = scored_rows.table(plan, store)
+    failures, warned = _problems(plan, store, table)
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
-        return outcome.Outcome(failed=_failures(plan, store, table))
-    return run_tables.write_analysis(
+        return outcome.Outcome(failed=failures, warnings=warned)
+    result = run_tables.write_analysis(
         store, table, run_tables.factors(plan.study.configurations), gallery(plan, store),
-        pd.DataFrame(_costs(plan, store)), _failures(plan, store, table),
-        heldout=plan.heldout is not None,
+        pd.DataFrame(_costs(plan, store)), failures, heldout=plan.heldout is not None,
     )  # fmt: skip
+    result.warnings |= warned
+    return result
 
 
 def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
@@ -39,19 +42,29 @@ def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _failures(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str, str]:
-    """The checkpoints of the study that have no row in the table, each with the reason."""
+def _problems(
+    plan: Plan, store: Store, table: pd.DataFrame | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The checkpoints that have no row in the table, each with the reason; and those that have
+    rows and no longer all their images, each with a warning."""
+    status = Status(plan, store)
     names = ["configuration", "seed", "epoch", "strength"]
     there: set[Any] = set()
     if table is not None:
         known = table[names].astype(object).where(table[names].notna(), None)
         there = set(known.itertuples(index=False, name=None))
-    lacking = {}
+    failed, warned = {}, {}
     for checkpoint in plan.checkpoints:
         key = (
             checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
         )  # fmt: skip
         if key not in there:
-            reason = Status(plan, store).unusable(checkpoint) or ""
-            lacking[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
-    return lacking
+            reason = status.unusable(checkpoint) or ""
+            failed[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
+        elif lost := status.lacking(checkpoint):
+            warned[str(checkpoint)] = (
+                f"{lost} of {plan.image_count(checkpoint)} images are missing or damaged; its "
+                "numbers were made of all of them; run 'lycoris-bench generate' to draw the same "
+                "images again"
+            )
+    return failed, warned

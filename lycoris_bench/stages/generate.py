@@ -1,6 +1,7 @@
 """Stage 2: draws the images that each checkpoint, and the base model, still lacks."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,7 @@ def draw(
     status = Status(plan, store, keeps=True)
     absent = status.absent(checkpoint)
     lacking, queue, refused = {job.uid for job in absent}, plan.jobs(checkpoint), []
+    replaced = _replaced(store, absent, queue)
     sets = DrawnSets(status, checkpoint, absent)
     for start in range(0, len(queue), sampling.batch_size):
         batch = queue[start : start + sampling.batch_size]
@@ -98,7 +100,23 @@ def draw(
         executor.advance(len(missing))
     sets.write()
     said = f"{len(refused)} images were not stored: {'; '.join(refused[:3])}" if refused else None
-    return said, "; ".join(str(w.message) for w in warned) or None
+    return said, "; ".join([*replaced, *(str(w.message) for w in warned)]) or None
+
+
+def _replaced(store: Store, absent: list[Job], queue: Sequence[Job]) -> list[str]:
+    """A sentence on files in the place of absent images that hold no image of this program, or
+    another of the checkpoint. An image of earlier settings is replaced without a word."""
+    others = {job.uid for job in queue}
+    found = [
+        path.relative_to(store.root)
+        for job in absent
+        if (path := store.image(job.image_set, job.k)).exists()
+        and store.image_uid(path) in {None, *others}
+    ]
+    if not found:
+        return []
+    shown = ", ".join(map(str, found[:3])) + (f" and {len(found) - 3} more" if found[3:] else "")
+    return [f"drawn again, since damaged or exchanged: {shown}"]
 
 
 def _merge(plan: Plan, store: Store, merger: Merger, checkpoint: Checkpoint) -> None:

@@ -30,7 +30,7 @@ from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 def score(plan: Plan, store: Store, options: Options) -> Outcome:
     """Scores checkpoints that have no rows under their present inputs; the outcome names those
-    with missing images as failures."""
+    whose images are not all there as failures."""
     outcome = Outcome()
     items: list[tuple[str, tuple[Any, ...]]] = []
     status = Status(plan, store, keeps=True)
@@ -38,10 +38,10 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
         name = str(source)
         if isinstance(source, Checkpoint) and (lacking := status.lacking(source)):
             outcome.failed[name] = (
-                f"{lacking} of {plan.image_count(source)} images are missing; "
-                "run 'lycoris-bench generate'"
+                f"{lacking} of {plan.image_count(source)} images are missing, damaged or of other "
+                "settings; run 'lycoris-bench generate'"
             )
-        elif status.is_scored(source):
+        elif status.has_rows(source):
             outcome.skipped += 1
         else:
             items.append((name, (plan, store, source)))

@@ -40,9 +40,9 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
         outcome.skipped += len(checkpoints) - len(lacking)
         if lacking:
             outcome.warnings |= {
-                str(c): "is damaged, or nothing vouches for its content; it is trained again"
+                str(c): f"is {lost}; it is trained again"
                 for c in lacking
-                if store.was_damaged(c, plan.checkpoint_uid(c))
+                if (lost := store.lost(c, plan.checkpoint_uid(c)))
             }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"

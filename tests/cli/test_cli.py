@@ -120,7 +120,10 @@ def test_a_stage_out_of_order_is_status_1_and_says_what_to_type(
     assert "lora/seed-23/epoch-001: is not trained yet; run 'lycoris-bench train'" in said.err
     assert "generate: 1 done, 0 already there, 1 failed" in said.out  # base was drawn
     assert call("score", study, "--limit", 1, "--workers", 1) == 1
-    assert "images are missing; run 'lycoris-bench generate'" in capsys.readouterr().err
+    assert (
+        "images are missing, damaged or of other settings; run 'lycoris-bench generate'"
+        in capsys.readouterr().err
+    )
 
 
 def test_analysis_without_scores_is_status_1(study: Path, capsys: Captured) -> None:

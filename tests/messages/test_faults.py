@@ -11,7 +11,7 @@ from PIL import Image
 
 from lycoris_bench.adapters.algorithms.lora import LoRA
 from lycoris_bench.data.images import DataError
-from lycoris_bench.planning.plan import plan
+from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
@@ -160,10 +160,21 @@ def test_damaged_and_foreign_checkpoints(copied: Store) -> None:
     drawn = STAGES["generate"](asked, store, HERE)
     assert set(drawn.failed) == {"lora/seed-23/epoch-001", "lora/seed-23/epoch-002"}
     assert all("run 'lycoris-bench train'" in why for why in drawn.failed.values())
+    for why in drawn.failed.values():
+        assert why.startswith("is damaged, or nothing vouches for its content; run")
     assert drawn.done == 3, "base and the other configuration are drawn"
     assert STAGES["train"](asked, store, HERE).done == 2
     assert cut.read_bytes() == whole, "the cut-off checkpoint is trained again, to the same weights"
     assert foreign.read_bytes() == other, "and one of the same size that is another's"
+
+
+def test_lost_weights_are_said_to_be_missing(brief: Plan, copied: Store) -> None:
+    checkpoint = brief.trained[0]
+    copied.checkpoint(checkpoint).unlink()
+    said = STAGES["generate"](brief, copied, HERE).failed[str(checkpoint)]
+    assert said == "is missing; run 'lycoris-bench train'"
+    said = STAGES["train"](brief, copied, HERE).warnings[str(checkpoint)]
+    assert said == "is missing; it is trained again"
 
 
 def test_images_that_show_nothing_are_refused(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.planning import scored_rows, status
+from lycoris_bench.planning.overview import listing, overview
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.manifest import Manifest
@@ -130,6 +131,44 @@ def test_what_is_damaged_inside_is_drawn_again_once_it_was_decoded(
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut", "exchanged"])
+def test_lost_images_are_said_alike_by_every_command(
+    asked: Plan, store: Store, damage: str
+) -> None:
+    checkpoint, count = asked.trained[0], asked.image_count(asked.trained[0])
+    path = store.root / f"images/{checkpoint}/toys/bunny/train/00001.png"
+    honest, rows = path.read_bytes(), store.table("metrics").read_bytes()
+    changed = {"cut": honest[:-20], "exchanged": path.with_name("00000.png").read_bytes()}
+    path.write_bytes(changed.get(damage, honest))
+    if damage == "gone":
+        path.unlink()
+    name, all_ = str(checkpoint), len(asked.checkpoints)
+    (row,) = [r for r in listing(asked, store)["checkpoints"] if r["checkpoint"] == name]
+    assert (row["images"], row["rows"], row["scored"]) == (count - 1, True, False)
+    said = listing(asked, store)["text"]
+    assert f"{count - 1}/{count} images  scored, but 1 image is missing or damaged" in said
+    found = overview(asked, store, [])
+    assert found["scored"] == all_ - 1
+    assert f"scored       {all_ - 1} of {all_}, and 1 whose images are not all" in found["text"]
+    assert (
+        f"1 of {count} images are missing, damaged or"
+        in (STAGES["score"](asked, store, HERE).failed[name])
+    )
+    analyzed = STAGES["analyze"](asked, store, HERE)
+    assert analyzed.done == 1 and not analyzed.failed
+    assert f"1 of {count} images are missing or damaged" in analyzed.warnings[name]
+    drawn = STAGES["generate"](asked, store, HERE)
+    place = path.relative_to(store.root)
+    assert drawn.warnings == (
+        {} if damage == "gone" else {name: f"drawn again, since damaged or exchanged: {place}"}
+    )
+    assert path.read_bytes() == honest
+    assert not STAGES["analyze"](asked, store, HERE).warnings
+    assert overview(asked, store, [])["scored"] == all_
+    assert STAGES["score"](asked, store, HERE).done == 0
+    assert store.table("metrics").read_bytes() == rows
+
+
 @pytest.mark.parametrize("damage", ["cut", "another number", "gone", "a list"])
 def test_a_manifest_that_is_damaged_is_not_believed(
     asked: Plan, store: Store, opened: list[Path], damage: str
@@ -159,7 +198,7 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
         store.put_frame(path, frame, scored_rows.inputs_of_0_1(asked, store, source))
     before = store.table("metrics").read_bytes()
     count = sum(map(asked.image_count, asked.checkpoints))
-    assert all(Status(asked, store).is_scored(c) for c in asked.checkpoints)
+    assert all(Status(asked, store).has_rows(c) for c in asked.checkpoints)
     assert not list(store.root.rglob("manifest.json")), "who only looks writes nothing"
     assert [STAGES[name](asked, store, HERE).done for name in LINE] == [0, 0, 0]
     assert len(opened) == count, "each once"
@@ -241,9 +280,9 @@ def _grey() -> Any:
 def test_a_table_that_was_touched_is_read_again(asked: Plan, store: Store) -> None:
     checkpoint = asked.trained[0]
     path = store.metrics(store.branch(checkpoint))
-    assert Status(asked, store).is_scored(checkpoint) and Status(asked, store).is_assembled()
+    assert Status(asked, store).has_rows(checkpoint) and Status(asked, store).is_assembled()
     path.write_bytes(path.read_bytes()[:-40])
-    assert not Status(asked, store).is_scored(checkpoint)
+    assert not Status(asked, store).has_rows(checkpoint)
     assert not Status(asked, store).is_assembled()
     assert [STAGES["score"](asked, store, HERE).done for _ in range(2)] == [1, 0]
     store.table("metrics").with_suffix(".csv").unlink()
