@@ -12,7 +12,7 @@ from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.run import outcome
-from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.folder import StoreError, must_be_run
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import load as studies
@@ -26,10 +26,12 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     """Analyzes a run folder as it is: its metric table, and what its study.toml says of the
     configurations in it. Neither dataset nor base model nor images are needed; none are shown.
 
-    StoreError: there is no metric table, or nothing that says what was compared."""
+    StoreError: it is no run folder, has no metric table, or nothing that says what was compared."""
+    must_be_run(store.root)
     found = store.frame(store.table("metrics"))
     if found is None:
-        raise StoreError(f"{store.root} holds no metrics.parquet{_runs_inside(store.root)}")
+        state = "a damaged" if store.table("metrics").exists() else "no"
+        raise StoreError(f"{store.root} holds {state} metrics.parquet; run 'lycoris-bench score'")
     described = store.root / "study.toml"
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
@@ -128,9 +130,3 @@ def without_false_ceilings(table: pd.DataFrame) -> pd.DataFrame:
     as older runs have them: those of metrics that need sets of equal n."""
     biased = {m.called for m in METRICS.entries().values() if m.equal_n}
     return table[~((table["configuration"] == REAL) & table["metric"].isin(biased))]
-
-
-def _runs_inside(folder: Path) -> str:
-    """What else the folder may have been meant for."""
-    inside = sorted(path.parent.name for path in folder.glob("*/metrics.parquet"))
-    return f"; it has the runs: {', '.join(inside)}" if inside else "; run 'lycoris-bench score'"

@@ -87,6 +87,7 @@ def _stage(name: str, purpose: str) -> None:
 
 def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
     from lycoris_bench.analysis import run_tables
+    from lycoris_bench.run.folder import must_be_run
     from lycoris_bench.run.store import Store
 
     if narrowed:
@@ -94,6 +95,7 @@ def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
             f"{folder} is a run folder, which is analyzed as it is: --run, --set, --limit, "
             "--batch-size, --dry-run and --rate go with a study file"
         )
+    must_be_run(folder)  # before the lock, which is a file in it
     store = Store(folder)
     with store.lock(), doing(f"analyzing {folder}"):
         run_tables.analyze_folder(store)

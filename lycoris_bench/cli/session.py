@@ -17,7 +17,7 @@ from lycoris_bench.run import environment
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.scorer import without_number
-from lycoris_bench.study.load import StudyError, load
+from lycoris_bench.study.load import StudyError, load, locate
 
 LONGEST = 2000  # characters of one failure that are printed
 
@@ -48,6 +48,8 @@ def open_study(
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
     with doing(f"opening the study {file}"):
+        if to_run == "analyze" and not locate(file, Path()).exists():
+            raise StudyError(file, ["there is no such study file or run folder"])
         study = load(file, overrides)
         store = Store(run or Path("runs") / study.name)
         store.belongs_to(study.name)

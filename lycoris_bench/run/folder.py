@@ -13,6 +13,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 
 STUDY = "study.toml"
+METRICS = "metrics.parquet"
 PROVENANCE = "provenance"  # a folder; before 0.2, and of what was imported, a file: .json
 FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", PROVENANCE)
 
@@ -79,6 +80,14 @@ def belongs_to(root: Path, study: str) -> None:
             f"run folder {root} belongs to the study '{found}', not to '{study}'; "
             "choose another with --run"
         )
+
+
+def must_be_run(root: Path) -> None:
+    """StoreError: the folder holds neither a study nor scores."""
+    if not (root / STUDY).exists() and not (root / METRICS).exists():
+        inside = sorted(path.parent.name for path in root.glob(f"*/{METRICS}"))
+        runs = f"; it has the runs: {', '.join(inside)}" if inside else ""
+        raise StoreError(f"{root} is no run folder: it holds no {STUDY} and no {METRICS}{runs}")
 
 
 def sweep(root: Path) -> None:

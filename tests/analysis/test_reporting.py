@@ -106,6 +106,7 @@ def test_factors_say_what_varies() -> None:
 
 @pytest.mark.parametrize(("damage", "said"), [
     (lambda run: run.table("metrics").unlink(), "no metrics.parquet; run 'lycoris-bench score'"),
+    (lambda run: run.table("metrics").write_bytes(b"PAR1"), "holds a damaged metrics.parquet; run"),
     (lambda run: (run.root / "study.toml").unlink(), "it says what each configuration is"),
 ])  # fmt: skip
 def test_what_is_missing_is_a_sentence(run: Store, damage, said: str) -> None:
@@ -117,6 +118,19 @@ def test_what_is_missing_is_a_sentence(run: Store, damage, said: str) -> None:
 def test_a_folder_of_runs_says_which(run: Store) -> None:
     with pytest.raises(StoreError, match="it has the runs: run$"):
         run_tables.analyze_folder(Store(run.root.parent))
+
+
+def test_a_folder_that_is_no_run_is_called_so_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photographs").mkdir()
+    assert main.call(main.app, ["analyze", str(tmp_path / "photographs")]) == 2
+    said = "photographs is no run folder: it holds no study.toml and no metrics.parquet\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert not list((tmp_path / "photographs").iterdir())
+    assert main.call(main.app, ["analyze", str(tmp_path / "nope")]) == 2
+    said = "nope: there is no such study file or run folder\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_a_folder_takes_no_options_of_a_study(
