@@ -15,7 +15,7 @@ from lycoris_bench.messages.errors import BenchError
 
 def device(name: str = "auto") -> str:
     """The device of that name; `auto` is CUDA where there is a GPU, else the CPU. BenchError: the
-    name is unknown, or there is no GPU."""
+    name is unknown, or there is no such GPU."""
     import torch
 
     if name == "auto":
@@ -23,8 +23,13 @@ def device(name: str = "auto") -> str:
     kind = name.split(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
         raise BenchError(f"unknown device '{name}'; allowed are: auto, cpu, cuda, cuda:N, mps")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise BenchError("device 'cuda' was asked for, but torch finds none; use --device cpu")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        there = ", ".join(f"'cuda:{number}'" for number in range(count))
+        if not there:
+            raise BenchError(f"device '{name}': torch finds no GPU; choose the device 'cpu'")
+        if name != "cuda" and f"'{name}'" not in there:
+            raise BenchError(f"there is no device '{name}'; torch finds: {there}")
     return name
 
 

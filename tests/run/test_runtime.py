@@ -202,6 +202,24 @@ def test_devices() -> None:
         environment.device("gpu")
 
 
+def test_a_gpu_that_is_not_there_is_named_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("cuda", "cuda:3"):
+        with pytest.raises(BenchError) as said:
+            environment.device(name)
+        assert str(said.value) == f"device '{name}': torch finds no GPU; choose the device 'cpu'"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [environment.device(name) for name in ("auto", "cuda:1")] == ["cuda", "cuda:1"]
+    for name in ("cuda:2", "cuda:", "cuda:x"):
+        with pytest.raises(
+            BenchError, match=f"no device '{name}'; torch finds: 'cuda:0', 'cuda:1'"
+        ):
+            environment.device(name)
+
+
 def test_sentences() -> None:
     assert executor.sentence(BenchError("a\n  b")) == "a b"
     assert executor.sentence(AttributeError("x")) == "AttributeError: x"
