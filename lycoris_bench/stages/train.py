@@ -19,7 +19,7 @@ from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.optimizer import available, rate
+from lycoris_bench.training.optimizer import SCHEDULE, available, rate
 from lycoris_bench.training.state import State, StateError
 
 STATE_SECONDS = 20.0  # between two saved states: the most training that a kill can lose
@@ -159,7 +159,7 @@ def _about(
         "images": len(plan.data.examples),
         "resolution": (settings.training.resolution, settings.training.resolution),
         "optimizer": optimizer,
-        "lr_scheduler": "constant_with_warmup",
+        "lr_scheduler": SCHEDULE,
     }
 
 

@@ -53,6 +53,10 @@ def available(name: str, device: str) -> str:
     return name if device.startswith("cuda") else "adamw"
 
 
+SCHEDULE = "constant_with_warmup"
+"""What other trainers call the schedule of `rate`; an adapter's metadata says it."""
+
+
 def rate(lr: float, step: int, warmup: int) -> float:
     """Rate of step 0, 1, ...: linear up to `lr` over the first `warmup` steps, then constant.
 
