@@ -129,7 +129,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "adapters/formats/peft_read.py": (LORA, FIELDS),
     "adapters/formats/peft_options.py": (LORA, FIELDS),
     "adapters/formats/ss_metadata.py": (LORA, "kohya's name of its network for plain LoRA"),
-    "adapters/formats/words.py": (LORA, TARGET),
+    "adapters/formats/safetensors_io.py": (LORA, TARGET),
     "adapters/formats/write.py": (LORA, TARGET),
     "adapter_tools/extract.py": ({"lora", "lokr"}, "what it makes"),
     "adapters/attach.py": (LORA, "what the Python API attaches unless it is told otherwise"),

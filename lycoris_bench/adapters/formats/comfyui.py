@@ -7,8 +7,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import BIAS
 from lycoris_bench.adapters.algorithms.recognise import recognise
-from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.words import ADVICE
+from lycoris_bench.adapters.formats.safetensors_io import TO_PORTABLE, AdapterFileError
 
 # q, k, v (and Flux's MLP) are slices of one layer there
 FUSED = re.compile(r".*attn2?\.(to_[qkv]|add_[qkv]_proj)|single_transformer_blocks\.\d+\.proj_mlp")
@@ -27,7 +26,7 @@ def said(name: str, tensors: Mapping[str, Tensor], path: str, paths: Collection[
     if not reason and paths and BIAS in tensors and FUSED.fullmatch(path):
         reason = "loses the bias of a slice of a fused layer"
     if known is None or reason:
-        raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {ADVICE}")
+        raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {TO_PORTABLE}")
     return known[1].for_comfyui(tensors)
 
 

@@ -1,4 +1,5 @@
-"""Names of layers in files: finds a layer by any spelling of the ecosystem and spells it in any.
+"""Names of layers: finds a layer by any spelling of the ecosystem and spells it in any. Names of
+tensors inside a layer are for `layouts`.
 
 Works on paths alone, so that a model on the disk needs no modules."""
 

@@ -1,4 +1,5 @@
-"""Renames the tensors of any layout to the LyCORIS names that the algorithms know.
+"""Names of tensors: renames those of any layout as the algorithms know them, LyCORIS's way. Names
+of layers are for `layer_names`.
 
 A key is `<layer>.<tensor>`. Layers keep their own spelling, dots turned into underscores, which
 `layer_names.Directory.find` understands; tensors get one name each, shape and ratio."""

@@ -14,8 +14,7 @@ from lycoris_bench.adapters.algorithms.recognise import kinds, recognise, what
 from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.layer_names import Directory
 from lycoris_bench.adapters.formats.peft_read import CONFIG, WEIGHTS
-from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.words import ADVICE
+from lycoris_bench.adapters.formats.safetensors_io import TO_PORTABLE, AdapterFileError
 from lycoris_bench.adapters.formats.write import place_of
 from lycoris_bench.messages.errors import BenchError
 
@@ -55,17 +54,19 @@ def _part(model: str, layers: Layers) -> Part:
         held = sorted({one[0] if one else "unknown" for one in known.values()})
         raise AdapterFileError(
             f"a PEFT folder holds {', '.join(names)} or {last}, one of them alone, and {model} "
-            f"has {', '.join(held)}; {path} is {what(layers[path])}: {ADVICE}"
+            f"has {', '.join(held)}; {path} is {what(layers[path])}: {TO_PORTABLE}"
         )
     for path, own in layers.items():
         if BIAS in own:
-            raise AdapterFileError(f"PEFT has no change of a bias, and {path} has one: {ADVICE}")
+            raise AdapterFileError(
+                f"PEFT has no change of a bias, and {path} has one: {TO_PORTABLE}"
+            )
     (kind,) = set(found.values())
     assert kind is not None
     try:
         config, tensors = kind.to_peft(layers)
     except BenchError as error:
-        raise AdapterFileError(f"{error}: {ADVICE}") from None
+        raise AdapterFileError(f"{error}: {TO_PORTABLE}") from None
     # an expression, as a list's names would fit the ends of other paths too
     config["target_modules"] = "|".join(re.escape(path) for path in layers)
     return Part({"peft_type": kind.peft, "inference_mode": True, **config}, tensors)

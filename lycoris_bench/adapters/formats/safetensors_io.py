@@ -10,6 +10,9 @@ from lycoris_bench.files.disk import kind_of
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import printable
 
+TO_PORTABLE = "convert to portable, which makes plain LoRA of what it can and names the rest"
+"""What to do with an adapter that a layout cannot hold: the end of such an error's sentence."""
+
 
 class AdapterFileError(BenchError):
     """The file is no adapter or is damaged, or the adapter cannot be written."""

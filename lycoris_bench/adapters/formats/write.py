@@ -14,8 +14,7 @@ from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import comfyui
 from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.layer_names import Directory
-from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
-from lycoris_bench.adapters.formats.words import ADVICE
+from lycoris_bench.adapters.formats.safetensors_io import TO_PORTABLE, AdapterFileError
 from lycoris_bench.messages.errors import BenchError
 
 WeightOf = Callable[[str, str], Tensor]  # (model, path) -> W, for changes that depend on it
@@ -81,7 +80,9 @@ def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Exact copies where the ratio is 1, else float64, which the writer rounds."""
     if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
         kind = what(tensors)
-        raise AdapterFileError(f"diffusers reads plain LoRA alone, and {name} is {kind}: {ADVICE}")
+        raise AdapterFileError(
+            f"diffusers reads plain LoRA alone, and {name} is {kind}: {TO_PORTABLE}"
+        )
     up, down = tensors[UP], tensors[DOWN]
     ratio = float(scale({"alpha": tensors.get("alpha", torch.tensor(0.0)).double()}, len(down)))
     if ratio != 1:
