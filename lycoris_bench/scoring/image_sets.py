@@ -60,7 +60,8 @@ class ImageSets(ABC):
     def of(self, metric: Any) -> list[ScoredSet]:
         """The sets that a metric applies to and that have all its inputs.
 
-        A metric that needs sets of equal size has none for real images, which are fewer."""
+        Real images are fewer than drawn ones, so a metric whose value depends on the number of
+        images (`equal_n`) has no sets of them."""
         if metric.equal_n and not self.source.is_drawn:
             return []
         if metric not in self._suiting:

@@ -14,8 +14,8 @@ Inputs (inputs.py), in terms of one image set of n images:
 
 A metric of the whole checkpoint (`whole`) gets the images of all concepts at once. One of pooled
 Gram matrices (`pooled`) gets a `GramSet` for its images (gram_statistics.py); any other of Gram
-matrices compares `generated` with `base`, one number per image. One that needs sets of equal n
-(`equal_n`) has no ceiling: there are never as many real images.
+matrices compares `generated` with `base`, one number per image. One whose value depends on
+n (`equal_n`) is not computed for real images, which are never as many: it has no ceiling.
 
 It returns one number for the set, or one number per image (a float64 array [n]) whose mean is
 the metric's value. Arithmetic is float64. Bad input is a BenchError of one sentence.
