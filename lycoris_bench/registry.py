@@ -3,10 +3,12 @@ a study file is the module's name: to add one of them is to add a file; no list 
 
 A module `image_similarity.py` offers the callable of that name, compared without case and
 underscores (`loha.py` offers `LoHa`); a module without one (`base.py`) offers nothing. Names
-of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "diag-oft".
+of adapters and encoders have "-" where the module has "_": `diag_oft.py` is "diag-oft". What a
+module offers has the mark of its kind (`MARKS`).
 
-The same rule holds outside the package: for files given to `load_plugin`, and for entry points of
-other packages in the groups `lycoris_bench.adapters`, `.encoders`, `.metrics` and `.families`."""
+The same rule holds outside the package: for files given to `load_plugin`, which have to offer
+something, and for entry points of other packages in the groups `lycoris_bench.adapters`,
+`.encoders`, `.metrics` and `.families`."""
 
 import importlib
 import importlib.util
@@ -19,23 +21,28 @@ from types import ModuleType
 from typing import Any
 
 from lycoris_bench.files import disk
-from lycoris_bench.messages.errors import BenchError, doing, explained
+from lycoris_bench.messages.errors import BenchError, explained
 from lycoris_bench.messages.suggestions import unknown
 
 PLUGINS = "LYCORIS_BENCH_PLUGINS"
 """The environment variable that names plug-in files, so that worker processes load them too."""
+MARKS = {
+    "adapter": "Options",
+    "encoder": "record",
+    "metric": "better",
+    "family": "base_model_version",
+}
+"""Kind -> the attribute that each of its entries has. `@metric` sets that of a metric; the others
+are attributes of a class."""
 
 
 class Registry:
     """The entries of one kind: those of a package, and those of plug-ins.
 
-    `mark` is an attribute that each entry has; `group` is the last part of the name of the entry
-    points' group."""
+    `kind` is one of `MARKS`; `group` is the last part of the name of the entry points' group."""
 
-    def __init__(
-        self, kind: str, package: str, *, mark: str, group: str, separator: str = "-"
-    ) -> None:
-        self.kind, self.package, self.mark, self.separator = kind, package, mark, separator
+    def __init__(self, kind: str, package: str, *, group: str, separator: str = "-") -> None:
+        self.kind, self.package, self.mark, self.separator = kind, package, MARKS[kind], separator
         self.group = f"lycoris_bench.{group}"
         self._found: dict[str, Any] = {}
         self._broken: dict[str, str] = {}
@@ -63,18 +70,12 @@ class Registry:
         self._found, self._broken = {}, {}
         for info in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             module = importlib.import_module(f"{self.package}.{info.name}")
-            self._add(info.name, self._offer(info.name, module), "lycoris-bench")
+            self._add(info.name, _offer(info.name, module, self.mark), "lycoris-bench")
         for entry in entry_points(group=self.group):
             self._add(entry.name, self._loaded(entry), f"the package that declares '{entry.value}'")
         for file in files:
-            self._add(Path(file).stem, self._offer(Path(file).stem, _module(file)), file)
-
-    def _offer(self, stem: str, module: ModuleType) -> Any:
-        """The entry that a module offers under its own name, or None."""
-        for name, value in vars(module).items():
-            if _plain(name) == _plain(stem) and hasattr(value, self.mark):
-                return value
-        return None
+            stem = Path(file).stem
+            self._add(stem, _offer(stem, _module(file), self.mark), file)
 
     def _loaded(self, entry: EntryPoint) -> Any:
         """The entry of an entry point. The error of one that fails is kept for the message when
@@ -86,31 +87,36 @@ class Registry:
             reason = explained(error)
         else:
             if isinstance(value, ModuleType):
-                value = self._offer(entry.name, value)
+                value = _offer(entry.name, value, self.mark)
             reason = f"what it names has no '{self.mark}'"
         if hasattr(value, self.mark):
             return value
-        self._broken[entry.name.replace("_", self.separator)] = (
+        self._broken[self._name(entry.name)] = (
             f"{self.kind} '{entry.name}' of the entry point '{entry.value}' cannot be used: "
             f"{reason}; update or remove the package that declares it"
         )
         return None
 
     def _add(self, stem: str, value: Any, source: str) -> None:
-        name = stem.replace("_", self.separator)
+        name = self._name(stem)
         if value is None:
             return
         if name in self._found:
             raise BenchError(f"{self.kind} '{name}' of {source} exists already; rename it")
         self._found[name] = value
 
+    def _name(self, stem: str) -> str:
+        return stem.replace("-", "_").replace("_", self.separator)
+
 
 def load_plugin(path: str | Path) -> ModuleType:
-    """Loads a file that offers an adapter, encoder, metric or model family by the rule above, in
-    this process and in its worker processes. It runs the file: give only files you trust.
+    """Loads a Python file that offers an adapter, encoder, metric or model family, in this process
+    and in its worker processes. It runs the file: give only files you trust.
 
-    BenchError: the file is missing, is no Python file, or fails."""
-    file = str(disk.expand(str(path)).resolve())
+    What it offers is named like the file, compared without case, "_" and "-": `loha.py` offers
+    `LoHa`. A relative path begins at the present folder.
+    BenchError: the file is missing, is no Python file, fails, or offers nothing of its name."""
+    file = _absolute(str(path))
     if not file.endswith(".py"):
         raise BenchError(f"plug-in '{path}' is no Python file; its name has to end in .py")
     module = _module(file)
@@ -120,8 +126,13 @@ def load_plugin(path: str | Path) -> ModuleType:
 
 
 def plugin_files() -> tuple[str, ...]:
-    """The plug-in files of this process, in the order in which they were loaded."""
-    return tuple(file for file in os.environ.get(PLUGINS, "").split(os.pathsep) if file)
+    """The absolute paths of this process's plug-in files, each once, in the order of loading."""
+    given = [file for file in os.environ.get(PLUGINS, "").split(os.pathsep) if file]
+    return tuple(dict.fromkeys(map(_absolute, given)))
+
+
+def _absolute(file: str) -> str:
+    return str(disk.expand(file).resolve())
 
 
 def _module(file: str) -> ModuleType:
@@ -138,12 +149,39 @@ def _module(file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with doing(f"loading the plug-in {file}"):
-            spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
         raise BenchError(f"plug-in {file} fails: {explained(error)}") from error
+    if not any(_offer(Path(file).stem, module, mark) for mark in MARKS.values()):
+        del sys.modules[name]
+        raise BenchError(_offers_nothing(file, module))
     return module
+
+
+def _offer(stem: str, module: ModuleType, mark: str) -> Any:
+    """What a module offers under its own name and has the mark, or None."""
+    for name, value in vars(module).items():
+        if _plain(name) == _plain(stem) and hasattr(value, mark):
+            return value
+    return None
+
+
+def _offers_nothing(file: str, module: ModuleType) -> str:
+    """The sentence for a plug-in without an entry of its name."""
+    kinds = ", ".join(f"{kind} ('{mark}')" for kind, mark in MARKS.items())
+    others = [
+        f"'{name}'"
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__
+        and any(hasattr(value, mark) for mark in MARKS.values())
+    ]
+    return (
+        f"plug-in {file} offers nothing named '{Path(file).stem}'"
+        + (f", only {', '.join(others)}" if others else "")
+        + "; it needs one thing of the file's name (without case, '_' and '-') that has the "
+        f"attribute of its kind: {kinds}; '@metric' sets that of a metric"
+    )
 
 
 def _plain(name: str) -> str:

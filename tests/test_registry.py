@@ -63,6 +63,41 @@ def test_every_command_takes_a_plugin(
     assert "has to end in .py" in capsys.readouterr().err
 
 
+def test_a_relative_path_is_the_same_file(
+    load_plugin: Load, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    monkeypatch.setenv(registry.PLUGINS, os.pathsep.join([file.name, str(file)]))
+    assert "how_many" in METRICS.entries()
+    assert registry.plugin_files() == (str(file),)
+    load_plugin(file)
+    load_plugin(f"../{file.parent.name}/{file.name}")
+    assert registry.plugin_files() == (str(file),)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "has"),
+    [
+        ("tally.py", COUNT, ", only 'how_many'; it needs .*metric \\('better'\\)"),
+        ("empty.py", "", "; it needs .* adapter \\('Options'\\)"),
+        ("plain.py", "def plain(generated): ...", "; .* '@metric' sets"),
+    ],
+)
+def test_a_file_that_offers_nothing_of_its_name_is_refused(
+    load_plugin: Load, tmp_path: Path, name: str, text: str, has: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BenchError, match=f"offers nothing named '{name[:-3]}'{has}"):
+        load_plugin(tmp_path / name)
+    assert registry.plugin_files() == ()
+
+
+def test_a_dash_in_a_files_name_is_an_underscore(load_plugin: Load, tmp_path: Path) -> None:
+    (tmp_path / "how-many.py").write_text(COUNT)
+    load_plugin(tmp_path / "how-many.py")
+    assert METRICS.get("how_many")(np.ones((3, 2))) == 3
+
+
 def test_a_process_that_is_started_knows_it_too(load_plugin: Load, file: Path) -> None:
     load_plugin(file)
     code = (
@@ -78,7 +113,8 @@ def test_a_process_that_is_started_knows_it_too(load_plugin: Load, file: Path) -
     ("name", "text", "said"),
     [
         ("broken.py", "import no_such_library", "broken.py fails: .*no_such_library"),
-        ("late.py", "1 / 0", "late.py fails: .*division by zero"),
+        ("late.py", "1 / 0", "late.py fails: ZeroDivisionError: division by zero$"),
+        ("typo.py", "def", "typo.py fails: SyntaxError"),
         ("notes.txt", "", "has to end in .py"),
     ],
 )
@@ -125,9 +161,7 @@ def test_entry_points_of_other_packages_are_found(
         EntryPoint("path", "os:path", group),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: declared)
-    metrics = registry.Registry(
-        "metric", METRICS.package, mark="better", group="metrics", separator="_"
-    )
+    metrics = registry.Registry("metric", METRICS.package, group="metrics", separator="_")
     assert metrics.get("count") is metrics.get("tally")
     assert metrics.get("tally")(np.ones((2, 2))) == 2
     for name in ("gone", "path"):

@@ -29,10 +29,9 @@ def presets() -> list[Entry]:
 
 def encoders() -> list[Entry]:
     """Each encoder with its weights and the resizings it takes."""
-    found = ENCODERS.entries().items()
     return [
-        {"name": name, "what": f"{kind.record.weights}; resizings: {', '.join(kind.resizings)}"}
-        for name, kind in found
+        {"name": name, "what": f"{_weights(kind)}; resizings: {', '.join(kind.resizings)}"}
+        for name, kind in ENCODERS.entries().items()
     ]
 
 
@@ -104,6 +103,10 @@ def _options(kind: Any) -> dict[str, dict[str, str]]:
         name: {"default": _written(defaults[name]), "allowed": str(allowed)}
         for name, allowed in kind.options().items()
     }
+
+
+def _weights(encoder: Any) -> str:
+    return encoder.record.weights or "no weights"
 
 
 def _written(default: Any) -> str:

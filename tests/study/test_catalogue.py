@@ -8,6 +8,7 @@ import pytest
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.cli import main
 from lycoris_bench.study.catalogue import KINDS, catalogue
+from tests.support.plugin import FILES, Load
 
 
 def test_every_algorithm_with_every_option_and_its_default() -> None:
@@ -33,3 +34,13 @@ def test_ls_prints_each_name_once(kind: str, capsys: pytest.CaptureFixture[str])
     for entry in entries:
         assert entry["what"]
         assert sum(line.startswith(f"{entry['name']} ") for line in lines) == 1
+
+
+def test_an_encoder_without_weights_says_so(load_plugin: Load) -> None:
+    """As plug-ins may be: what is printed of one begins with its weights."""
+    for file in FILES:
+        load_plugin(file)
+    for entry in catalogue("encoders")["encoders"]:
+        assert not entry["what"].startswith(";")
+        if entry["name"] == "random-projection":
+            assert entry["what"].startswith("no weights; resizings: stretch")

@@ -5,4 +5,4 @@ The key in a study is the module's name: `ALGORITHMS.get("lora")` finds `lora.Lo
 
 from lycoris_bench.registry import Registry
 
-ALGORITHMS = Registry("adapter", __name__, mark="Options", group="adapters")
+ALGORITHMS = Registry("adapter", __name__, group="adapters")

@@ -7,7 +7,7 @@ from lycoris_bench.models.families.base import Evidence, Family
 from lycoris_bench.models.parts import BackboneError
 from lycoris_bench.registry import Registry
 
-FAMILIES = Registry("family", __name__, mark="base_model_version", group="families")
+FAMILIES = Registry("family", __name__, group="families")
 PLAIN = "sd1"  # what is taken for the family of that which says nothing of it
 
 

@@ -26,7 +26,7 @@ __all__ = [
     "resolved",
 ]
 
-ENCODERS = Registry("encoder", __name__, mark="record", group="encoders")
+ENCODERS = Registry("encoder", __name__, group="encoders")
 
 
 def record(spec: str) -> Record:

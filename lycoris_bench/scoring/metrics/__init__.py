@@ -4,4 +4,4 @@ The key in a study is the module's name: `METRICS.get("vendi")` finds `vendi.ven
 
 from lycoris_bench.registry import Registry
 
-METRICS = Registry("metric", __name__, mark="better", group="metrics", separator="_")
+METRICS = Registry("metric", __name__, group="metrics", separator="_")
