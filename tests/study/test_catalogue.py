@@ -43,4 +43,4 @@ def test_an_encoder_without_weights_says_so(load_plugin: Load) -> None:
     for entry in catalogue("encoders")["encoders"]:
         assert not entry["what"].startswith(";")
         if entry["name"] == "random-projection":
-            assert entry["what"].startswith("no weights; resizings: stretch")
+            assert entry["what"].startswith("no weights; resizings: ")
