@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
+from torch import nn
 
 import lycoris_bench
+from lycoris_bench.adapters.attach import attach
+from lycoris_bench.adapters.delta import changes
+from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.cli import main
+from tests.support.plugin import Load
 
 DOCS = Path(__file__).parent.parent / "docs"
 TOOLS = ("inspect", "verify", "merge", "extract", "resize", "combine", "convert")
@@ -84,6 +90,36 @@ def test_the_python_of_the_adapter_page_runs(
     layers = {name.partition(".")[0] for name in tensors}
     assert report.matched == len(layers) > 0 and not report.unmatched
     assert set(report.change.values()) == {0.0}
+
+
+def test_the_algorithm_of_the_adapter_page_is_whole(load_plugin: Load, tmp_path: Path) -> None:
+    """It is trained for a step, saved and read; ΔW is that of its formula, entry by entry."""
+    (tmp_path / "row_gain.py").write_text(blocks("adapters.md", "python")[1], encoding="utf-8")
+    load_plugin(tmp_path / "row_gain.py")
+    layer = nn.Linear(3, 2)
+    model, before = nn.Sequential(layer), layer.weight.detach().clone()
+    network = attach(model, layers=["Linear"], algorithm="row-gain", options={"speed": 2})
+    assert torch.equal(
+        model(torch.ones(1, 3)), nn.functional.linear(torch.ones(3), before, layer.bias)[None]
+    )
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    network.save(tmp_path / "row_gain.safetensors")
+    tensors, _ = adapter_file.read(tmp_path / "row_gain.safetensors")
+    (own,) = adapter_file.by_layer(tensors).values()
+    gain = [-0.1 * 2 * float(row.sum()) for row in before]  # one step down d(sum)/dg = 2 · Σ W
+    expected = [[2 * gain[o] * float(before[o, i]) for i in range(3)] for o in range(2)]
+    torch.testing.assert_close(
+        changes(own, before)[0], torch.tensor(expected), rtol=2e-3, atol=1e-5
+    )
+    with pytest.raises(lycoris_bench.BenchError, match="speed is 0; a number from 0.01 to 100"):
+        attach(
+            nn.Sequential(nn.Linear(3, 2)),
+            layers=["Linear"],
+            algorithm="row-gain",
+            options={"speed": 0},
+        )
 
 
 def test_command_help_in_the_docs_is_the_programs() -> None:

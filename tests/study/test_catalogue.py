@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.cli import main
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.catalogue import KINDS, catalogue
 from tests.support.plugin import FILES, Load
 
@@ -44,3 +46,46 @@ def test_an_encoder_without_weights_says_so(load_plugin: Load) -> None:
         assert not entry["what"].startswith(";")
         if entry["name"] == "random-projection":
             assert entry["what"].startswith("no weights; resizings: ")
+
+
+PLAIN = """
+from dataclasses import dataclass
+from lycoris_bench.adapters.algorithms.lora import LoRA
+
+class PlainOptions(LoRA):
+    marks = ("plain",)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        start: float = 0.0
+        turns: int = 3
+        way: str = "up"
+        both: bool = False
+        bound: float | None = None
+"""
+
+
+def test_an_option_without_a_range_may_be_anything_of_its_type(
+    load_plugin: Load, tmp_path: Path
+) -> None:
+    (tmp_path / "plain_options.py").write_text(PLAIN)
+    load_plugin(tmp_path / "plain_options.py")
+    kind = ALGORITHMS.get("plain-options")
+    kind.check(start=-2, turns=10**6, way="down", both=True, bound=0.5)
+    with pytest.raises(BenchError) as said:
+        kind.check(start="a", turns=1.5, way=1, both=0)
+    assert str(said.value) == (
+        "start is 'a'; a number is allowed; turns is 1.5; a whole number is allowed; "
+        "way is 1; a text is allowed; both is 0; true or false is allowed"
+    )
+    for wrong in ({"start": float("nan")}, {"turns": True}):
+        with pytest.raises(BenchError, match="is allowed"):
+            kind.check(**wrong)
+    assert main.call(main.app, ["ls", "adapters"]) == 0
+
+
+def test_an_option_without_a_default_is_named(load_plugin: Load, tmp_path: Path) -> None:
+    (tmp_path / "plain_options.py").write_text(PLAIN.replace("start: float = 0.0", "start: float"))
+    load_plugin(tmp_path / "plain_options.py")
+    with pytest.raises(BenchError, match="option 'start' of PlainOptions.Options has no plain"):
+        ALGORITHMS.get("plain-options").check()

@@ -1,7 +1,8 @@
 """An algorithm's options: names, defaults and allowed values, declared once as a dataclass."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
@@ -47,13 +48,36 @@ class Switch:
         return "true or false"
 
 
-OptionTable = dict[str, Range | Switch]
+@dataclass(frozen=True)
+class Like:
+    """Any value of the type of a default; any at all where that is None."""
+
+    default: Any
+
+    def __contains__(self, value: Any) -> bool:
+        if self.default is None or isinstance(value, bool):
+            return self.default is None
+        if isinstance(self.default, float):
+            return isinstance(value, int | float) and math.isfinite(value)
+        return isinstance(value, type(self.default))
+
+    def __str__(self) -> str:
+        if self.default is None:
+            return "any value"
+        names = {int: "a whole number", float: "a number", str: "a text"}
+        kind = type(self.default)
+        return names.get(kind, f"a {kind.__name__}")
+
+
+Allowed = Range | Switch | Like
+OptionTable = dict[str, Allowed]
 RANK, ALPHA = Range(1, LARGEST, whole=True), Range(0, LARGEST, optional=True)
 FLAG = Range(0, 1, whole=True)
 
 
-def option(default: Any, allowed: Range | Switch) -> Any:
-    """A field of an `Options` dataclass."""
+def option(default: Any, allowed: Allowed) -> Any:
+    """A field of an `Options` dataclass. One with a plain default, as in any dataclass, may have
+    any value of its default's type."""
     return field(default=default, metadata={"allowed": allowed})
 
 
@@ -111,11 +135,20 @@ LIMITS: OptionTable = {
 
 
 def table(options: Any) -> OptionTable:
-    """Name -> allowed values of the fields of an `Options` dataclass."""
-    return {field.name: field.metadata["allowed"] for field in fields(options)}
+    """What the fields of an `Options` dataclass may be. BenchError: one has no default."""
+    return {field.name: _allowed(options, field) for field in fields(options)}
 
 
-def check(allowed: Mapping[str, Range | Switch], options: Mapping[str, Any]) -> None:
+def _allowed(options: Any, field: "Field[Any]") -> Allowed:
+    if field.default is MISSING:
+        raise BenchError(f"option '{field.name}' of {options.__qualname__} has no plain default; "
+                         f"write '{field.name}: type = default'")  # fmt: skip
+    plain = Switch() if isinstance(field.default, bool) else Like(field.default)
+    declared: Allowed = field.metadata.get("allowed", plain)
+    return declared
+
+
+def check(allowed: Mapping[str, Allowed], options: Mapping[str, Any]) -> None:
     """BenchError: names every option that is unknown or out of range."""
     problems = [unknown("option", key, allowed) for key in options if key not in allowed]
     problems += [
