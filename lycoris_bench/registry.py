@@ -131,6 +131,19 @@ def plugin_files() -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(_absolute, given)))
 
 
+def titled(kind: str, name: str, entry: Any) -> str:
+    """`metric 'x'`, and where it comes from if that is a plug-in: for sentences on what it does."""
+    return f"{kind} '{name}'" + (f" of {place}" if (place := origin(entry)) else "")
+
+
+def origin(entry: Any) -> str:
+    """The file, or else the module, of an entry that is not of this package; "" for one that is."""
+    module = entry.__module__
+    if module.startswith("lycoris_bench."):
+        return ""
+    return getattr(sys.modules.get(module), "__file__", None) or module
+
+
 def _absolute(file: str) -> str:
     return str(disk.expand(file).resolve())
 

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.cli import main
+from lycoris_bench.scoring.metrics import METRICS
 from tests.support.plugin import Load
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -120,6 +122,12 @@ def test_the_algorithm_of_the_adapter_page_is_whole(load_plugin: Load, tmp_path:
             algorithm="row-gain",
             options={"speed": 0},
         )
+
+
+def test_the_metric_of_the_plugin_page_is_whole(load_plugin: Load, tmp_path: Path) -> None:
+    (tmp_path / "brightness_of_features.py").write_text(blocks("plugins.md", "python")[0])
+    load_plugin(tmp_path / "brightness_of_features.py")
+    assert METRICS.get("brightness_of_features")(np.array([[1.0, -2.0], [0.0, 5.0]])) == 2.0
 
 
 def test_command_help_in_the_docs_is_the_programs() -> None:

@@ -19,8 +19,9 @@ from lycoris_bench.adapters.network import AdapterNetwork
 from lycoris_bench.adapters.presets.layers import PRESETS, Target, TextEncoders, models, targets
 from lycoris_bench.adapters.presets.named_layers import named_layers
 from lycoris_bench.adapters.presets.preset import Override, Preset
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.errors import BenchError, doing, explained
 from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.registry import titled
 
 
 def attach(
@@ -133,13 +134,14 @@ def _adapter(
     limits = {key: value for key, value in options.items() if key in LIMITS}
     others = {key: value for key, value in options.items() if key not in LIMITS}
     try:
-        adapter: Adapter = (
-            NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
-            if target.is_norm
-            else kind(_weight(target), target.module.bias, generator, **others)  # type: ignore[arg-type]
-        )
+        with doing(f"building {titled('adapter', kind.__name__, kind)}"):
+            adapter: Adapter = (
+                NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
+                if target.is_norm
+                else kind(_weight(target), target.module.bias, generator, **others)  # type: ignore[arg-type]
+            )
     except ValueError as error:
-        raise BenchError(f"{target.name}: {error}") from None
+        raise BenchError(f"{target.name}: {explained(error)}") from None
     adapter.limits = Limits(**limits)
     return adapter
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, add, full_precision
 from lycoris_bench.adapters.algorithms.recognise import recognise
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.errors import BenchError, doing, explained
+from lycoris_bench.registry import origin, titled
 
 NO_BIAS = "the adapter has a bias update (diff_b) but this layer has no bias"
 
@@ -55,13 +56,15 @@ def changes(
         name: value.to(weight.device, working) if value.is_floating_point() else value
         for name, value in tensors.items()
     }
+    name = titled("adapter", kind.__name__, kind)
     try:
-        with full_precision(weight):
+        with full_precision(weight), doing(f"computing ΔW by {name}"):
             change, shift = kind.delta_from(converted, weight), kind.bias_from(converted)
     except (KeyError, RuntimeError, IndexError) as error:
         missing = f": '{error.args[0]}' is missing" if isinstance(error, KeyError) else ""
         raise BenchError(
             f"{_shapes(tensors)} do not fit a weight of {_shape(weight)}{missing}"
+            + (f" ({explained(error)})" if origin(kind) else "")
         ) from None
     return change.to(precision), None if shift is None else shift.to(precision)
 

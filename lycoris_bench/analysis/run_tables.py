@@ -35,7 +35,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     described = store.root / "study.toml"
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
-    study = studies.load(described)
+    study = studies.load_stored(described)
     table, made_under = found
     if columns.trained(columns.check_file(table, str(store.table("metrics")))).empty:
         raise StoreError(

@@ -2,6 +2,7 @@
 mean and spread of a set. Both are computed during the pass over the images."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.feature_pass import Consumer
 from lycoris_bench.scoring.image_sets import REFERENCE, ImageSets
+from lycoris_bench.scoring.metric_values import numbers
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
 
@@ -45,8 +47,10 @@ class Pairs(Consumer):
         distance exactly 0 from itself."""
         images, others = zip(*prepared, strict=True)
         grams, against = self.encoder.encode(images), self.encoder.encode(others)
+        where = f"{len(uids)} images"
         for metric in self.metrics:
-            for uid, value in zip(uids, metric(grams, against), strict=True):
+            values = numbers(metric, partial(metric, grams, against), len(uids), where)
+            for uid, value in zip(uids, np.asarray(values), strict=True):
                 self.values[metric.__name__, uid] = float(value)
 
 

@@ -4,7 +4,9 @@ and never stored."""
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.registry import titled
+from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.feature_pass import Consumer
 from lycoris_bench.scoring.image_sets import ImageSets
 from lycoris_bench.scoring.metrics.inputs import Input, Item
@@ -16,12 +18,17 @@ class Reader(Consumer):
     def __init__(self, row: Input, items: Iterable[Item]) -> None:
         assert row.read is not None
         super().__init__(row.read, batch_size=1)
-        self.items = dict(items)
+        self.row, self.items = row, dict(items)
         self.values: dict[str, Any] = {}
 
     @property
     def pending(self) -> Collection[str]:
         return self.items.keys()
+
+    def prepare(self, uid: str, image: Picture) -> Any:
+        """What the input reads from an image; an error names the input."""
+        with doing(f"reading {titled('input', self.row.name, self.row.read)}"):
+            return super().prepare(uid, image)
 
     def take(self, uids: Sequence[str], prepared: Sequence[Any]) -> None:
         self.values.update(zip(uids, prepared, strict=True))

@@ -1,6 +1,7 @@
 """Scores a folder of images, or images in memory, in one call and without a study."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.feature_pass import shared_encoder
 from lycoris_bench.scoring.given_images import GivenImages, Images
+from lycoris_bench.scoring.metric_values import Array, finite, numbers, place
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
@@ -114,16 +116,21 @@ class _View:
         scored, record = self.given.scored, self.encoder.record if self.encoder else None
         name, resize = (record.name, record.resize) if record else (NO_ENCODER, NO_ENCODER)
         for metric in metrics:
-            value = self._paired(metric) if metric.paired else metric(
-                **{row.name: row.of(scored, self) for row in metric.inputs}
-            )  # fmt: skip
             n = len(scored.generated)
+            value = finite(metric, self._value(metric, place(scored)), place(scored))
             fingerprint = uid(
                 metric.__name__, metric.version, record.hash if record else NO_ENCODER, n,
                 comparison_key(metric.inputs, scored),
             )  # fmt: skip
             yield (metric.__name__, name, resize, float(np.mean(value)), metric.better, n,
                    fingerprint)  # fmt: skip
+
+    def _value(self, metric: Metric, where: str) -> float | Array:
+        scored = self.given.scored
+        if metric.paired:
+            return self._paired(metric, where)
+        given = {row.name: row.of(scored, self) for row in metric.inputs}
+        return numbers(metric, lambda: metric(**given), len(scored.generated), where)
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
         """The features of images, or what `Input.read` gives, as metrics take them."""
@@ -145,14 +152,18 @@ class _View:
         """The features [n, d] of texts; a text that several images share is encoded once."""
         assert self.encoder is not None
         once, size = sorted(set(texts)), self.batch_size
-        parts = [self.encoder.encode_text(once[k : k + size]) for k in range(0, len(once), size)]
+        parts = [self.encoder.encode_texts(once[k : k + size]) for k in range(0, len(once), size)]
         return torch.cat(parts).float().cpu().numpy()[[once.index(text) for text in texts]]
 
-    def _paired(self, metric: Metric) -> Any:
+    def _paired(self, metric: Metric, where: str) -> Array:
         """A number for each pair of an image and the base model's, in batches of equal shapes."""
         scored = self.given.scored
         pairs = zip(self._encoded(scored.generated), self._encoded(scored.base), strict=True)
-        return np.concatenate([metric(grams, others) for grams, others in pairs])
+        found = [
+            numbers(metric, partial(metric, grams, others), len(grams[0]), where)
+            for grams, others in pairs
+        ]
+        return np.concatenate(found)
 
     def _encoded(self, images: Sequence[Item]) -> Iterator[Any]:
         """The encoder's output for the images, batch by batch."""

@@ -13,6 +13,7 @@ from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.feature_pass import feature_pass, threads_for
 from lycoris_bench.scoring.gram_features import Grams
 from lycoris_bench.scoring.image_sets import COLLECTIONS, ImageSets, image_sets
+from lycoris_bench.scoring.metric_values import finite, numbers, place
 from lycoris_bench.scoring.metrics.base import OUTPUTS
 from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
 from lycoris_bench.scoring.readings import Readings
@@ -30,11 +31,14 @@ class Scorer:
         self.encoded, self.readings = encoded, readings
 
     def value(self, metric: Any, scored: ScoredSet) -> float | Array:
-        """The value of a metric on an image set: one number, or one per image."""
+        """The value of a metric on an image set: one number, or one per image. BenchError: it
+        gives anything else, or a number that is not finite."""
+        where = place(scored)
         if isinstance(self.encoded, Grams) and metric.paired:
-            return self.encoded.paired(metric, scored)
-        value: float | Array = metric(**{row.name: row.of(scored, self) for row in metric.inputs})
-        return value
+            return finite(metric, self.encoded.paired(metric, scored), where)
+        given = {row.name: row.of(scored, self) for row in metric.inputs}
+        value = numbers(metric, lambda: metric(**given), len(scored.generated), where)
+        return finite(metric, value, where)
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
         """The features or readings of images that a metric takes."""

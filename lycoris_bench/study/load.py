@@ -31,6 +31,7 @@ from lycoris_bench.study.settings import Combination, Settings
 MOST = 1_000_000  # checkpoints of a study
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
+PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
 
 
 class StudyError(BenchError):
@@ -110,6 +111,17 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     except OverrideError as error:
         raise StudyError("--set", [str(error)]) from None
     return parse(table, folder=Path.cwd() if shipped else path.parent, source=path.name)
+
+
+def load_stored(path: Path) -> Study:
+    """The study of a run folder, by the file that the stages wrote there. A name in it that is
+    unknown now was known then, from a plug-in: the StudyError says how to give that."""
+    try:
+        return load(path)
+    except StudyError as error:
+        if not any(re.match("unknown (algorithm|encoder|metric) ", p) for p in error.problems):
+            raise
+        raise StudyError(path.name, [*error.problems, PLUGGED]) from None
 
 
 def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study") -> Study:

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from lycoris_bench.adapters.algorithms import options as ranges
 from lycoris_bench.adapters.algorithms.knowledge import BIAS, Knowledge, Span, Tensors
 from lycoris_bench.adapters.algorithms.regularization import Limits
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.registry import titled
 
 __all__ = ["BIAS", "Adapter", "Span", "Tensors"]
 
@@ -106,7 +107,8 @@ class Adapter(Knowledge, nn.Module, ABC):
         """The adapted weight and bias, in the dtype of the originals."""
         if self.training and self.limits.skips():
             return weight, bias
-        with full_precision(weight):
+        kind = type(self)
+        with full_precision(weight), doing(f"applying {titled('adapter', kind.__name__, kind)}"):
             tensors = self.drawn() if self.training else self.tensors()
             change = self.delta_from(tensors, weight)
             shift = self.bias_from(tensors)

@@ -67,7 +67,8 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
     if not any(recognised.values()):
         algorithms = ", ".join(ALGORITHMS.entries())
         first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
-        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
+        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}; one of a "
+                               "plug-in needs its file: --plugin FILE")  # fmt: skip
     return tensors, about
 
 

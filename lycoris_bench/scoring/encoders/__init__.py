@@ -9,8 +9,8 @@ the record's own.
 
 from dataclasses import replace
 
-from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.registry import Registry
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.registry import Registry, titled
 from lycoris_bench.scoring.encoders.base import Encoder, Features, Record
 from lycoris_bench.scoring.encoders.weights import MissingWeights, WrongWeights, given, here, sha256
 
@@ -53,8 +53,10 @@ def resolved(spec: str, weights: str | None = None) -> Record:
 
 def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
     """The encoder itself; weights that are not on this machine are fetched from the hub."""
-    entry = ENCODERS.get(spec.partition(":")[0])
-    encoder: Encoder = entry(resolved(spec, weights), device)
+    name = spec.partition(":")[0]
+    entry = ENCODERS.get(name)
+    with doing(f"loading {titled('encoder', name, entry)}"):
+        encoder: Encoder = entry(resolved(spec, weights), device)
     encoder.record = _with_content(encoder.record)  # known by now, even if just fetched
     return encoder
 

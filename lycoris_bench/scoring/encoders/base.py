@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from lycoris_bench.files.identity import uid
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.registry import titled
 from lycoris_bench.scoring.encoders.resize import RESIZINGS, Picture
 
 Features = Tensor | list[Tensor]
@@ -95,18 +96,27 @@ class Encoder(ABC):
         if not len(images):
             raise BenchError(f"encoder {self.record.name} was given no images")
         if isinstance(images, Tensor):
-            return self.forward(images.to(self.device))
+            return self._features(images)
         rows: dict[torch.Size, list[int]] = {}
         for row, image in enumerate(images):
             rows.setdefault(image.shape, []).append(row)
         parts = [
-            self.forward(torch.stack([images[row] for row in same]).to(self.device))
-            for same in rows.values()
+            self._features(torch.stack([images[row] for row in same])) for same in rows.values()
         ]
         order = torch.tensor([row for same in rows.values() for row in same]).argsort()
         if isinstance(parts[0], list):
             return [torch.cat(layer)[order.to(self.device)] for layer in zip(*parts, strict=True)]
         return torch.cat(parts)[order.to(self.device)]  # type: ignore[arg-type]
+
+    def _features(self, images: Tensor) -> Features:
+        """`forward`; an error names the encoder."""
+        with doing(f"encoding images with {titled('encoder', self.record.name, type(self))}"):
+            return self.forward(images.to(self.device))
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """`encode_text`; an error names the encoder."""
+        with doing(f"encoding texts with {titled('encoder', self.record.name, type(self))}"):
+            return self.encode_text(texts)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> float32 [n, d] in the space of the images; for "image+text" alone."""
