@@ -8,6 +8,7 @@ import pytest
 
 from lycoris_bench.analysis import run_tables
 from lycoris_bench.analysis.report import figures
+from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run.folder import StoreError
@@ -113,6 +114,20 @@ def test_what_is_missing_is_a_sentence(run: Store, damage, said: str) -> None:
     damage(run)
     with pytest.raises(StoreError, match=said):
         run_tables.analyze_folder(run)
+
+
+@pytest.mark.parametrize("line", ["[algorithms.vera]\nlr = 0.1", "[scoring]\nmetrics = ['mine']",
+                                  "[scoring]\nencoders = ['mine']"])  # fmt: skip
+def test_a_run_made_with_a_plugin_says_that_it_is_needed(run: Store, line: str) -> None:
+    """Of a run folder alone: in a file that the user wrote the name may be a mistake."""
+    run.write(run.root / "study.toml", f"{STUDY}{line}\n")
+    with pytest.raises(studies.StudyError, match="unknown .*; a name from a plug-in needs .*--plu"):
+        run_tables.analyze_folder(run)
+    with pytest.raises(studies.StudyError, match="unknown .*--plugin FILE"):
+        print(open_run(run.root).study)
+    with pytest.raises(studies.StudyError) as said:
+        studies.load(run.root / "study.toml")
+    assert "plug-in" not in str(said.value)
 
 
 def test_a_folder_of_runs_says_which(run: Store) -> None:
