@@ -97,7 +97,10 @@ def test_an_empty_file_and_one_without_tensors(tmp_path: Path) -> None:
     with pytest.raises(AdapterFileError, match="is cut off"):
         read(path)
     path.write_bytes(save({}))
-    with pytest.raises(AdapterFileError, match="holds no adapter.*it has no tensors"):
+    with pytest.raises(AdapterFileError, match="holds no adapter.*it has no tensors$"):
+        read(path)
+    path.write_bytes(save({"a.b": torch.ones(2)}))
+    with pytest.raises(AdapterFileError, match="first tensor is 'a.b'; one of a plug-in needs"):
         read(path)
 
 

@@ -66,9 +66,9 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
         raise AdapterFileError(f"{path}: {error}") from None
     if not any(recognised.values()):
         algorithms = ", ".join(ALGORITHMS.entries())
-        first = f"its first tensor is '{printable(min(raw))}'" if raw else "it has no tensors"
-        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}; one of a "
-                               "plug-in needs its file: --plugin FILE")  # fmt: skip
+        first = (f"its first tensor is '{printable(min(raw))}'; one of a plug-in needs its file: "
+                 "--plugin FILE" if raw else "it has no tensors")  # fmt: skip
+        raise AdapterFileError(f"{path} holds no adapter of {algorithms}: {first}")
     return tensors, about
 
 
