@@ -8,17 +8,25 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from lycoris_bench.adapters.delta import LAYER
 from lycoris_bench.adapters.formats.adapter_file import by_layer, read
 from lycoris_bench.adapters.formats.layer_names import DENOISERS, MODULE, TEXTS
 from lycoris_bench.adapters.merge import Merger, MergeReport
+from lycoris_bench.adapters.network import keeps_base
+from lycoris_bench.messages.arguments import FINITE, PATH, Allowed
 from lycoris_bench.messages.errors import BenchError
 
+FILE = Allowed(
+    "a path, or a mapping of an adapter's tensors by name,",
+    lambda value: PATH.holds(value) or LAYER.holds(value),
+)
 HOLDER = "_lycoris_bench_applied"  # a module's attribute, which lives as long as the module
 
 
 def read_adapter(file: str | Path) -> dict[str, dict[str, Tensor]]:
     """Layer -> its tensors (`lora_up.weight`, `alpha`, ...), from a file or PEFT folder in any
     layout, as `merged_weight` takes them. AdapterFileError: it is no adapter, or is damaged."""
+    PATH.check("file", file)
     return by_layer(read(file)[0])
 
 
@@ -32,19 +40,26 @@ def apply_adapter(
             image = pipeline("a prompt").images[0]
 
     Several adapters may be applied at once: their changes of the base weights are added, and they
-    may be taken off in any order. `file` may be a mapping of an adapter's tensors.
+    may be taken off in any order. In place of a file, `file` may be the tensors of one by their
+    names, as `AdapterNetwork.tensors()` gives them.
 
     AdapterFileError: the file is no adapter, or is damaged. AdapterMismatch: no layer matches, or
-    shapes differ; the model is then unchanged. Warns where only a part of the file matches."""
+    shapes differ; the model is then unchanged. BenchError: another mistake in an argument, or the
+    model is being trained with `full`. Warns where only a part of the file matches."""
     parts = _parts(target)
+    FINITE.check("strength", strength)
+    FILE.check("file", file)
     tensors = file if isinstance(file, Mapping) else read(file)[0]
-    return AppliedAdapter(_applied_to(parts), tensors, strength)
+    return AppliedAdapter(_applied_to(parts), tensors, float(strength))
 
 
 class AppliedAdapter:
-    """An adapter in a model; as a context manager it is taken off at the end."""
+    """An adapter in a model; as a context manager it is taken off at the end.
 
-    report: MergeReport  # the layers it changed, and the names that were left out
+    `report`: the layers it changed, and the names that were left out (`MergeReport`); `tensors`
+    and `strength`: what was applied."""
+
+    report: MergeReport
 
     def __init__(self, others: "_Applied", tensors: Mapping[str, Tensor], strength: float) -> None:
         self.tensors, self.strength = tensors, strength
@@ -133,5 +148,11 @@ def _parts(target: Any) -> dict[str, nn.Module]:
             raise BenchError(
                 f"the weights of the {kind} are not in memory (their device is 'meta', as "
                 "offloading leaves them); load the model without offloading"
+            )
+        if (adapter := keeps_base(part)) is not None:
+            raise BenchError(
+                f"the {kind} is being trained with {type(adapter).__name__.lower()}, whose weights "
+                "stand in place of the model's, so that a change of those is without effect; "
+                "detach the network, then apply its tensors() and this adapter"
             )
     return parts

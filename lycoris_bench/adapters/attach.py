@@ -17,11 +17,22 @@ from lycoris_bench.adapters.formats.layer_names import MODULE
 from lycoris_bench.adapters.formats.ss_metadata import OF_FAMILY
 from lycoris_bench.adapters.network import AdapterNetwork
 from lycoris_bench.adapters.presets.layers import PRESETS, Target, TextEncoders, models, targets
-from lycoris_bench.adapters.presets.named_layers import named_layers
+from lycoris_bench.adapters.presets.named_layers import classes_of, named_layers
 from lycoris_bench.adapters.presets.preset import Override, Preset
+from lycoris_bench.messages.arguments import NAMES, SEED, TABLE, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError, doing, explained
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.registry import titled
+
+MODULE_GIVEN = Allowed("a torch module", lambda value: isinstance(value, nn.Module))
+TEXTS_GIVEN = Allowed("a torch module, a list of them, or None", lambda value: (
+    value is None or isinstance(value, nn.Module) or (isinstance(value, list | tuple)
+    and all(one is None or isinstance(one, nn.Module) for one in value))
+))  # fmt: skip
+LAYERS_GIVEN = Allowed(
+    'a list of class names and patterns, such as ["Attention", "*.mlp.*"], or a preset',
+    lambda value: isinstance(value, str | Preset) or NAMES.holds(value),
+)
 
 
 def attach(
@@ -39,13 +50,20 @@ def attach(
         network = attach(vit, layers=["Attention", "*.fc1"], algorithm="lora", options={"dim": 4})
         network = attach(unet, text_encoder, "attn-mlp", "lokr", {"factor": 8}, seed=23)
 
-    `layers` is a list of class names and of patterns of dotted paths, for any module
-    (`named_layers`), less those of `exclude`; or the name of a preset or a `Preset`, for a
-    denoiser and its text encoders (one, several in the pipeline's order, or None). The initial
-    values depend on `seed`, on the layers and their order, and on nothing else.
+    `layers` is a list of class names ("Attention": the layers inside; "Linear": all of the class)
+    and of patterns of dotted paths, for any module, less those of `exclude`; or the name of a
+    preset or a `Preset`, for a denoiser and its text encoders (one, several in the pipeline's
+    order, or None). The initial values depend on `seed`, on the layers and their order, and on
+    nothing else.
 
-    BenchError: an unknown algorithm, preset, class or option, options out of range, no layer
-    that matches, or a model that has adapters already."""
+    BenchError: an argument of another type, an unknown algorithm, preset, class or option, options
+    out of range, no layer that matches, or a model that has adapters already."""
+    MODULE_GIVEN.check("model", model)
+    TEXTS_GIVEN.check("text_encoders", text_encoders)
+    LAYERS_GIVEN.check("layers", layers)
+    TEXT.check("algorithm", algorithm)
+    TABLE.or_none().check("options", options)
+    SEED.check("seed", seed)
     options = options or {}
     ALGORITHMS.get(algorithm).check(**options)
     matched = _targets(model, text_encoders, layers, algorithm, exclude)
@@ -55,10 +73,11 @@ def attach(
     base = list(models(model, text_encoders).values())
     if not chosen:
         names = " and ".join(type(part).__name__ for part in base)
-        raise BenchError(f"{algorithm} with {_called(layers)} matches no layer of {names}")
+        raise BenchError(f"{algorithm} with {_called(layers)} matches no layer of {names}"
+                         f"{_instead(layers, base)}")  # fmt: skip
     if any("forward" in vars(target.module) for target, _, _ in chosen):
         raise BenchError("the model already carries adapters: detach them first")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     adapters = [_adapter(target, kind, generator, given) for target, kind, given in chosen]
     about = _about([target for target, _, _ in chosen], layers, algorithm, options)
     return AdapterNetwork([target for target, _, _ in chosen], adapters, base, about)
@@ -88,6 +107,14 @@ def _targets(
     if only not in ("", algorithm):
         raise BenchError(f"{_called(layers)} is for {only} alone, not for {algorithm}")
     return found
+
+
+def _instead(layers: str | Preset | Sequence[str], base: Sequence[nn.Module]) -> str:
+    """What to type where a preset, or an empty list, finds no layer."""
+    if found := list(dict.fromkeys(name for model in base for name in classes_of(model))):
+        why = "presets are for diffusion models; " if isinstance(layers, str | Preset) else ""
+        return f": {why}name classes of its layers, layers={found}, or patterns of their paths"
+    return ", which has none that an adapter can change"
 
 
 def _called(layers: str | Preset | Sequence[str]) -> str:

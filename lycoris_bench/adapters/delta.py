@@ -6,20 +6,30 @@ from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, add, full_precision
 from lycoris_bench.adapters.algorithms.recognise import recognise
+from lycoris_bench.messages.arguments import FINITE, TABLE, Allowed
 from lycoris_bench.messages.errors import BenchError, doing, explained
 from lycoris_bench.registry import origin, titled
 
+LAYER = Allowed(
+    "a mapping of one layer's tensors by name, as read_adapter(file)[layer] gives it,",
+    lambda value: TABLE.holds(value) and all(isinstance(one, Tensor) for one in value.values()),
+)
+WEIGHT = Allowed("a tensor", lambda value: isinstance(value, Tensor))
 NO_BIAS = "the adapter has a bias update (diff_b) but this layer has no bias"
 
 
 def merged_weight(tensors: Tensors, weight: Tensor, strength: float = 1.0) -> Tensor:
     """W' = W + strength · ΔW of one layer, in W's dtype; ΔW is computed in fp32.
 
-    `tensors` are the layer's, under the names of a file without its prefix (`lora_up.weight`,
+    `tensors` are one layer's, under the names of a file without its prefix (`lora_up.weight`,
     `hada_w1_a`, `alpha`, ...), of any dtype. Names and shapes alone decide the algorithm.
-    BenchError: no algorithm knows the tensors, or they do not fit W."""
+    BenchError: no algorithm knows the tensors, they do not fit W, they are those of several layers
+    or no tensors, W is no tensor, or the strength is no finite number."""
+    LAYER.check("tensors", tensors)
+    WEIGHT.check("weight", weight)
+    FINITE.check("strength", strength)
     change, _ = changes(tensors, weight)
-    return add(weight, (change, strength))
+    return add(weight, (change, float(strength)))
 
 
 def merged_bias(tensors: Tensors, bias: Tensor | None, strength: float = 1.0) -> Tensor | None:

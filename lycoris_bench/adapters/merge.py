@@ -30,12 +30,16 @@ Part = tuple[Matched, float]  # a layer in a file, strength
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What a merge changed: the proof that an adapter was applied."""
+    """What a merge changed: the proof that an adapter was applied.
 
-    matched: int  # layers that were changed
-    unmatched: tuple[str, ...]  # layer names in the files that were left out
-    algorithms: tuple[str, ...]  # those of the merged layers
-    change: dict[str, float]  # block -> |strength · ΔW| / |W| over the block's changed layers
+    `matched`: the number of layers that were changed; `unmatched`: layer names in the files that
+    were left out; `algorithms`: those of the merged layers; `change`: block ->
+    |strength · ΔW| / |W| over the block's changed layers."""
+
+    matched: int
+    unmatched: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    change: dict[str, float]
 
 
 class Merger:

@@ -13,6 +13,7 @@ from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.formats.adapter_file import to_bytes
 from lycoris_bench.adapters.presets.layers import Target
 from lycoris_bench.files import disk
+from lycoris_bench.messages.arguments import FINITE, PATH
 from lycoris_bench.messages.errors import BenchError
 
 
@@ -74,12 +75,16 @@ class AdapterNetwork(nn.Module):
         """Writes the present values to a safetensors file, in half precision.
 
         FileError: the path cannot be written; AdapterFileError: a number is too large."""
+        PATH.check("path", path)
         return disk.write(Path(path), to_bytes(self.tensors(), self.about))
 
     def set_strength(self, strength: float) -> None:
-        """Sets the multiplier of every ΔW: 0 gives the base model, 1 the trained one."""
+        """Sets the multiplier of every ΔW: 0 gives the base model, 1 the trained one.
+
+        BenchError: it is no finite number."""
+        FINITE.check("strength", strength)
         for adapter in self._kinds:
-            adapter.strength = strength
+            adapter.strength = float(strength)
 
     @torch.no_grad()
     def constrain(self) -> Constrained | None:
@@ -103,6 +108,19 @@ class AdapterNetwork(nn.Module):
         for parameter in self._trainable:
             parameter.requires_grad_(True)
         self._layers, self._trainable = [], []
+
+
+def keeps_base(model: nn.Module) -> Adapter | None:
+    """An attached adapter whose reference is the base weight in its own storage, such as that of
+    `full`: its layer's output is the same whatever is written there. None where there is none."""
+    for layer in model.modules():
+        forward = vars(layer).get("forward")
+        if isinstance(forward, partial) and forward.func is _forward:
+            adapter: Adapter = forward.args[1]
+            own = {parameter.data_ptr() for parameter in layer.parameters(recurse=False)}
+            if any(buffer.data_ptr() in own for buffer in adapter.buffers()):
+                return adapter
+    return None
 
 
 def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 
 from lycoris_bench.adapters.formats.layer_names import MODULE
 from lycoris_bench.adapters.presets.layers import CONVOLUTION, NORM, Target, layers, walk
+from lycoris_bench.messages.arguments import NAMES, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
 
@@ -16,6 +17,9 @@ SELF_COMPUTED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 FORWARDS = {kind.forward for kind in (nn.Linear, *CONVOLUTION, *NORM)}
 SAME = {kind.__name__ for kind in NORM}  # under these names timm and open_clip have faster ones
 SHOWN = 6  # layers in a sentence
+NAMES_GIVEN = Allowed(
+    'a list of class names and patterns, such as ["Attention", "*.mlp.*"],', NAMES.holds
+)
 
 
 def named_layers(
@@ -27,20 +31,19 @@ def named_layers(
     Of norms only those whose own class or path is named. In files a layer is called `lycoris_`
     and its path with underscores. BenchError: a name fits no layer, or a chosen layer is one for
     which the adapted and the merged module would differ."""
-    taken = {path for name in _names("layers", names) for path in _fitting(module, name)}
-    taken -= {path for name in _names("exclude", exclude) for path in _fitting(module, name)}
+    NAMES_GIVEN.check("layers", names)
+    NAMES_GIVEN.check("exclude", exclude)
+    taken = {path for name in names for path in _fitting(module, name)}
+    taken -= {path for name in exclude for path in _fitting(module, name)}
     chosen = [target for target in layers({MODULE: module}) if target.path in taken]
     _refuse(module, chosen)
     return chosen
 
 
-def _names(keyword: str, names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise BenchError(
-            f"{keyword} is {names!r}; a list of class names and patterns is allowed, such as "
-            '["Attention", "*.mlp.*"]'
-        )
-    return tuple(names)
+def classes_of(module: nn.Module) -> list[str]:
+    """Class names of the layers that an adapter can change, without the norms, in their order."""
+    kinds = (type(layer) for _, layer, _ in walk(module) if not isinstance(layer, NORM))
+    return list(dict.fromkeys(kind.__name__ for kind in kinds))
 
 
 def _fitting(module: nn.Module, name: str) -> list[str]:
@@ -64,11 +67,33 @@ def _unknown(module: nn.Module, name: str) -> str:
     if not every:
         return (f"{own} has no layer that an adapter can change: Linear, Conv1d, Conv2d, Conv3d, "
                 "LayerNorm and GroupNorm are")  # fmt: skip
+    if there := _there(module, name):
+        return there
     if any(mark in name for mark in "*?[."):
         rest = f" and {len(paths) - SHOWN} others" if len(paths) > SHOWN else ""
         return f"'{name}' fits no layer of {own}, which has {', '.join(paths[:SHOWN])}{rest}"
     classes = {kind for _, _, inside in every for kind in inside[1:] or inside}
     return unknown(f"class of {own}", name, classes)
+
+
+def _there(module: nn.Module, name: str) -> str | None:
+    """The sentence for a name that is in the module but means no layer; None where it is not."""
+    first: dict[nn.Module, str] = {}  # the path that stands for a module with several
+    for path, part in module.named_modules(remove_duplicate=False):
+        one = first.setdefault(part, path)
+        if not path or not (name == type(part).__name__ or fnmatchcase(path, name)):
+            continue
+        if one != path and any(one == layer for layer, _, _ in walk(module)):
+            return f"'{name}' is a second name of the layer '{one}'; name that"
+        by_path = fnmatchcase(path, name)
+        if by_path and any(layer.startswith(f"{path}.") for layer, _, _ in walk(module)):
+            return (f"'{name}' is no layer but a module with layers inside, which '{name}.*' "
+                    "takes")  # fmt: skip
+        where = f"'{name}' ({f'of class {type(part).__name__}' if name == path else path})"
+        return (f"{where} is in {type(module).__name__}, but an adapter cannot change it: Linear, "
+                "Conv1d, Conv2d and Conv3d can be changed, and LayerNorm and GroupNorm with weight "
+                "and bias where they are named themselves")  # fmt: skip
+    return None
 
 
 def _refuse(module: nn.Module, chosen: Sequence[Target]) -> None:
@@ -80,14 +105,26 @@ def _refuse(module: nn.Module, chosen: Sequence[Target]) -> None:
             owners[id(parameter)].append(path)
     names = Counter(target.name for target in chosen)
     for target in chosen:
-        for why in _reasons(target, modules, owners, names):
+        if tied := _tied(target.module, owners, target.path):
+            out = [one.path for one in chosen if one.path in (target.path, *tied)]
+            raise BenchError(
+                f"{target.path} shares a parameter with {', '.join(tied)}, which a merge would "
+                f"change as well; leave {'them' if len(out) > 1 else 'it'} out with exclude={out}"
+            )
+        for why in _reasons(target, modules, names):
             raise BenchError(f"{target.path} {why}; leave it out with exclude=['{target.path}']")
+
+
+def _tied(layer: nn.Module, owners: Mapping[int, list[str]], path: str) -> list[str]:
+    """Paths of the other modules that hold a parameter of this layer."""
+    own = layer.parameters(recurse=False)
+    others = [other for parameter in own for other in owners[id(parameter)] if other != path]
+    return list(dict.fromkeys(others))
 
 
 def _reasons(
     target: Target,
     modules: Mapping[str, nn.Module],
-    owners: Mapping[int, list[str]],
     names: Mapping[str, int],
 ) -> Iterator[str]:
     """The reasons why this layer takes no adapter, each as the rest of a sentence."""
@@ -98,9 +135,5 @@ def _reasons(
     kind = type(target.module)
     if kind.forward not in FORWARDS and not (target.is_norm and kind.__name__ in SAME):
         yield f"is a {kind.__name__}, which has a forward of its own"
-    for parameter in target.module.parameters(recurse=False):
-        for other in owners[id(parameter)]:
-            if other != target.path:
-                yield f"shares a parameter with {other}, which a merge would change as well"
     if names[target.name] > 1:
         yield f"is called {target.name} in files, as another layer is"
