@@ -92,6 +92,20 @@ def test_a_stage_goes_on_where_it_was(small_study: Path, small_run: Path) -> Non
 def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(lb.BenchError, match="unknown stage 'scores'; did you mean 'score'"):
         lb.run_stage("scores", small_study)
+    for changed, said in (
+        ({"workers": 0}, "workers is 0; a whole number from 1 is allowed"),
+        ({"workers": -1}, "workers is -1; a whole number"),
+        ({"workers": "2"}, "workers is '2'; a whole number"),
+        ({"limit": 0}, "limit is 0; a whole number from 1, or None, is allowed"),
+        ({"study": None}, "study is None; the result of load_study"),
+        ({"run": 5}, "run is 5; a path, or None"),
+        ({"device": None}, "device is None; a text"),
+        ({"progress": 1}, "progress is 1; a function"),
+    ):
+        with pytest.raises(lb.BenchError, match=said):
+            lb.run_stage("score", **{"study": small_study, **changed})  # type: ignore[arg-type]
+    with pytest.raises(lb.BenchError, match="folder is None; a path is allowed"):
+        lb.open_run(None)  # type: ignore[arg-type]
     with pytest.raises(lb.BenchError, match="there is no such study file"):
         lb.load_study(tmp_path / "none.toml")
     with pytest.raises(lb.BenchError, match="belongs to the study 'small', not to 'demo'"):

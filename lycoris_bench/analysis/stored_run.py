@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lycoris_bench.messages.arguments import PATH, TEXT
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.run.folder import StoreError
@@ -26,7 +27,11 @@ TABLES = {
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run folder; nothing of it is changed, and what is read is checked."""
+    """A run folder; nothing of it is changed, and what is read is checked.
+
+    `folder`: its path; `study`: the study as it was last run; `tables`: names of the tables that
+    there are, each read by `table(name)`; `findings`: what the analysis found; `report`: its
+    page."""
 
     folder: Path
 
@@ -47,6 +52,7 @@ class StoredRun:
 
         StoreError: no such table, or it is missing or damaged. A metric table that holds numbers
         of other settings than the run has now is a warning that names their checkpoints."""
+        TEXT.check("name", name)
         if name not in TABLES:
             raise StoreError(unknown("table", name, TABLES))
         store = Store(self.folder)
@@ -80,6 +86,7 @@ class StoredRun:
 
 def open_run(folder: str | Path) -> StoredRun:
     """A run folder's study, tables and findings. StoreError: it is no run folder."""
+    PATH.check("folder", folder)
     root = Store(folder).root
     if not (root / "study.toml").is_file():
         what = "does not exist" if not root.exists() else "is no run folder: it has no study.toml"

@@ -9,8 +9,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Outcome:
-    """What a stage did: items done, items that were there already, failures and warnings by
-    name."""
+    """What a stage did.
+
+    `done`: the number of items (checkpoints, images or scores) it made; `skipped`: of those that
+    were there already; `failed` and `warnings`: item -> what is said of it; `status`: the exit
+    status of the command."""
 
     done: int = 0
     skipped: int = 0

@@ -1,5 +1,6 @@
 """Checks the images and texts given to `score_images` and makes an image set of them."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,14 +10,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lycoris_bench.data.folders import Folders
 from lycoris_bench.data.images import SUFFIXES, read_image
 from lycoris_bench.files import disk
+from lycoris_bench.messages.arguments import NAMES, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 
 OneImage = str | Path | Image.Image | np.ndarray[Any, Any]
-Images = str | Path | Sequence[OneImage]
+Images = str | Path | Sequence[OneImage] | np.ndarray[Any, Any]
+ALLOWED = "a folder, a list of images, or an array of uint8 [n, height, width, 3]"
+PROMPTS = Allowed("a text, or a list of texts, none of them empty,", lambda value: (
+    value is None or (TEXT.holds(value) and bool(value.strip()))
+    or (NAMES.holds(value) and all(text.strip() for text in value))
+))  # fmt: skip
 KEYWORDS = {"text": "prompts"}  # input -> keyword of `score_images`, where their names differ
 SEVERAL = {"groups": "several images in a group", "weights": "several images on both sides"}
 
@@ -38,6 +46,9 @@ class GivenImages:
         diversity_per_prompt: bool,
     ) -> "GivenImages":
         """Lists folders and checks counts. BenchError: says what does not fit."""
+        PROMPTS.check("prompts", prompts)
+        if generated is None:
+            raise BenchError(f"generated is None; {ALLOWED} is allowed")
         drawn, real = _listed("generated", generated), _listed("reference", reference)
         pairs = _listed("base", base)
         if base is not None:
@@ -46,17 +57,17 @@ class GivenImages:
         texts = [prompts] * len(drawn) if isinstance(prompts, str) else list(prompts or ())
         if prompts is not None and len(texts) != len(drawn):
             raise BenchError(
-                f"{len(texts)} prompts are given for {len(drawn)} generated images; give one for "
-                "each, or one text that holds for all"
+                f"{_counted(texts, 'prompt')} for {_counted(drawn, 'generated image')}; give one "
+                "for each, or one text that holds for all"
             )
         if diversity_per_prompt and not texts:
             raise BenchError("diversity_per_prompt groups images by their prompts; give prompts=")
         order = {text: k for k, text in enumerate(dict.fromkeys(texts))}
         scored = ScoredSet(
             prompt_type="",
-            generated=_items(drawn),
-            reference=_items(real),
-            base=_items(pairs),
+            generated=_items("generated", drawn),
+            reference=_items("reference", real),
+            base=_items("base", pairs),
             texts=texts,
             groups=[order[text] for text in texts] if diversity_per_prompt else [0] * len(drawn),
             weights=([1.0] * len(drawn), [1.0] * len(real)),
@@ -87,7 +98,7 @@ class GivenImages:
         return Picture(image if isinstance(image, Image.Image) else Image.fromarray(image))
 
 
-def _items(images: Sequence[OneImage]) -> list[Item]:
+def _items(role: str, images: Sequence[OneImage]) -> list[Item]:
     """(SHA-256, path) of each image; an image in memory has its number for a path."""
     items = []
     for k, image in enumerate(images):
@@ -96,44 +107,64 @@ def _items(images: Sequence[OneImage]) -> list[Item]:
             items.append((sha256(disk.read_bytes(path)).hexdigest(), path))
         else:
             pixels = np.asarray(image)
-            if not isinstance(image, Image.Image) and (
-                pixels.dtype != np.uint8 or pixels.shape[2:] != (3,)
-            ):
-                given = f"an array of {pixels.dtype} {list(pixels.shape)}"
-                given = given if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
-                raise BenchError(f"{given} is given as an image; allowed are a path, a PIL image, "
-                                 "and an array of uint8 [height, width, 3]")  # fmt: skip
+            rgb = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+            if not (rgb or isinstance(image, Image.Image)) or not pixels.size:
+                given = f"of type {type(image).__name__}"
+                if isinstance(image, np.ndarray):
+                    given = f"an array of {pixels.dtype} {list(pixels.shape)}"
+                elif isinstance(image, Image.Image):
+                    given = f"an image of {image.width} x {image.height} pixels"
+                raise BenchError(f"{role}[{k}] is {given}; a path, a PIL image, or an array of "
+                                 "uint8 [height, width, 3] is allowed")  # fmt: skip
             content = f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()
             items.append((sha256(content).hexdigest(), Path(str(k))))
     return items
 
 
 def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
-    """The images of a folder, in the order of their names, or those of a list."""
+    """The images of a folder, in the order of their names, or those of a list or of an array
+    [n, h, w, 3]. Warns of what it leaves out of a folder, other than hidden and text files."""
     if source is None:
         return ()
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        source = list(source)
     if not isinstance(source, str | Path):
-        if not isinstance(source, Sequence) or not len(source):
-            raise BenchError(f"{role} holds no images; give a folder, or a list of images")
+        if not isinstance(source, Sequence):
+            one = isinstance(source, Image.Image | np.ndarray)
+            given = "one image" if one else f"of type {type(source).__name__}"
+            more = f"; one image stands in a list: {role}=[image]" if one else ""
+            raise BenchError(f"{role} is {given}; {ALLOWED} is allowed{more}")
+        if not len(source):
+            raise BenchError(f"{role} holds no images; {ALLOWED} is allowed")
         return source
     folder = disk.expand(source)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise BenchError(f"{role}: {folder} {what}; give a folder of images, or a list of images")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    left_out: list[str] = []
+    listed = Folders(folder, left_out)
+    found, inside = sorted(listed.images(folder)), [one.name for one in listed.folders(folder)]
+    left_out += [f"{name} is a folder" for name in inside] if found else []
+    if left_out:
+        rest = f"; and {len(left_out) - 6} others" if len(left_out) > 6 else ""
+        warnings.warn(f"{role}: of {folder} is left out: {'; '.join(left_out[:6])}{rest}",
+                      stacklevel=4)  # fmt: skip
     if not found:
-        inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
         has = f"; its folders are {', '.join(inside[:6])}" if inside else ""
         raise BenchError(f"{role}: {folder} holds no image ({', '.join(SUFFIXES)}){has}")
     return found
+
+
+def _counted(items: Sequence[Any], what: str) -> str:
+    return f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
 
 
 def _check_pairs(generated: Sequence[Any], base: Sequence[Any], by_name: bool) -> None:
     """BenchError: an image has no partner in the other list, or two folders' names differ."""
     if len(generated) != len(base):
         raise BenchError(
-            f"{len(generated)} generated images and {len(base)} of the base model are given; each "
-            "is compared with the base model's image of its own prompt and seed"
+            f"{_counted(generated, 'generated image')} and {_counted(base, 'image')} of the base "
+            "model; each is compared with the base model's image of its own prompt and seed"
         )
     for one, other in zip(generated, base, strict=True):
         if by_name and one.stem != other.stem:

@@ -1,5 +1,6 @@
 """Scores a folder of images, or images in memory, in one call and without a study."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,9 @@ import pandas as pd
 import torch
 
 from lycoris_bench.files.identity import uid
+from lycoris_bench.messages.arguments import COUNT, NAMES, PATH, SWITCH, TABLE, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.encoders.base import Encoder
@@ -22,6 +25,7 @@ from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 from lycoris_bench.scoring.metrics.inputs import Input, Item, comparison_key
 
 COLUMNS = ["metric", "encoder", "resize", "value", "better", "n", "fingerprint"]
+METRIC_NAMES = Allowed("a list of names", lambda value: NAMES.holds(value) and len(value) > 0)
 View = tuple[str | None, list[Metric]]
 """An encoder, or none, and the metrics that are evaluated with it."""
 
@@ -46,33 +50,50 @@ def score_images(
         score_images("drawn", reference="photographs", prompts="a toy on a table",
                      encoders=["dinov2-l", "clip-l-datacomp"])
 
-    Images are a folder, read in the order of file names, or a list of paths, PIL images and uint8
-    arrays [h, w, 3]. `reference` are real images of the concept; `base` has the base model's image
-    for each of `generated` (in folders: under the same name); `prompts` is a text per image, or
-    one for all. Without `metrics`, all metrics whose inputs are given are evaluated. Diversity is
-    computed over the whole set or, with `diversity_per_prompt`, per prompt. `weights` maps an
-    encoder to a file or repository in place of its own weights.
+    Images are a folder, read in the order of file names, a list of paths, PIL images and uint8
+    arrays [h, w, 3], or a uint8 array [n, h, w, 3]. `reference` are real images of the concept;
+    `base` has the base model's image for each of `generated` (in folders: under the same name);
+    `prompts` is a text per image, or one for all. Without `metrics`, all metrics whose inputs are
+    given are evaluated; an encoder that serves none of them is then left out with a warning, where
+    another serves one. Diversity is computed over the whole set or, with `diversity_per_prompt`,
+    per prompt. `weights` maps an encoder to a file or repository in place of its own weights.
 
-    BenchError: a folder is missing or holds no image, an image cannot be read, counts differ, a
-    name is unknown, or a metric lacks an input. MissingWeights: an encoder's weights are not on
-    this machine; the message says how to fetch them."""
+    BenchError: an argument of another type or range, a folder is missing or holds no image, an
+    image cannot be read, counts differ, a name is unknown, or a metric lacks an input.
+    MissingWeights: an encoder's weights are not on this machine; the message says how to fetch
+    them. Warns of what is left out of a folder."""
+    NAMES.check("encoders", encoders)
+    METRIC_NAMES.or_none().check("metrics", metrics)
+    SWITCH.check("diversity_per_prompt", diversity_per_prompt)
+    TEXT.check("device", device)
+    COUNT.check("batch_size", batch_size)
+    TABLE.or_none().check("weights", weights)
+    own = _own_weights(encoders, weights or {})
     given = GivenImages.of(generated, reference, base, prompts, diversity_per_prompt)
     asked = _asked(encoders, metrics, given)
-    device, weights = environment.device(device), weights or {}
+    device = environment.device(device)
     rows: list[tuple[Any, ...]] = []
     for spec, suiting in asked:
-        file = weights.get(spec.partition(":")[0]) if spec else None
+        file = own.get(spec.partition(":")[0]) if spec else None
         encoder = shared_encoder(spec, device, file) if spec else None
-        rows += _View(encoder, given, batch_size).rows(suiting)
+        rows += _View(encoder, given, int(batch_size)).rows(suiting)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _own_weights(specs: Sequence[str], weights: Mapping[str, str]) -> dict[str, str]:
+    """Encoder -> its other weights. BenchError: it is none of those that are asked for."""
+    asked = {spec.partition(":")[0] for spec in specs}
+    for name, file in weights.items():
+        if name not in asked:
+            raise BenchError(f"weights: {unknown('encoder of encoders=', name, asked)}")
+        PATH.check(f"weights['{name}']", file)
+    return {name: str(file) for name, file in weights.items()}
+
+
 def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages) -> list[View]:
-    """Each encoder with the metrics that it serves. BenchError: an encoder serves none, or a named
-    metric has no encoder or lacks an input."""
-    for keyword, listed in (("encoders", specs), ("metrics", names)):
-        if isinstance(listed, str):
-            raise BenchError(f"{keyword} is '{listed}'; a list is allowed: ['{listed}']")
+    """Each encoder, once, with the metrics that it serves. BenchError: an encoder serves none, or a
+    named metric has no encoder or lacks an input."""
+    specs = list({all_encoders.record(spec): spec for spec in specs}.values())
     asked: list[Metric] = [METRICS.get(name) for name in dict.fromkeys(names or METRICS.entries())]
     lacking = {metric.__name__: given.lacking(metric) for metric in asked}
     outputs = {spec: all_encoders.record(spec).outputs for spec in specs}
@@ -95,12 +116,16 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
     if not specs and not usable[-1][1]:
         there = ", ".join(all_encoders.ENCODERS.entries())
         raise BenchError(f"encoders= names no encoder; there are {there}")
+    any_use = any(useful for spec, useful in usable if spec)
     for (spec, useful), (_, suiting) in zip(usable, views, strict=True):
         if spec and not useful:
             reasons = "; ".join(f"'{m.__name__}' {lacking[m.__name__]}" for m in suiting)
-            other = f"{', '.join(lacking)} need another encoder"
-            raise BenchError(f"encoder '{spec}' serves none of the metrics: {reasons or other}")
-    return usable
+            other = f"another encoder is needed for {', '.join(lacking)}"
+            said = f"encoder '{spec}' serves none of the metrics: {reasons or other}"
+            if names or not any_use:
+                raise BenchError(said)
+            warnings.warn(said, stacklevel=3)
+    return [(spec, useful) for spec, useful in usable if useful]
 
 
 class _View:

@@ -4,6 +4,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+from lycoris_bench.messages.arguments import COUNT, FUNCTION, PATH, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.planning import resolve, scored_rows
@@ -14,6 +15,10 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.scorer import without_number
 from lycoris_bench.study.load import Study, StudyError, load
 
+STUDY = Allowed(
+    "the result of load_study, or a study file,",
+    lambda value: isinstance(value, Study) or PATH.holds(value),
+)
 STAGES = ("train", "generate", "score", "analyze")
 
 
@@ -36,10 +41,16 @@ def run_stage(
     call. With several `workers` a script needs `if __name__ == "__main__":`, since each worker
     imports it.
 
-    BenchError: an unknown stage, a mistake in the study or in a file it names, or a run folder
-    that belongs to another study or is in use."""
+    BenchError: an argument of another type or range, an unknown stage, a mistake in the study or in
+    a file it names, or a run folder that belongs to another study or is in use."""
     if stage not in STAGES:
         raise BenchError(unknown("stage", stage, STAGES))
+    STUDY.check("study", study)
+    PATH.or_none().check("run", run)
+    TEXT.check("device", device)
+    COUNT.check("workers", workers)
+    COUNT.or_none().check("limit", limit)
+    FUNCTION.or_none().check("progress", progress)
     study = study if isinstance(study, Study) else load(study)
     device = environment.device(device)
     lacking = resolve.missing_libraries(study, device)

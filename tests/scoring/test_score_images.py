@@ -107,16 +107,36 @@ def test_plug_ins_are_metrics_and_encoders_like_any_other(folder: Path, load_plu
     ("changed", "said"),
     [
         ({"generated": "nowhere"}, "generated: nowhere does not exist; give a folder of images"),
-        ({"generated": []}, "generated holds no images; give a folder, or a list of images"),
+        ({"generated": []}, "generated holds no images; a folder, a list of images, or an"),
         ({"reference": "drawn/0.png"}, "reference: .*0.png is a file; give a folder"),
         ({"reference": "."}, "reference: .* holds no image .*its folders are drawn"),
-        ({"prompts": ["a", "b"]}, "2 prompts are given for 4 generated images; give one for each"),
-        ({"base": [colour(1)]}, "4 generated images and 1 of the base model are given"),
-        ({"reference": [np.ones((3, 3, 3))]}, r"an array of float64 \[3, 3, 3\] is given as an i"),
-        ({"reference": [None]}, "a NoneType is given as an image"),
+        ({"prompts": ["a", "b"]}, "2 prompts for 4 generated images; give one for each"),
+        ({"prompts": ["a"]}, "1 prompt for 4 generated images"),
+        ({"prompts": ""}, "prompts is ''; a text, or a list of texts, none of them empty, is al"),
+        ({"prompts": ["", ""]}, r"prompts is \['', ''\]; a text, or a list"),
+        ({"prompts": ["a", None]}, r"prompts is \['a', None\]; a text, or a list"),
+        ({"prompts": [1, 2]}, r"prompts is \[1, 2\]; a text, or a list"),
+        ({"base": [colour(1)]}, "4 generated images and 1 image of the base model; each"),
+        ({"reference": [np.ones((3, 3, 3))]}, r"reference\[0\] is an array of float64 \[3, 3, 3\]"),
+        ({"generated": [np.zeros((0, 8, 3), np.uint8)]}, r"generated\[0\] is an array of uint8"),
+        ({"reference": [Image.new("RGB", (0, 8))]}, r"reference\[0\] is an image of 0 x 8 pixels"),
+        ({"reference": [None]}, r"reference\[0\] is of type NoneType; a path, a PIL image, or an"),
+        ({"generated": None}, "generated is None; a folder, a list of images, or an array"),
+        ({"generated": 3}, "generated is of type int; a folder, a list of images"),
+        ({"generated": colour(1)}, r"generated is one image; .*list: generated=\[image\]"),
+        ({"generated": np.zeros((8, 8, 3), np.uint8)}, r"generated is one image; .*=\[image\]"),
+        ({"batch_size": 0}, "batch_size is 0; a whole number from 1 is allowed"),
+        ({"batch_size": "a"}, "batch_size is 'a'; a whole number from 1 is allowed"),
+        ({"weights": "x"}, "weights is 'x'; a mapping from names, or None, is allowed"),
+        ({"weights": {"dino": "f"}}, "unknown encoder of encoders= 'dino'; allowed are: miniature"),
+        ({"weights": {ENCODER[0]: 1}}, r"weights\['miniature-image'\] is 1; a path"),
+        ({"encoders": [1]}, r"encoders is \[1\]; a list of names"),
+        ({"metrics": "vendi"}, "metrics is 'vendi'; a list of names, or None"),
+        ({"metrics": []}, r"metrics is \[\]; "),
+        ({"device": 1}, "device is 1; a text"),
         ({"reference": ["drawn/notes.txt"]}, "notes.txt: the file is not an image"),
         ({"reference": [colour(1).convert("L")]}, "an image of mode L; convert it to RGB"),
-        ({"encoders": "dinov2-l"}, r"encoders is 'dinov2-l'; a list is allowed: \['dinov2-l'\]"),
+        ({"encoders": "dinov2-l"}, "encoders is 'dinov2-l'; a list of names is allowed"),
         ({"encoders": ["dino"]}, "unknown encoder 'dino'"),
         ({"encoders": []}, "encoders= names no encoder; there are "),
         ({"metrics": ["vendy"]}, "unknown metric 'vendy'; did you mean 'vendi'"),
@@ -131,7 +151,7 @@ def test_plug_ins_are_metrics_and_encoders_like_any_other(folder: Path, load_plu
         ({"diversity_per_prompt": True}, "diversity_per_prompt groups images by their prompts"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_sentences(
     folder: Path, changed: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,3 +169,31 @@ def test_two_folders_pair_by_name(folder: Path, tmp_path: Path) -> None:
         score_images(folder, base=other, encoders=["miniature-gram"])
     pairs = score_images(folder, base=sorted(other.iterdir()), encoders=["miniature-gram"])
     assert pairs["value"].item() == 0
+
+
+def test_an_array_of_images_is_a_list(folder: Path) -> None:
+    arrays = [np.asarray(read_image(path)) for path in sorted(folder.glob("*.png"))]
+    assert value(np.stack(arrays), metric="vendi") == value(folder, metric="vendi")
+
+
+def test_an_encoder_has_its_rows_once(folder: Path) -> None:
+    asked = [*ENCODER, f"{ENCODER[0]}:crop", f"{ENCODER[0]}:letterbox", *ENCODER]
+    found = score_images(folder, encoders=asked, metrics=["vendi"])
+    assert list(found["resize"]) == ["letterbox", "crop"]
+
+
+def test_an_encoder_without_inputs_is_left_out_with_a_warning(folder: Path) -> None:
+    with pytest.warns(UserWarning, match="'miniature-gram' serves none .*needs base="):
+        found = score_images(folder, encoders=[*ENCODER, "miniature-gram"])
+    assert set(found["encoder"]) == set(ENCODER)
+
+
+def test_what_is_left_out_of_a_folder_is_said(folder: Path) -> None:
+    whole = value(folder, metric="vendi")
+    for hidden in (".hidden.png", "._0.png"):
+        (folder / hidden).write_bytes(b"no image")
+    assert value(folder, metric="vendi") == whole
+    (folder / "more").mkdir()
+    (folder / "moving.gif").write_bytes(b"GIF89a")
+    with pytest.warns(UserWarning, match="generated: of .*moving.gif is not read.*more is a fol"):
+        assert value(folder, metric="vendi") == whole
