@@ -155,6 +155,7 @@ def test_a_run_of_another_study_is_refused(study: Path, capsys: Captured) -> Non
 
 def test_a_run_in_use_is_refused(study: Path, capsys: Captured) -> None:
     with Store(study.parent / "runs/tiny").lock():
+        (study.parent / "runs/tiny/study.toml").write_text('name = "tiny"')
         for command, what in (("train", study), ("analyze", study.parent / "runs/tiny")):
             assert call(command, what) == 2
             assert f"in use by process {os.getpid()}" in capsys.readouterr().err
