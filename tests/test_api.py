@@ -104,6 +104,9 @@ def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Pa
     ):
         with pytest.raises(lb.BenchError, match=said):
             lb.run_stage("score", **{"study": small_study, **changed})  # type: ignore[arg-type]
+    for overrides in ("a.b=1", [1], None):
+        with pytest.raises(lb.BenchError, match="overrides is .*; a list such as"):
+            lb.load_study(small_study, overrides)  # type: ignore[arg-type]
     with pytest.raises(lb.BenchError, match="folder is None; a path is allowed"):
         lb.open_run(None)  # type: ignore[arg-type]
     with pytest.raises(lb.BenchError, match="there is no such study file"):

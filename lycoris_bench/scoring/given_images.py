@@ -129,7 +129,7 @@ def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
     if isinstance(source, np.ndarray) and source.ndim == 4:
         source = list(source)
     if not isinstance(source, str | Path):
-        if not isinstance(source, Sequence):
+        if not isinstance(source, Sequence) or isinstance(source, bytes):
             one = isinstance(source, Image.Image | np.ndarray)
             given = "one image" if one else f"of type {type(source).__name__}"
             more = f"; one image stands in a list: {role}=[image]" if one else ""

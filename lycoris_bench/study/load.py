@@ -4,7 +4,7 @@ Every mistake in the file is reported at once, each with what is allowed."""
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -18,6 +18,7 @@ from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files import disk
 from lycoris_bench.files.identity import uid
 from lycoris_bench.messages import suggestions
+from lycoris_bench.messages.arguments import NAMES, PATH, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.metrics import METRICS
@@ -32,6 +33,7 @@ MOST = 1_000_000  # checkpoints of a study
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
 PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
+OVERRIDES = Allowed("a list such as ['sampling.images=2']", NAMES.holds)
 
 
 class StudyError(BenchError):
@@ -94,9 +96,11 @@ class Study:
         return tomli_w.dumps({key: value for key, value in table.items() if value != ()})
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Study:
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Reads, overrides (`a.b=c`) and validates a study file; paths resolve against its folder,
     and those of a study that ships with lycoris-bench against the present one."""
+    PATH.check("path", path)
+    OVERRIDES.check("overrides", overrides)
     shipped = str(path).startswith(PACKAGE)
     path = locate(str(path), Path.cwd())
     try:
