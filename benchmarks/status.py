@@ -31,7 +31,7 @@ from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import concept_words
 from lycoris_bench.study.load import load, locate
-from lycoris_bench.study.records import REAL, ImageSet, MetricRow
+from lycoris_bench.study.records import ImageSet, MetricRow
 
 STUDY, TREE = "package:configs/paper.toml", "package:prompts/paper"
 COST = {"seconds": 600.0, "steps": 1000}
@@ -70,10 +70,10 @@ def fake(asked: Plan, store: Store, rows: int) -> None:
                 drawn_by, asked.asked(prompt_set), folder.stat().st_mtime_ns, "faked"
             )
         store.write(store.manifest(checkpoint), whole.to_text())
-    for checkpoint in [*asked.checkpoints, None]:
-        made = scored_rows.inputs(asked, store, checkpoint)
-        frame = table(asked, str(checkpoint or REAL), rows if checkpoint else 39)
-        store.put_frame(store.metrics(scored_rows.branch(store, checkpoint)), frame, made)
+    for source in scored_rows.sources(asked):
+        made = scored_rows.inputs(asked, store, source)
+        frame = table(asked, str(source), rows if source.is_drawn else 39)
+        store.put_frame(store.metrics(store.branch(source)), frame, made)
 
 
 def table(asked: Plan, name: str, rows: int) -> pd.DataFrame:
