@@ -32,7 +32,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     if found is None:
         state = "a damaged" if store.table("metrics").exists() else "no"
         raise StoreError(f"{store.root} holds {state} metrics.parquet; run 'lycoris-bench score'")
-    described = store.root / "study.toml"
+    described = store.study
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
     study = studies.load_stored(described)

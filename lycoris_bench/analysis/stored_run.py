@@ -38,7 +38,7 @@ class StoredRun:
     @cached_property
     def study(self) -> Study:
         """The study as it was last run."""
-        return studies.load_stored(self.folder / "study.toml")
+        return studies.load_stored(Store(self.folder).study)
 
     @property
     def tables(self) -> list[str]:

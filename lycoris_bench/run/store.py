@@ -58,7 +58,7 @@ class Store:
 
     def describe(self, study: str, about: Mapping[str, Any], identities: Any = None) -> None:
         """Stores the resolved study, a provenance record, and each checkpoint's identity."""
-        self.write(self.root / run_folder.STUDY, study)
+        self.write(self.study, study)
         self.add_provenance(about)
         if identities is not None:
             self.write_json(self.identities, identities)
@@ -250,6 +250,10 @@ class Store:
         contents = map(self.read_json, provenance.places(self.root))
         records = [about for about in contents if isinstance(about, dict)]
         return sorted(records, key=lambda about: str(about.get("time", "")))
+
+    @property
+    def study(self) -> Path:
+        return self.root / run_folder.STUDY
 
     @property
     def findings(self) -> Path:
