@@ -31,6 +31,7 @@ from lycoris_bench.cli.options import (
 )
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.printable import lines
+from lycoris_bench.run.outcome import STAGES
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +42,6 @@ app = typer.Typer(
 )
 app.add_typer(adapter.app, name="adapter")
 DEMO = "package:configs/demo.toml"
-STAGES = ("train", "generate", "score", "analyze")
 
 
 def _stage(name: str, purpose: str) -> None:
@@ -68,16 +68,16 @@ def _stage(name: str, purpose: str) -> None:
 
         if rate and not dry_run:
             raise BenchError("--rate goes with --dry-run: a stage takes the time that it takes")
-        opened = session.open_study(
+        context = session.open_study(
             study, run, set_, limit, batch_size, device=device, to_run=None if dry_run else name
         )
         if dry_run:
-            found = overview.overview(opened.plan, opened.store, opened.absent, rate=rate)
+            found = overview.overview(context.plan, context.store, context.absent, rate=rate)
             _say(found, as_json)
             return
-        with opened.store.lock():
-            result = session.stage(opened, name, device, workers, debug)
-        _finish(session.summary(opened, name, result), result.status, as_json)
+        with context.store.lock():
+            result = session.run_stage(context, name, workers, debug)
+        _finish(session.summary(context, name, result), result.status, as_json)
 
     if name == "analyze":
         command.__annotations__["study"] = StudyOrRun
@@ -120,14 +120,14 @@ def demo(
     """A whole study in a miniature world, in a few minutes on a laptop."""
     from lycoris_bench.cli import session
 
-    opened = session.open_study(DEMO, run, [], None, None, device=device, to_run="train")
+    context = session.open_study(DEMO, run, [], None, None, device=device, to_run="train")
     status = 0
-    with opened.store.lock():
+    with context.store.lock():
         for name in STAGES:
-            result = session.stage(opened, name, device, workers, debug)
+            result = session.run_stage(context, name, workers, debug)
             status = max(status, result.status)
             session.print_problems(name, result)
-    _finish(session.findings(opened), status, as_json)
+    _finish(session.findings(context), status, as_json)
 
 
 @app.command()
@@ -145,8 +145,8 @@ def plan(
     from lycoris_bench.cli import session
     from lycoris_bench.planning import overview
 
-    opened = session.open_study(study, run, set_, limit, None, device=device)
-    found = overview.overview(opened.plan, opened.store, opened.absent, device, rate)
+    context = session.open_study(study, run, set_, limit, None, device=device)
+    found = overview.overview(context.plan, context.store, context.absent, device, rate)
     _say(found, as_json)
 
 
@@ -160,8 +160,8 @@ def validate(
     """Check a study file and all that it names; every mistake is reported at once."""
     from lycoris_bench.cli import session
 
-    opened = session.open_study(study, None, set_, None, None)
-    _finish(session.validated(opened), 1 if opened.absent else 0, as_json)
+    context = session.open_study(study, None, set_, None, None)
+    _finish(session.validated(context), 1 if context.absent else 0, as_json)
 
 
 @app.command("ls")
@@ -186,8 +186,8 @@ def list_(
     if study in catalogue.KINDS:
         _say(catalogue.catalogue(study), as_json)
         return
-    opened = session.open_study(study, run, set_, None, None)
-    _say(overview.listing(opened.plan, opened.store, opened.absent), as_json)
+    context = session.open_study(study, run, set_, None, None)
+    _say(overview.listing(context.plan, context.store, context.absent), as_json)
 
 
 data.register(app)

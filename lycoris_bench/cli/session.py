@@ -2,34 +2,18 @@
 display, and returns what is printed as data and text."""
 
 import sys
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench.cli.progress import shown
-from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.messages.errors import doing
 from lycoris_bench.messages.numbers import percent
 from lycoris_bench.messages.printable import printable
-from lycoris_bench.planning import memory, resolve, scored_rows
-from lycoris_bench.planning.plan import Plan, plan
-from lycoris_bench.run import environment
-from lycoris_bench.run.outcome import Options, Outcome
-from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.scorer import without_number
+from lycoris_bench.run.outcome import Outcome
+from lycoris_bench.stages.study_context import StudyContext, open_context
 from lycoris_bench.study.load import StudyError, load, locate
 
 LONGEST = 2000  # characters of one failure that are printed
-
-
-@dataclass(frozen=True)
-class StudyContext:
-    """A study with its inputs read and its run folder. `absent` names, a sentence each, what is
-    missing to run it: a dataset, a base model, a library."""
-
-    plan: Plan
-    store: Store
-    absent: tuple[str, ...] = ()
 
 
 def open_study(
@@ -42,8 +26,8 @@ def open_study(
     device: str = "auto",
     to_run: str | None = None,
 ) -> StudyContext:
-    """Reads and checks a study before any work is done. Without a stage in `to_run` the study may
-    lack its dataset, its base model and the libraries that training needs."""
+    """Reads and checks a study before any work is done, and prints its warnings to stderr.
+    Without a stage in `to_run` it may lack what `open_context` allows."""
     if batch_size is not None:
         sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
         overrides = [*overrides, *sizes]
@@ -51,33 +35,16 @@ def open_study(
         if to_run == "analyze" and not locate(file, Path()).exists():
             raise StudyError(file, ["there is no such study file or run folder"])
         study = load(file, overrides)
-        store = Store(run or Path("runs") / study.name)
-        store.belongs_to(study.name)
-        lacking = resolve.missing_libraries(study, environment.device(device))
-        if to_run == "train" and lacking:
-            raise BenchError("; ".join(lacking))
-        absent: list[str] = []
-        asked = plan(study, limit, None if to_run else absent)
-        if problems := without_number(asked, store):
-            raise StudyError(study.name, problems)
-        for doubt in asked.doubts:
-            print(printable(f"warning: {doubt}", LONGEST), file=sys.stderr)
-        return StudyContext(asked, store, (*absent, *lacking))
+        context = open_context(study, run, device=device, limit=limit, to_run=to_run)
+    for doubt in context.plan.doubts:
+        print(printable(f"warning: {doubt}", LONGEST), file=sys.stderr)
+    return context
 
 
-def stage(
-    opened: StudyContext, name: str, device: str, workers: int | None, debug: bool
-) -> Outcome:
+def run_stage(context: StudyContext, name: str, workers: int | None, debug: bool) -> Outcome:
     """Runs one stage and shows its progress."""
-    device = environment.device(device)
-    about = environment.provenance(stage=name, device="" if name == "analyze" else device)
-    opened.store.describe(opened.plan.study.toml(), about, scored_rows.identities(opened.plan))
-    with shown() as progress, doing(f"running {name} in {opened.store.root}"):
-        workers = workers or memory.workers(opened.plan, name, device)
-        options = Options(device, workers, progress, debug)
-        function = getattr(import_module(f"lycoris_bench.stages.{name}"), name)
-        outcome: Outcome = function(opened.plan, opened.store, options)
-        return outcome
+    with shown() as progress:
+        return context.run(name, workers, progress, debug)
 
 
 def print_problems(name: str, outcome: Outcome) -> None:
@@ -88,16 +55,16 @@ def print_problems(name: str, outcome: Outcome) -> None:
         print(printable(f"{name}: {item}: {reason}", LONGEST), file=sys.stderr)
 
 
-def summary(opened: StudyContext, name: str, outcome: Outcome) -> dict[str, Any]:
+def summary(context: StudyContext, name: str, outcome: Outcome) -> dict[str, Any]:
     """Counts of what a stage did, and the path of its result; prints its problems."""
     print_problems(name, outcome)
     text = f"{name}: {outcome.done} done, {outcome.skipped} already there"
     if outcome.failed:
         text += f", {len(outcome.failed)} failed"
-    place: Path | None = opened.store.root
+    place: Path | None = context.store.root
     where = f"Result: {place}"
     if name == "analyze":
-        place, where = _report(opened.store.report, bool(outcome.done))
+        place, where = _report(context.store.report, bool(outcome.done))
     return {
         "stage": name, "done": outcome.done, "already_there": outcome.skipped,
         "failed": outcome.failed, "result": str(place) if place else None,
@@ -113,10 +80,10 @@ def _report(place: Path, written: bool) -> tuple[Path | None, str]:
     return None, f"No report was written{older}"
 
 
-def findings(opened: StudyContext) -> dict[str, Any]:
+def findings(context: StudyContext) -> dict[str, Any]:
     """The findings of the analysis in a few sentences, and the path of the report."""
-    report = opened.store.report
-    stored = opened.store.read_json(opened.store.findings) if report.exists() else None
+    report = context.store.report
+    stored = context.store.read_json(context.store.findings) if report.exists() else None
     if not isinstance(stored, dict):
         return {"report": None, "text": "No report was written."}
     sentences = [*stored.get("sentences", []), *_distance_closed(stored), "", f"Report: {report}"]
@@ -136,21 +103,21 @@ def _distance_closed(stored: dict[str, Any]) -> list[str]:
     return [f"Of the way from the base model to {ceiling} ({kind} prompts): {said}."]
 
 
-def validated(opened: StudyContext) -> dict[str, Any]:
+def validated(context: StudyContext) -> dict[str, Any]:
     """What was checked, and what is missing."""
-    plan = opened.plan
+    plan = context.plan
     examples = len(plan.data.examples)
     text = (
         f"{plan.study.name} is valid: {len(plan.study.configurations)} configurations, "
         f"{len(plan.trained)} checkpoints, {examples} training images of "
         f"{len(plan.data.concepts)} concepts"
     )
-    text += "".join(f"\nmissing: {sentence}" for sentence in opened.absent)
+    text += "".join(f"\nmissing: {sentence}" for sentence in context.absent)
     return {
         "study": plan.study.name,
         "configurations": [c.name for c in plan.study.configurations],
         "training_images": examples,
-        "missing": list(opened.absent),
+        "missing": list(context.absent),
         "warnings": list(plan.doubts),
         "text": text,
     }

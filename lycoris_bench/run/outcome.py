@@ -1,8 +1,9 @@
-"""The options of a stage and its outcome."""
+"""The four stages by name, their options and their outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+STAGES = ("train", "generate", "score", "analyze")
 Progress = Callable[[str, int, int], None]
 """`progress(stage, steps done since the last call, steps in all)`, which a stage calls."""
 

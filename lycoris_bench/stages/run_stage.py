@@ -1,25 +1,19 @@
 """Runs one stage of a study from Python, with the checks and the lock of the command line."""
 
 import warnings
-from importlib import import_module
 from pathlib import Path
 
 from lycoris_bench.messages.arguments import COUNT, FUNCTION, PATH, TEXT, Allowed
-from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
-from lycoris_bench.planning import resolve, scored_rows
-from lycoris_bench.planning.plan import plan
-from lycoris_bench.run import environment
-from lycoris_bench.run.outcome import Options, Outcome, Progress
-from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.scorer import without_number
-from lycoris_bench.study.load import Study, StudyError, load
+from lycoris_bench.run.outcome import STAGES, Outcome, Progress
+from lycoris_bench.stages.study_context import open_context
+from lycoris_bench.study.load import Study, load
 
 STUDY = Allowed(
     "the result of load_study, or a study file,",
     lambda value: isinstance(value, Study) or PATH.holds(value),
 )
-STAGES = ("train", "generate", "score", "analyze")
 
 
 def run_stage(
@@ -52,20 +46,8 @@ def run_stage(
     COUNT.or_none().check("limit", limit)
     FUNCTION.or_none().check("progress", progress)
     study = study if isinstance(study, Study) else load(study)
-    device = environment.device(device)
-    lacking = resolve.missing_libraries(study, device)
-    if stage == "train" and lacking:
-        raise BenchError("; ".join(lacking))
-    store = Store(Path("runs") / study.name if run is None else run)
-    store.belongs_to(study.name)
-    asked = plan(study, limit)
-    if problems := without_number(asked, store):
-        raise StudyError(study.name, problems)
-    for doubt in asked.doubts:
+    context = open_context(study, run, device=device, limit=limit, to_run=stage)
+    for doubt in context.plan.doubts:
         warnings.warn(doubt, stacklevel=2)
-    function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
-    about = environment.provenance(stage=stage, device="" if stage == "analyze" else device)
-    with store.lock(), doing(f"running {stage} in {store.root}"):
-        store.describe(study.toml(), about, scored_rows.identities(asked))
-        outcome: Outcome = function(asked, store, Options(device, workers, progress))
-    return outcome
+    with context.store.lock():
+        return context.run(stage, workers, progress)

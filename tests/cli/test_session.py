@@ -29,46 +29,46 @@ FOUND = {
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Any:
+def context(tmp_path: Path) -> Any:
     return SimpleNamespace(store=Store(tmp_path))
 
 
-def test_a_failed_analysis_names_no_report(opened: Any) -> None:
-    made = session.summary(opened, "analyze", FAILED)
+def test_a_failed_analysis_names_no_report(context: Any) -> None:
+    made = session.summary(context, "analyze", FAILED)
     assert made["text"] == "analyze: 0 done, 0 already there, 1 failed. No report was written"
     assert made["result"] is None
 
 
-def test_an_older_report_is_called_so(opened: Any) -> None:
-    report = opened.store.write(opened.store.report, "<html>")
-    made = session.summary(opened, "analyze", FAILED)
+def test_an_older_report_is_called_so(context: Any) -> None:
+    report = context.store.write(context.store.report, "<html>")
+    made = session.summary(context, "analyze", FAILED)
     assert made["text"].endswith(f"No report was written; {report} is of an earlier analysis")
     assert made["result"] is None
 
 
-def test_a_report_with_failures_is_one(opened: Any) -> None:
-    report = opened.store.write(opened.store.report, "<html>")
-    made = session.summary(opened, "analyze", outcome.Outcome(1, failed=FAILED.failed))
+def test_a_report_with_failures_is_one(context: Any) -> None:
+    report = context.store.write(context.store.report, "<html>")
+    made = session.summary(context, "analyze", outcome.Outcome(1, failed=FAILED.failed))
     assert made["text"] == f"analyze: 1 done, 0 already there, 1 failed. Result: {report}"
-    assert session.summary(opened, "score", FAILED)["result"] == str(opened.store.root)
+    assert session.summary(context, "score", FAILED)["result"] == str(context.store.root)
 
 
-def test_what_was_learned_is_said_of_the_right_images(opened: Any) -> None:
-    opened.store.write(opened.store.report, "<html>")
-    opened.store.write_json(opened.store.findings, FOUND)
-    assert session.findings(opened)["text"] == (
+def test_what_was_learned_is_said_of_the_right_images(context: Any) -> None:
+    context.store.write(context.store.report, "<html>")
+    context.store.write_json(context.store.findings, FOUND)
+    assert session.findings(context)["text"] == (
         "lora is the most faithful.\n"
         "Of the way from the base model to held-out real images (trigger prompts): lora 43%, "
-        f"loha 0%.\n\nReport: {opened.store.report}"
+        f"loha 0%.\n\nReport: {context.store.report}"
     )
 
 
 @pytest.mark.parametrize("content", [None, "[]", "{", "null"])
-def test_no_findings_are_a_sentence(opened: Any, content: str | None) -> None:
+def test_no_findings_are_a_sentence(context: Any, content: str | None) -> None:
     if content:
-        opened.store.write(opened.store.report, "<html>")
-        opened.store.write(opened.store.findings, content)
-    assert session.findings(opened) == {"report": None, "text": "No report was written."}
+        context.store.write(context.store.report, "<html>")
+        context.store.write(context.store.findings, content)
+    assert session.findings(context) == {"report": None, "text": "No report was written."}
 
 
 def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,73 @@
+"""A study opened on its run folder: what the commands and the Python API check before any work,
+and how both run a stage."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.planning import memory, resolve, scored_rows
+from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.run import environment
+from lycoris_bench.run.outcome import Options, Outcome, Progress
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.scorer import without_number
+from lycoris_bench.study.load import Study, StudyError
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """A study with its inputs read, its run folder, and the device it runs on. `absent` names, a
+    sentence each, what is missing to run it: a dataset, a base model, a library."""
+
+    plan: Plan
+    store: Store
+    device: str
+    absent: tuple[str, ...] = ()
+
+    def run(
+        self,
+        stage: str,
+        workers: int | None = None,
+        progress: Progress | None = None,
+        debug: bool = False,
+    ) -> Outcome:
+        """Describes the run in its folder, which the caller has locked, and runs one stage.
+        Without `workers` there are as many as fit the machine."""
+        about = environment.provenance(
+            stage=stage, device="" if stage == "analyze" else self.device
+        )
+        with doing(f"running {stage} in {self.store.root}"):
+            self.store.describe(self.plan.study.toml(), about, scored_rows.identities(self.plan))
+            workers = workers or memory.workers(self.plan, stage, self.device)
+            function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
+            options = Options(self.device, workers, progress, debug)
+            outcome: Outcome = function(self.plan, self.store, options)
+            return outcome
+
+
+def open_context(
+    study: Study,
+    run: str | Path | None = None,
+    *,
+    device: str = "auto",
+    limit: int | None = None,
+    to_run: str | None = None,
+) -> StudyContext:
+    """Opens a study on its run folder, by default runs/NAME, and checks all that it names.
+    Without a stage in `to_run` it may lack its dataset, its base model and the libraries that
+    training needs. `plan.doubts` of the result are warnings that the caller shows.
+
+    BenchError: a mistake in a file that the study names, something missing that `to_run` needs, or
+    the run folder of another study."""
+    store = Store(Path("runs") / study.name if run is None else run)
+    store.belongs_to(study.name)
+    device = environment.device(device)
+    lacking = resolve.missing_libraries(study, device)
+    if to_run == "train" and lacking:
+        raise BenchError("; ".join(lacking))
+    absent: list[str] = []
+    asked = plan(study, limit, None if to_run else absent)
+    if problems := without_number(asked, store):
+        raise StudyError(study.name, problems)
+    return StudyContext(asked, store, device, (*absent, *lacking))
