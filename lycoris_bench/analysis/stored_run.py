@@ -11,7 +11,7 @@ import pandas as pd
 from lycoris_bench.messages.arguments import PATH, TEXT
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.planning import scored_rows
-from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.folder import STUDY, StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import Study
@@ -56,11 +56,11 @@ class StoredRun:
         if name not in TABLES:
             raise StoreError(unknown("table", name, TABLES))
         store = Store(self.folder)
-        if (found := store.frame(store.table(name))) is None:
+        if (stored := store.frame(store.table(name))) is None:
             state = "is damaged" if store.table(name).exists() else "is missing"
             raise StoreError(f"{store.table(name)} {state}; run 'lycoris-bench {TABLES[name]}'")
-        frame: pd.DataFrame = found[0]
-        others = scored_rows.of_other_settings(store, *found) if name == "metrics" else []
+        frame: pd.DataFrame = stored[0]
+        others = scored_rows.of_other_settings(store, *stored) if name == "metrics" else []
         if others:
             warnings.warn(
                 f"{store.table(name)} holds the numbers of other settings or data than the run has "
@@ -73,10 +73,10 @@ class StoredRun:
     def findings(self) -> dict[str, Any]:
         """What the analysis found, sentences among it."""
         store = Store(self.folder)
-        found = store.read_json(store.findings)
-        if not isinstance(found, dict):
+        findings = store.read_json(store.findings)
+        if not isinstance(findings, dict):
             raise StoreError(f"{store.findings} is missing; run 'lycoris-bench analyze'")
-        return found
+        return findings
 
     @property
     def report(self) -> Path:
@@ -87,10 +87,10 @@ class StoredRun:
 def open_run(folder: str | Path) -> StoredRun:
     """A run folder's study, tables and findings. StoreError: it is no run folder."""
     PATH.check("folder", folder)
-    root = Store(folder).root
-    if not (root / "study.toml").is_file():
-        what = "does not exist" if not root.exists() else "is no run folder: it has no study.toml"
-        inside = sorted(path.parent.name for path in root.glob("*/study.toml"))
-        has = f"; it has the runs {', '.join(inside[:6])}" if inside else ""
-        raise StoreError(f"{root} {what}{has}")
-    return StoredRun(root)
+    store = Store(folder)
+    if not store.study.is_file():
+        state = f"is no run folder: it has no {STUDY}" if store.root.exists() else "does not exist"
+        runs = sorted(path.parent.name for path in store.root.glob(f"*/{STUDY}"))
+        inside = f"; it has the runs {', '.join(runs[:6])}" if runs else ""
+        raise StoreError(f"{store.root} {state}{inside}")
+    return StoredRun(store.root)

@@ -5,9 +5,7 @@ written last. It carries the uid of the settings that made it, so that stale res
 used, and a checksum, so that damaged ones are not."""
 
 import contextlib
-import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,21 +13,13 @@ from typing import Any
 from lycoris_bench.files import disk, parquet
 from lycoris_bench.files.identity import exact
 from lycoris_bench.run import folder as run_folder
-from lycoris_bench.run import manifest, provenance
+from lycoris_bench.run import image_file, manifest, provenance
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.safe_names import concept_path, safe
-from lycoris_bench.study.records import (
-    BASE,
-    REAL,
-    Checkpoint,
-    ImageSet,
-    RealImages,
-    Source,
-)
+from lycoris_bench.study.records import BASE, REAL, Checkpoint, ImageSet, RealImages, Source
 
 DAMAGED = ".damaged"
-IEND = bytes.fromhex("0000000049454e44ae426082")  # the last chunk of every whole PNG
 
 
 class Store:
@@ -176,31 +166,13 @@ class Store:
         """The report of merging a checkpoint: modules matched, change per block."""
         return self.root / "images" / self.branch(checkpoint) / "applied.json"
 
-    def put_image(self, path: Path, pixels: Any, parameters: dict[str, Any]) -> None:
+    def put_image(self, path: Path, pixels: Any, parameters: Mapping[str, Any]) -> None:
         """Writes a uint8 [h,w,3] array as PNG, with its parameters and uid in a text chunk."""
-        from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        info.add_text("lycoris-bench", json.dumps(parameters))
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=1)
-        self.write(path, buffer.getvalue())
+        self.write(path, image_file.to_bytes(pixels, parameters))
 
     def image_uid(self, path: Path) -> str | None:
-        """The uid in an image's text chunk; None where there is none, or the file is cut short.
-        Damaged pixels are found when the image is decoded."""
-        from PIL import Image
-
-        try:
-            if disk.kind_of(path):
-                return None  # a pipe would be waited for
-            with path.open("rb") as file, Image.open(file) as image:
-                found = json.loads(image.info["lycoris-bench"])["uid"]
-                file.seek(-len(IEND), os.SEEK_END)
-                return str(found) if file.read() == IEND else None
-        except Exception:  # a broken file may raise almost anything
-            return None
+        """The uid in an image's text chunk; None where there is none, or the file is cut short."""
+        return image_file.uid(path)
 
     # ---- features, metrics, analysis
 
