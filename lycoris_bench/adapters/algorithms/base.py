@@ -29,6 +29,9 @@ from lycoris_bench.registry import titled
 
 __all__ = ["BIAS", "Adapter", "Span", "Tensors"]
 
+Bias = Tensor | None
+Generator = torch.Generator | None
+
 
 class Adapter(Knowledge, nn.Module, ABC):
     """A trainable change of one layer's weight, and of its bias where the algorithm has one.
@@ -45,17 +48,15 @@ class Adapter(Knowledge, nn.Module, ABC):
     def __init__(
         self,
         weight: Tensor,
-        bias: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        bias: Bias = None,
+        generator: Generator = None,
         **options: Any,
     ) -> None:
         super().__init__()
         self.build(weight, bias, generator, self.Options(**options))
 
     @abstractmethod
-    def build(
-        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Any) -> None:
         """Makes the parameters of a layer's adapter."""
 
     @abstractmethod
@@ -181,16 +182,14 @@ def zeros(weight: Tensor, *shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape, device=weight.device))
 
 
-def kaiming(weight: Tensor, generator: torch.Generator | None, *shape: int) -> nn.Parameter:
+def kaiming(weight: Tensor, generator: Generator, *shape: int) -> nn.Parameter:
     """A parameter drawn uniformly within ±1/√(product of all sizes but the first)."""
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     drawn = torch.empty(shape, device="cpu").uniform_(-bound, bound, generator=generator)
     return nn.Parameter(drawn.to(weight.device))
 
 
-def normal(
-    weight: Tensor, generator: torch.Generator | None, std: float, *shape: int
-) -> nn.Parameter:
+def normal(weight: Tensor, generator: Generator, std: float, *shape: int) -> nn.Parameter:
     """A parameter drawn from a Gaussian around 0."""
     drawn = torch.empty(shape, device="cpu").normal_(0, std, generator=generator)
     return nn.Parameter(drawn.to(weight.device))

@@ -4,20 +4,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Tensors
+from lycoris_bench.adapters.algorithms.base import BIAS, Bias, Generator, Tensors
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
 from lycoris_bench.adapters.algorithms.options import RANK, option
 from lycoris_bench.adapters.algorithms.rotations import (
     BLOCKS,
-    CAUTION,
     RESCALE,
+    Rotation,
     Turned,
-    comfyui_refuses,
-    magnitudes,
-    refuse_max_norm,
     rescale,
     turn,
 )
@@ -26,21 +23,18 @@ from lycoris_bench.messages.errors import BenchError
 DIFFERS = "BOFT, which scales biases as well"
 
 
-class BOFT(Adapter):
+class BOFT(Rotation):
     """W' = s ⊙ R_p ⋯ R_1·R_0·W, each R_s block-diagonal after a swap of rows (Liu et al. 2024).
 
     `oft_blocks` (p+1, n, b, b) with o = n·b, n = 2^p and b the largest even number up to dim for
     which there is such an n. Each block is the Cayley transform of B - Bᵀ (rotations.py), `alpha`
     the constraint over all of them, `rescale` s. Strength acts on W' - W as a whole."""
 
+    title = "boft"
     marks = (BLOCKS,)
     names = frozenset((BLOCKS, RESCALE, "alpha"))
-    exact = frozenset((RESCALE,))
-    known_elsewhere = True
-    comfyui_caution = CAUTION
     refused: ClassVar = {"boft_R": f"PEFT's {DIFFERS}; merge it with PEFT"}
     peft, peft_differs = "BOFT", DIFFERS
-    alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
     class Options(Turned):
@@ -48,20 +42,11 @@ class BOFT(Adapter):
 
         dim: int = option(12, RANK)
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         size = block_size(len(weight), options.dim)
         count = len(weight) // size
-        shape = (count.bit_length(), count, size, size)  # p + 1 stages
-        alpha = torch.tensor(float(options.constraint), device=weight.device)
-        self.register_buffer("alpha", alpha, persistent=False)
-        self.blocks = nn.Parameter(torch.zeros(shape, device=weight.device))
-        self.rescale = magnitudes(weight) if options.rescaled else None
+        stages = count.bit_length()  # p + 1
+        self.start(weight, options, stages, count, size, size)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -71,15 +56,6 @@ class BOFT(Adapter):
     def recognises(cls, tensors: Tensors) -> bool:
         four = BLOCKS in tensors and tensors[BLOCKS].dim() == 4  # three make it Diag-OFT
         return four and super().recognises(tensors)
-
-    @classmethod
-    def check(cls, **options: Any) -> None:
-        super().check(**options)
-        refuse_max_norm("boft", options)
-
-    def tensors(self) -> dict[str, Tensor]:
-        found = {BLOCKS: self.blocks, "alpha": self.alpha}
-        return found if self.rescale is None else {**found, RESCALE: self.rescale}
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
@@ -106,10 +82,6 @@ class BOFT(Adapter):
         one_each(tensors, RESCALE, count * size, "outputs")
         one_each(tensors, BIAS, count * size, "outputs")
         return None  # the number of inputs is not known
-
-    @classmethod
-    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
-        return comfyui_refuses("boft", tensors, swapped)
 
 
 def _butterfly(angles: Tensor, rows: Tensor) -> Tensor:

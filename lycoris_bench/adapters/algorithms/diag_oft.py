@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Span, Tensors
+from lycoris_bench.adapters.algorithms.base import BIAS, Bias, Generator, Span, Tensors
 from lycoris_bench.adapters.algorithms.factors import factorization
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
 from lycoris_bench.adapters.algorithms.options import FLAG
 from lycoris_bench.adapters.algorithms.peft import NAMED
 from lycoris_bench.adapters.algorithms.rotations import (
     BLOCKS,
-    CAUTION,
     RESCALE,
+    Rotation,
     Turned,
-    comfyui_refuses,
-    magnitudes,
-    refuse_max_norm,
     rescale,
     turn,
     unpacked,
@@ -31,7 +28,7 @@ DIRECT, ON_INPUT, ONE_TRAINER = "oft_diag", "oft_in.weight", "oft_in.one_trainer
 PACKED, SCALED = "oft_R.weight", "oft_R.scaled_oft"  # PEFT's and OneTrainer's
 
 
-class DiagOFT(Adapter):
+class DiagOFT(Rotation):
     """W' = s ⊙ Rᵀ·W with one rotation R for each block of outputs (Qiu et al. 2023).
 
     `oft_blocks` (n, b, b) with (b, n) = factorization(o, dim), so that b is at most dim or the
@@ -43,34 +40,23 @@ class DiagOFT(Adapter):
     channels, or of unrolled inputs i·k² as PEFT has for kernels. With `oft_in.one_trainer` it is
     OneTrainer's, which has W' = W·R for convolutions, and may share one block among all."""
 
+    title = "diag-oft"
     marks = (BLOCKS, DIRECT, ON_INPUT)
     names = frozenset((*marks, ONE_TRAINER, RESCALE, "alpha"))
     exact = frozenset((RESCALE, DIRECT, ON_INPUT))
     integers: ClassVar = {ONE_TRAINER: FLAG}
-    known_elsewhere = True
-    comfyui_caution = CAUTION
     peft = "OFT"
     spellings = ((rf"oft_R{NAMED}\.weight", PACKED), (r"oft_R\.scaled_oft", SCALED))
-    alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
     class Options(Turned):
         """Those of all rotations."""
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         size, count = factorization(len(weight), options.dim)
         if size == 1:
             raise BenchError(_unsplit(len(weight), options.dim))
-        alpha = torch.tensor(float(options.constraint), device=weight.device)
-        self.register_buffer("alpha", alpha, persistent=False)
-        self.blocks = nn.Parameter(torch.zeros(count, size, size, device=weight.device))
-        self.rescale = magnitudes(weight) if options.rescaled else None
+        self.start(weight, options, count, size, size)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -80,15 +66,6 @@ class DiagOFT(Adapter):
     def recognises(cls, tensors: Tensors) -> bool:
         three = BLOCKS not in tensors or tensors[BLOCKS].dim() == 3  # four make it BOFT
         return three and super().recognises(tensors)
-
-    @classmethod
-    def check(cls, **options: Any) -> None:
-        super().check(**options)
-        refuse_max_norm("diag-oft", options)
-
-    def tensors(self) -> dict[str, Tensor]:
-        found = {BLOCKS: self.blocks, "alpha": self.alpha}
-        return found if self.rescale is None else {**found, RESCALE: self.rescale}
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
@@ -118,7 +95,7 @@ class DiagOFT(Adapter):
 
     @classmethod
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
-        raise BenchError("diag-oft")
+        raise BenchError(cls.title)
 
     @classmethod
     def settle(
@@ -143,10 +120,10 @@ class DiagOFT(Adapter):
         for name, turned in ((ON_INPUT, "of inputs"), (DIRECT, "by its own matrix")):
             if name in tensors:
                 return f"knows no rotation {turned}"
-        constrained = comfyui_refuses("diag-oft", tensors, swapped=False)
+        constrained = super().comfyui_refuses(tensors, swapped=False)
         if RESCALE in tensors and not constrained:
             return "computes a rescaled Diag-OFT otherwise"
-        return constrained or comfyui_refuses("diag-oft", tensors, swapped)
+        return constrained or super().comfyui_refuses(tensors, swapped)
 
 
 def _present(tensors: Tensors) -> str:

@@ -1,22 +1,65 @@
 """DoRA: a layer's change is split into magnitude and direction, over lora, loha or lokr."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Span, Tensors
+from lycoris_bench.adapters.algorithms.base import Adapter, Span, Tensors
+from lycoris_bench.adapters.algorithms.factors import Product, in_float64
+from lycoris_bench.adapters.algorithms.options import Decomposed
 from lycoris_bench.messages.errors import BenchError
 
 MAGNITUDE = "dora_scale"
 
 
-def magnitude(weight: Tensor, on_output: bool) -> nn.Parameter:
-    """|W| along the axis that keeps its magnitude: (o, 1, ...) or (1, i, 1, ...).
+class Decomposable(Adapter):
+    """An algorithm whose ΔW is made of factors, alone or with DoRA's magnitude over it: then ΔW
+    depends on W, and is no product of factors."""
+
+    exact = frozenset((MAGNITUDE,))
+    scaled = known_elsewhere = to_peft_folder = True
+    alpha: Tensor
+
+    @staticmethod
+    @abstractmethod
+    def factors_of(tensors: Tensors) -> Product:
+        """ΔW without the magnitude as up · down, of tensors in float64."""
+
+    @staticmethod
+    @abstractmethod
+    def length_of_factors(tensors: Tensors) -> float:
+        """|ΔW| without the magnitude, of tensors in float64, from the factors."""
+
+    @staticmethod
+    def depends_on_weight(tensors: Tensors) -> bool:
+        return MAGNITUDE in tensors
+
+    @classmethod
+    def as_product(cls, tensors: Tensors) -> Product | None:
+        return None if MAGNITUDE in tensors else cls.factors_of(in_float64(tensors))
+
+    @classmethod
+    def length(cls, tensors: Tensors) -> float | None:
+        return None if MAGNITUDE in tensors else cls.length_of_factors(tensors)
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        """ComfyUI takes norms over inputs, whatever the magnitude's shape."""
+        of_outputs = MAGNITUDE in tensors and tensors[MAGNITUDE].shape[0] != 1
+        return "computes a DoRA of outputs otherwise" if of_outputs else None
+
+
+def magnitude(weight: Tensor, options: Decomposed) -> nn.Parameter | None:
+    """|W| along the axis that keeps its magnitude, (o, 1, ...) or (1, i, 1, ...); None without
+    `dora_wd`.
 
     The input axis is what most readers apply exactly, whatever axis a file means; the output
     axis is that of the paper (Liu et al. 2024)."""
-    return nn.Parameter(_norm(weight.detach().float(), 0 if on_output else 1))
+    if not options.dora_wd:
+        return None
+    return nn.Parameter(_norm(weight.detach().float(), 0 if options.wd_on_output else 1))
 
 
 def decompose(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
@@ -70,12 +113,6 @@ def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
     target = tensors[MAGNITUDE].float().reshape(-1, *(1 for _ in weight.shape[1:]))
     change_of_weight: Tensor = moved * target / norm - weight.float()
     return change_of_weight
-
-
-def comfyui_refuses(tensors: Tensors) -> str | None:
-    """ComfyUI norms over inputs, whatever the magnitude's shape."""
-    of_outputs = MAGNITUDE in tensors and tensors[MAGNITUDE].shape[0] != 1
-    return "computes a DoRA of outputs otherwise" if of_outputs else None
 
 
 def divided_magnitude(tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:

@@ -6,7 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, kaiming, rank_of, zeros
+from lycoris_bench.adapters.algorithms.base import (
+    Adapter,
+    Bias,
+    Generator,
+    Tensors,
+    kaiming,
+    rank_of,
+    zeros,
+)
 from lycoris_bench.adapters.algorithms.lora import DOWN, UP, LoRA
 from lycoris_bench.adapters.algorithms.options import RANK, Ranked, option
 from lycoris_bench.messages.errors import BenchError
@@ -30,13 +38,7 @@ class DyLoRA(Adapter):
 
         block_size: int = option(4, RANK)
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         rank, ratio = rank_of(weight, options)
         _divide(rank, options.block_size, "dim")
         outputs, inputs, *kernel = weight.shape

@@ -6,7 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, Span, Tensors, fit
+from lycoris_bench.adapters.algorithms.base import (
+    BIAS,
+    Adapter,
+    Bias,
+    Generator,
+    Span,
+    Tensors,
+    fit,
+)
 from lycoris_bench.adapters.algorithms.fitting import divided, sizes
 
 DIFF = "diff"
@@ -25,9 +33,7 @@ class Full(Adapter):
     original: Tensor
     original_bias: Tensor | None
 
-    def build(
-        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Any) -> None:
         self.register_buffer("original", weight.detach(), persistent=False)
         self.register_buffer(
             "original_bias", None if bias is None else bias.detach(), persistent=False

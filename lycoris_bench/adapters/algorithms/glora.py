@@ -11,6 +11,8 @@ from torch import Tensor
 from lycoris_bench.adapters.algorithms.base import (
     BIAS,
     Adapter,
+    Bias,
+    Generator,
     Span,
     Tensors,
     fit,
@@ -46,13 +48,7 @@ class GLoRA(Adapter):
     class Options(Factored):
         """Those of all factored algorithms."""
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         rank, ratio = rank_of(weight, options)
         random = options.use_scalar
         outputs, inputs, *kernel = weight.shape

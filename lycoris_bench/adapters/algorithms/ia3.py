@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, zeros
+from lycoris_bench.adapters.algorithms.base import Adapter, Bias, Generator, Tensors, zeros
 from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
 from lycoris_bench.adapters.algorithms.options import FLAG, switch
 from lycoris_bench.messages.errors import BenchError
@@ -34,13 +34,7 @@ class IA3(Adapter):
 
         train_on_input: bool = switch()
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         axis = int(options.train_on_input)
         # no buffer: it stays on the CPU, so that asking it does not wait for a device
         self.on_input = torch.tensor(axis)

@@ -11,7 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from lycoris_bench.adapters.algorithms import dora
 from lycoris_bench.adapters.algorithms.base import (
-    Adapter,
+    Bias,
+    Generator,
     Span,
     Tensors,
     fit,
@@ -22,10 +23,9 @@ from lycoris_bench.adapters.algorithms.base import (
     scale,
     zeros,
 )
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, Decomposable, decompose, magnitude
 from lycoris_bench.adapters.algorithms.factors import (
     Product,
-    in_float64,
     khatri_rao,
     mixed,
     norm,
@@ -48,7 +48,7 @@ MARKS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 CORES = ("hada_t1", "hada_t2")
 
 
-class LoHa(Adapter):
+class LoHa(Decomposable):
     """ΔW = alpha/dim · (w1a·w1b) ⊙ (w2a·w2b), with W unrolled to (o, i·k²) (LyCORIS, 3.2).
 
     The a are (o, dim), the b (dim, i·k²), also for convolutions; w2a is zero at the start. In
@@ -57,13 +57,11 @@ class LoHa(Adapter):
 
     marks = MARKS
     names = frozenset((*MARKS, *CORES, MAGNITUDE, "alpha"))
-    exact = frozenset((MAGNITUDE,))
     linear = frozenset(("hada_w1_a",))
     variants = ("hada_t1", MAGNITUDE)
-    scaled = unrolled = known_elsewhere = to_peft_folder = True
+    unrolled = True
     peft = "LOHA"
     spellings = peft_names(*MARKS, *CORES)
-    alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
     class Options(Decomposed, Tucker, Factored):
@@ -72,13 +70,7 @@ class LoHa(Adapter):
         dim: int = option(4, RANK)
         alpha: float | None = option(2, ALPHA)
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         rank, ratio = rank_of(weight, options)
         random = options.use_scalar
         tucker = options.use_tucker and is_kernel(weight)
@@ -93,7 +85,7 @@ class LoHa(Adapter):
         self.w2a = kaiming(weight, generator, *left) if random else zeros(weight, *left)
         self.w2b = normal(weight, generator, 1.0, *right)
         self.scalar = zeros(weight) if random else None
-        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+        self.magnitude = magnitude(weight, options)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -126,10 +118,6 @@ class LoHa(Adapter):
         return decompose(fit(change, weight), tensors, weight)
 
     @staticmethod
-    def depends_on_weight(tensors: Tensors) -> bool:
-        return MAGNITUDE in tensors
-
-    @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
         one, two = (_shape(tensors, k) for k in (1, 2))
         return dora.with_magnitude(tensors, same(tensors, one, two, *MARKS), unrolled=True)
@@ -139,19 +127,14 @@ class LoHa(Adapter):
         return rank_shown(tensors, "hada_w1_b")
 
     @staticmethod
-    def as_product(tensors: Tensors) -> Product | None:
-        if MAGNITUDE in tensors:
-            return None
-        found = in_float64(tensors)
-        up, down, _ = khatri_rao(*half(found, 1), *half(found, 2))
-        return Product(up * scale(found, len(found["hada_w1_b"])), down)
+    def factors_of(tensors: Tensors) -> Product:
+        up, down, _ = khatri_rao(*half(tensors, 1), *half(tensors, 2))
+        return Product(up * scale(tensors, len(tensors["hada_w1_b"])), down)
 
     @staticmethod
-    def length(tensors: Tensors) -> float | None:
+    def length_of_factors(tensors: Tensors) -> float:
         """Some rows at a time: the product's own rank is that of both halves together, which is
         often more than its sizes."""
-        if MAGNITUDE in tensors:
-            return None
         (a1, b1), (a2, b2) = (half(tensors, k) for k in (1, 2))
         rows = zip(a1.split(ROWS), a2.split(ROWS), strict=True)
         ratio = float(scale(tensors, len(tensors["hada_w1_b"])))
@@ -171,10 +154,6 @@ class LoHa(Adapter):
         ranks = {path: len(own["hada_w1_b"]) for path, own in layers.items()}
         alphas = {path: alpha_of(own, ranks[path]) for path, own in layers.items()}
         return as_lycoris(layers, ranks, alphas, "hada_t1")
-
-    @classmethod
-    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
-        return dora.comfyui_refuses(tensors)
 
     def shrink(self, ratio: float) -> None:
         self.w1a.mul_(ratio)

@@ -13,7 +13,8 @@ from lycoris_bench.adapters.algorithms import dora
 from lycoris_bench.adapters.algorithms import kronecker as blocks
 from lycoris_bench.adapters.algorithms.base import (
     BIAS,
-    Adapter,
+    Bias,
+    Generator,
     Span,
     Tensors,
     fit,
@@ -22,7 +23,7 @@ from lycoris_bench.adapters.algorithms.base import (
     rank_of,
     zeros,
 )
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, Decomposable, decompose, magnitude
 from lycoris_bench.adapters.algorithms.factors import (
     Product,
     factorization,
@@ -68,7 +69,7 @@ class Blocks:
     unbalanced_factorization: bool = switch()
 
 
-class LoKr(Adapter):
+class LoKr(Decomposable):
     """ΔW = alpha/dim · w1 ⊗ w2, with o = u·v and i = u'·v' (LyCORIS, 3.2 and Eq. 5).
 
     w1 is (u, u') and w2 (v, v'·k²). w2 is a product of rank dim where dim < max(v, v')/2, and
@@ -79,15 +80,13 @@ class LoKr(Adapter):
 
     marks = ("lokr_w1", "lokr_w1_a", "lokr_w2", "lokr_w2_a")
     names = frozenset((*WHOLE, *PARTS, CORE, MAGNITUDE, "alpha"))
-    exact = frozenset((MAGNITUDE,))
     linear = frozenset(("lokr_w1", "lokr_w1_a"))
     variants = (CORE, MAGNITUDE)
-    scaled = unrolled = product_by_svd = known_elsewhere = to_peft_folder = True
+    unrolled = product_by_svd = True
     unranked = "two whole blocks have no rank"
     peft = "LOKR"
     spellings = as_they_are(*WHOLE, *PARTS, CORE)
     nearest = staticmethod(blocks.nearest)
-    alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
     class Options(Decomposed, Blocks, Tucker, Factored, Split):
@@ -96,13 +95,7 @@ class LoKr(Adapter):
         dim: int = option(10000, RANK)
         alpha: float | None = option(1.0, ALPHA)
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         rank, ratio = rank_of(weight, options)
         (u, v), (ui, vi) = (factorization(n, options.factor) for n in weight.shape[:2])
         u, v = (v, u) if options.unbalanced_factorization else (u, v)
@@ -131,7 +124,7 @@ class LoKr(Adapter):
             self.factors["lokr_w2_a"] = random(v, rank)
             self.factors["lokr_w2_b"] = last(rank, vi * math.prod(kernel))
         self.scalar = zeros(weight) if options.use_scalar else None
-        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+        self.magnitude = magnitude(weight, options)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -165,10 +158,6 @@ class LoKr(Adapter):
         return decompose(fit(torch.kron(blocks.ratio(tensors) * w1, w2), weight), tensors, weight)
 
     @staticmethod
-    def depends_on_weight(tensors: Tensors) -> bool:
-        return MAGNITUDE in tensors
-
-    @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
         (u, ui, *rest), (v, vi, *kernel) = (blocks.block_shape(tensors, k) for k in (1, 2))
         if math.prod(rest) != 1:
@@ -181,18 +170,13 @@ class LoKr(Adapter):
         return blocks.rank(tensors)
 
     @staticmethod
-    def as_product(tensors: Tensors) -> Product | None:
-        if MAGNITUDE in tensors:
-            return None
-        found = in_float64(tensors)
-        up, down, _ = kronecker(blocks.block(found, 1), blocks.block(found, 2))
-        return Product(up * blocks.ratio(found), down)
+    def factors_of(tensors: Tensors) -> Product:
+        up, down, _ = kronecker(blocks.block(tensors, 1), blocks.block(tensors, 2))
+        return Product(up * blocks.ratio(tensors), down)
 
     @staticmethod
-    def length(tensors: Tensors) -> float | None:
+    def length_of_factors(tensors: Tensors) -> float:
         """The length of w1 ⊗ w2 is the product of both."""
-        if MAGNITUDE in tensors:
-            return None
         each = [_length(blocks.factors_of_block(tensors, k)) for k in (1, 2)]
         return float(blocks.ratio(tensors)) * math.prod(each)
 
@@ -229,10 +213,6 @@ class LoKr(Adapter):
                   for path, own in layers.items()}  # fmt: skip
         config, tensors = as_lycoris(layers, ranks, alphas, CORE)
         return {**config, "decompose_both": both, "decompose_factor": factor}, tensors
-
-    @classmethod
-    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
-        return dora.comfyui_refuses(tensors)
 
     @staticmethod
     def for_comfyui(tensors: Tensors) -> Tensors:

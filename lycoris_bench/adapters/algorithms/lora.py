@@ -11,7 +11,8 @@ from torch import Tensor
 from lycoris_bench.adapters.algorithms import dora
 from lycoris_bench.adapters.algorithms.base import (
     BIAS,
-    Adapter,
+    Bias,
+    Generator,
     Span,
     Tensors,
     fit,
@@ -21,8 +22,8 @@ from lycoris_bench.adapters.algorithms.base import (
     scale,
     zeros,
 )
-from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, decompose, magnitude
-from lycoris_bench.adapters.algorithms.factors import Product, in_float64, length, mixed
+from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, Decomposable, decompose, magnitude
+from lycoris_bench.adapters.algorithms.factors import Product, length, mixed
 from lycoris_bench.adapters.algorithms.fitting import divided, product, rank_shown, said, sizes
 from lycoris_bench.adapters.algorithms.options import Decomposed, Factored, Tucker
 from lycoris_bench.adapters.algorithms.peft import NAMED, START, alpha_of, ratios
@@ -34,7 +35,7 @@ VECTOR, UP_BIAS = "lora_magnitude_vector", "lora_up.bias"  # PEFT's
 XLABS = "XLabs's LoRA of Flux, which is not read; use it in the program that wrote it"
 
 
-class LoRA(Adapter):
+class LoRA(Decomposable):
     """ΔW = alpha/dim · up·down, with W unrolled to (o, i·k²) (Hu et al. 2021; LyCORIS, 3.1).
 
     down is (dim, i) or (dim, i, k, k), random; up is (o, dim) or (o, dim, 1, 1), zero. In Tucker
@@ -45,7 +46,6 @@ class LoRA(Adapter):
     exact = frozenset((MAGNITUDE, VECTOR))
     linear = frozenset((UP,))
     variants = (MID, MAGNITUDE)
-    scaled = known_elsewhere = to_peft_folder = True
     peft = "LORA"
     spellings = (
         (rf"lora_A{NAMED}\.weight", DOWN),
@@ -61,19 +61,12 @@ class LoRA(Adapter):
         "processor.qkv_lora": XLABS,
         "processor.proj_lora": XLABS,
     }
-    alpha: Tensor
 
     @dataclass(frozen=True, kw_only=True)
     class Options(Decomposed, Tucker, Factored):
         """Those of all factored algorithms."""
 
-    def build(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        generator: torch.Generator | None,
-        options: Options,
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Options) -> None:
         rank, ratio = rank_of(weight, options)
         outputs, inputs, *kernel = weight.shape
         ones = [1 for _ in kernel]
@@ -85,7 +78,7 @@ class LoRA(Adapter):
         random = options.use_scalar
         self.up = kaiming(weight, generator, *last) if random else zeros(weight, *last)
         self.scalar = zeros(weight) if random else None
-        self.magnitude = magnitude(weight, options.wd_on_output) if options.dora_wd else None
+        self.magnitude = magnitude(weight, options)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -112,10 +105,6 @@ class LoRA(Adapter):
         return decompose(fit(up @ down, weight), tensors, weight)
 
     @staticmethod
-    def depends_on_weight(tensors: Tensors) -> bool:
-        return MAGNITUDE in tensors
-
-    @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
         if MID not in tensors:
             outputs, _ = product(tensors, UP, DOWN)
@@ -132,18 +121,13 @@ class LoRA(Adapter):
         return rank_shown(tensors, DOWN)
 
     @staticmethod
-    def as_product(tensors: Tensors) -> Product | None:
-        if MAGNITUDE in tensors:
-            return None
-        found = in_float64(tensors)
-        up, down = found[UP].flatten(1), found[DOWN].flatten(1)
-        right = mixed(found[MID], down) if MID in found else down
-        return Product(up * scale(found, len(down)), right)
+    def factors_of(tensors: Tensors) -> Product:
+        up, down = tensors[UP].flatten(1), tensors[DOWN].flatten(1)
+        right = mixed(tensors[MID], down) if MID in tensors else down
+        return Product(up * scale(tensors, len(down)), right)
 
     @staticmethod
-    def length(tensors: Tensors) -> float | None:
-        if MAGNITUDE in tensors:
-            return None
+    def length_of_factors(tensors: Tensors) -> float:
         up, down = tensors[UP].flatten(1), tensors[DOWN].flatten(1)
         right = mixed(tensors[MID], down) if MID in tensors else down
         return float(scale(tensors, len(down))) * length((up, right))
@@ -191,10 +175,6 @@ class LoRA(Adapter):
                 found[f"{START}{path}.{VECTOR}"] = _vector(path, own)
         config = ratios(ranks, alphas, "lora_alpha")
         return {**config, "use_dora": decomposed, "bias": "none"}, found
-
-    @classmethod
-    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
-        return dora.comfyui_refuses(tensors)
 
 
 def _vector(path: str, own: Tensors) -> Tensor:

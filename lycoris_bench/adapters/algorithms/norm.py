@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Adapter, Span, Tensors, fit
+from lycoris_bench.adapters.algorithms.base import Adapter, Bias, Generator, Span, Tensors, fit
 from lycoris_bench.adapters.algorithms.fitting import divided, same, sizes
 
 W_NORM, B_NORM = "w_norm", "b_norm"
@@ -20,9 +20,7 @@ class NormShift(Adapter):
     vectors = known_elsewhere = True
     matrices = False
 
-    def build(
-        self, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None, options: Any
-    ) -> None:
+    def build(self, weight: Tensor, bias: Bias, generator: Generator, options: Any) -> None:
         self.w_norm = nn.Parameter(torch.zeros(weight.shape, device=weight.device))
         self.b_norm = nn.Parameter(torch.zeros(weight.shape, device=weight.device))
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Tensors
+from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, zeros
 from lycoris_bench.adapters.algorithms.options import LARGEST, RANK, Range, number, option, switch
 from lycoris_bench.messages.errors import BenchError
 
@@ -26,6 +26,44 @@ class Turned:
     dim: int = option(8, RANK)
     constraint: float = option(0.0, Range(0, LARGEST))
     rescaled: bool = switch()
+
+
+class Rotation(Adapter):
+    """The rows of W are turned by blocks, each the Cayley transform of B - Bᵀ, and scaled by s.
+
+    `oft_blocks` are the B, zero at the start; `alpha` is the constraint over all of them,
+    `rescale` s. Strength acts on W' - W as a whole."""
+
+    title: ClassVar[str]  # its name in a study
+    exact = frozenset((RESCALE,))
+    known_elsewhere = True
+    comfyui_caution = CAUTION
+    alpha: Tensor
+
+    def start(self, weight: Tensor, options: Turned, *shape: int) -> None:
+        """Makes the parameters, with blocks of this shape."""
+        alpha = torch.tensor(float(options.constraint), device=weight.device)
+        self.register_buffer("alpha", alpha, persistent=False)
+        self.blocks = zeros(weight, *shape)
+        self.rescale = magnitudes(weight) if options.rescaled else None
+
+    @classmethod
+    def check(cls, **options: Any) -> None:
+        super().check(**options)
+        if options.get("max_norm") is not None:  # |ΔW| depends on the angle, not on the parameters
+            raise BenchError(
+                f"max_norm does not suit {cls.title}, which turns weights; constraint bounds it"
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        tensors = {BLOCKS: self.blocks, "alpha": self.alpha}
+        return tensors if self.rescale is None else {**tensors, RESCALE: self.rescale}
+
+    @classmethod
+    def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
+        if float(tensors.get("alpha", torch.tensor(0))):
+            return "computes a constrained rotation otherwise"
+        return f"computes {cls.title} {SWAPPED}" if swapped else None
 
 
 def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
@@ -71,21 +109,6 @@ def rescale(change: Tensor, tensors: Tensors, weight: Tensor) -> Tensor:
         )
     factor = factor.reshape(-1, *(1 for _ in weight.shape[1:]))
     return factor * change + (factor - 1) * weight.to(change.dtype)
-
-
-def refuse_max_norm(algorithm: str, options: Mapping[str, Any]) -> None:
-    """BenchError: max_norm is set; the norm of ΔW depends on the angle, not on the parameters."""
-    if options.get("max_norm") is not None:
-        raise BenchError(
-            f"max_norm does not suit {algorithm}, which turns weights; constraint bounds it"
-        )
-
-
-def comfyui_refuses(algorithm: str, tensors: Tensors, swapped: bool) -> str | None:
-    """The reason why ComfyUI does not apply a rotation of outputs, or None."""
-    if float(tensors.get("alpha", torch.tensor(0))):
-        return "computes a constrained rotation otherwise"
-    return f"computes {algorithm} {SWAPPED}" if swapped else None
 
 
 def unpacked(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
