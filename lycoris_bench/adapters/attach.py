@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.algorithms.base import Adapter
@@ -69,7 +69,7 @@ def attach(
     matched = _targets(model, text_encoders, layers, algorithm, exclude)
     chosen = [(target, *_choice(target, algorithm, options)) for target in matched]
     chosen = [(target, kind, given) for target, kind, given in chosen
-              if target.is_norm or kind.covers(_weight(target), given)]  # fmt: skip
+              if target.is_norm or kind.covers(target.weight, given)]  # fmt: skip
     base = list(models(model, text_encoders).values())
     if not chosen:
         names = " and ".join(type(part).__name__ for part in base)
@@ -163,15 +163,11 @@ def _adapter(
     try:
         with doing(f"building {titled('adapter', kind.__name__, kind)}"):
             adapter: Adapter = (
-                NormShift(_weight(target), target.module.bias, generator)  # type: ignore[arg-type]
+                NormShift(target.weight, target.bias, generator)
                 if target.is_norm
-                else kind(_weight(target), target.module.bias, generator, **others)  # type: ignore[arg-type]
+                else kind(target.weight, target.bias, generator, **others)
             )
     except ValueError as error:
         raise BenchError(f"{target.name}: {explained(error)}") from None
     adapter.limits = Limits(**limits)
     return adapter
-
-
-def _weight(target: Target) -> Tensor:
-    return target.module.weight  # type: ignore[return-value]

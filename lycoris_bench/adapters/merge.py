@@ -130,28 +130,27 @@ class Merger:
     def _write(self, target: Target, parts: list[Part]) -> tuple[set[Tensor], list[Tensor]]:
         """Merges one layer; returns the parameters it changed, and (|sum of changes|, |base|) of
         each."""
-        weight, bias = target.module.weight, target.module.bias
-        assert isinstance(weight, Tensor)
+        weight, bias = target.weight, target.bias
         moved: dict[Tensor, list[tuple[Tensor, float]]] = {}
         for layer, strength in parts:
             try:
                 change, shift = changes(layer.tensors, self._kept(weight)[0])
                 if shift is not None:
-                    check_bias(shift.shape, bias.shape if isinstance(bias, Tensor) else None)
+                    check_bias(shift.shape, None if bias is None else bias.shape)
             except ValueError as error:
                 raise AdapterMismatch(
                     f"the adapter was made for another model or is damaged: {layer.name}: {error}"
                 ) from None
             moved.setdefault(weight, []).append((change, strength))
-            if shift is not None:
-                moved.setdefault(bias, []).append((shift, strength))  # type: ignore[arg-type]
+            if bias is not None and shift is not None:
+                moved.setdefault(bias, []).append((shift, strength))
         norms = []
         for parameter, moves in moved.items():
             base, size = self._kept(parameter)
             self._changed.add(parameter)
             parameter.copy_(add(base, *moves))
-            total = sum(strength * change for change, strength in moves)
-            norms.append(torch.stack([_norm(total), size]))  # type: ignore[arg-type]
+            total = torch.as_tensor(sum(strength * change for change, strength in moves))
+            norms.append(torch.stack([_norm(total), size]))
         return set(moved), norms
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.formats.adapter_file import to_bytes
-from lycoris_bench.adapters.presets.layers import Target
+from lycoris_bench.adapters.presets.layers import Target, weight_and_bias
 from lycoris_bench.files import disk
 from lycoris_bench.messages.arguments import FINITE, PATH
 from lycoris_bench.messages.errors import BenchError
@@ -67,8 +67,8 @@ class AdapterNetwork(nn.Module):
         with torch.no_grad():
             return {
                 f"{name}.{key}": value.detach().clone().contiguous()
-                for name, adapter in self.adapters.items()
-                for key, value in adapter.tensors().items()  # type: ignore[operator]
+                for name, adapter in zip(self.adapters, self._kinds, strict=True)
+                for key, value in adapter.tensors().items()
             }
 
     def save(self, path: str | Path) -> Path:
@@ -94,7 +94,8 @@ class AdapterNetwork(nn.Module):
             limit = adapter.limits.max_norm
             if limit is None:
                 continue
-            norm = float(torch.linalg.vector_norm(adapter.delta(layer.weight)))  # type: ignore[arg-type]
+            weight, _ = weight_and_bias(layer)
+            norm = float(torch.linalg.vector_norm(adapter.delta(weight)))
             if norm > limit:
                 adapter.shrink(limit / norm)
                 scaled += 1
@@ -126,10 +127,11 @@ def keeps_base(model: nn.Module) -> Adapter | None:
 def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
     """Computes the layer with the adapted weight and bias. With dropout on the adapter's output
     the layer is computed twice, since the base's output has no dropout."""
-    weight, bias = adapter(layer.weight, layer.bias)
-    if not (adapter.training and adapter.limits.dropout) or weight is layer.weight:
+    parameters = weight_and_bias(layer)
+    weight, bias = adapter(*parameters)
+    if not (adapter.training and adapter.limits.dropout) or weight is parameters[0]:
         return _operate(layer, x, weight, bias)
-    base = _operate(layer, x, layer.weight, layer.bias)  # type: ignore[arg-type]
+    base = _operate(layer, x, *parameters)
     return base + F.dropout(_operate(layer, x, weight, bias) - base, adapter.limits.dropout)
 
 

@@ -82,7 +82,7 @@ def _low_bytes(data: bytes) -> np.ndarray[Any, Any]:
     """Of each 16-bit number the half that PIL drops: it is the one that it would keep if the
     numbers were stored the other way round."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]  # type: ignore[attr-defined]
+        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         return np.asarray(image)
 
 

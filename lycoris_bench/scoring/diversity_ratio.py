@@ -234,8 +234,8 @@ def _means(leaves: pd.DataFrame, of: str) -> list[str]:
         f"{'encoder':<34}" + "".join(f"{name:>16}" for name in MEASURES),
     ]
     means = leaves.groupby(["encoder", "resize", "measure"])["ratio"].mean().unstack("measure")
-    for (name, resize), row in means.sort_values("dissimilarity").iterrows():  # type: ignore[misc]
-        view = f"{name}:{resize}"
+    for row in means.sort_values("dissimilarity").reset_index().to_dict("records"):
+        view = f"{row['encoder']}:{row['resize']}"
         cells = [f"{row[m]:>16.3f}" if np.isfinite(row[m]) else f"{'-':>16}" for m in MEASURES]
         lines.append(f"{view:<34}" + "".join(cells))
         if not np.isfinite(row["dissimilarity"]):

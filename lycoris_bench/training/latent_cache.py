@@ -33,7 +33,7 @@ class Files(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, k: int) -> Tensor:  # type: ignore[override]
+    def __getitem__(self, k: int) -> Tensor:  # type: ignore[override]  # no slices
         return read(self.paths[k])
 
 

@@ -115,6 +115,7 @@ def test_the_defaults_claim_nothing() -> None:
 # --- no file names an algorithm but its own --------------------------------------------------
 # What is data, or what a tool makes, may: each file with what it names, and why.
 LORA, TARGET = {"lora"}, "plain LoRA, which the tools make"
+DORA = {"lora", "dora"}
 FIELDS = "fields of PEFT's configurations"
 ALLOWED: dict[str, tuple[set[str], str]] = {
     "published/": ({"lokr"}, "names in the authors' data"),
@@ -127,10 +128,12 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "adapters/formats/families.py": (LORA, "a prefix of kohya's names of layers"),
     "adapters/formats/layouts.py": (LORA, "names of diffusers' files, which are plain LoRA"),
     "adapters/formats/peft_read.py": (LORA, FIELDS),
-    "adapters/formats/peft_options.py": (LORA, FIELDS),
+    "adapters/formats/peft_options.py": (DORA, FIELDS),
     "adapters/formats/ss_metadata.py": (LORA, "kohya's name of its network for plain LoRA"),
     "adapters/formats/safetensors_io.py": (LORA, TARGET),
     "adapters/formats/write.py": (LORA, TARGET),
+    "adapter_tools/conventions.py": (DORA, "how other programs read DoRA's magnitude"),
+    "adapter_tools/inspect.py": (DORA, "shows the axis of DoRA's magnitude"),
     "adapter_tools/extract.py": ({"lora", "lokr"}, "what it makes"),
     "adapters/attach.py": (LORA, "what the Python API attaches unless it is told otherwise"),
     "adapter_tools/": (LORA, TARGET),
@@ -161,8 +164,9 @@ def named_in(path: Path, words: re.Pattern[str]) -> set[str]:
 
 
 def test_no_file_names_an_algorithm_but_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """ "full" is a word, and a preset; its tensor is looked for in its place."""
-    names = [name.replace("-", "[-_]?") for name in BUILT_IN if name != "full"]
+    """ "full" is a word, and a preset; its tensor is looked for in its place. DoRA, which three
+    algorithms share, has a file as they have."""
+    names = [name.replace("-", "[-_]?") for name in [*BUILT_IN, "dora"] if name != "full"]
     tensors = ["hada", "oft_blocks", "oft_diag", "oft_in"]
     words = re.compile(rf"(?i)(?<![a-z])({'|'.join([*tensors, *names])})(?![a-z])")
     found: dict[str, set[str]] = {}

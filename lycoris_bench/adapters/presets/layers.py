@@ -54,6 +54,24 @@ class Target:
         weight = self.module.weight
         return weight.shape[1] if isinstance(weight, Tensor) and weight.dim() > 1 else None
 
+    @property
+    def weight(self) -> Tensor:
+        """The module's weight."""
+        return weight_and_bias(self.module)[0]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The module's bias; None where it has none."""
+        return weight_and_bias(self.module)[1]
+
+
+def weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """The parameters of a layer that an adapter can change."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor)
+    assert bias is None or isinstance(bias, Tensor)
+    return weight, bias
+
 
 def models(denoiser: Models, text_encoders: TextEncoders = None) -> dict[str, nn.Module]:
     """Model kind -> module: "unet" or "transformer", and "text_encoder", "text_encoder_2", ...;

@@ -115,7 +115,7 @@ ORDERS = tuple(
     Order(
         f"order-{c.key}",
         f"Algorithms by {NOUNS[c.key]}: "
-        + ", ".join(MEMBERS[m] for m in sorted(ranks, key=lambda m, r=ranks: -r[m])),  # type: ignore[misc]
+        + ", ".join(MEMBERS[m] for m in sorted(ranks, key=ranks.__getitem__, reverse=True)),
         "Table 1", c.metric, c.prompt_type, ranks,
     )
     for c in CRITERIA if c.key in TABLE

@@ -46,6 +46,7 @@ def drawn(seeds: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each seed and each class is drawn, the same in every call: draws x seeds, draws x
     classes."""
     random = np.random.default_rng(SEED)
-    return tuple(
+    by_seed, by_class = (
         random.multinomial(n, [1 / n] * n, size=DRAWS).astype("float64") for n in (seeds, classes)
-    )  # type: ignore[return-value]
+    )
+    return by_seed, by_class

@@ -68,7 +68,8 @@ def prepared(image: Image.Image, size: int) -> np.ndarray:
     """Centred on a white square, resized, colours in the order BGR: float32 [size, size, 3]."""
     side = max(image.size)
     square = Image.new("RGB", (side, side), "white")
-    square.paste(image, tuple((side - length) // 2 for length in image.size))  # type: ignore[arg-type]
+    left, top = ((side - length) // 2 for length in image.size)
+    square.paste(image, (left, top))
     resized = square.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(resized, dtype=np.float32)[..., ::-1]
 

@@ -22,7 +22,8 @@ IDENTITIES, VIEWS = 1500, 6
 
 
 def _colour(rng: np.random.Generator) -> RGB:
-    return tuple(float(v) for v in rng.uniform(15, 250, 3))  # type: ignore[return-value]
+    red, green, blue = (float(v) for v in rng.uniform(15, 250, 3))
+    return red, green, blue
 
 
 def identity_parts(identity: int) -> list[Part]:

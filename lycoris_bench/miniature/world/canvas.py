@@ -81,12 +81,14 @@ def sky(top: RGB, bottom: RGB) -> Part:
 
 def scale(colour: RGB, factor: float) -> RGB:
     """The colour made darker (factor < 1) or lighter, clipped to 0..255."""
-    return tuple(min(255.0, max(0.0, c * factor)) for c in colour)  # type: ignore[return-value]
+    red, green, blue = (min(255.0, max(0.0, c * factor)) for c in colour)
+    return red, green, blue
 
 
 def mix(a: RGB, b: RGB, t: float) -> RGB:
     """The colour t of the way from a to b."""
-    return tuple(x + (y - x) * t for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
+    red, green, blue = (x + (y - x) * t for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 def placement(
@@ -104,7 +106,8 @@ def placement(
 
 
 def _rgb(colour: RGB) -> tuple[int, int, int]:
-    return tuple(round(min(255.0, max(0.0, c))) for c in colour)  # type: ignore[return-value]
+    red, green, blue = (round(min(255.0, max(0.0, c))) for c in colour)
+    return red, green, blue
 
 
 def _gradient(size: tuple[int, int], top: RGB, bottom: RGB) -> Image.Image:

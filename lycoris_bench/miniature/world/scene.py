@@ -75,7 +75,8 @@ def shade(colour: RGB, rng: np.random.Generator) -> RGB:
     """The colour with a slightly other hue and brightness."""
     h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in colour))
     h, v = (h + rng.uniform(-0.012, 0.012)) % 1.0, min(1.0, v * rng.uniform(0.92, 1.06))
-    return tuple(255 * c for c in colorsys.hsv_to_rgb(h, s, v))  # type: ignore[return-value]
+    red, green, blue = (255 * c for c in colorsys.hsv_to_rgb(h, s, v))
+    return red, green, blue
 
 
 def any_of(rng: np.random.Generator, items: Sequence[T]) -> T:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -40,7 +40,8 @@ class SDXL(Family):
     name = "Stable Diffusion XL"
     base_model_version = "sdxl_base_v1-0"
     stated = r"sdxl|sd_?xl|stable-diffusion-xl"
-    parts = Family.parts | {  # type: ignore[operator]
+    parts: ClassVar = {
+        **Family.parts,
         "text_encoder_2": ("transformers", "CLIPTextModelWithProjection"),
         "tokenizer_2": ("transformers", "CLIPTokenizer"),
     }

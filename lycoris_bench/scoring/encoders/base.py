@@ -104,9 +104,10 @@ class Encoder(ABC):
             self._features(torch.stack([images[row] for row in same])) for same in rows.values()
         ]
         order = torch.tensor([row for same in rows.values() for row in same]).argsort()
-        if isinstance(parts[0], list):
-            return [torch.cat(layer)[order.to(self.device)] for layer in zip(*parts, strict=True)]
-        return torch.cat(parts)[order.to(self.device)]  # type: ignore[arg-type]
+        if stacks := [part for part in parts if isinstance(part, list)]:
+            return [torch.cat(layer)[order.to(self.device)] for layer in zip(*stacks, strict=True)]
+        vectors = [part for part in parts if isinstance(part, Tensor)]
+        return torch.cat(vectors)[order.to(self.device)]
 
     def _features(self, images: Tensor) -> Features:
         """`forward`; an error names the encoder."""
