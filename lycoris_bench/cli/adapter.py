@@ -1,11 +1,11 @@
 """`lycoris-bench adapter ...`: parses arguments, calls one adapter tool and prints its result.
 Importing this module loads no torch."""
 
-import contextlib
+import functools
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,9 @@ app = typer.Typer(
     help="What an adapter file is, whether it was applied, and other forms of it.",
 )
 NUMBERS: list[float] = []
+Result = dict[str, Any]
+Tool = Callable[..., Result]
+Command = Callable[..., None]
 
 
 class Kind(StrEnum):
@@ -70,23 +73,47 @@ Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
 
 
+def _printed(what: str) -> Callable[[Tool], Command]:
+    """Makes a command of a function that returns a tool's result: its progress is shown, its
+    result printed, and `what`, with its arguments in it, names it in the message of an error."""
+
+    def command_of(tool: Tool) -> Command:
+        @functools.wraps(tool)
+        def command(**arguments: Any) -> None:
+            from lycoris_bench.adapter_tools.steps import told
+            from lycoris_bench.cli.progress import shown
+
+            named = what.format_map({name: _word(value) for name, value in arguments.items()})
+            with shown() as progress, told(progress), doing(named):
+                result = tool(**arguments)
+            _finish(result, arguments["as_json"])
+
+        return command
+
+    return command_of
+
+
+def _word(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 @app.command()
+@_printed("inspecting {file}")
 def inspect(
     file: File,
     model: Model = None,
     layers: Layers = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Algorithm, ranks, scales, layers, norms and metadata of a file."""
     from lycoris_bench.adapter_tools import inspect as tool
 
-    with _told(f"inspecting {file}"):
-        found = tool.inspect(file, model, layers)
-    _finish(found, as_json)
+    return tool.inspect(file, model, layers)
 
 
 @app.command()
+@_printed("verifying {file}")
 def verify(
     model: Base,
     file: File,
@@ -99,17 +126,16 @@ def verify(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Prove that a file is applied: which layers match, and how far a picture moves. Exit status
     1 if nothing or only a part matches, or if the picture stays."""
     from lycoris_bench.adapter_tools import verify as tool
 
-    with _told(f"verifying {file}"):
-        found = tool.verify(model, file, strength, prompt, seed, picture, device)
-    _finish(found, as_json)
+    return tool.verify(model, file, strength, prompt, seed, picture, device)
 
 
 @app.command()
+@_printed("merging {files} into {model}")
 def merge(
     model: Base,
     files: Files,
@@ -120,16 +146,15 @@ def merge(
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Write a base model with adapters merged, in the model's own layout and dtype."""
     from lycoris_bench.adapter_tools import merge as tool
 
-    with _told(f"merging {_names(files)} into {model}"):
-        found = tool.merge(model, files, output, strength, force)
-    _finish(found, as_json)
+    return tool.merge(model, files, output, strength, force)
 
 
 @app.command()
+@_printed("extracting the difference of {base} and {tuned}")
 def extract(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The model before.")],
     tuned: Annotated[str, typer.Argument(metavar="TUNED", help="The model after.")],
@@ -142,16 +167,15 @@ def extract(
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Make an adapter of the difference of two models, and say what is lost."""
     from lycoris_bench.adapter_tools import extract as tool
 
-    with _told(f"extracting the difference of {base} and {tuned}"):
-        found = tool.extract(base, tuned, output, kind.value, rank, energy, factor, force, layers)
-    _finish(found, as_json)
+    return tool.extract(base, tuned, output, kind.value, rank, energy, factor, force, layers)
 
 
 @app.command()
+@_printed("resizing {file}")
 def resize(
     file: File,
     output: Out,
@@ -165,16 +189,15 @@ def resize(
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Make a smaller LoRA of an adapter, and say what is lost."""
     from lycoris_bench.adapter_tools import resize as tool
 
-    with _told(f"resizing {file}"):
-        found = tool.resize(file, output, rank, energy, size, model, force, layers)
-    _finish(found, as_json)
+    return tool.resize(file, output, rank, energy, size, model, force, layers)
 
 
 @app.command()
+@_printed("combining {files}")
 def combine(
     files: Files,
     output: Out,
@@ -185,16 +208,15 @@ def combine(
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Write one file that means the weighted sum of several."""
     from lycoris_bench.adapter_tools import combine as tool
 
-    with _told(f"combining {_names(files)}"):
-        found = tool.combine(files, output, weight, rank, model, force, layers)
-    _finish(found, as_json)
+    return tool.combine(files, output, weight, rank, model, force, layers)
 
 
 @app.command()
+@_printed("converting {file} to {to}")
 def convert(
     file: File,
     output: Out,
@@ -208,23 +230,11 @@ def convert(
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
-) -> None:
+) -> Result:
     """Write an adapter as other programs read it."""
     from lycoris_bench.adapter_tools import convert as tool
 
-    with _told(f"converting {file} to {to.value}"):
-        found = tool.convert(file, output, to.value, model, rank, force, layers)
-    _finish(found, as_json)
-
-
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Shows the command's progress, and names the command in the message of an error."""
-    from lycoris_bench.adapter_tools.steps import told
-    from lycoris_bench.cli.progress import shown
-
-    with shown() as progress, told(progress), doing(what):
-        yield
+    return tool.convert(file, output, to.value, model, rank, force, layers)
 
 
 def _finish(result: dict[str, Any], as_json: bool) -> None:
@@ -239,10 +249,6 @@ def _finish(result: dict[str, Any], as_json: bool) -> None:
     typer.echo(said if as_json else lines(text))
     if status:
         raise typer.Exit(status)
-
-
-def _names(files: list[Path]) -> str:
-    return ", ".join(map(str, files))
 
 
 def _plain(value: Any) -> Any:
