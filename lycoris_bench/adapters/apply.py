@@ -136,8 +136,8 @@ def _parts(target: Any) -> dict[str, nn.Module]:
     if isinstance(target, nn.Module):
         parts = {MODULE: target}
     else:
-        found = {kind: getattr(target, kind, None) for kind in (*DENOISERS, *TEXTS)}
-        parts = {kind: part for kind, part in found.items() if isinstance(part, nn.Module)}
+        members = {kind: getattr(target, kind, None) for kind in (*DENOISERS, *TEXTS)}
+        parts = {kind: part for kind, part in members.items() if isinstance(part, nn.Module)}
     if not parts.keys() & {*DENOISERS, MODULE}:
         raise BenchError(
             f"a {type(target).__name__} takes no adapter; give a diffusers pipeline with a "

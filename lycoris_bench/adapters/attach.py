@@ -102,18 +102,18 @@ def _targets(
     if isinstance(layers, str) and layers not in PRESETS:
         raise BenchError(f"{unknown('preset', layers, PRESETS)}; a class name or a pattern stands "
                          f"in a list: layers=['{layers}']")  # fmt: skip
-    found = targets(model, text_encoders, layers)
+    chosen = targets(model, text_encoders, layers)
     only = (PRESETS[layers] if isinstance(layers, str) else layers).only
     if only not in ("", algorithm):
         raise BenchError(f"{_called(layers)} is for {only} alone, not for {algorithm}")
-    return found
+    return chosen
 
 
 def _instead(layers: str | Preset | Sequence[str], base: Sequence[nn.Module]) -> str:
     """What to type where a preset, or an empty list, finds no layer."""
-    if found := list(dict.fromkeys(name for model in base for name in classes_of(model))):
+    if classes := list(dict.fromkeys(name for model in base for name in classes_of(model))):
         why = "presets are for diffusion models; " if isinstance(layers, str | Preset) else ""
-        return f": {why}name classes of its layers, layers={found}, or patterns of their paths"
+        return f": {why}name classes of its layers, layers={classes}, or patterns of their paths"
     return ", which has none that an adapter can change"
 
 

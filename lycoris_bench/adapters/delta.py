@@ -89,10 +89,10 @@ def _beyond_fp32(value: Tensor) -> bool:
 
 
 def _kind(tensors: Tensors) -> type[Adapter]:
-    known = recognise(tensors)
-    if known is None:
+    recognised = recognise(tensors)
+    if recognised is None:
         raise BenchError(f"no algorithm has the tensors {_shapes(tensors) or 'of an empty layer'}")
-    return known[1]
+    return recognised[1]
 
 
 def _shapes(tensors: Tensors) -> str:

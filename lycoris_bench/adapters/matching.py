@@ -48,13 +48,13 @@ class Match:
 
     def sentence(self) -> str:
         """The names that were left out, as a phrase."""
-        said = [
+        phrases = [
             f"{len(names)} {kind}: {some(names)}"
             for names, kind in ((self.missing, "not in the model"),
                                 (self.unknown, "of an unknown kind"))
             if names
         ]  # fmt: skip
-        return "; ".join(said)
+        return "; ".join(phrases)
 
 
 def match(
@@ -65,7 +65,7 @@ def match(
 
     AdapterMismatch: the file is of another family, a name fits two layers, or a layer has two
     names, of which both would be applied."""
-    found = Match()
+    result = Match()
     file_family = family_of({name: inputs_of(tensors) for name, tensors in layers.items()})
     if other := foreign(file_family, family, layers):
         raise AdapterMismatch(f"{source}: {other}")
@@ -74,18 +74,18 @@ def match(
             place = directory.find(name)
         except AdapterFileError as error:
             raise AdapterMismatch(f"{source} fits the model in two ways: {error}") from None
-        known = recognise(tensors)
+        algorithm = recognise(tensors)
         if place is None:
-            found.missing.append(name)
-        elif known is None:
-            found.unknown.append(name)
-        elif place in found.layers:
+            result.missing.append(name)
+        elif algorithm is None:
+            result.unknown.append(name)
+        elif place in result.layers:
             raise AdapterMismatch(f"{source} has '{'.'.join(place)}' under two names: "
-                                  f"'{found.layers[place].name}' and '{name}'")  # fmt: skip
+                                  f"'{result.layers[place].name}' and '{name}'")  # fmt: skip
         else:
-            found.layers[place] = Matched(name, tensors, known[0])
-    found.untouched = [place for place in directory if place not in found.layers]
-    return found
+            result.layers[place] = Matched(name, tensors, algorithm[0])
+    result.untouched = [place for place in directory if place not in result.layers]
+    return result
 
 
 def matched(
@@ -93,24 +93,24 @@ def matched(
     model: str | Path,
 ) -> Match:  # fmt: skip
     """Like `match`. AdapterMismatch: also where no layer of the file is in the model."""
-    found = match(layers, directory, family, source)
-    if not found.layers:
+    result = match(layers, directory, family, source)
+    if not result.layers:
         names = [".".join(place) for place in directory]
-        raise AdapterMismatch(f"{source} matches no layer of {model}: {found.sentence()}; "
+        raise AdapterMismatch(f"{source} matches no layer of {model}: {result.sentence()}; "
                               f"the model has {some(names)}")  # fmt: skip
-    return found
+    return result
 
 
-def change(found: Matched, weight: Tensor, source: str | Path = "") -> tuple[Tensor, Tensor | None]:
+def change(layer: Matched, weight: Tensor, source: str | Path = "") -> tuple[Tensor, Tensor | None]:
     """(ΔW, Δb) of one layer in fp32. AdapterMismatch: names the layer whose tensors do not fit W
     or whose change is not finite."""
     try:
-        moved, shift = changes(found.tensors, weight)
+        moved, shift = changes(layer.tensors, weight)
     except ValueError as error:
-        at = f"{source}: {found.name}" if source else found.name
+        at = f"{source}: {layer.name}" if source else layer.name
         raise AdapterMismatch(f"{at}: {error}") from None
     if not bool(torch.isfinite(moved).all()):
-        raise AdapterMismatch(f"{source} {found.name}: its change is not finite".strip())
+        raise AdapterMismatch(f"{source} {layer.name}: its change is not finite".strip())
     return moved, shift
 
 

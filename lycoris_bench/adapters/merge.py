@@ -48,10 +48,10 @@ class Merger:
     earlier merge leaves no trace."""
 
     def __init__(self, unet: Models, text_encoders: TextEncoders = None) -> None:
-        found = layers(unet, text_encoders)
-        self._layers = {(target.model, target.path): target for target in found}
+        targets = layers(unet, text_encoders)
+        self._layers = {(target.model, target.path): target for target in targets}
         self._directory = directory(models(unet, text_encoders))
-        self._family = family_of({target.name: target.inputs for target in found})
+        self._family = family_of({target.name: target.inputs for target in targets})
         self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
         self._changed: set[Tensor] = set()
 

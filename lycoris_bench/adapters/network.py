@@ -35,17 +35,17 @@ class AdapterNetwork(nn.Module):
 
     def __init__(
         self,
-        found: Sequence[Target],
+        targets: Sequence[Target],
         adapters: Sequence[Adapter],
         base: Sequence[nn.Module],
         about: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.about = dict(about)  # the metadata of its files
-        pairs = zip(found, adapters, strict=True)
+        pairs = zip(targets, adapters, strict=True)
         self.adapters = nn.ModuleDict({target.name: adapter for target, adapter in pairs})
         self._kinds = adapters  # the same as a list that knows their type
-        self._layers = [target.module for target in found]
+        self._layers = [target.module for target in targets]
         self._trainable = [p for model in base for p in model.parameters() if p.requires_grad]
         for parameter in self._trainable:
             parameter.requires_grad_(False)
@@ -118,8 +118,8 @@ def keeps_base(model: nn.Module) -> Adapter | None:
         forward = vars(layer).get("forward")
         if isinstance(forward, partial) and forward.func is _forward:
             adapter: Adapter = forward.args[1]
-            own = {parameter.data_ptr() for parameter in layer.parameters(recurse=False)}
-            if any(buffer.data_ptr() in own for buffer in adapter.buffers()):
+            storages = {parameter.data_ptr() for parameter in layer.parameters(recurse=False)}
+            if any(buffer.data_ptr() in storages for buffer in adapter.buffers()):
                 return adapter
     return None
 

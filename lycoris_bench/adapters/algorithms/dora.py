@@ -82,14 +82,14 @@ def with_magnitude(tensors: Tensors, shape: torch.Size, unrolled: bool = False) 
     if MAGNITUDE not in tensors:
         return shape
     unrolled = unrolled and len(shape) == 2
-    found = tensors[MAGNITUDE].shape
-    ones = all(size == 1 for size in found[1:])
-    outputs = ones and found[:1] == shape[:1]
-    inputs = len(found) > 1 and len(shape) > 1 and found[0] == 1 and found[1] == found.numel()
+    sizes = tensors[MAGNITUDE].shape
+    ones = all(size == 1 for size in sizes[1:])
+    outputs = ones and sizes[:1] == shape[:1]
+    inputs = len(sizes) > 1 and len(shape) > 1 and sizes[0] == 1 and sizes[1] == sizes.numel()
     if inputs:
-        inputs = shape[1] % found[1] == 0 if unrolled else shape[1] == found[1]
+        inputs = shape[1] % sizes[1] == 0 if unrolled else shape[1] == sizes[1]
     if not (outputs or inputs):
-        raise BenchError(f"{MAGNITUDE} of shape {tuple(found)} does not fit a weight of "
+        raise BenchError(f"{MAGNITUDE} of shape {tuple(sizes)} does not fit a weight of "
                          f"{tuple(shape)}")  # fmt: skip
     return shape
 

@@ -103,9 +103,9 @@ def kronecker(w1: Tensor, w2: Tensor) -> Product:
     """w1 ⊗ w2 as one product whose rank is that of w1 times that of w2, both matrices.
 
     Of SVDs of the two small blocks: (a·b) ⊗ (c·d) = (a ⊗ c)·(b ⊗ d)."""
-    one, two = truncated(w1), truncated(w2)
-    up = torch.einsum("or,ps->oprs", one.up, two.up).flatten(2).flatten(0, 1)
-    return Product(up, torch.einsum("ri,sj->rsij", one.down, two.down).flatten(2).flatten(0, 1))
+    left, right = truncated(w1), truncated(w2)
+    up = torch.einsum("or,ps->oprs", left.up, right.up).flatten(2).flatten(0, 1)
+    return Product(up, torch.einsum("ri,sj->rsij", left.down, right.down).flatten(2).flatten(0, 1))
 
 
 def norm(values: Tensor) -> float:
@@ -126,6 +126,6 @@ def length(product: Factors, precision: torch.dtype = torch.float64) -> float:
     in_range = min(sizes) > torch.finfo(precision).tiny / DIGITS
     if in_range and CANCELLED * sizes[0] * sizes[1] < square < math.inf:
         return math.sqrt(square)
-    one = torch.linalg.qr(product[0].double(), mode="r")[1]
-    two = torch.linalg.qr(product[1].double().T, mode="r")[1]
-    return float(torch.linalg.vector_norm(one @ two.T))
+    left_triangle = torch.linalg.qr(product[0].double(), mode="r")[1]
+    right_triangle = torch.linalg.qr(product[1].double().T, mode="r")[1]
+    return float(torch.linalg.vector_norm(left_triangle @ right_triangle.T))

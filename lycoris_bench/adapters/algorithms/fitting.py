@@ -13,10 +13,10 @@ def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
     """The shape of a tensor. BenchError: it is missing or has too few dimensions."""
     if name not in tensors:
         raise BenchError(f"'{name}' is missing")
-    found = tensors[name].shape
-    if len(found) < least:
+    shape = tensors[name].shape
+    if len(shape) < least:
         raise BenchError(f"{said(tensors, name)} has too few sizes; {least} are needed")
-    return found
+    return shape
 
 
 def said(tensors: Tensors, *names: str) -> str:
@@ -27,44 +27,44 @@ def said(tensors: Tensors, *names: str) -> str:
 def product(tensors: Tensors, left: str, right: str) -> tuple[int, int]:
     """(rows, columns) of left · right, each read as a matrix; `BenchError` where they have no
     rank in common."""
-    one, two = sizes(tensors, left), sizes(tensors, right)
-    if one[1] != two[0] or math.prod(one[2:]) != 1:
+    left_shape, right_shape = sizes(tensors, left), sizes(tensors, right)
+    if left_shape[1] != right_shape[0] or math.prod(left_shape[2:]) != 1:
         raise BenchError(f"{said(tensors, left, right)} have no rank in common")
-    return one[0], math.prod(two[1:])
+    return left_shape[0], math.prod(right_shape[1:])
 
 
 def tucker(tensors: Tensors, core: str, left: str, right: str) -> Size:
     """Shape of the kernel that a core (r, s, k...) makes between left (r, o) and right (s, i)."""
-    middle = sizes(tensors, core, 3)
-    one, two = sizes(tensors, left), sizes(tensors, right)
-    if tuple(middle[:2]) != (one[0], two[0]):
+    core_shape = sizes(tensors, core, 3)
+    left_shape, right_shape = sizes(tensors, left), sizes(tensors, right)
+    if tuple(core_shape[:2]) != (left_shape[0], right_shape[0]):
         raise BenchError(f"{said(tensors, core, left, right)} have no rank in common")
-    return Size((math.prod(one[1:]), math.prod(two[1:]), *middle[2:]))
+    return Size((math.prod(left_shape[1:]), math.prod(right_shape[1:]), *core_shape[2:]))
 
 
-def one_each(tensors: Tensors, name: str, count: int, what: str) -> None:
+def one_each(tensors: Tensors, name: str, count: int, noun: str) -> None:
     """BenchError: the tensor is there but does not have `count` values."""
     if name not in tensors:
         return
     shape = tensors[name].shape
     if not max(shape, default=1) == math.prod(shape) == count:
-        raise BenchError(f"{name} of shape {tuple(shape)} does not fit {count} {what}")
+        raise BenchError(f"{name} of shape {tuple(shape)} does not fit {count} {noun}")
 
 
-def same(tensors: Tensors, one: Size, two: Size, *names: str) -> Size:
+def same(tensors: Tensors, first: Size, second: Size, *names: str) -> Size:
     """The shape of two parts of a change. BenchError: their shapes differ."""
-    if one != two:
+    if first != second:
         raise BenchError(
-            f"{said(tensors, *names)} are of changes {tuple(one)} and {tuple(two)}; "
+            f"{said(tensors, *names)} are of changes {tuple(first)} and {tuple(second)}; "
             "they must be of one shape"
         )
-    return one
+    return first
 
 
 def rank_shown(tensors: Tensors, *names: str) -> int | None:
     """The first dimension of the first of these tensors that is there."""
-    found = next((tensors[name].shape for name in names if name in tensors), Size())
-    return found[0] if found else None
+    shape = next((tensors[name].shape for name in names if name in tensors), Size())
+    return shape[0] if shape else None
 
 
 def divided(

@@ -42,10 +42,10 @@ class Full(Adapter):
         self.bias = None if bias is None else nn.Parameter(bias.detach().float().clone())
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {DIFF: self.weight - self.original.float()}
+        tensors = {DIFF: self.weight - self.original.float()}
         if self.bias is not None and self.original_bias is not None:
-            found[BIAS] = self.bias - self.original_bias.float()
-        return found
+            tensors[BIAS] = self.bias - self.original_bias.float()
+        return tensors
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:

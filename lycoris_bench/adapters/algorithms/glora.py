@@ -75,8 +75,9 @@ class GLoRA(Adapter):
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         a1, a2, b1, b2 = _present(tensors, weight)
         columns = weight.to(a1.dtype).reshape(*weight.shape[:2], -1)
-        own = torch.einsum("oik,ir,rj->ojk", columns, a1, a2)
-        return scale(tensors, rank=len(a2)) * (fit(own.flatten(1), weight) + fit(b1 @ b2, weight))
+        of_weight = torch.einsum("oik,ir,rj->ojk", columns, a1, a2)
+        change = fit(of_weight.flatten(1), weight) + fit(b1 @ b2, weight)
+        return scale(tensors, rank=len(a2)) * change
 
     @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
@@ -92,8 +93,8 @@ class GLoRA(Adapter):
 
     @staticmethod
     def rank(tensors: Tensors) -> int | None:
-        found = tensors.get(B2)
-        return min(found.shape[:2]) if found is not None and found.dim() > 1 else None
+        b2 = tensors.get(B2)
+        return min(b2.shape[:2]) if b2 is not None and b2.dim() > 1 else None
 
     @classmethod
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
@@ -119,10 +120,10 @@ def _present(tensors: Tensors, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     """a1, a2, b1, b2 as matrices in the present layout, whichever the tensors have."""
     a1, a2, b1, b2 = (tensors[name].flatten(1) for name in GLoRA.marks)
     (outputs, inputs), columns = weight.shape[:2], weight[0].numel()
-    for found in ((a1, a2, b1, b2), (a2, a1, b2, b1)):
-        rank = len(found[1])
+    for matrices in ((a1, a2, b1, b2), (a2, a1, b2, b1)):
+        rank = len(matrices[1])
         expected = [(inputs, rank), (rank, inputs), (outputs, rank), (rank, columns)]
-        if [tuple(matrix.shape) for matrix in found] == expected:
-            return found
+        if [tuple(matrix.shape) for matrix in matrices] == expected:
+            return matrices
     shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in GLoRA.marks)
     raise BenchError(f"{shapes} do not fit a weight of shape {tuple(weight.shape)}")

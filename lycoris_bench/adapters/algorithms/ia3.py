@@ -63,8 +63,8 @@ class IA3(Adapter):
 
     @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
-        found = sizes(tensors, "weight", 1)
-        one_each(tensors, "weight", found.numel(), "channels")
+        shape = sizes(tensors, "weight", 1)
+        one_each(tensors, "weight", shape.numel(), "channels")
         if tensors["on_input"].numel() != 1:
             raise BenchError(f"{said(tensors, 'on_input')} is not one number, 0 or 1")
         return None  # of what is scaled one size is known

@@ -77,26 +77,26 @@ def as_lora(tensors: Tensors) -> dict[str, Tensor]:
     """w1 ⊗ (a·b) = (w1 ⊗ a)·(1 ⊗ b): the same change as a LoRA, which can be divided by rows."""
     t = {key: value.float() for key, value in tensors.items()}
     w1 = block(t, 1)
-    made = {UP: torch.kron(w1, t["lokr_w2_a"]),
+    factors = {UP: torch.kron(w1, t["lokr_w2_a"]),
             DOWN: torch.kron(torch.eye(w1.shape[1]), t["lokr_w2_b"])}  # fmt: skip
     if "alpha" in t:  # divided by the rank, which is larger by w1's columns
-        made["alpha"] = t["alpha"] * w1.shape[1]
-    return made | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
+        factors["alpha"] = t["alpha"] * w1.shape[1]
+    return factors | {key: tensors[key] for key in (MAGNITUDE, BIAS) if key in tensors}
 
 
 def peft_form(layers: Mapping[str, Tensors]) -> tuple[int, bool, dict[str, int]]:
     """(factor, whether left blocks are products, path -> rank) by which PEFT works the blocks'
     sizes out. `BenchError` names a layer for which there are none."""
-    sizes = {path: split_sizes(own) for path, own in layers.items()}
+    sizes = {path: split_sizes(tensors) for path, tensors in layers.items()}
     largest = max(size for (u, _), (ui, _) in sizes.values() for size in (u, ui))
     pairs = [pair for layer in sizes.values() for pair in layer]
     factor = next((f for f in (-1, *range(1, largest + 1)) if all(
         peft_split(u * v, f) == (u, v) for u, v in pairs)), None)  # fmt: skip
-    both = any("lokr_w1_a" in own for own in layers.values())
-    found = {path: peft_rank(own, sizes[path], both) for path, own in layers.items()}
-    ranks = {path: rank for path, rank in found.items() if rank is not None}
-    if factor is None or len(ranks) < len(found):
-        path = next((p for p in found if p not in ranks), next(iter(layers)))
+    both = any("lokr_w1_a" in tensors for tensors in layers.values())
+    ranks_found = {path: peft_rank(tensors, sizes[path], both) for path, tensors in layers.items()}
+    ranks = {path: rank for path, rank in ranks_found.items() if rank is not None}
+    if factor is None or len(ranks) < len(ranks_found):
+        path = next((p for p in ranks_found if p not in ranks), next(iter(layers)))
         raise BenchError(f"PEFT's LoKr has no factor and rank that give the blocks of {path}")
     return factor, both, ranks
 
@@ -107,15 +107,15 @@ def peft_split(n: int, factor: int) -> tuple[int, int]:
     return (factor, n // factor) if exact else factorization(n, factor)
 
 
-def peft_rank(own: Tensors, sizes: Sizes, both: bool) -> int | None:
+def peft_rank(tensors: Tensors, sizes: Sizes, both: bool) -> int | None:
     """A rank at which PEFT decomposes exactly the blocks that are products, or None."""
     (u, v), (ui, vi) = sizes
     least = [-(-max(pair) // 2) for pair, name in (((u, ui), "lokr_w1"), ((v, vi), "lokr_w2"))
-             if name in own and (both or name == "lokr_w2")]  # fmt: skip
-    given = [len(own[name]) for name in ("lokr_w1_b", "lokr_w2_b") if name in own]
+             if name in tensors and (both or name == "lokr_w2")]  # fmt: skip
+    given = [len(tensors[name]) for name in ("lokr_w1_b", "lokr_w2_b") if name in tensors]
     rank = given[0] if given else max(least, default=1)
     whole = {"lokr_w1": not (both and rank < max(u, ui) / 2), "lokr_w2": rank >= max(v, vi) / 2}
-    fits = all((name in own) == is_whole for name, is_whole in whole.items())
+    fits = all((name in tensors) == is_whole for name, is_whole in whole.items())
     return rank if fits and len(set(given)) < 2 else None
 
 

@@ -99,7 +99,7 @@ class LoHa(Decomposable):
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {
+        tensors = {
             "hada_t1": self.t1,
             "hada_w1_a": self.w1a if self.scalar is None else self.w1a * self.scalar,
             "hada_w1_b": self.w1b,
@@ -108,7 +108,7 @@ class LoHa(Decomposable):
             "hada_w2_b": self.w2b,
             MAGNITUDE: self.magnitude,
         }
-        return {k: v for k, v in {**found, "alpha": self.alpha}.items() if v is not None}
+        return {k: v for k, v in {**tensors, "alpha": self.alpha}.items() if v is not None}
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
@@ -119,8 +119,8 @@ class LoHa(Decomposable):
 
     @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
-        one, two = (_shape(tensors, k) for k in (1, 2))
-        return dora.with_magnitude(tensors, same(tensors, one, two, *MARKS), unrolled=True)
+        first, second = (_shape(tensors, k) for k in (1, 2))
+        return dora.with_magnitude(tensors, same(tensors, first, second, *MARKS), unrolled=True)
 
     @staticmethod
     def rank(tensors: Tensors) -> int | None:
@@ -138,7 +138,7 @@ class LoHa(Decomposable):
         (a1, b1), (a2, b2) = (half(tensors, k) for k in (1, 2))
         rows = zip(a1.split(ROWS), a2.split(ROWS), strict=True)
         ratio = float(scale(tensors, len(tensors["hada_w1_b"])))
-        return ratio * math.hypot(*(norm((one @ b1) * (two @ b2)) for one, two in rows))
+        return ratio * math.hypot(*(norm((left @ b1) * (right @ b2)) for left, right in rows))
 
     @classmethod
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
@@ -146,13 +146,13 @@ class LoHa(Decomposable):
         if len(cores) == 1:
             raise BenchError("a LoHa with one half in Tucker form")
         axis = int(bool(cores))  # Tucker's are the other way round
-        found = divided(tensors, spans, "hada_w1_a", "hada_w2_a", axis=axis)
-        return found | dora.divided_magnitude(tensors, spans)
+        factors = divided(tensors, spans, "hada_w1_a", "hada_w2_a", axis=axis)
+        return factors | dora.divided_magnitude(tensors, spans)
 
     @classmethod
     def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        ranks = {path: len(own["hada_w1_b"]) for path, own in layers.items()}
-        alphas = {path: alpha_of(own, ranks[path]) for path, own in layers.items()}
+        ranks = {path: len(tensors["hada_w1_b"]) for path, tensors in layers.items()}
+        alphas = {path: alpha_of(tensors, ranks[path]) for path, tensors in layers.items()}
         return as_lycoris(layers, ranks, alphas, "hada_t1")
 
     def shrink(self, ratio: float) -> None:
@@ -173,9 +173,9 @@ class Hadamard(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         w1a, w1b, w2a, w2b = ctx.saved_tensors
         first = grad * (w2a @ w2b)  # the gradient of the first half, of the second
-        found = (first @ w1b.mT, w1a.mT @ first)
+        of_first = (first @ w1b.mT, w1a.mT @ first)
         second = grad * (w1a @ w1b)
-        return *found, second @ w2b.mT, w2a.mT @ second
+        return *of_first, second @ w2b.mT, w2a.mT @ second
 
 
 def _shape(tensors: Tensors, k: int) -> torch.Size:

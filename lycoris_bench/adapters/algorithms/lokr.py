@@ -143,10 +143,10 @@ class LoKr(Decomposable):
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {**self.factors, "alpha": self.alpha}
+        tensors = {**self.factors, "alpha": self.alpha}
         if self.scalar is not None:
-            found[self._first] = found[self._first] * self.scalar
-        return found if self.magnitude is None else {**found, MAGNITUDE: self.magnitude}
+            tensors[self._first] = tensors[self._first] * self.scalar
+        return tensors if self.magnitude is None else {**tensors, MAGNITUDE: self.magnitude}
 
     @property
     def _first(self) -> str:
@@ -194,8 +194,8 @@ class LoKr(Decomposable):
                 raise BenchError(f"a LoKr {crossing}")
             tensors = blocks.as_lora(tensors)
             return divided(tensors, spans, UP) | dora.divided_magnitude(tensors, spans)
-        found = divided(tensors, spans, "lokr_w1", "lokr_w1_a", step=step)
-        return found | dora.divided_magnitude(tensors, spans)
+        factors = divided(tensors, spans, "lokr_w1", "lokr_w1_a", step=step)
+        return factors | dora.divided_magnitude(tensors, spans)
 
     @staticmethod
     def with_ratio(tensors: Tensors, alpha: float, rank: int) -> dict[str, Tensor]:
@@ -209,8 +209,8 @@ class LoKr(Decomposable):
     def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Also the factor, which PEFT works its blocks' sizes out by."""
         factor, both, ranks = blocks.peft_form(layers)
-        alphas = {path: float(ranks[path]) if cls.unused(own) else alpha_of(own, ranks[path])
-                  for path, own in layers.items()}  # fmt: skip
+        alphas = {path: float(ranks[path]) if cls.unused(layer) else alpha_of(layer, ranks[path])
+                  for path, layer in layers.items()}  # fmt: skip
         config, tensors = as_lycoris(layers, ranks, alphas, CORE)
         return {**config, "decompose_both": both, "decompose_factor": factor}, tensors
 
@@ -219,11 +219,11 @@ class LoKr(Decomposable):
         """The Tucker form, which it leaves out, as two whole blocks; the second has the ratio."""
         if CORE not in tensors:
             return tensors
-        found = in_float64(tensors)
-        v, vi, *kernel = blocks.block_shape(found, 2)
-        two = blocks.ratio(found) * blocks.block(found, 2)
+        exact = in_float64(tensors)
+        v, vi, *kernel = blocks.block_shape(exact, 2)
+        w2 = blocks.ratio(exact) * blocks.block(exact, 2)
         rest = {key: value for key, value in tensors.items() if key in (MAGNITUDE, BIAS)}
-        return {"lokr_w1": blocks.block(found, 1), "lokr_w2": two.reshape(v, vi, *kernel), **rest}
+        return {"lokr_w1": blocks.block(exact, 1), "lokr_w2": w2.reshape(v, vi, *kernel), **rest}
 
     def shrink(self, ratio: float) -> None:
         self.factors[self._first].mul_(ratio)

@@ -92,8 +92,8 @@ class LoRA(Decomposable):
 
     def tensors(self) -> dict[str, Tensor]:
         up = self.up if self.scalar is None else self.up * self.scalar
-        found = {DOWN: self.down, MID: self.mid, UP: up, MAGNITUDE: self.magnitude}
-        return {k: v for k, v in {**found, "alpha": self.alpha}.items() if v is not None}
+        tensors = {DOWN: self.down, MID: self.mid, UP: up, MAGNITUDE: self.magnitude}
+        return {k: v for k, v in {**tensors, "alpha": self.alpha}.items() if v is not None}
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
@@ -158,28 +158,28 @@ class LoRA(Decomposable):
 
     @classmethod
     def to_peft(cls, layers: Mapping[str, Tensors]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         ranks, alphas = {}, {}
-        decomposed = any(MAGNITUDE in own for own in layers.values())
-        for path, own in layers.items():
-            if own.keys() - PLAIN - {MAGNITUDE} or (MAGNITUDE in own) != decomposed:
+        decomposed = any(MAGNITUDE in layer for layer in layers.values())
+        for path, layer in layers.items():
+            if layer.keys() - PLAIN - {MAGNITUDE} or (MAGNITUDE in layer) != decomposed:
                 raise BenchError(
-                    f"PEFT's LoRA has no such form, and {path} is {cls.described(own)}"
+                    f"PEFT's LoRA has no such form, and {path} is {cls.described(layer)}"
                 )
-            down, up = own[DOWN], own[UP]
-            ranks[path], alphas[path] = len(down), alpha_of(own, len(down))
+            down, up = layer[DOWN], layer[UP]
+            ranks[path], alphas[path] = len(down), alpha_of(layer, len(down))
             ones = [1 for _ in down.shape[2:]]
-            found[f"{START}{path}.lora_A.weight"] = down
-            found[f"{START}{path}.lora_B.weight"] = up.reshape(*up.shape[:2], *ones)
-            if MAGNITUDE in own:
-                found[f"{START}{path}.{VECTOR}"] = _vector(path, own)
+            tensors[f"{START}{path}.lora_A.weight"] = down
+            tensors[f"{START}{path}.lora_B.weight"] = up.reshape(*up.shape[:2], *ones)
+            if MAGNITUDE in layer:
+                tensors[f"{START}{path}.{VECTOR}"] = _vector(path, layer)
         config = ratios(ranks, alphas, "lora_alpha")
-        return {**config, "use_dora": decomposed, "bias": "none"}, found
+        return {**config, "use_dora": decomposed, "bias": "none"}, tensors
 
 
-def _vector(path: str, own: Tensors) -> Tensor:
-    size, outputs = own[MAGNITUDE], len(own[UP])
-    if size.shape[0] != outputs or size.numel() != outputs:
+def _vector(path: str, tensors: Tensors) -> Tensor:
+    magnitude, outputs = tensors[MAGNITUDE], len(tensors[UP])
+    if magnitude.shape[0] != outputs or magnitude.numel() != outputs:
         raise BenchError(f"PEFT's DoRA is of outputs, and that of {path} is of inputs")
-    kernel = [1 for _ in own[DOWN].shape[2:]]
-    return size.reshape(1, -1, *kernel) if kernel else size.reshape(-1)
+    kernel = [1 for _ in tensors[DOWN].shape[2:]]
+    return magnitude.reshape(1, -1, *kernel) if kernel else magnitude.reshape(-1)

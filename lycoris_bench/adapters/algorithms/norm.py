@@ -39,12 +39,12 @@ class NormShift(Adapter):
 
     @staticmethod
     def weight_shape(tensors: Tensors) -> torch.Size | None:
-        one, two = (
+        of_weight, of_bias = (
             sizes(tensors, name, 1) if name in tensors else None for name in NormShift.marks
         )
-        if one is None or two is None:
-            return two if one is None else one
-        return same(tensors, one, two, *NormShift.marks)
+        if of_weight is None or of_bias is None:
+            return of_bias if of_weight is None else of_weight
+        return same(tensors, of_weight, of_bias, *NormShift.marks)
 
     @staticmethod
     def bias_from(tensors: Tensors) -> Tensor | None:

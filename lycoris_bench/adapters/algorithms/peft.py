@@ -46,14 +46,14 @@ def as_lycoris(
     """Kinds whose tensors are LyCORIS's own; `core` is the name that a Tucker form has.
 
     `BenchError` for a magnitude, which PEFT has over LoRA alone."""
-    for path, own in layers.items():
-        if MAGNITUDE in own:
+    for path, layer in layers.items():
+        if MAGNITUDE in layer:
             raise BenchError(f"PEFT has no DoRA but over LoRA, and {path} has {MAGNITUDE}")
     tensors = {
         f"{START}{path}.{key}": value
-        for path, own in layers.items()
-        for key, value in own.items()
+        for path, layer in layers.items()
+        for key, value in layer.items()
         if key != "alpha"
     }
-    tucker = any(core in own for own in layers.values())
+    tucker = any(core in layer for layer in layers.values())
     return {**ratios(ranks, alphas, "alpha"), "use_effective_conv2d": tucker}, tensors

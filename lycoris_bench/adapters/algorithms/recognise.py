@@ -24,13 +24,13 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None
 
 def what(tensors: Mapping[str, Tensor]) -> str:
     """A phrase for one layer's algorithm: "LoKr", "LoRA with dora_scale", ..."""
-    known = recognise(tensors)
-    if known is None:
+    recognised = recognise(tensors)
+    if recognised is None:
         return f"of no known algorithm ({', '.join(sorted(tensors))})"
-    return known[1].described(tensors)
+    return recognised[1].described(tensors)
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str:
     """The algorithm's name; "unknown" where none has these tensors."""
-    known = recognise(tensors)
-    return known[0] if known else "unknown"
+    recognised = recognise(tensors)
+    return recognised[0] if recognised else "unknown"

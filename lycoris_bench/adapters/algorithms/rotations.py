@@ -129,8 +129,8 @@ def unpacked(layer: str, packed: Tensor, config: Mapping[str, Any]) -> Tensor:
         norm = torch.linalg.vector_norm(skew, dim=(1, 2), keepdim=True)
         skew = torch.where(norm <= limit, skew, skew * (limit / norm))
     if not config.get("use_cayley_neumann", True):
-        one = torch.eye(size)
-        turned: Tensor = torch.linalg.solve(one + skew, one - skew, left=False)
+        unit = torch.eye(size)
+        turned: Tensor = torch.linalg.solve(unit + skew, unit - skew, left=False)
         return turned
     terms = number(layer, "num_cayley_neumann_terms", config.get("num_cayley_neumann_terms", 5))
     if terms not in range(1, MOST_TERMS + 1):

@@ -54,12 +54,12 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
         _refuse_long(raw)
         tensors = canonical(raw, about, divide)
         layers = by_layer(tensors, divide=divide)
-        recognised = {name: recognise(found) for name, found in layers.items()}
-        for name, found in layers.items():
-            if (known := recognised[name]) is not None:
-                check(name, known[1], found)
-            elif found.keys() <= known_names():
-                raise AdapterFileError(f"{name} has {', '.join(found)} and no more, which is of "
+        recognised = {name: recognise(layer) for name, layer in layers.items()}
+        for name, layer in layers.items():
+            if (algorithm := recognised[name]) is not None:
+                check(name, algorithm[1], layer)
+            elif layer.keys() <= known_names():
+                raise AdapterFileError(f"{name} has {', '.join(layer)} and no more, which is of "
                                        "no algorithm: one is missing, or one too many")  # fmt: skip
         refuse_doubles(layers)
     except AdapterFileError as error:

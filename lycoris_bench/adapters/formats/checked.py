@@ -31,12 +31,12 @@ def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> tor
             raise AdapterFileError(f"'{layer}.{name}' has the shape {tuple(value.shape)}, which "
                                    "holds no number")  # fmt: skip
     try:
-        found = kind.weight_shape(tensors)
-        if found is not None:
-            _bias_fits(tensors, found)
+        shape_of_weight = kind.weight_shape(tensors)
+        if shape_of_weight is not None:
+            _bias_fits(tensors, shape_of_weight)
     except BenchError as error:
         raise AdapterFileError(f"{layer}: {error}") from None
-    return found
+    return shape_of_weight
 
 
 def _fault(value: Tensor, whole: Range | None) -> str | None:

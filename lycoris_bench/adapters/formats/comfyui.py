@@ -19,23 +19,23 @@ def said(name: str, tensors: Mapping[str, Tensor], path: str, paths: Collection[
     layer paths of the model if it is a transformer, else empty.
 
     Raises `AdapterFileError` for what it leaves out or computes otherwise without a word."""
-    known = recognise(tensors)
+    recognised = recognise(tensors)
     reason = "knows no such tensors"
-    if known is not None:
-        reason = known[1].comfyui_refuses(tensors, swapped=path in _swapped(paths)) or ""
+    if recognised is not None:
+        reason = recognised[1].comfyui_refuses(tensors, swapped=path in _swapped(paths)) or ""
     if not reason and paths and BIAS in tensors and FUSED.fullmatch(path):
         reason = "loses the bias of a slice of a fused layer"
-    if known is None or reason:
+    if recognised is None or reason:
         raise AdapterFileError(f"ComfyUI {reason}, and {name} is one: {TO_PORTABLE}")
-    return known[1].for_comfyui(tensors)
+    return recognised[1].for_comfyui(tensors)
 
 
 def _swapped(paths: Collection[str]) -> set[str]:
     """Layers whose two halves the original models have the other way round."""
     if not paths:
         return set()
-    blocks = [int(found[1]) for path in paths
-              if (found := re.match(r"transformer_blocks\.(\d+)\.", path))]  # fmt: skip
+    blocks = [int(match[1]) for path in paths
+              if (match := re.match(r"transformer_blocks\.(\d+)\.", path))]  # fmt: skip
     flux = any(path.startswith("single_transformer_blocks.") for path in paths)
     last = [] if flux or not blocks else [f"transformer_blocks.{max(blocks)}.norm1_context.linear"]
     return {"norm_out.linear", *last}

@@ -12,15 +12,15 @@ from lycoris_bench.models import families
 def family_of(layers: Mapping[str, int | None]) -> str:
     """The name of the family of layers (name -> number of inputs, None where it is not known);
     "" where it cannot be told."""
-    found = families.of_layers(layers)
-    return found.name if found else ""
+    family = families.of_layers(layers)
+    return family.name if family else ""
 
 
 def known(metadata: Mapping[str, str]) -> str:
     """The family that a file's metadata name, if it is known here, else ""."""
     text = _text(metadata)
-    found = (f.name for f in families.families() if f.in_metadata(text, metadata))
-    return next(found, "")
+    named = (f.name for f in families.families() if f.in_metadata(text, metadata))
+    return next(named, "")
 
 
 def stated(metadata: Mapping[str, str]) -> str:
@@ -45,9 +45,9 @@ def version_of(family: str) -> str:
 
 def inputs_of(tensors: Mapping[str, Tensor]) -> int | None:
     """The number of a layer's inputs, from its adapter; None where the tensors do not show it."""
-    known = recognise(tensors)
+    recognised = recognise(tensors)
     try:
-        return (known[1].sizes(tensors)[1] or None) if known else None
+        return (recognised[1].sizes(tensors)[1] or None) if recognised else None
     except BenchError:  # damaged: said elsewhere
         return None
 

@@ -81,14 +81,14 @@ def unfused(layers: Mapping[str, Layer]) -> dict[str, Layer]:
 
     Raises `AdapterFileError` for a layer whose factors cannot be divided exactly."""
     renamed = names(layers)
-    found: dict[str, Layer] = {}
+    divided: dict[str, Layer] = {}
     for name, tensors in layers.items():
         parts = _parts(name, renamed[name], tensors) if name in renamed else {name: tensors}
-        for path, own in parts.items():
-            if path in found:
+        for path, part in parts.items():
+            if path in divided:
                 raise AdapterFileError(f"'{path}' is there twice, once of them in {name}")
-            found[path] = own
-    return found
+            divided[path] = part
+    return divided
 
 
 def names(layers: Iterable[str]) -> dict[str, list[str]]:
@@ -122,16 +122,16 @@ def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer
     swapped, last = paths[0].endswith(SWAPPED), paths[0].endswith("norm1_context.linear")
     if len(paths) == 1 and not (swapped or last):
         return {spelled[0]: tensors}
-    known = recognise(tensors)
-    if known is None:
+    recognised = recognise(tensors)
+    if recognised is None:
         raise AdapterFileError(f"{name} is of no known algorithm: {', '.join(tensors)}")
-    if known[1].changes_outputs_alike(tensors):
+    if recognised[1].changes_outputs_alike(tensors):
         return dict.fromkeys(spelled, tensors)
-    outputs, inputs = _size(name, known, tensors)
+    outputs, inputs = _size(name, recognised, tensors)
 
     def rows(spans: Sequence[Span]) -> Layer:
         try:
-            return known[1].rows(tensors, spans)
+            return recognised[1].rows(tensors, spans)
         except BenchError as error:
             raise _undivided(name, str(error)) from None
 
@@ -149,17 +149,17 @@ def _parts(name: str, spelled: Sequence[str], tensors: Layer) -> dict[str, Layer
     return {path: rows([span]) for path, span in spans}
 
 
-def _size(name: str, known: tuple[str, type[Adapter]], tensors: Layer) -> tuple[int, int]:
+def _size(name: str, recognised: tuple[str, type[Adapter]], tensors: Layer) -> tuple[int, int]:
     """(outputs, inputs) of the layer, 0 for inputs that the tensors do not show."""
-    shape(name, known[1], tensors)
-    outputs, inputs = known[1].sizes(tensors)
+    shape(name, recognised[1], tensors)
+    outputs, inputs = recognised[1].sizes(tensors)
     if not outputs:
-        raise _undivided(name, known[0])
+        raise _undivided(name, recognised[0])
     return outputs, inputs
 
 
-def _undivided(name: str, what: str) -> AdapterFileError:
+def _undivided(name: str, change: str) -> AdapterFileError:
     return AdapterFileError(
-        f"{name} is several layers of diffusers in one, and {what} cannot be divided among them; "
+        f"{name} is several layers of diffusers in one, and {change} cannot be divided among them; "
         "train it with diffusers' names, or use it in the program that wrote it"
     )

@@ -75,9 +75,9 @@ def block_of(name: str) -> str:
         parts = [part for part in path.split(".") if part not in ("text_model", "encoder")]
         numbered = len(parts) > 1 and parts[1].isdigit()
         return ".".join([model, *parts[: 2 if numbered else 1]])
-    found = MODEL.match(name)
-    model = SHORT.get(found[1], found[1]) if found else "layers"
-    inner = BLOCK.search(name[found.end() :] if found else name)
+    start = MODEL.match(name)
+    model = SHORT.get(start[1], start[1]) if start else "layers"
+    inner = BLOCK.search(name[start.end() :] if start else name)
     block = re.sub(r"[_.](\d+)$", r".\1", inner[0].rstrip("_.")) if inner else "other"
     return f"{model}.{block}"
 
@@ -113,17 +113,17 @@ class Directory:
         """(model, path) of the layer that a file calls `name`, its dots kept or not; None where
         there is none. Raises `AdapterFileError` for a name that fits two layers."""
         plain = name.replace(".", "_")
-        found = {
+        places = {
             (model, path): None
             for start, models in BEGINNINGS.items()
             if plain.startswith(start)
             for model in self._meant(models)
             for path in self._known[model].get(plain[len(start) :], ())
         }
-        if len(found) > 1:
-            both = " and ".join(f"{model}.{path}" for model, path in sorted(found)[:2])
+        if len(places) > 1:
+            both = " and ".join(f"{model}.{path}" for model, path in sorted(places)[:2])
             raise AdapterFileError(f"'{name}' may be {both}: name the model, as lora_te1_ does")
-        return next(iter(found), None)
+        return next(iter(places), None)
 
     def spell(self, model: str, path: str, layout: str = "kohya") -> str:
         """The layer's name in a layout. AdapterFileError: the layout has no name for it."""
@@ -170,8 +170,8 @@ class Directory:
         and a model of any other kind every name."""
         if MODULE in self.models:
             return [MODULE]
-        there = [model for model in models if model in self.models]
-        return there or list(self.texts if len(self.texts) == 1 and models[0] == TEXTS[0] else ())
+        present = [model for model in models if model in self.models]
+        return present or list(self.texts if len(self.texts) == 1 and models[0] == TEXTS[0] else ())
 
     @cached_property
     def _compvis(self) -> dict[str, str]:
@@ -180,16 +180,16 @@ class Directory:
     @cached_property
     def _known(self) -> dict[str, dict[str, set[str]]]:
         """Model -> spelling without its beginning -> paths."""
-        known: dict[str, dict[str, set[str]]] = {}
+        spelled: dict[str, dict[str, set[str]]] = {}
         for model, paths in self.models.items():
-            known[model] = defaultdict(set)
+            spelled[model] = defaultdict(set)
             for path in paths:
                 spellings = {path, _levelled(model, path), path.removeprefix(LEVEL)}
                 if model == "unet" and path in self._compvis:
                     spellings.add(self._compvis[path])
                 for spelling in spellings:
-                    known[model][spelling.replace(".", "_")].add(path)
-        return known
+                    spelled[model][spelling.replace(".", "_")].add(path)
+        return spelled
 
 
 def _levelled(model: str, path: str) -> str:

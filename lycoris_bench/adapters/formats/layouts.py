@@ -58,15 +58,15 @@ def canonical(
         if name in layers[layer]:
             raise AdapterFileError(f"'{key}' is there twice: {layer} has {name} already")
         layers[layer][name] = tensors[key]
-    done = {layer: settled(layer, own, configs) for layer, own in layers.items()}
-    found: dict[str, Tensor] = {}
-    for layer, own in (unfused(done) if divide else done).items():
-        for name, value in own.items():
+    layers = {layer: settled(layer, parts, configs) for layer, parts in layers.items()}
+    renamed: dict[str, Tensor] = {}
+    for layer, parts in (unfused(layers) if divide else layers).items():
+        for name, value in parts.items():
             key = f"{layer.replace('.', '_')}.{name}"
-            if key in found:
+            if key in renamed:
                 raise AdapterFileError(f"'{key}' is there twice, once of them as {layer}")
-            found[key] = value
-    return found
+            renamed[key] = value
+    return renamed
 
 
 def _without_embeddings(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -116,9 +116,9 @@ def _splits(keys: Iterable[str]) -> dict[str, Split]:
         for mark, reason in refused.items():
             if f".{mark}" in key:
                 raise AdapterFileError(f"'{key}' is of {reason}")
-    known = {key: _split(key) for key in keys}
-    layers = {split[0] for split in known.values() if split}
-    return {key: split or _stranger(key, layers) for key, split in known.items()}
+    splits = {key: _split(key) for key in keys}
+    layers = {split[0] for split in splits.values() if split}
+    return {key: split or _stranger(key, layers) for key, split in splits.items()}
 
 
 def _split(key: str) -> Split | None:
@@ -154,11 +154,11 @@ def known_names() -> frozenset[str]:
 
 @cache
 def _expressions(
-    known: tuple[type[Adapter], ...],
+    algorithms: tuple[type[Adapter], ...],
 ) -> tuple[list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
     """(spellings of other programs with the names that they stand for, the algorithms' own)."""
     spellings = [
-        (re.compile(rf"(.+)\.{form}"), name) for kind in known for form, name in kind.spellings
+        (re.compile(rf"(.+)\.{form}"), name) for kind in algorithms for form, name in kind.spellings
     ]
     names = "|".join(re.escape(name) for name in sorted(known_names(), key=len, reverse=True))
     return spellings, re.compile(rf"(.+?)\.({names})")
@@ -176,9 +176,9 @@ class Spelling:
 
 def spellings(keys: Iterable[str]) -> dict[str, Spelling]:
     """Layer, as `canonical` names it -> how these names of a file spell it."""
-    found: dict[str, Spelling] = {}
+    by_layer: dict[str, Spelling] = {}
     for key, (layer, _) in _splits(keys).items():
-        before = found.get(name := layer.replace(".", "_"))
+        before = by_layer.get(name := layer.replace(".", "_"))
         sides = ".lora_A" in key or ".lora_B" in key or (before is not None and before.sides)
-        found[name] = Spelling(layer, _layout(key), sides)
-    return found
+        by_layer[name] = Spelling(layer, _layout(key), sides)
+    return by_layer

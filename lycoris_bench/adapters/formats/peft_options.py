@@ -44,10 +44,10 @@ def check(config: Mapping[str, Any], source: str) -> None:
     """Raises `AdapterFileError` where the tensors mean something that cannot be known from them;
     warns of options that are not known here and are not off."""
     kind = config.get("peft_type") or LoRA.peft
-    known = {one.peft: one.peft_differs for one in kinds().values() if one.peft}
-    if not isinstance(kind, str) or known.get(kind.upper(), kind):
-        what = known.get(str(kind).upper(), printable(kind, 40))
-        raise AdapterFileError(f"{source} is of PEFT's {what} and is not read here; {MERGED}")
+    differs = {ours.peft: ours.peft_differs for ours in kinds().values() if ours.peft}
+    if not isinstance(kind, str) or differs.get(kind.upper(), kind):
+        title = differs.get(str(kind).upper(), printable(kind, 40))
+        raise AdapterFileError(f"{source} is of PEFT's {title} and is not read here; {MERGED}")
     for name in SWITCHES:
         if not isinstance(config.get(name, False), bool | None):
             raise AdapterFileError(f"{source}: {name} is {_shown(config[name])}; "
@@ -73,12 +73,12 @@ def _check_start(config: Mapping[str, Any], source: str) -> None:
         start = config.get(name)
         if str(start).lower() in STARTS:
             continue
-        known = isinstance(start, str) and start.lower().startswith(
+        is_relative = isinstance(start, str) and start.lower().startswith(
             ("pissa", "olora", "corda", "loftq", "lora_ga")
         )
         reason = (
             "its factors are relative to the base model less their start"
-            if known
+            if is_relative
             else "it may be relative to another base model"
         )
         raise AdapterFileError(f"{source} has {name} = {_shown(start)}: {reason}; {CONVERTED}")

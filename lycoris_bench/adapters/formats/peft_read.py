@@ -28,27 +28,27 @@ def configurations(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
     Raises `AdapterFileError` for a configuration that is no JSON object, and for options with
     which the tensors alone do not say the change (`peft_options`)."""
-    found: dict[str, dict[str, Any]] = {}
+    by_model: dict[str, dict[str, Any]] = {}
     for source in (FOLDER, DIFFUSERS):
-        own: dict[str, dict[str, Any]] = {}
+        parts: dict[str, dict[str, Any]] = {}
         for key, value in _object(metadata.get(source, "{}"), source).items():
             model, dot, rest = key.partition(".")
-            known = bool(dot) and model in (*DENOISERS, *TEXTS)
-            own.setdefault(model if known else "", {})[rest if known else key] = value
-        for model, config in own.items():
+            names_model = bool(dot) and model in (*DENOISERS, *TEXTS)
+            parts.setdefault(model if names_model else "", {})[rest if names_model else key] = value
+        for model, config in parts.items():
             peft_options.check(config, f"'{source}'{f' of {model}' if model else ''}")
-            found.setdefault(model, {}).update(config)
-    return found
+            by_model.setdefault(model, {}).update(config)
+    return by_model
 
 
 def _object(text: str, source: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise AdapterFileError(f"the metadata '{source}' is not a JSON object")
-    return found
+    return value
 
 
 def of_layer(
@@ -71,14 +71,14 @@ def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float
     if alpha == 0:
         raise AdapterFileError(f"{path}: {name} is 0, so that the adapter changes nothing; "
                                "another number is needed")  # fmt: skip
-    said = number(path, "r", _pattern(config, "rank_pattern", path, "r"))
-    if said < 1 or said != int(said):
-        raise AdapterFileError(f"{path}: r is {said:g}; a whole number of 1 or more is allowed")
-    if rank is not None and int(said) != rank:
+    stated = number(path, "r", _pattern(config, "rank_pattern", path, "r"))
+    if stated < 1 or stated != int(stated):
+        raise AdapterFileError(f"{path}: r is {stated:g}; a whole number of 1 or more is allowed")
+    if rank is not None and int(stated) != rank:
         default = "" if "r" in config else " which is PEFT's default,"
-        raise AdapterFileError(f"{path}: its configuration says r = {said:g},{default} and its "
+        raise AdapterFileError(f"{path}: its configuration says r = {stated:g},{default} and its "
                                f"tensors have the rank {rank}")  # fmt: skip
-    rank = int(said) if rank is None else rank
+    rank = int(stated) if rank is None else rank
     return (alpha * math.sqrt(rank) if config.get("use_rslora") else alpha), rank
 
 
@@ -90,8 +90,8 @@ def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -
                                "and numbers is allowed")  # fmt: skip
     try:
         _few(patterns)
-        found = (value for pattern, value in patterns.items() if ends_with(pattern, path))
-        return next(found, config.get(otherwise, DEFAULT))
+        matching = (value for pattern, value in patterns.items() if ends_with(pattern, path))
+        return next(matching, config.get(otherwise, DEFAULT))
     except PatternError as error:
         raise AdapterFileError(f"{table}: {error}") from None
 
@@ -125,8 +125,8 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for kind, place in named.items():
         start = f"{kind}." if kind else ""
         configs |= {start + key: value for key, value in _config(place / CONFIG).items()}
-        found, about = _part(place)
-        tensors |= {start + name: value for name, value in found.items()}
+        part, about = _part(place)
+        tensors |= {start + name: value for name, value in part.items()}
         metadata |= about
     return tensors, {**metadata, FOLDER: json.dumps(configs, sort_keys=True)}
 
@@ -140,9 +140,9 @@ def _part(place: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _config(path: Path) -> dict[str, object]:
     try:
-        found = read_json(path)
+        config = read_json(path)
     except FileError as error:
         raise AdapterFileError(str(error)) from None
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         raise AdapterFileError(f"{path} is not a JSON object")
-    return found
+    return config

@@ -38,30 +38,30 @@ def parts(tensors: Mapping[str, Tensor], directory: Directory) -> dict[str, Part
 
     Raises `AdapterFileError`, which names what PEFT cannot say."""
     models: dict[str, dict[str, dict[str, Tensor]]] = defaultdict(dict)
-    for name, own in by_layer(tensors).items():
+    for name, layer in by_layer(tensors).items():
         model, path = place_of(name, directory)
-        models[model][path] = own
+        models[model][path] = layer
     return {model: _part(model, layers) for model, layers in models.items()}
 
 
 def _part(model: str, layers: Layers) -> Part:
-    known = {path: recognise(own) for path, own in layers.items()}
-    found = {path: one[1] if one else None for path, one in known.items()}
-    strangers = [path for path, kind in found.items() if not kind or not kind.to_peft_folder]
-    if strangers or len(set(found.values())) > 1:
-        path = next(iter(strangers or found))
+    recognised = {path: recognise(layer) for path, layer in layers.items()}
+    by_path = {path: known[1] if known else None for path, known in recognised.items()}
+    strangers = [path for path, kind in by_path.items() if not kind or not kind.to_peft_folder]
+    if strangers or len(set(by_path.values())) > 1:
+        path = next(iter(strangers or by_path))
         *names, last = [kind.__name__ for kind in kinds().values() if kind.to_peft_folder]
-        held = sorted({one[0] if one else "unknown" for one in known.values()})
+        held = sorted({known[0] if known else "unknown" for known in recognised.values()})
         raise AdapterFileError(
             f"a PEFT folder holds {', '.join(names)} or {last}, one of them alone, and {model} "
             f"has {', '.join(held)}; {path} is {what(layers[path])}: {TO_PORTABLE}"
         )
-    for path, own in layers.items():
-        if BIAS in own:
+    for path, layer in layers.items():
+        if BIAS in layer:
             raise AdapterFileError(
                 f"PEFT has no change of a bias, and {path} has one: {TO_PORTABLE}"
             )
-    (kind,) = set(found.values())
+    (kind,) = set(by_path.values())
     assert kind is not None
     try:
         config, tensors = kind.to_peft(layers)
@@ -74,10 +74,10 @@ def _part(model: str, layers: Layers) -> Part:
 
 def files_of(parts: Mapping[str, Part]) -> dict[str, bytes]:
     """Relative path -> content: a folder for each model kind, as `peft_read.read` has it."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for model, part in parts.items():
         # of layers that share a factor, each has its own
         clones = {key: value.clone() for key, value in part.tensors.items()}
-        found[f"{model}/{WEIGHTS}"] = save(clones, {"format": "pt"})
-        found[f"{model}/{CONFIG}"] = part.text.encode()
-    return found
+        contents[f"{model}/{WEIGHTS}"] = save(clones, {"format": "pt"})
+        contents[f"{model}/{CONFIG}"] = part.text.encode()
+    return contents

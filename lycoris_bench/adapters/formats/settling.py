@@ -19,17 +19,17 @@ def settled(
 
     Raises `AdapterFileError` where they contradict the configuration."""
     path, config = of_layer(layer, configs)
-    found = dict(tensors)
+    result = dict(tensors)
     try:
-        if "alpha" in found:
-            found["alpha"] = _alpha(layer, found["alpha"])
+        if "alpha" in result:
+            result["alpha"] = _alpha(layer, result["alpha"])
         elif config is not None:
-            found |= _ratio(path, found, config)
+            result |= _ratio(path, result, config)
         for kind in kinds().values():
-            found = kind.settle(layer, found, config)
+            result = kind.settle(layer, result, config)
     except BenchError as error:
         raise AdapterFileError(str(error)) from None
-    return found
+    return result
 
 
 def _alpha(layer: str, alpha: Tensor) -> Tensor:
@@ -44,10 +44,12 @@ def _alpha(layer: str, alpha: Tensor) -> Tensor:
     return alpha.reshape(()).to(alpha.dtype if alpha.is_floating_point() else torch.float32)
 
 
-def _ratio(path: str, found: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+def _ratio(
+    path: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> dict[str, Tensor]:
     for kind in kinds().values():
-        if kind.peft and kind.scaled and found.keys() & set(kind.marks):
-            rank = kind.rank(found)
-            if rank is not None or kind.unused(found):
-                return kind.with_ratio(found, *ratio(path, config, rank))
+        if kind.peft and kind.scaled and tensors.keys() & set(kind.marks):
+            rank = kind.rank(tensors)
+            if rank is not None or kind.unused(tensors):
+                return kind.with_ratio(tensors, *ratio(path, config, rank))
     return {}

@@ -77,15 +77,15 @@ def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -
     any metadata without a version for Stable Diffusion 1."""
     dropped = {*HASHES, DIFFUSERS, FOLDER, *(() if same_form else OF_NETWORK)}
     first, *others = abouts
-    found = {
+    common = {
         key: text
         for key, text in first.items()
         if key not in dropped and all(about.get(key) == text for about in others)
     }
     for about in abouts:
-        found = {key: about[key] for key in OF_FAMILY if key in about} | found
-    if family and not {"ss_base_model_version", "ss_v2"} & found.keys():
+        common = {key: about[key] for key in OF_FAMILY if key in about} | common
+    if family and not {"ss_base_model_version", "ss_v2"} & common.keys():
         version = version_of(family)
-        found["ss_base_model_version"] = version
-        found["ss_v2"] = str(version.startswith("sd_v2"))
-    return found
+        common["ss_base_model_version"] = version
+        common["ss_v2"] = str(version.startswith("sd_v2"))
+    return common

@@ -53,11 +53,11 @@ class Reader:
             header: dict[str, Any] = json.loads(file.read(size))
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
         self._start = 8 + size
-        found = {
+        entries = {
             name: Entry(e["dtype"], tuple(e["shape"]), *e["data_offsets"])
             for name, e in header.items()
         }
-        self.entries = dict(sorted(found.items(), key=lambda item: item[1].begin))
+        self.entries = dict(sorted(entries.items(), key=lambda item: item[1].begin))
 
     def tensor(self, name: str) -> Tensor:
         """Reads one tensor into new memory, in its stored dtype."""
@@ -106,12 +106,12 @@ def write(
 
 def header(shapes: Shapes, metadata: Mapping[str, str]) -> bytes:
     """The JSON header of a file, without the eight bytes of its length."""
-    found: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    fields: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, (dtype, shape, size) in shapes.items():
-        found[name] = {"dtype": dtype, "shape": shape, "data_offsets": (end, end + size)}
+        fields[name] = {"dtype": dtype, "shape": shape, "data_offsets": (end, end + size)}
         end += size
-    text = json.dumps(found, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     return text + b" " * (-len(text) % 8)
 
 

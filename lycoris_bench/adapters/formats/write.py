@@ -36,15 +36,15 @@ def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) ->
     "diffusers"; for PEFT's folders see `peft_write.parts`.
 
     Raises `AdapterFileError` for a layer that the model lacks or that the layout cannot say."""
-    found: dict[str, Tensor] = {}
-    for name, own in by_layer(tensors).items():
+    by_name: dict[str, Tensor] = {}
+    for name, layer in by_layer(tensors).items():
         place = place_of(name, directory)
-        for key, value in said(name, own, layout, place, directory).items():
+        for key, value in said(name, layer, layout, place, directory).items():
             full = f"{spelled(place, layout, directory)}.{key}"
-            if full in found:
+            if full in by_name:
                 raise AdapterFileError(f"'{full}' would be written twice: {name} is its second")
-            found[full] = value
-    return found
+            by_name[full] = value
+    return by_name
 
 
 def place_of(name: str, directory: Directory) -> Place:
@@ -63,15 +63,15 @@ def spelled(place: Place, layout: str, directory: Directory) -> str:
 
 
 def said(
-    name: str, own: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
+    name: str, tensors: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
 ) -> Mapping[str, Tensor]:
     """One layer's tensors in the layout. AdapterFileError: the layout cannot express them."""
     if layout == "diffusers":
-        return sides(name, own)
+        return sides(name, tensors)
     if layout == "comfyui":
         paths = directory.models["transformer"] if place[0] == "transformer" else ()
-        return comfyui.said(name, own, place[1], paths)
-    return own
+        return comfyui.said(name, tensors, place[1], paths)
+    return tensors
 
 
 def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,33 +104,35 @@ def plain_lora(
     Norms and biases are left out, and named. `through` yields the layers' names, and may report
     progress."""
     left_out: list[str] = []
-    found: dict[str, tuple[Product, tuple[int, ...]]] = {}
+    products: dict[str, tuple[Product, tuple[int, ...]]] = {}
     as_is: dict[str, dict[str, Tensor]] = {}
     layers = by_layer(tensors, divide=directory is not None)
     for name in through(list(layers)):
-        own = layers[name]
+        layer = layers[name]
         place = place_of(name, directory) if directory else None
         spelled = directory.spell(*place) if directory and place else name
-        known = recognise(own)
-        if known is None or not known[1].matrices or own.keys() == {BIAS}:
-            left_out.append(f"{name}: {what(own)}")
+        recognised = recognise(layer)
+        if recognised is None or not recognised[1].matrices or layer.keys() == {BIAS}:
+            left_out.append(f"{name}: {what(layer)}")
             continue
         weight = weight_of(*place) if weight_of and place else None
-        shape = _shape(name, known[1], own) if weight is None else weight.shape
+        shape = _shape(name, recognised[1], layer) if weight is None else weight.shape
         if len(shape) == 1:
-            left_out.append(f"{name}: {what(own)} of a norm")
+            left_out.append(f"{name}: {what(layer)} of a norm")
             continue
-        product = as_product(name, known[1], own, weight, rank)
-        if BIAS in own:
+        product = as_product(name, recognised[1], layer, weight, rank)
+        if BIAS in layer:
             left_out.append(f"{name}.{BIAS}")
-        found[spelled] = product, tuple(shape[1:])
-        if own.keys() == PLAIN and product.rank == len(own[DOWN]):
-            as_is[spelled] = own
-    made = {name: lora(*one) for name, one in found.items()}
-    if found.keys() == as_is.keys() and len({float(own["alpha"]) for own in as_is.values()}) == 1:
-        made = as_is  # bit by bit
-    flat = {f"{name}.{key}": value for name, own in made.items() for key, value in own.items()}
-    return Portable(flat, {name: one.error for name, (one, _) in found.items()}, tuple(left_out))
+        products[spelled] = product, tuple(shape[1:])
+        if layer.keys() == PLAIN and product.rank == len(layer[DOWN]):
+            as_is[spelled] = layer
+    loras = {name: lora(product, inputs) for name, (product, inputs) in products.items()}
+    alphas = {float(layer["alpha"]) for layer in as_is.values()}
+    if products.keys() == as_is.keys() and len(alphas) == 1:
+        loras = as_is  # bit by bit
+    flat = {f"{name}.{key}": value for name, layer in loras.items() for key, value in layer.items()}
+    errors = {name: product.error for name, (product, _) in products.items()}
+    return Portable(flat, errors, tuple(left_out))
 
 
 def as_product(

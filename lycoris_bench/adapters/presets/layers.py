@@ -96,11 +96,11 @@ def targets(
         if preset not in PRESETS:
             raise BenchError(unknown("preset", preset, PRESETS))
         preset = PRESETS[preset]
-    found = models(unet, text_encoders)
-    where = directory(found)
+    parts = models(unet, text_encoders)
+    where = directory(parts)
     return [
         _target(where, kind, path, module, preset.override(path, inside))
-        for kind, model in found.items()
+        for kind, model in parts.items()
         for path, module, inside in walk(model)
         if preset.takes(path, kind in TEXTS, inside) and _is_of_kind(module, preset)
     ]
@@ -108,22 +108,22 @@ def targets(
 
 def layers(unet: Models, text_encoders: TextEncoders = None) -> list[Target]:
     """Every layer an adapter file could change."""
-    found = models(unet, text_encoders)
-    where = directory(found)
+    parts = models(unet, text_encoders)
+    where = directory(parts)
     return [
         _target(where, kind, path, module, Override())
-        for kind, model in found.items()
+        for kind, model in parts.items()
         for path, module in model.named_modules()
         if _is_layer(module)
     ]
 
 
-def directory(found: dict[str, nn.Module]) -> Directory:
+def directory(parts: dict[str, nn.Module]) -> Directory:
     """The names that files may give the models' layers."""
     return Directory(
         {
             kind: [path for path, module in model.named_modules() if _is_layer(module)]
-            for kind, model in found.items()
+            for kind, model in parts.items()
         }
     )
 
@@ -134,8 +134,8 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module, tuple[str, ...]]]:
     known_as = known_classes()
     for path, module in model.named_modules():
         parent = inside[path.rpartition(".")[0]] if path else ()
-        own = type(module).__name__
-        inside[path] = (*parent, own, known_as.get(own, own))
+        name = type(module).__name__
+        inside[path] = (*parent, name, known_as.get(name, name))
         if _is_layer(module):
             yield path, module, inside[path]
 
@@ -150,8 +150,8 @@ def _is_layer(module: nn.Module) -> bool:
     """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
     if isinstance(module, NORM):
         return None not in (module.weight, module.bias)
-    own = [name for name, _ in module.named_parameters(recurse=False)]
-    return isinstance(module, LINEAR) and "weight" in own  # a parametrized one is computed
+    parameters = [name for name, _ in module.named_parameters(recurse=False)]
+    return isinstance(module, LINEAR) and "weight" in parameters  # a parametrized one is computed
 
 
 def _target(

@@ -48,43 +48,43 @@ def classes_of(module: nn.Module) -> list[str]:
 
 def _fitting(module: nn.Module, name: str) -> list[str]:
     """The paths of the layers that a class name or pattern matches."""
-    found = [
+    paths = [
         path
         for path, layer, inside in walk(module)
         if fnmatchcase(path, name)
         or name == type(layer).__name__
         or (name in inside and not isinstance(layer, NORM))
     ]
-    if not found:
+    if not paths:
         raise BenchError(_unknown(module, name))
-    return found
+    return paths
 
 
 def _unknown(module: nn.Module, name: str) -> str:
     """The sentence for a name that fits no layer, with what there is."""
-    own, every = type(module).__name__, list(walk(module))
+    class_name, every = type(module).__name__, list(walk(module))
     paths = [path for path, _, _ in every]
     if not every:
-        return (f"{own} has no layer that an adapter can change: Linear, Conv1d, Conv2d, Conv3d, "
-                "LayerNorm and GroupNorm are")  # fmt: skip
-    if there := _there(module, name):
-        return there
+        return (f"{class_name} has no layer that an adapter can change: Linear, Conv1d, Conv2d, "
+                "Conv3d, LayerNorm and GroupNorm are")  # fmt: skip
+    if reason := _no_layer(module, name):
+        return reason
     if any(mark in name for mark in "*?[."):
         rest = f" and {len(paths) - SHOWN} others" if len(paths) > SHOWN else ""
-        return f"'{name}' fits no layer of {own}, which has {', '.join(paths[:SHOWN])}{rest}"
+        return f"'{name}' fits no layer of {class_name}, which has {', '.join(paths[:SHOWN])}{rest}"
     classes = {kind for _, _, inside in every for kind in inside[1:] or inside}
-    return unknown(f"class of {own}", name, classes)
+    return unknown(f"class of {class_name}", name, classes)
 
 
-def _there(module: nn.Module, name: str) -> str | None:
+def _no_layer(module: nn.Module, name: str) -> str | None:
     """The sentence for a name that is in the module but means no layer; None where it is not."""
     first: dict[nn.Module, str] = {}  # the path that stands for a module with several
     for path, part in module.named_modules(remove_duplicate=False):
-        one = first.setdefault(part, path)
+        first_path = first.setdefault(part, path)
         if not path or not (name == type(part).__name__ or fnmatchcase(path, name)):
             continue
-        if one != path and any(one == layer for layer, _, _ in walk(module)):
-            return f"'{name}' is a second name of the layer '{one}'; name that"
+        if first_path != path and any(first_path == layer for layer, _, _ in walk(module)):
+            return f"'{name}' is a second name of the layer '{first_path}'; name that"
         by_path = fnmatchcase(path, name)
         if by_path and any(layer.startswith(f"{path}.") for layer, _, _ in walk(module)):
             return (f"'{name}' is no layer but a module with layers inside, which '{name}.*' "
@@ -106,7 +106,7 @@ def _refuse(module: nn.Module, chosen: Sequence[Target]) -> None:
     names = Counter(target.name for target in chosen)
     for target in chosen:
         if tied := _tied(target.module, owners, target.path):
-            out = [one.path for one in chosen if one.path in (target.path, *tied)]
+            out = [other.path for other in chosen if other.path in (target.path, *tied)]
             raise BenchError(
                 f"{target.path} shares a parameter with {', '.join(tied)}, which a merge would "
                 f"change as well; leave {'them' if len(out) > 1 else 'it'} out with exclude={out}"
@@ -117,8 +117,8 @@ def _refuse(module: nn.Module, chosen: Sequence[Target]) -> None:
 
 def _tied(layer: nn.Module, owners: Mapping[int, list[str]], path: str) -> list[str]:
     """Paths of the other modules that hold a parameter of this layer."""
-    own = layer.parameters(recurse=False)
-    others = [other for parameter in own for other in owners[id(parameter)] if other != path]
+    parameters = layer.parameters(recurse=False)
+    others = [other for parameter in parameters for other in owners[id(parameter)] if other != path]
     return list(dict.fromkeys(others))
 
 

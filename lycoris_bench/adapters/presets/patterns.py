@@ -68,28 +68,28 @@ class Pattern:
 
     def _closed(self, states: Iterable[int], text: str, place: int) -> set[int]:
         """The states, and those that they reach without consuming a letter."""
-        found: set[int] = set()
+        reached: set[int] = set()
         waiting = list(states)
         while waiting:
             state = waiting.pop()
-            if state in found:
+            if state in reached:
                 continue
-            found.add(state)
+            reached.add(state)
             if self._passes(*self._test[state], text, place):
                 waiting += self._next[state]
-        return found
+        return reached
 
-    def _passes(self, kind: str, what: "str | Pattern", text: str, place: int) -> bool:
+    def _passes(self, kind: str, condition: "str | Pattern", text: str, place: int) -> bool:
         if kind == "at":
-            return place == (0 if what == "^" else len(text))
-        if isinstance(what, Pattern):
-            return what.match(text, start=place) == (kind == "=")
+            return place == (0 if condition == "^" else len(text))
+        if isinstance(condition, Pattern):
+            return condition.match(text, start=place) == (kind == "=")
         return kind == "free"
 
-    def _state(self, kind: str, what: "str | Pattern", *following: int) -> int:
+    def _state(self, kind: str, condition: "str | Pattern", *following: int) -> int:
         if self.steps >= MOST_STATES:
             raise _no(self.text, f"it is more than {MOST_STATES} steps long")
-        self._test.append((kind, what))
+        self._test.append((kind, condition))
         self._next.append(following)
         return len(self._test) - 1
 
@@ -144,7 +144,7 @@ class Pattern:
 
     def _lookahead(self, build: Build) -> "Pattern":
         """The pattern inside a lookahead; it shares these states."""
-        if sum(isinstance(one, Pattern) for _, one in self._test) >= MOST_LOOKS:
+        if sum(isinstance(condition, Pattern) for _, condition in self._test) >= MOST_LOOKS:
             raise _no(self.text, f"it looks ahead more than {MOST_LOOKS} times")
         other = object.__new__(Pattern)
         other.__dict__ |= self.__dict__
@@ -180,25 +180,25 @@ def pattern(text: str) -> Pattern | re.Pattern[str]:
 
 def matches(text: str, name: str, whole: bool = False) -> bool:
     """Whether a pattern matches a name's beginning, or all of it. Raises `PatternError`."""
-    found = pattern(text)
-    if isinstance(found, Pattern):
-        return found.match(name, whole)
-    return (found.fullmatch(name) if whole else found.match(name)) is not None
+    compiled = pattern(text)
+    if isinstance(compiled, Pattern):
+        return compiled.match(name, whole)
+    return (compiled.fullmatch(name) if whole else compiled.match(name)) is not None
 
 
 def ends_with(text: str, name: str) -> bool:
     """Whether a pattern matches all of a dotted name or its last parts, as PEFT looks for it."""
-    found = pattern(text)  # which is refused in its own words
-    if isinstance(found, Pattern):
+    compiled = pattern(text)  # which is refused in its own words
+    if isinstance(compiled, Pattern):
         return matches(rf"(?:.*\.)?(?:{text})", name, whole=True)
     starts = (0, *(dot.end() for dot in re.finditer(r"\.", name)))
-    return any(found.fullmatch(name, start) for start in starts)
+    return any(compiled.fullmatch(name, start) for start in starts)
 
 
 def steps_of(text: str) -> int:
     """The number of steps of a pattern; 0 where there is a single way to match it."""
-    found = pattern(text)
-    return found.steps if isinstance(found, Pattern) else 0
+    compiled = pattern(text)
+    return compiled.steps if isinstance(compiled, Pattern) else 0
 
 
 @lru_cache(65536)
@@ -224,15 +224,15 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise PatternError(f"'{printable(text, 60)}' is no regular expression ({error})") from None
-    found, place = [], 0
+    tokens, place = [], 0
     while place < len(text):
         token = TOKEN.match(text, place)
         if token is None:
             raise _no(text, f"'{printable(text[place : place + 8], 20)}' is not read here")
         kind = next(key for key, value in token.groupdict().items() if value and key != "lazy")
-        found.append((kind, token[kind]))
+        tokens.append((kind, token[kind]))
         place = token.end()
-    return found
+    return tokens
 
 
 def _no(text: str, reason: str) -> PatternError:

@@ -68,9 +68,9 @@ class Preset:
         }
         extras = [word for word, on in (("convolutions", self.convolutions),
                                         ("norms", self.norms)) if on]  # fmt: skip
-        found = [f"{part}: {', '.join(names)}" for part, names in parts.items() if names]
+        chosen = [f"{part}: {', '.join(names)}" for part, names in parts.items() if names]
         only = [f"only for {self.only}"] if self.only else []
-        return "; ".join([*found, *([f"with {' and '.join(extras)}"] if extras else []), *only])
+        return "; ".join([*chosen, *([f"with {' and '.join(extras)}"] if extras else []), *only])
 
     @property
     def maps(self) -> Map:
@@ -79,15 +79,15 @@ class Preset:
 
     def classes(self, is_text: bool) -> tuple[str, ...]:
         """The classes that the preset names."""
-        own = self.text_encoder if is_text else self.unet
-        return (*own, *(name for name, _ in self.by_class))
+        listed = self.text_encoder if is_text else self.unet
+        return (*listed, *(name for name, _ in self.by_class))
 
     def takes(self, path: str, is_text: bool, inside: tuple[str, ...]) -> bool:
         """Whether the preset chooses a layer of this path, inside modules of these classes."""
         if any(self._fits(name, path) for name in self.excluded):
             return False
-        own = self.text_encoder_names if is_text else self.unet_names
-        names = (*own, *(name for name, _ in self.by_name))
+        listed = self.text_encoder_names if is_text else self.unet_names
+        names = (*listed, *(name for name, _ in self.by_name))
         return bool(set(self.classes(is_text)) & set(inside)) or any(
             self._fits(name, path) for name in names
         )

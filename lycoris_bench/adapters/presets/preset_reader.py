@@ -28,7 +28,7 @@ def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of a `Preset`; BenchError: names every mistake of the table."""
     if not isinstance(table, Mapping):
         raise BenchError(f"a preset is a table of {', '.join(sorted(KEYS))}")
-    found: dict[str, Any] = {"convolutions": True}
+    keywords: dict[str, Any] = {"convolutions": True}
     problems: list[str] = []
     for key, value in table.items():
         if key not in KEYS:
@@ -36,14 +36,14 @@ def read_table(table: Mapping[str, Any]) -> dict[str, Any]:
             continue
         before = len(problems)
         read = _switch if key in SWITCHES else _list if key in LISTS else _map
-        found[KEYS[key]] = read(key, value, problems.append)
+        keywords[KEYS[key]] = read(key, value, problems.append)
         if key in NAMES and table.get("use_fnmatch") is not True and len(problems) == before:
             problems += [problem for name in value if (problem := _expression(key, name))]
     if not problems and not any(table.get(key) for key in TARGETS):
         problems.append(f"a preset without targets trains nothing; give {' or '.join(TARGETS)}")
     if problems:
         raise BenchError("; ".join(problems))
-    return found
+    return keywords
 
 
 def _switch(key: str, value: Any, report: Callable[[str], None]) -> bool:
@@ -53,7 +53,7 @@ def _switch(key: str, value: Any, report: Callable[[str], None]) -> bool:
 
 
 def _list(key: str, value: Any, report: Callable[[str], None]) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         report(f"{key} is {value!r}; a list of names is allowed")
         return ()
     return tuple(value)
@@ -63,7 +63,7 @@ def _map(key: str, value: Any, report: Callable[[str], None]) -> tuple[tuple[str
     if not isinstance(value, Mapping):
         report(f"{key} is {value!r}; a table of tables is allowed")
         return ()
-    found = []
+    entries = []
     for name, options in value.items():
         if not isinstance(options, Mapping):
             report(f"{key}.{name} is {options!r}; a table of options is allowed")
@@ -79,8 +79,8 @@ def _map(key: str, value: Any, report: Callable[[str], None]) -> tuple[tuple[str
                 ALGORITHMS.get(algorithm).check(**rest)
             except (ValueError, TypeError) as error:
                 report(f"{key}.{name}: {error}")
-        found.append((name, Override(algorithm, rest)))
-    return tuple(found)
+        entries.append((name, Override(algorithm, rest)))
+    return tuple(entries)
 
 
 def _expression(key: str, name: str) -> str | None:
