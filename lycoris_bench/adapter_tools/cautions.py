@@ -18,10 +18,10 @@ def cautions(adapter: Adapter, to: str) -> list[str]:
 
 def _cautions(adapter: Adapter, to: str) -> Iterator[str]:
     places = [source.place for source in adapter.layers if source.place]
-    known = dict.fromkeys(source.kind for source in adapter.layers)
+    kinds = dict.fromkeys(source.kind for source in adapter.layers)
     if to == "comfyui":
-        yield from dict.fromkeys(kind.comfyui_caution for kind in known if kind.comfyui_caution)
-    alone = [kind.__name__ for kind in known if not kind.known_elsewhere]
+        yield from dict.fromkeys(kind.comfyui_caution for kind in kinds if kind.comfyui_caution)
+    alone = [kind.__name__ for kind in kinds if not kind.known_elsewhere]
     if to in LYCORIS_NAMES and alone:
         yield (f"no other program is known to read {' and '.join(alone)}; --to portable makes "
                "plain LoRA of it")  # fmt: skip

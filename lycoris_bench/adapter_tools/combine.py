@@ -11,7 +11,7 @@ from lycoris_bench.adapter_tools import result, strengths
 from lycoris_bench.adapter_tools.error_report import Row, report, table
 from lycoris_bench.adapter_tools.kinship import check_one_family
 from lycoris_bench.adapter_tools.layer import NeedsModel
-from lycoris_bench.adapter_tools.naming import check_one_way, kohya, own, plain_name
+from lycoris_bench.adapter_tools.naming import as_in_file, check_one_way, kohya, plain_name
 from lycoris_bench.adapter_tools.result import ResultLayer
 from lycoris_bench.adapter_tools.rounding import kept, stored
 from lycoris_bench.adapter_tools.source import Adapter, open_adapter
@@ -32,7 +32,7 @@ class Added(NamedTuple):
 
     how: str
     keeps_form: bool
-    made: ResultLayer
+    layer: ResultLayer
 
 
 def combine(
@@ -59,22 +59,22 @@ def combine(
             groups[source.place or plain_name(source.name)].append(Part(source, weight))
     keep_names = _keep_names(adapters, base is not None)
     sums = _added(list(groups.values()), rank, base, keep_names)
-    made = [one.made for one in sums]
-    same_form = len(adapters) == 1 and all(one.keeps_form for one in sums)
+    result_layers = [added.layer for added in sums]
+    same_form = len(adapters) == 1 and all(added.keeps_form for added in sums)
     about = carried([adapter.metadata for adapter in adapters], family, same_form)
     if not same_form and about:
         about["ss_network_module"] = "lycoris.kohya"
-    rows = result.write(out, made, about, force)
+    rows = result.write(out, result_layers, about, force)
     left_out = [f"{a.path.name}: {name}" for a in adapters for name in a.left_out]
     data, text = report(rows, layers, left_out)
     kinds: dict[str, list[Row]] = defaultdict(list)
-    for one, row in zip(sums, rows, strict=True):
-        kinds[one.how].append(row)
-    made_of = [(how, len(own), max(row.error for row in own)) for how, own in kinds.items()]
+    for added, row in zip(sums, rows, strict=True):
+        kinds[added.how].append(row)
+    made_of = [(how, len(group), max(row.error for row in group)) for how, group in kinds.items()]
     text = f"{table(('how', 'layers', 'largest error'), made_of)}\n\n{text}\nResult: {out}"
-    said = [f"left out: {some(left_out)}"] if left_out else []
+    warnings = [f"left out: {some(left_out)}"] if left_out else []
     return {"result": str(out), "how": dict(Counter({h: n for h, n, _ in made_of})), **data,
-            "left_out": left_out, "warnings": said, "status": int(bool(said)),
+            "left_out": left_out, "warnings": warnings, "status": int(bool(warnings)),
             "text": text}  # fmt: skip
 
 
@@ -123,18 +123,20 @@ def _added(
 
 
 def _one(parts: Sequence[Part], rank: int | None, keep_name: bool) -> Added:
-    one = _sum(parts, rank)
-    source = one.parts[0].source
-    layer, tensors = own(source, one.made) if keep_name else (kohya(source), one.made)
+    total = _sum(parts, rank)
+    source = total.parts[0].source
+    layer, tensors = (
+        as_in_file(source, total.tensors) if keep_name else (kohya(source), total.tensors)
+    )
     name = layer.replace(".", "_")
-    like = [value for part in one.parts for value in part.source.tensors.values()]
+    sources = [value for part in total.parts for value in part.source.tensors.values()]
     held = (
         kept(name, tensors)
-        if one.as_is and tensors is one.made
-        else stored(name, tensors, like, one.lost)
+        if total.as_is and tensors is total.tensors
+        else stored(name, tensors, sources, total.lost)
     )
-    blind = one.as_is and not source.is_known
-    light = replace(one, made={})
+    blind = total.as_is and not source.is_known
+    light = replace(total, tensors={})
     target = None if blind else light.target
-    made = ResultLayer(name, layer, partial(dict, held), target, source.weight, light.factors)
-    return Added(one.how, one.keeps_form, made)
+    summed = ResultLayer(name, layer, partial(dict, held), target, source.weight, light.factors)
+    return Added(total.how, total.keeps_form, summed)

@@ -28,23 +28,23 @@ def convention(tensors: Tensors, network_dim: int | None = None) -> Convention |
     """The scale that `merged_weight` applies to this layer; None for algorithms without one.
 
     `others` maps another rule to the factor on the change for a reader with that rule."""
-    known = recognise(tensors)
-    if known is None or not known[1].scaled:
+    recognised = recognise(tensors)
+    if recognised is None or not recognised[1].scaled:
         return None
-    kind = known[1]
-    by, given = kind.rank(tensors), alpha(tensors)
-    if by is None:
+    kind = recognised[1]
+    rank, stated = kind.rank(tensors), alpha(tensors)
+    if rank is None:
         others = {"no alpha": 1.0}
-        if given and network_dim and math.isfinite(given):  # files of full dimension may say inf
-            others[f"alpha/rank, as PEFT reads {kind.__name__}"] = given / network_dim
+        if stated and network_dim and math.isfinite(stated):  # files of full dimension may say inf
+            others[f"alpha/rank, as PEFT reads {kind.__name__}"] = stated / network_dim
         return Convention(f"1 ({kind.unranked})", 1.0, others)
-    applied = float(scale(tensors, by))
-    rule = f"alpha/rank = {given:g}/{by}" if given else "1 (no alpha)"
-    if given == 0:
+    applied = float(scale(tensors, rank))
+    rule = f"alpha/rank = {stated:g}/{rank}" if stated else "1 (no alpha)"
+    if stated == 0:
         rule = "1 (alpha 0 means the rank)"
     if applied == 0:  # an alpha too small for fp32
         return Convention(rule, applied, {})
-    ratio = (given or by) / math.sqrt(by)
+    ratio = (stated or rank) / math.sqrt(rank)
     others = {"no alpha": 1 / applied, "alpha/sqrt(rank)": ratio / applied}
     return Convention(rule, applied, others)
 

@@ -63,19 +63,19 @@ def convert(
     elif to == "peft":
         rows = _peft(adapter, out, base, force)
     else:
-        made, changed = _renamed(adapter, to, base)
+        result_layers, changed = _renamed(adapter, to, base)
         if about and to == "diffusers":
-            about |= of_lora([len(one.tensors()["lora_A.weight"]) for one in made])
+            about |= of_lora([len(layer.tensors()["lora_A.weight"]) for layer in result_layers])
         elif not changed:
             about = carried([adapter.metadata], adapter.family, same_form=True)
-        rows = result.write(out, made, about, force)
+        rows = result.write(out, result_layers, about, force)
     data, text = report(rows, layers, left_out)
     if not any(row.norm for row in rows):
         text = "the same numbers, bit by bit"
-    said = cautions(adapter, to)
-    said += [f"left out, as {to} cannot say it: {some(left_out)}"] if left_out else []
+    warnings = cautions(adapter, to)
+    warnings += [f"left out, as {to} cannot say it: {some(left_out)}"] if left_out else []
     return {
-        "result": str(out), "layout": to, **data, "left_out": left_out, "warnings": said,
+        "result": str(out), "layout": to, **data, "left_out": left_out, "warnings": warnings,
         "status": int(bool(left_out)), "text": f"{text}\n{len(rows)} layers. Result: {out}",
     }  # fmt: skip
 
@@ -90,18 +90,21 @@ def _renamed(adapter: Adapter, to: str, base: ModelFiles | None) -> tuple[list[R
             for x in adapter.layers
         ]
         return same, False
-    made = []
+    renamed = []
     changed = False
     for source in counted(adapter.layers, "converting"):
         assert source.place is not None
-        said = write.said(source.name, source.tensors, to, source.place, base.directory)
-        is_same = all(value is source.tensors.get(key) for key, value in said.items())
-        tensors = (kept(source.name, said) if is_same else
-                   stored(source.name, said, source.tensors.values()))  # fmt: skip
+        in_layout = write.in_layout(source.name, source.tensors, to, source.place, base.directory)
+        is_same = all(value is source.tensors.get(key) for key, value in in_layout.items())
+        tensors = (kept(source.name, in_layout) if is_same else
+                   stored(source.name, in_layout, source.tensors.values()))  # fmt: skip
         changed |= not is_same
-        made.append((source, write.spelled(source.place, to, base.directory), tensors))
-    layers = [ResultLayer(source.name, layer, _given(tensors), source.change if changed else None,
-                   source.weight, source.factors) for source, layer, tensors in made]  # fmt: skip
+        renamed.append((source, write.spelled(source.place, to, base.directory), tensors))
+    layers = [
+        ResultLayer(source.name, layer, _given(tensors), source.change if changed else None,
+                    source.weight, source.factors)
+        for source, layer, tensors in renamed
+    ]  # fmt: skip
     return layers, changed
 
 
@@ -117,24 +120,24 @@ def _portable(
     tensors = {f"{x.name}.{key}": value for x in adapter.layers for key, value in x.tensors.items()}
     for source in adapter.layers:
         source.shape()  # NeedsModel where the tensors do not show a kernel's size
-    made = write.plain_lora(tensors, base.directory if base else None, rank,
+    portable = write.plain_lora(tensors, base.directory if base else None, rank,
                               base.read if base else None,
                               partial(counted, what="converting"))  # fmt: skip
-    if not made.tensors:
+    if not portable.tensors:
         raise BenchError(
-            f"{adapter.path} has nothing that a plain LoRA can say: {some(made.left_out)}"
+            f"{adapter.path} has nothing that a plain LoRA can say: {some(portable.left_out)}"
         )
-    own = by_layer(made.tensors, divide=False)
-    pairs = [(x, own[name]) for x in adapter.layers if (name := _spelled(x)) in own]
-    names = [(_spelled(x), one) for x, one in pairs] if base else named(pairs, None)
+    loras = by_layer(portable.tensors, divide=False)
+    pairs = [(x, loras[name]) for x in adapter.layers if (name := _spelled(x)) in loras]
+    names = [(_spelled(x), lora) for x, lora in pairs] if base else named(pairs, None)
     layers = [
         ResultLayer(_spelled(source), layer,
                     _given(stored(source.name, new, source.tensors.values(),
-                                  made.errors[_spelled(source)])),
+                                  portable.errors[_spelled(source)])),
                     partial(_weight_change, source), source.weight, source.factors)
         for (source, _), (layer, new) in counted([*zip(pairs, names, strict=True)], "rounding")
     ]  # fmt: skip
-    return result.write(out, layers, about, force), list(made.left_out)
+    return result.write(out, layers, about, force), list(portable.left_out)
 
 
 def _spelled(source: Source) -> str:
@@ -152,13 +155,13 @@ def _peft(adapter: Adapter, out: Path, base: ModelFiles | None, force: bool) -> 
         raise NeedsModel("names of peft are made from the model's: give --model")
     layers = counted(adapter.layers, "converting")
     whole = {kohya(x): kept(x.name, x.tensors) for x in layers}
-    flat = {f"{name}.{key}": value for name, own in whole.items() for key, value in own.items()}
-    made = peft_write.files_of(peft_write.parts(flat, base.directory))
+    flat = {f"{name}.{key}": value for name, part in whole.items() for key, value in part.items()}
+    contents = peft_write.files_of(peft_write.parts(flat, base.directory))
     written = [
         ResultLayer(x.name, kohya(x), dict, x.change, x.weight, x.factors) for x in adapter.layers
     ]
     with outputs.whole_folder(out, force) as place:
-        for name, data in made.items():
+        for name, data in contents.items():
             (place / name).parent.mkdir(exist_ok=True)
             (place / name).write_bytes(data)
         return result.read_back(place, written, base.directory.find)

@@ -38,8 +38,8 @@ def report(
     for row in rows:
         blocks.setdefault(row.layer if layers else block_of(row.layer), []).append(row)
     lines = [
-        (name, len(own), _ranks(own), math.hypot(*(r.norm for r in own)), total(own))
-        for name, own in blocks.items()
+        (name, len(group), _ranks(group), math.hypot(*(r.norm for r in group)), total(group))
+        for name, group in blocks.items()
     ]
     data = {
         "layers": {row.layer: {"rank": row.rank, "norm": row.norm, "error": row.error}

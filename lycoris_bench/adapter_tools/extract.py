@@ -45,12 +45,12 @@ def extract(
     if not changed:
         but = f"; they differ in {some(left_out)}" if left_out else ""
         raise BenchError(f"{base} and {tuned} differ in no weight that '{kind}' can change{but}")
-    made = _full(before, after, changed) if kind == "full" else _matrices(
+    result_layers = _full(before, after, changed) if kind == "full" else _matrices(
         before, after, changed, (kind, rank if rank or energy else RANK, energy, factor)
     )  # fmt: skip
     about = carried([{}], family_of(before.widths), same_form=False)
     about |= {"ss_network_module": "lycoris.kohya"} if about else {}
-    rows = result.write(out, made, about, force)
+    rows = result.write(out, result_layers, about, force)
     data, text = report(rows, layers, left_out)
     if left_out:
         text += f"\nnot expressible as {kind}: {len(left_out)} tensors: {some(left_out)}"
@@ -116,17 +116,17 @@ def _matrices(
     how: tuple[str, int | None, float | None, int],
 ) -> list[ResultLayer]:  # fmt: skip
     """The change of each layer's weight as LoRA or LoKr."""
-    made = []
+    result_layers = []
     for place in counted(changed, "decomposing"):
         name = before.directory.spell(*place[:2], "kohya")
         target = partial(_target, before, after, place)
         delta, _ = target()
-        found = _approximate(delta, *how)
-        again, _ = changes(found, delta, torch.float64)
-        lost = float((delta - again).norm() / delta.norm())
-        held = stored(name, found, _read(before, after, place), lost)
-        made.append(ResultLayer(".".join(place[:2]), name, partial(dict, held), target))
-    return made
+        approximation = _approximate(delta, *how)
+        approximated, _ = changes(approximation, delta, torch.float64)
+        lost = float((delta - approximated).norm() / delta.norm())
+        held = stored(name, approximation, _read(before, after, place), lost)
+        result_layers.append(ResultLayer(".".join(place[:2]), name, partial(dict, held), target))
+    return result_layers
 
 
 def _target(before: ModelFiles, after: ModelFiles, place: Place) -> Change:
@@ -153,23 +153,23 @@ def _full(before: ModelFiles, after: ModelFiles, changed: list[Place]) -> list[R
 
 
 def _differences(before: ModelFiles, after: ModelFiles, places: list[Place]) -> dict[str, Tensor]:
-    made = {_full_name(before, place): _target(before, after, place)[0] for place in places}
+    differences = {_full_name(before, place): _target(before, after, place)[0] for place in places}
     like = [value for place in places for value in _read(before, after, place)]
-    return stored(".".join(places[0][:2]), made, like)
+    return stored(".".join(places[0][:2]), differences, like)
 
 
 def _both(
     before: ModelFiles, after: ModelFiles, layer: tuple[str, str], places: list[Place]
 ) -> Change:
-    found = {place[2]: _target(before, after, place)[0] for place in places}
-    weight = found.get("weight")
+    differences = {place[2]: _target(before, after, place)[0] for place in places}
+    weight = differences.get("weight")
     if weight is None:
         weight = torch.zeros(before.shape(*layer), dtype=torch.float64)
-    return weight, found.get("bias")
+    return weight, differences.get("bias")
 
 
 def _full_name(model: ModelFiles, place: Place) -> str:
-    kind, path, what = place
+    kind, path, parameter = place
     norm = len(model.shape(kind, path)) == 1
-    return {"weight": "w_norm", "bias": "b_norm"}[what] if norm else \
-        {"weight": "diff", "bias": "diff_b"}[what]  # fmt: skip
+    return {"weight": "w_norm", "bias": "b_norm"}[parameter] if norm else \
+        {"weight": "diff", "bias": "diff_b"}[parameter]  # fmt: skip

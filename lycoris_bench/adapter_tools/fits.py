@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.algorithms.recognise import recognise, what
+from lycoris_bench.adapters.algorithms.recognise import description, recognise
 from lycoris_bench.adapters.delta import changes, check_bias
 from lycoris_bench.messages.errors import BenchError
 
@@ -31,16 +31,16 @@ def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
 def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
     """BenchError: the change does not fit a weight and a bias of these shapes. A matrix may stand
     for an unrolled kernel, and 1x1 kernels for a matrix."""
-    known = recognise(tensors)
-    assert known is not None
-    kind = known[1]
+    recognised = recognise(tensors)
+    assert recognised is not None
+    kind = recognised[1]
     if set(tensors) != {BIAS}:
         if not (kind.vectors if len(weight) == 1 else kind.matrices):
-            raise BenchError(f"it is {what(tensors)}, which a weight of shape {tuple(weight)} "
-                             "does not take")  # fmt: skip
-        shown = kind.weight_shape(tensors)
-        if shown is not None and not _one_shape(shown, weight):
-            raise BenchError(f"its change of shape {tuple(shown)} does not fit a weight of shape "
+            raise BenchError(f"it is {description(tensors)}, which a weight of shape "
+                             f"{tuple(weight)} does not take")  # fmt: skip
+        shape = kind.weight_shape(tensors)
+        if shape is not None and not _one_shape(shape, weight):
+            raise BenchError(f"its change of shape {tuple(shape)} does not fit a weight of shape "
                              f"{tuple(weight)}")  # fmt: skip
         changes(tensors, torch.empty(weight, device="meta"))
     shift = kind.bias_from(tensors)

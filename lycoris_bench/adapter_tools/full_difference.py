@@ -41,10 +41,10 @@ def to_full_difference(
 def _differences(source: Source) -> dict[str, Tensor]:
     moved, shift = source.change()
     weight, bias = _names(source)
-    made = {} if set(source.tensors) == {bias} else {weight: moved}
+    tensors = {} if set(source.tensors) == {bias} else {weight: moved}
     if shift is not None:
-        made[bias] = shift
-    return stored(source.name, made, source.tensors.values())
+        tensors[bias] = shift
+    return stored(source.name, tensors, source.tensors.values())
 
 
 def _names(source: Source) -> tuple[str, ...]:

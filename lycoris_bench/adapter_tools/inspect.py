@@ -44,12 +44,12 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
     tensors, metadata = adapter_file.read(path, divide=divided)
     base = None if model is None else open_model(model)
     layers_of = adapter_file.by_layer(tensors, divide=divided)
-    rows = [_layer(name, found, metadata) for name, found in layers_of.items()]
+    rows = [_layer(name, tensors_of, metadata) for name, tensors_of in layers_of.items()]
     if base is None:
         _norms_alone(rows, path, layers_of)
     else:
         _norms(rows, path, base, layers_of)
-    named = family_of({name: inputs_of(found) for name, found in layers_of.items()})
+    named = family_of({name: inputs_of(tensors_of) for name, tensors_of in layers_of.items()})
     family = named or stated(metadata)
     result = {
         "file": str(path), **_file(path, tensors), "layout": adapter_file.layout_of(path),
@@ -65,13 +65,13 @@ def inspect(path: Path, model: str | None = None, layers: bool = False) -> dict[
 
 def _layer(name: str, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
     dim = metadata.get("ss_network_dim", "")
-    found = convention(tensors, int(dim) if dim.isdecimal() and len(dim) < 10 else None)
-    algorithm, known = recognise(tensors) or ("unknown", None)
+    scale = convention(tensors, int(dim) if dim.isdecimal() and len(dim) < 10 else None)
+    algorithm, kind_of = recognise(tensors) or ("unknown", None)
     return {
         "layer": name, "block": block_of(name), "algorithm": algorithm,
-        "rank": known.rank(tensors) if known else None, "alpha": alpha(tensors),
-        "scale": found.applied if found else None, "rule": found.rule if found else None,
-        "others": dict(found.others) if found else {}, "dora_axis": axis(tensors),
+        "rank": kind_of.rank(tensors) if kind_of else None, "alpha": alpha(tensors),
+        "scale": scale.applied if scale else None, "rule": scale.rule if scale else None,
+        "others": dict(scale.others) if scale else {}, "dora_axis": axis(tensors),
         "shapes": {key: list(value.shape) for key, value in tensors.items()}, "norm": None,
     }  # fmt: skip
 
@@ -95,26 +95,26 @@ def _norms(
     layers: Mapping[str, dict[str, Tensor]],
 ) -> None:
     match = matched(layers, base.directory, family_of(base.widths), path, base.root)
-    found = {one.name: (place, one) for place, one in match.layers.items()}
+    places = {layer.name: (place, layer) for place, layer in match.layers.items()}
     for row in counted(rows, "measuring"):
-        if row["layer"] not in found:
+        if row["layer"] not in places:
             continue
-        place, one = found[row["layer"]]
+        place, layer = places[row["layer"]]
         weight = base.read(*place)
         with _of(path, row["layer"]):
-            moved, size = _moved(one, weight), norm(weight)
+            moved, size = _moved(layer, weight), norm(weight)
         row |= {"norm": moved, "relative": moved / size if size else None}
         if row["dora_axis"] == "output":
-            row["others"]["DoRA by input norms: relative error"] = dora_other(one.tensors, weight)
+            row["others"]["DoRA by input norms: relative error"] = dora_other(layer.tensors, weight)
 
 
-def _moved(one: Matched, weight: Tensor) -> float:
+def _moved(layer: Matched, weight: Tensor) -> float:
     """|ΔW|, computed from factors where there are any. BenchError: the tensors do not fit W."""
-    factored = kind(one.tensors).length is not Adapter.length
-    if factored and not depends_on_weight(one.tensors):
-        fit(torch.empty(shape_of(one.tensors), device="meta").flatten(1), weight)
-        return length_alone(one.tensors)
-    change, _ = changes(one.tensors, weight, torch.float64)
+    factored = kind(layer.tensors).length is not Adapter.length
+    if factored and not depends_on_weight(layer.tensors):
+        fit(torch.empty(shape_of(layer.tensors), device="meta").flatten(1), weight)
+        return length_alone(layer.tensors)
+    change, _ = changes(layer.tensors, weight, torch.float64)
     refuse_beyond_fp32(change)
     return norm(change)
 
@@ -155,38 +155,38 @@ def _conventions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         if row["rule"] is not None or row["dora_axis"]:
             groups[row["algorithm"], row["rule"], row["dora_axis"]].append(row)
-    found = []
-    for (algorithm, rule, side), own in groups.items():
+    conventions = []
+    for (algorithm, rule, side), group in groups.items():
         factors: dict[str, list[float]] = defaultdict(list)
-        for row in own:
+        for row in group:
             for name, factor in row["others"].items():
                 factors[name].append(factor)
         others = {name: [min(values), max(values)] for name, values in factors.items()}
-        found.append({"algorithm": algorithm, "layers": len(own), "rule": rule,
-                      "scale": own[0]["scale"], "dora_axis": side, "others": others})  # fmt: skip
-    return found
+        conventions.append({"algorithm": algorithm, "layers": len(group), "rule": rule,
+                      "scale": group[0]["scale"], "dora_axis": side, "others": others})  # fmt: skip
+    return conventions
 
 
 def _blocks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[row["block"]].append(row)
-    found = {}
-    for block, own in groups.items():
-        norms = [row["norm"] for row in own]
+    blocks = {}
+    for block, group in groups.items():
+        norms = [row["norm"] for row in group]
         whole = None if None in norms else sum(value**2 for value in norms) ** 0.5
-        found[block] = {"layers": len(own), "norm": whole}
-    return found
+        blocks[block] = {"layers": len(group), "norm": whole}
+    return blocks
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The file's metadata, with JSON texts parsed and tags counted."""
-    found = {key: _parsed(text) for key, text in sorted(metadata.items())}
-    tags = found.get("ss_tag_frequency")
+    shown = {key: _parsed(text) for key, text in sorted(metadata.items())}
+    tags = shown.get("ss_tag_frequency")
     if isinstance(tags, dict):
         names = {tag for folder in tags.values() if isinstance(folder, dict) for tag in folder}
-        found["ss_tag_frequency"] = {"folders": len(tags), "tags": len(names)}
-    return found
+        shown["ss_tag_frequency"] = {"folders": len(tags), "tags": len(names)}
+    return shown
 
 
 def _parsed(text: str) -> Any:
@@ -205,7 +205,7 @@ def _shallow(value: Any, levels: int) -> bool:
     inside = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(inside, list):
         return True
-    return levels > 0 and all(_shallow(one, levels - 1) for one in inside)
+    return levels > 0 and all(_shallow(item, levels - 1) for item in inside)
 
 
 def _family(result: Mapping[str, Any]) -> str:

@@ -22,16 +22,16 @@ class NeedsModel(BenchError):
 
 def kind(tensors: Tensors) -> type[Adapter]:
     """The algorithm's class; `AdapterFileError` where none has these tensors."""
-    known = recognise(tensors)
-    if known is None:
+    recognised = recognise(tensors)
+    if recognised is None:
         raise AdapterFileError(f"no algorithm has the tensors {', '.join(tensors)}")
-    return known[1]
+    return recognised[1]
 
 
 def depends_on_weight(tensors: Tensors) -> bool:
     """Whether ΔW depends on the numbers of W."""
-    known = recognise(tensors)
-    return known is not None and known[1].depends_on_weight(tensors)
+    recognised = recognise(tensors)
+    return recognised is not None and recognised[1].depends_on_weight(tensors)
 
 
 def needs_model(tensors: Tensors) -> bool:

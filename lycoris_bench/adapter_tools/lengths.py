@@ -16,12 +16,12 @@ def length_alone(tensors: Tensors) -> float:
     """|ΔW| of a layer whose change does not depend on W.
 
     Raises `AdapterFileError` for a change beyond fp32, in which readers compute."""
-    found = in_float64(tensors)
-    size = kind(found).length(found)
+    exact = in_float64(tensors)
+    size = kind(exact).length(exact)
     if size is None:
-        size = norm(_made(found))
+        size = norm(_made(exact))
     if not abs(size) <= LARGEST:  # a length beyond fp32 may be one of smaller numbers
-        refuse_beyond_fp32(_made(found))
+        refuse_beyond_fp32(_made(exact))
     return abs(size)
 
 

@@ -56,8 +56,8 @@ def merge(
         (file, matched(by_layer(read(file)[0]), base.directory, family, file, base.root), strength)
         for file, strength in counted(given, "reading")
     ]
-    for file, found, _ in adapters:
-        _fit(file, found, base)
+    for file, match, _ in adapters:
+        _fit(file, match, base)
     merger = _Merger(base, adapters)
     left_out: list[str] = []
     if base.is_folder:
@@ -94,13 +94,13 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
     return strengths_allowed("--strength", given)
 
 
-def _fit(file: Path, found: Match, base: ModelFiles) -> None:
+def _fit(file: Path, match: Match, base: ModelFiles) -> None:
     """AdapterMismatch: a layer of the file does not fit the model. Called before any work."""
-    for place, one in found.layers.items():
+    for place, layer in match.layers.items():
         try:
-            fits_model(one.tensors, base, place)
+            fits_model(layer.tensors, base, place)
         except BenchError as error:
-            raise AdapterMismatch(f"{file}: {one.name}: {error}") from None
+            raise AdapterMismatch(f"{file}: {layer.name}: {error}") from None
 
 
 class _Merger:
@@ -109,9 +109,9 @@ class _Merger:
     def __init__(self, base: ModelFiles, adapters: Adapters) -> None:
         self.base = base
         self.parts: dict[Layer, list[tuple[Path, Matched, float]]] = defaultdict(list)
-        for file, found, strength in adapters:
-            for layer, one in found.layers.items():
-                self.parts[layer].append((file, one, strength))
+        for file, match, strength in adapters:
+            for place, layer in match.layers.items():
+                self.parts[place].append((file, layer, strength))
         self._squares: dict[str, dict[Layer, tuple[float, float]]] = defaultdict(dict)
 
     def write(self, source: Path, target: Path, force: bool) -> None:
@@ -148,13 +148,13 @@ class _Merger:
     def _layer(self, value: Tensor, spot: Spot) -> Tensor:
         layer = (spot.model, spot.path)
         moves: list[tuple[Tensor, float]] = []
-        for file, found, strength in self.parts[layer]:
+        for file, adapter_layer, strength in self.parts[layer]:
             if spot.kind == "bias":
-                shift = bias_change(found, value, file)
+                shift = bias_change(adapter_layer, value, file)
             else:
-                shift, bias = change(found, value, file)
+                shift, bias = change(adapter_layer, value, file)
                 if bias is not None and not self.base.has(*layer, "bias"):
-                    raise AdapterMismatch(f"{file}: {found.name}: {NO_BIAS}")
+                    raise AdapterMismatch(f"{file}: {adapter_layer.name}: {NO_BIAS}")
             moves.append((shift, strength))
         if spot.kind == "weight":
             total = torch.stack([strength * shift for shift, strength in moves]).sum(0)
@@ -178,15 +178,15 @@ class _Merger:
         }
 
 
-def bias_change(found: Matched, bias: Tensor, source: str | Path = "") -> Tensor:
+def bias_change(layer: Matched, bias: Tensor, source: str | Path = "") -> Tensor:
     """Δb of a layer in fp32, zero where the bias stays."""
     try:
-        shift = merged_bias(found.tensors, torch.zeros_like(bias, dtype=torch.float32))
+        shift = merged_bias(layer.tensors, torch.zeros_like(bias, dtype=torch.float32))
     except ValueError as error:
-        raise AdapterMismatch(f"{source}: {found.name}: {error}") from None
+        raise AdapterMismatch(f"{source}: {layer.name}: {error}") from None
     assert shift is not None  # as a bias was given
     if not bool(torch.isfinite(shift).all()):
-        raise AdapterMismatch(f"{source}: {found.name}: its change is not finite")
+        raise AdapterMismatch(f"{source}: {layer.name}: its change is not finite")
     return shift
 
 

@@ -10,7 +10,7 @@ from lycoris_bench.adapter_tools.layer import NeedsModel
 from lycoris_bench.adapter_tools.source import Source
 from lycoris_bench.adapter_tools.weights_on_disk import ModelFiles
 from lycoris_bench.adapters.algorithms.lora import PLAIN
-from lycoris_bench.adapters.algorithms.recognise import what
+from lycoris_bench.adapters.algorithms.recognise import description
 from lycoris_bench.adapters.formats.write import sides
 
 Tensors = Mapping[str, Tensor]
@@ -30,25 +30,25 @@ WAYS = {  # what paths of one model begin with, by who named its layers
 
 
 def named(
-    made: Sequence[tuple[Source, Tensors]], base: ModelFiles | None
+    layers: Sequence[tuple[Source, Tensors]], base: ModelFiles | None
 ) -> list[tuple[str, Tensors]]:
     """(layer, tensors) in the spelling of the sources' own files; where that cannot express them,
     under kohya's names. NeedsModel: kohya's names are needed and there is no model."""
     try:
-        return [own(source, tensors) for source, tensors in made]
+        return [as_in_file(source, tensors) for source, tensors in layers]
     except NeedsModel:
         if base is None:
             raise
-    return [(kohya(source), tensors) for source, tensors in made]
+    return [(kohya(source), tensors) for source, tensors in layers]
 
 
-def own(source: Source, tensors: Tensors) -> tuple[str, Tensors]:
+def as_in_file(source: Source, tensors: Tensors) -> tuple[str, Tensors]:
     """(layer, tensors) in the spelling of the layer's own file."""
     layer, layout, is_sides = astuple(source.spelling)
     plain = tensors.keys() <= PLAIN
     if layout in ("diffusers", "peft") or (is_sides and plain):
         if not plain or source.in_folder:
-            kind = "a file without its folder's configuration" if plain else what(tensors)
+            kind = "a file without its folder's configuration" if plain else description(tensors)
             raise NeedsModel(f"{source.name}: names of {layout} cannot say {kind}: give --model, "
                              "and the result has kohya's names")  # fmt: skip
         return layer, sides(source.name, tensors)
@@ -77,12 +77,12 @@ def check_one_way(names: Iterable[str]) -> None:
     leads: dict[bool, set[str]] = {True: set(), False: set()}
     ways = set()
     for name in map(plain_name, names):
-        start = found[0] if (found := LEAD.match(name)) else ""
+        start = lead[0] if (lead := LEAD.match(name)) else ""
         text = TEXT.match(name) is not None
         leads[text].add(re.sub(r"\d", "N", start) if text else start)
         ways |= {way for way, form in WAYS.items() if form.match(name[len(start) :])}
     for several in (ways, *leads.values()):
         if len(several) > 1:
-            said = " and ".join(sorted(one or "no prefix" for one in several))
-            raise NeedsModel(f"the files name their layers in two ways ({said}): give --model, "
+            listed = " and ".join(sorted(start_of or "no prefix" for start_of in several))
+            raise NeedsModel(f"the files name their layers in two ways ({listed}): give --model, "
                              "so that they meet")  # fmt: skip

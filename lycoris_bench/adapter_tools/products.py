@@ -20,12 +20,12 @@ def is_plain_lora(layer: Mapping[str, Tensor]) -> bool:
 
 def plain_factors(layer: Mapping[str, Tensor]) -> Factors:
     """(alpha/dim · up, down) as matrices in float64."""
-    found = {key: value.double() for key, value in layer.items()}
-    up, down = found[UP].flatten(1), found[DOWN].flatten(1)
+    exact = {key: value.double() for key, value in layer.items()}
+    up, down = exact[UP].flatten(1), exact[DOWN].flatten(1)
     if up.shape[1] != len(down):
         raise BenchError(f"{UP} {tuple(up.shape)} and {DOWN} {tuple(down.shape)} have no "
                          "rank in common")  # fmt: skip
-    return scale(found, len(down)) * up, down
+    return scale(exact, len(down)) * up, down
 
 
 def concatenated(products: Sequence[Factors]) -> Factors:
@@ -40,24 +40,24 @@ def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
         return None
     if is_plain_lora(layer):
         return plain_factors(layer)
-    known = recognise(layer)
-    by_structure = known is not None and not known[1].product_by_svd
-    found = known[1].as_product(layer) if known and by_structure else None
-    if found is None or 2 * found.rank > min(len(found.up), found.down.shape[1]):
+    recognised = recognise(layer)
+    by_structure = recognised is not None and not recognised[1].product_by_svd
+    product = recognised[1].as_product(layer) if recognised and by_structure else None
+    if product is None or 2 * product.rank > min(len(product.up), product.down.shape[1]):
         return None
-    return found.up, found.down
+    return product.up, product.down
 
 
-def distance(one: Factors, two: Factors) -> float:
+def distance(first: Factors, second: Factors) -> float:
     """|one - two| of two products; for two roundings of the same factors it is computed from the
     differences of the factors, which loses no digits."""
-    if one[0].shape == two[0].shape and one[1].shape == two[1].shape:
-        up, down = _even(two, one)
-        up_step, down_step = one[0] - up, one[1] - down
-        if _much_less(up_step, one[0]) and _much_less(down_step, one[1]):
-            steps = concatenated([_level((up_step, one[1])), _level((up, down_step))])
+    if first[0].shape == second[0].shape and first[1].shape == second[1].shape:
+        up, down = _even(second, first)
+        up_step, down_step = first[0] - up, first[1] - down
+        if _much_less(up_step, first[0]) and _much_less(down_step, first[1]):
+            steps = concatenated([_level((up_step, first[1])), _level((up, down_step))])
             return length(steps, torch.float32)  # an error is told in three digits
-    return length(concatenated([one, (-two[0], two[1])]))
+    return length(concatenated([first, (-second[0], second[1])]))
 
 
 def _even(product: Factors, like: Factors) -> Factors:
@@ -71,8 +71,8 @@ def _even(product: Factors, like: Factors) -> Factors:
 
 def _level(product: Factors) -> Factors:
     """The same product with up and down of equal norm, so that sums of several lose no digits."""
-    one, two = (float(torch.linalg.vector_norm(side)) for side in product)
-    ratio = math.sqrt(two / one) if one and two else 1.0
+    up_norm, down_norm = (float(torch.linalg.vector_norm(side)) for side in product)
+    ratio = math.sqrt(down_norm / up_norm) if up_norm and down_norm else 1.0
     return product[0] * ratio, product[1] / ratio
 
 

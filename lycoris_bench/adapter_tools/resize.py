@@ -61,27 +61,30 @@ def resize(
     outputs.check(out, [path], force)
     base = None if model is None else open_model(model)
     adapter = open_adapter(path, base)
-    found = [Decomposed(one, _svd(one, rank)) for one in counted(adapter.layers, "decomposing")]
+    sources = counted(adapter.layers, "decomposing")
+    decomposed = [Decomposed(source, _svd(source, rank)) for source in sources]
     about = carried([adapter.metadata], adapter.family, same_form=False)
     if megabytes is None:
-        ranks = [0 if one.svd is None else choose(one.svd.s, rank, energy) for one in found]
-        made = _layers(found, ranks, base)
+        values = [layer.svd and layer.svd.s for layer in decomposed]
+        ranks = [0 if s is None else choose(s, rank, energy) for s in values]
+        result_layers = _layers(decomposed, ranks, base)
         about = _about(about, ranks)
     else:
-        made, about = _fit(found, base, about, int(megabytes * 2**20))
-    rows = result.write(out, made, about, force)
-    there = {row.layer for row in rows}
-    gone = {x.source.name: tail(x.svd.s, 0) for x in found if x.svd and x.source.name not in there}
+        result_layers, about = _fit(decomposed, base, about, int(megabytes * 2**20))
+    rows = result.write(out, result_layers, about, force)
+    written = {row.layer for row in rows}
+    gone = {layer.source.name: tail(layer.svd.s, 0) for layer in decomposed
+            if layer.svd and layer.source.name not in written}  # fmt: skip
     rows += [Row(name, whole, whole, 0) for name, whole in gone.items()]
     size = out.stat().st_size
     data, text = report(rows, layers, adapter.left_out)
     stays = _kept(adapter)
     if stays:
         text += f"\n{len(stays)} tensors of norms and biases kept as they are"
-    text += f"\n{len(there)} layers, {size:,} bytes. Result: {out}"
-    said = [f"left out: {some(adapter.left_out)}"] if adapter.left_out else []
-    return {"result": str(out), "bytes": size, **data, "kept": stays, "warnings": said,
-            "left_out": adapter.left_out, "status": int(bool(said)), "text": text}  # fmt: skip
+    text += f"\n{len(written)} layers, {size:,} bytes. Result: {out}"
+    warnings = [f"left out: {some(adapter.left_out)}"] if adapter.left_out else []
+    return {"result": str(out), "bytes": size, **data, "kept": stays, "warnings": warnings,
+            "left_out": adapter.left_out, "status": int(bool(warnings)), "text": text}  # fmt: skip
 
 
 def _check(rank: int | None, energy: float | None, megabytes: float | None) -> None:
@@ -101,9 +104,9 @@ def _svd(source: Source, rank: int | None) -> Svd | None:
         if source.is_norm or set(layer) == {BIAS}:
             return None
         product = factors_of({key: value for key, value in layer.items() if key != BIAS})
-        found = svd_of_product(*product) if product else svd(source.change()[0])
-        most = min(rank or len(found.s), max(1, numerical_rank(found.s)))
-        return Svd(found.u[:, :most].clone(), found.s, found.vh[:most].clone())
+        decomposed = svd_of_product(*product) if product else svd(source.change()[0])
+        most = min(rank or len(decomposed.s), max(1, numerical_rank(decomposed.s)))
+        return Svd(decomposed.u[:, :most].clone(), decomposed.s, decomposed.vh[:most].clone())
     except (NeedsModel, AdapterFileError):
         raise
     except ValueError as error:
@@ -116,35 +119,35 @@ def _kept(adapter: Adapter) -> list[str]:
 
 
 def _layers(
-    found: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None,
-    what: str = "rounding",
+    decomposed: Sequence[Decomposed], ranks: Sequence[int], base: ModelFiles | None,
+    step: str = "rounding",
 ) -> list[ResultLayer]:  # fmt: skip
     """The layers of the result; layers of rank 0 are left out."""
-    pairs = [(one, rank) for one, rank in zip(found, ranks, strict=True) if rank or not one.svd]
-    made = [(one.source, _tensors(one, rank)) for one, rank in pairs]
-    names = named(made, base)
+    pairs = zip(decomposed, ranks, strict=True)
+    chosen = [(layer, rank) for layer, rank in pairs if rank or not layer.svd]
+    names = named([(layer.source, _tensors(layer, rank)) for layer, rank in chosen], base)
     layers = []
-    named_pairs = list(zip(pairs, names, strict=True))
-    for (one, rank), (layer, tensors) in counted(named_pairs, what):
-        source = one.source
-        if one.svd is None:
+    named_layers = list(zip(chosen, names, strict=True))
+    for (layer, rank), (name, tensors) in counted(named_layers, step):
+        source = layer.source
+        if layer.svd is None:
             same = kept(source.name, tensors)
-            layers.append(ResultLayer(source.name, layer, partial(dict, same), source.change))
+            layers.append(ResultLayer(source.name, name, partial(dict, same), source.change))
             continue
-        whole = tail(one.svd.s, 0)
-        lost = tail(one.svd.s, rank) / whole if whole else 0.0
+        whole = tail(layer.svd.s, 0)
+        lost = tail(layer.svd.s, rank) / whole if whole else 0.0
         held = stored(source.name, tensors, source.tensors.values(), lost)
-        layers.append(ResultLayer(source.name, layer, partial(dict, held), source.change,
+        layers.append(ResultLayer(source.name, name, partial(dict, held), source.change,
                            source.weight, source.factors))  # fmt: skip
     return layers
 
 
-def _tensors(one: Decomposed, rank: int) -> Mapping[str, Tensor]:
-    layer = one.source.tensors
-    if one.svd is None:
+def _tensors(decomposed: Decomposed, rank: int) -> Mapping[str, Tensor]:
+    layer = decomposed.source.tensors
+    if decomposed.svd is None:
         return layer
     bias = {BIAS: layer[BIAS]} if BIAS in layer else {}
-    return lora(one.svd, one.source.shape(), rank) | bias
+    return lora(decomposed.svd, decomposed.source.shape(), rank) | bias
 
 
 def _about(about: Mapping[str, str], ranks: Sequence[int]) -> dict[str, str]:
@@ -153,34 +156,36 @@ def _about(about: Mapping[str, str], ranks: Sequence[int]) -> dict[str, str]:
 
 
 def _fit(
-    found: Sequence[Decomposed], base: ModelFiles | None, about: Mapping[str, str], most: int
+    decomposed: Sequence[Decomposed], base: ModelFiles | None, about: Mapping[str, str], most: int
 ) -> tuple[list[ResultLayer], dict[str, str]]:
     """The largest file of at most `most` bytes. The size of header and names is found by trying."""
-    matrices = [one for one in found if one.svd is not None]
-    values = [one.svd.s for one in matrices if one.svd]
-    costs = [HALF * (len(one.svd.u) + one.svd.vh.shape[1]) for one in matrices if one.svd]
+    matrices = [layer for layer in decomposed if layer.svd is not None]
+    values = [layer.svd.s for layer in matrices if layer.svd]
+    costs = [HALF * (len(layer.svd.u) + layer.svd.vh.shape[1]) for layer in matrices if layer.svd]
     budget = most
     attempts = count(1)
     while budget > 0:
         by_layer = dict(zip(map(id, matrices), within(values, costs, budget), strict=True))
         if not any(by_layer.values()):
             break
-        ranks = [by_layer.get(id(one), 0) for one in found]
-        made = _layers(found, ranks, base, f"rounding, try {next(attempts)}")
-        said = _about(about, ranks)
-        size, numbers = _size(made, said)
+        ranks = [by_layer.get(id(layer), 0) for layer in decomposed]
+        result_layers = _layers(decomposed, ranks, base, f"rounding, try {next(attempts)}")
+        metadata = _about(about, ranks)
+        size, numbers = _size(result_layers, metadata)
         if size <= most:
-            return made, said
+            return result_layers, metadata
         budget -= max((size - most) * budget // numbers, 1)
-    least, _ = _size(_layers(found, [0] * len(found), base, "rounding norms"), _about(about, []))
+    least, _ = _size(
+        _layers(decomposed, [0] * len(decomposed), base, "rounding norms"), _about(about, [])
+    )
     raise BenchError(
         f"--size is too small: a file of these layers takes more than {most:,} bytes "
         f"({least:,} without any); give more MiB"
     )
 
 
-def _size(made: Sequence[ResultLayer], about: Mapping[str, str]) -> tuple[int, int]:
+def _size(result_layers: Sequence[ResultLayer], about: Mapping[str, str]) -> tuple[int, int]:
     """(bytes of the file, bytes of its tensors)."""
-    shapes = result.shapes(made)
+    shapes = result.shapes(result_layers)
     numbers = sum(size for *_, size in shapes.values())
     return 8 + len(streaming.header(shapes, result.hashed(about))) + numbers, max(numbers, 1)

@@ -44,9 +44,8 @@ class ResultLayer:
     factors: Callable[[], Factors | None] = lambda: None
 
 
-Holds = dict[
-    str, tuple[ResultLayer, str, Tensor]
-]  # name -> layer, its tensor, and one without numbers
+# tensor's name in the file -> its layer, its name there, and its shape and dtype on "meta"
+Holds = dict[str, tuple[ResultLayer, str, Tensor]]
 
 
 def write(
@@ -54,21 +53,21 @@ def write(
 ) -> list[Row]:
     """Writes a safetensors file of the layers, which takes its place once it has been read back.
     Returns the rows of `read_back`."""
-    for name, times in Counter(one.layer for one in layers).items():
+    for name, times in Counter(layer.layer for layer in layers).items():
         if times > 1:
-            second = [one.name for one in layers if one.layer == name][1]
+            second = [layer.name for layer in layers if layer.layer == name][1]
             raise AdapterFileError(f"'{name}' would be written twice: {second} is its second")
     holds = _holds(counted(layers, "preparing"))
     written = counted(holds, "writing")
 
     @lru_cache(1)
-    def tensors(one: ResultLayer) -> Tensors:
-        return one.tensors()
+    def tensors(layer: ResultLayer) -> Tensors:
+        return layer.tensors()
 
     def content(full: str) -> Iterable[bytes]:
         next(written)
-        one, key, _ = holds[full]
-        return streaming.pieces(tensors(one)[key])
+        layer, key, _ = holds[full]
+        return streaming.pieces(tensors(layer)[key])
 
     with outputs.whole_file(out, force) as file:
         streaming.fill(file, _shapes(holds), content, hashed(metadata))
@@ -88,13 +87,13 @@ def shapes(layers: Iterable[ResultLayer]) -> streaming.Shapes:
 def _holds(layers: Iterable[ResultLayer]) -> Holds:
     """Each tensor of a file, on the meta device, ordered as the format's own library does: widest
     dtype first, so that every value is aligned."""
-    found = {
-        f"{one.layer}.{key}": (one, key, value.to("meta"))
-        for one in layers
-        for key, value in one.tensors().items()
+    tensors = {
+        f"{layer.layer}.{key}": (layer, key, value.to("meta"))
+        for layer in layers
+        for key, value in layer.tensors().items()
     }
-    order = sorted(found, key=lambda full: (-found[full][2].itemsize, full))
-    return {full: found[full] for full in order}
+    order = sorted(tensors, key=lambda full: (-tensors[full][2].itemsize, full))
+    return {full: tensors[full] for full in order}
 
 
 def _shapes(holds: Holds) -> streaming.Shapes:
@@ -116,33 +115,35 @@ def read_back(
     key that is equal for its spellings. RuntimeError: the layers read are not those written."""
     place = place or (lambda name: name.replace(".", "_"))
     again, _ = read(path, divide=False)  # under the names that were written
-    found = {place(name): own for name, own in by_layer(again, divide=False).items()}
-    if found.keys() != {place(one.layer) for one in layers}:
+    read_layers = {place(name): part for name, part in by_layer(again, divide=False).items()}
+    if read_layers.keys() != {place(layer.layer) for layer in layers}:
         raise RuntimeError(f"the layers written are not those that are read back from {path}")
-    return [_row(one, found[place(one.layer)]) for one in counted(layers, "reading back")]
+    compared = counted(layers, "reading back")
+    return [_row(layer, read_layers[place(layer.layer)]) for layer in compared]
 
 
 @torch.no_grad()
-def _row(one: ResultLayer, found: Tensors) -> Row:
-    rank = len(found[DOWN]) if DOWN in found else None
-    if one.target is None:
-        given = one.tensors()
-        if given.keys() != found.keys() or not all(_same(given[k], found[k]) for k in given):
-            raise RuntimeError(f"{one.name} is read back with other numbers than were written")
-        return Row(one.name, 0.0, 0.0, rank)
-    written = factors_of(found)
-    product = one.factors() if written else None
+def _row(layer: ResultLayer, tensors: Tensors) -> Row:
+    rank = len(tensors[DOWN]) if DOWN in tensors else None
+    if layer.target is None:
+        copied = layer.tensors()
+        if copied.keys() != tensors.keys() or not all(_same(copied[k], tensors[k]) for k in copied):
+            raise RuntimeError(f"{layer.name} is read back with other numbers than were written")
+        return Row(layer.name, 0.0, 0.0, rank)
+    written = factors_of(tensors)
+    product = layer.factors() if written else None
     if product and written and (whole := length(product)) < torch.finfo(torch.float32).max:
-        return Row(one.name, distance(product, written), whole, rank)
-    moved, shift = one.target()
-    weight = one.weight()
-    zero = torch.zeros(shape_of(found)) if weight is None else weight
-    again, other = changes(found, zero, torch.float64)
-    check(f"the change of {one.name}", again, torch.float32)  # which readers compute in
-    row = Row(one.name, *_missed(moved, again.reshape(moved.shape)), rank)
+        return Row(layer.name, distance(product, written), whole, rank)
+    moved, shift = layer.target()
+    weight = layer.weight()
+    zero = torch.zeros(shape_of(tensors)) if weight is None else weight
+    read_change, read_shift = changes(tensors, zero, torch.float64)
+    check(f"the change of {layer.name}", read_change, torch.float32)  # which readers compute in
+    row = Row(layer.name, *_missed(moved, read_change.reshape(moved.shape)), rank)
     if shift is None:
         return row
-    bias = Row(one.name, *_missed(shift, torch.zeros_like(shift) if other is None else other), rank)
+    read_shift = torch.zeros_like(shift) if read_shift is None else read_shift
+    bias = Row(layer.name, *_missed(shift, read_shift), rank)
     if moved.dim() == 1:  # a norm's two rows of numbers are alike
         missed, size = math.hypot(row.missed, bias.missed), math.hypot(row.norm, bias.norm)
         return replace(row, missed=missed, norm=size)

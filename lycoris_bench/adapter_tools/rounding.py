@@ -25,38 +25,40 @@ def kept(name: str, tensors: Tensors) -> dict[str, Tensor]:
 
     Raises `AdapterFileError` for a number that is not finite, or too large for fp32."""
     unused = kind(tensors).unused(tensors)  # which may be infinite
-    found = {
+    kept_tensors = {
         key: value.half() if value.dtype in FP8 else
         value.float() if value.dtype == torch.float64 else value
         for key, value in tensors.items()
         if not (key in unused and not bool(torch.isfinite(value.float()).all()))
     }  # fmt: skip
-    for key, value in found.items():
+    for key, value in kept_tensors.items():
         check(f"{name}.{key}", tensors[key], value.dtype)
-    return found
+    return kept_tensors
 
 
 def stored(
-    name: str, made: Tensors, like: Iterable[Tensor], lost: float = 0.0
+    name: str, computed: Tensors, like: Iterable[Tensor], lost: float = 0.0
 ) -> dict[str, Tensor]:
     """One layer's computed tensors in the dtype of the file.
 
     `like` are the source's tensors: a result of half-precision tensors may be rounded to 5e-4 of
     the change, any other only to fp32. `lost` is the relative error of the approximation.
     AdapterFileError: a value is beyond the range of fp32."""
-    made = {k: v if v.is_floating_point() or not v.dim() else v.double() for k, v in made.items()}
+    computed = {
+        k: v if v.is_floating_point() or not v.dim() else v.double() for k, v in computed.items()
+    }
     sources = {value.dtype for value in like if value.is_floating_point() and value.dim()}
     coarse = sources <= {torch.float16, *FP8}
     allowed = max(HALF if coarse else SINGLE, SHARE * lost)
     narrow = [torch.bfloat16] if torch.bfloat16 in sources else []
     for dtype in (*narrow, torch.float16):
-        found = {key: cast(key, value, dtype) for key, value in made.items()}
-        finite = all(bool(torch.isfinite(value).all()) for value in found.values())
-        if finite and _difference(found, made) <= allowed:
-            return found
-    for key, value in made.items():
+        rounded = {key: cast(key, value, dtype) for key, value in computed.items()}
+        finite = all(bool(torch.isfinite(value).all()) for value in rounded.values())
+        if finite and _difference(rounded, computed) <= allowed:
+            return rounded
+    for key, value in computed.items():
         check(f"{name}.{key}", value, torch.float32)
-    return {key: cast(key, value, torch.float32) for key, value in made.items()}
+    return {key: cast(key, value, torch.float32) for key, value in computed.items()}
 
 
 def cast(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
@@ -82,21 +84,22 @@ def check(name: str, value: Tensor, dtype: torch.dtype) -> None:
                                f"finite numbers up to {limit:.3g}; nothing is written")  # fmt: skip
 
 
-def _difference(found: Tensors, made: Tensors) -> float:
-    """|change of the one - change of the other| / |change of the other|, biases among them."""
+def _difference(rounded: Tensors, computed: Tensors) -> float:
+    """|ΔW of the rounded tensors - ΔW| / |ΔW|, or the same of the bias where that is more."""
     short, whole = (by_layer({f"x.{key}": value for key, value in tensors.items()})["x"]
-                    for tensors in (found, made))  # fmt: skip
-    if (one := factors_of(whole)) is not None and (two := factors_of(short)) is not None:
-        size = length(one)
-        return distance(one, two) / size if size else float(distance(one, two) > 0)
+                    for tensors in (rounded, computed))  # fmt: skip
+    product, nearby = factors_of(whole), factors_of(short)
+    if product is not None and nearby is not None:
+        size, missed = length(product), distance(product, nearby)
+        return missed / size if size else float(missed > 0)
     if needs_model(whole):
         return math.inf  # rounding could do anything
     zero = torch.zeros(shape_of(whole))
     first, second = (changes(x, zero, torch.float64) for x in (short, whole))
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     worst = 0.0
-    for rounded, exact in pairs:
+    for written, exact in pairs:
         size = float(torch.linalg.vector_norm(exact.double()))
-        missed = float(torch.linalg.vector_norm(rounded.double() - exact.double()))
+        missed = float(torch.linalg.vector_norm(written.double() - exact.double()))
         worst = max(worst, missed / size if size else float(missed > 0))
     return worst

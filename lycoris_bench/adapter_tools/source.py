@@ -151,30 +151,30 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
     AdapterFileError: the file is no adapter, or does not fit the model's layers. AdapterMismatch:
     it is for another model."""
     reading = counted([path], f"reading {printable(path.name, 60)}")
-    (tensors, metadata), *_ = (read(one, divide=base is not None) for one in reading)
+    (tensors, metadata), *_ = (read(file, divide=base is not None) for file in reading)
     spelled = spellings(path)
     layers = by_layer(tensors, divide=base is not None)
-    left_out = [f"{name} (of no known algorithm: {', '.join(own)})"
-                for name, own in layers.items() if recognise(own) is None]  # fmt: skip
+    left_out = [f"{name} (of no known algorithm: {', '.join(layer)})"
+                for name, layer in layers.items() if recognise(layer) is None]  # fmt: skip
     places: dict[str, Layer] = {}
     if base is not None:
-        found = matched(layers, base.directory, family_of(base.widths), path, base.root)
-        places = {one.name: place for place, one in found.layers.items()}
-        left_out += [f"{name} (not in the model)" for name in found.missing
+        match = matched(layers, base.directory, family_of(base.widths), path, base.root)
+        places = {layer.name: place for place, layer in match.layers.items()}
+        left_out += [f"{name} (not in the model)" for name in match.missing
                      if recognise(layers[name]) is not None]  # fmt: skip
-    known = [
-        Source(path, name, own, spelled.get(name, Spelling(name, "kohya", sides=False)),
+    sources = [
+        Source(path, name, layer, spelled.get(name, Spelling(name, "kohya", sides=False)),
                path.is_dir(), base, places.get(name))
-        for name, own in layers.items()
-        if recognise(own) is not None and (base is None or name in places)
+        for name, layer in layers.items()
+        if recognise(layer) is not None and (base is None or name in places)
     ]  # fmt: skip
-    for source in known:
+    for source in sources:
         source.fits()
-    return Adapter(path, known, left_out, metadata, _family(tensors, layers))
+    return Adapter(path, sources, left_out, metadata, _family(tensors, layers))
 
 
 def _family(tensors: Tensors, layers: Mapping[str, Tensors]) -> str:
     """The model family, from diffusers' names where all layers have them."""
     with contextlib.suppress(AdapterFileError):
         layers = by_layer(tensors)
-    return family_of({name: inputs_of(own) for name, own in layers.items()})
+    return family_of({name: inputs_of(layer) for name, layer in layers.items()})

@@ -84,9 +84,9 @@ def tail(values: Tensor, rank: int) -> float:
     return float(torch.linalg.vector_norm(values[rank:].double()))
 
 
-def lora(found: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
+def lora(decomposed: Svd, shape: torch.Size, rank: int) -> dict[str, Tensor]:
     """LoRA tensors of this rank for a weight of `shape`, with √s in up and in down."""
-    cut = found.cut(rank)
+    cut = decomposed.cut(rank)
     root = cut.s.sqrt()
     return write.lora(Product(cut.u * root, root[:, None] * cut.vh), tuple(shape[1:]))
 

@@ -43,21 +43,23 @@ def verify(
     _check(strength, prompt, seed)
     base = open_model(model)
     tensors, _ = read(path)
-    found = match(by_layer(tensors), base.directory, family_of(base.widths), path)
-    problems = [] if found.complete else [f"{path.name}: {found.sentence()}"]
-    blocks = _blocks(base, found, strength, problems)
+    matched = match(by_layer(tensors), base.directory, family_of(base.widths), path)
+    problems = [] if matched.complete else [f"{path.name}: {matched.sentence()}"]
+    blocks = _blocks(base, matched, strength, problems)
     drawn = None
-    if picture and found.layers and not problems:
+    if picture and matched.layers and not problems:
         drawn = _draw(model, tensors, (strength, prompt, seed, device), problems)
-    counts = {"matched": len(found.layers), "not_in_model": len(found.missing),
-              "unknown_kind": len(found.unknown), "untouched": len(found.untouched)}  # fmt: skip
+    counts = {"matched": len(matched.layers), "not_in_model": len(matched.missing),
+              "unknown_kind": len(matched.unknown),
+              "untouched": len(matched.untouched)}  # fmt: skip
     result = {
         "model": str(base.root), "file": str(path), "strength": strength, **counts,
-        "names": {"not_in_model": found.missing, "unknown_kind": found.unknown},
+        "names": {"not_in_model": matched.missing, "unknown_kind": matched.unknown},
         "blocks": blocks, "picture": drawn,
-        "problems": [printable(one, LONGEST) for one in problems], "status": int(bool(problems)),
+        "problems": [printable(problem, LONGEST) for problem in problems],
+        "status": int(bool(problems)),
     }  # fmt: skip
-    return {**result, "text": _text(result, found)}
+    return {**result, "text": _text(result, matched)}
 
 
 def _check(strength: float, prompt: str, seed: int) -> None:
@@ -70,21 +72,21 @@ def _check(strength: float, prompt: str, seed: int) -> None:
 
 
 def _blocks(
-    base: ModelFiles, found: Match, strength: float, problems: list[str]
+    base: ModelFiles, matched: Match, strength: float, problems: list[str]
 ) -> list[dict[str, Any]]:
     """A row per block; layers that cannot take their change are added to `problems`."""
     rows: dict[str, dict[str, Any]] = {}
-    for layer in counted([*found.layers, *found.untouched], "comparing"):
+    for layer in counted([*matched.layers, *matched.untouched], "comparing"):
         block = block_of(".".join(layer))
         row = rows.setdefault(
             block, {"block": block, "matched": 0, "untouched": 0, "_moved": 0.0, "_base": 0.0}
         )
-        if layer not in found.layers:
+        if layer not in matched.layers:
             row["untouched"] += 1
             continue
         weight = base.read(*layer)
         try:
-            moved = _moved(base, layer, found.layers[layer], weight, strength)
+            moved = _moved(base, layer, matched.layers[layer], weight, strength)
         except AdapterMismatch as error:
             problems.append(str(error))
             continue
@@ -97,25 +99,27 @@ def _blocks(
     return [rows[block] for block in sorted(rows, key=natural)]
 
 
-def _moved(base: ModelFiles, layer: Layer, one: Matched, weight: Tensor, strength: float) -> Tensor:
+def _moved(
+    base: ModelFiles, place: Layer, layer: Matched, weight: Tensor, strength: float
+) -> Tensor:
     """strength · ΔW. AdapterMismatch: the layer cannot take it."""
-    moved, shift = change(one, weight)
+    moved, shift = change(layer, weight)
     parts = {"weight": (weight, moved)}
     if shift is not None:
-        if not base.has(*layer, "bias"):
-            raise AdapterMismatch(f"{one.name}: {NO_BIAS}")
-        parts["bias"] = base.read(*layer, "bias"), shift
+        if not base.has(*place, "bias"):
+            raise AdapterMismatch(f"{layer.name}: {NO_BIAS}")
+        parts["bias"] = base.read(*place, "bias"), shift
     for kind, (value, difference) in parts.items():
         if value.shape != difference.shape:
-            raise AdapterMismatch(f"{one.name}: a change of shape {tuple(difference.shape)} does "
+            raise AdapterMismatch(f"{layer.name}: a change of shape {tuple(difference.shape)} does "
                                   f"not fit a {kind} of shape {tuple(value.shape)}")  # fmt: skip
         dtype = str(value.dtype).removeprefix("torch.")
         if not value.is_floating_point():
-            raise AdapterMismatch(f"{one.name}: its {kind} is stored as {dtype} in the model, "
+            raise AdapterMismatch(f"{layer.name}: its {kind} is stored as {dtype} in the model, "
                                   "which takes no change")  # fmt: skip
         largest = float(add(value.float(), (difference, strength)).abs().max())
         if not largest <= torch.finfo(value.dtype).max:  # float8 would be cut off there
-            raise AdapterMismatch(f"{one.name}: at strength {strength:g} its {kind} leaves the "
+            raise AdapterMismatch(f"{layer.name}: at strength {strength:g} its {kind} leaves the "
                                   f"range of the model's {dtype}")  # fmt: skip
     return strength * moved
 
@@ -155,12 +159,12 @@ def _some(names: list[str]) -> str:
     return printable(some(names, 3))
 
 
-def _text(result: dict[str, Any], found: Match) -> str:
+def _text(result: dict[str, Any], match: Match) -> str:
     rows = [(r["block"], r["matched"], r["untouched"], r["change"]) for r in result["blocks"]]
     lines = [
         f"matched            {result['matched']}",
-        f"not in the model   {result['not_in_model']}  {_some(found.missing)}".rstrip(),
-        f"of unknown kind    {result['unknown_kind']}  {_some(found.unknown)}".rstrip(),
+        f"not in the model   {result['not_in_model']}  {_some(match.missing)}".rstrip(),
+        f"of unknown kind    {result['unknown_kind']}  {_some(match.unknown)}".rstrip(),
         f"untouched layers   {result['untouched']}",
         "",
         table(("block", "matched", "untouched", "change"), rows),

@@ -41,11 +41,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Sum:
-    """A layer's tensors in float64 (`made`), the method that made them (`how`), the relative error
+    """A layer's tensors in float64 (`tensors`), how they were computed (`how`), the relative error
     (`lost`), and whether they are one file's own (`as_is`)."""
 
     parts: Sequence[Part]
-    made: Tensors
+    tensors: Tensors
     how: str
     lost: float = 0.0
     as_is: bool = False
@@ -53,18 +53,19 @@ class Sum:
     @property
     def keeps_form(self) -> bool:
         """Whether these have the names, shapes and alpha of one file's tensors."""
-        own = self.parts[0].tensors
-        return len(self.parts) == 1 and own.keys() == self.made.keys() and all(
-            value.shape == own[key].shape and (key != "alpha" or float(value) == float(own[key]))
-            for key, value in self.made.items()
+        source = self.parts[0].tensors
+        return len(self.parts) == 1 and source.keys() == self.tensors.keys() and all(
+            value.shape == source[key].shape
+            and (key != "alpha" or float(value) == float(source[key]))
+            for key, value in self.tensors.items()
         )  # fmt: skip
 
     def target(self) -> Change:
         """The sum of weight · change, in float64."""
-        found = [(part, *part.source.change()) for part in self.parts]
-        shifts = [part.weight * shift for part, _, shift in found if shift is not None]
-        moves = [part.weight * move for part, move, _ in found if not part.is_bias]
-        moved = _sum(moves) if moves else torch.zeros_like(found[0][1])
+        changes = [(part, *part.source.change()) for part in self.parts]
+        shifts = [part.weight * shift for part, _, shift in changes if shift is not None]
+        moves = [part.weight * move for part, move, _ in changes if not part.is_bias]
+        moved = _sum(moves) if moves else torch.zeros_like(changes[0][1])
         return moved, _sum(shifts) if shifts else None
 
     def factors(self) -> Factors | None:
@@ -73,12 +74,12 @@ class Sum:
 
 
 def _product(parts: Sequence[Part]) -> Factors | None:
-    found = [part.source.factors() for part in parts]
-    known = [one for one in found if one is not None]
-    if len(known) < len(found):
+    factors = [part.source.factors() for part in parts]
+    products = [product for product in factors if product is not None]
+    if len(products) < len(factors):
         return None
     return concatenated([(part.weight * up, down)
-                   for part, (up, down) in zip(parts, known, strict=True)])  # fmt: skip
+                   for part, (up, down) in zip(parts, products, strict=True)])  # fmt: skip
 
 
 def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
@@ -91,14 +92,14 @@ def add_up(parts: Sequence[Part], rank: int | None) -> Sum:
     if not parts:
         return Sum(biased, bias, "biases added (exact)")
     if all(is_plain_lora(part.tensors) for part in parts):
-        made, how, lost = _concatenated(parts, rank)
+        tensors, how, lost = _concatenated(parts, rank)
     elif len(parts) == 1 and (scaled := _scaled(parts[0])) is not None:
-        made, how, lost = scaled, "one file's, scaled (exact)", 0.0
+        tensors, how, lost = scaled, "one file's, scaled (exact)", 0.0
     elif all(part.source.is_norm for part in parts):
         return Sum(biased, _norms(biased), "norms added (exact)")
     else:
-        made, how, lost = _of_sum(parts, rank)
-    return Sum(biased, made | bias, how, lost)
+        tensors, how, lost = _of_sum(parts, rank)
+    return Sum(biased, tensors | bias, how, lost)
 
 
 def _longer(tensors: Tensors, rank: int | None) -> bool:
@@ -116,18 +117,18 @@ def _concatenated(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Te
     if rank is not None and up.shape[1] > rank:
         return _nearest(svd_of_product(up, down), shape, rank)
     ones = [1 for _ in shape[2:]]
-    made = {
+    tensors = {
         UP: up.reshape(*up.shape, *ones),
         DOWN: down.reshape(len(down), *shape[1:]),
         "alpha": torch.tensor(float(len(down))),
     }
-    return made, "LoRA side by side (exact)", 0.0
+    return tensors, "LoRA side by side (exact)", 0.0
 
 
-def _nearest(found: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor], str, float]:
-    whole = tail(found.s, 0)
-    lost = tail(found.s, rank) / whole if whole else 0.0
-    return lora(found, shape, rank), "nearest LoRA (SVD)", lost
+def _nearest(decomposed: Svd, shape: torch.Size, rank: int) -> tuple[dict[str, Tensor], str, float]:
+    whole = tail(decomposed.s, 0)
+    lost = tail(decomposed.s, rank) / whole if whole else 0.0
+    return lora(decomposed, shape, rank), "nearest LoRA (SVD)", lost
 
 
 def _scaled(part: Part) -> dict[str, Tensor] | None:
@@ -143,29 +144,29 @@ def _scaled(part: Part) -> dict[str, Tensor] | None:
 
 def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
     """The sum of norm differences, which files name w_norm and b_norm, or diff and diff_b."""
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    sums: dict[str, list[Tensor]] = defaultdict(list)
     for part in parts:
         for name, value in part.tensors.items():
-            found[OF_NORM.get(name, name)].append(part.weight * value.double())
-    return {name: _sum(values) for name, values in found.items()}
+            sums[OF_NORM.get(name, name)].append(part.weight * value.double())
+    return {name: _sum(values) for name, values in sums.items()}
 
 
 def _of_sum(parts: Sequence[Part], rank: int | None) -> tuple[dict[str, Tensor], str, float]:
     """The sum as a LoRA of its own rank where that is shorter, else as a full difference."""
     if (product := _product(parts)) is not None:
         shape = _common([part.source.shape() for part in parts])
-        found = svd_of_product(*product)
+        decomposed = svd_of_product(*product)
     else:
         total = _total(parts)
         shape = total.shape
         if all(part.source.kind is Full for part in parts):
             return {DIFF: total}, "differences added (exact)", 0.0
-        found = svd(total)
-    least = numerical_rank(found.s)
+        decomposed = svd(total)
+    least = numerical_rank(decomposed.s)
     if rank is not None and least > rank:
-        return _nearest(found, shape, rank)
-    if rank is not None or least * (len(found.u) + found.vh.shape[1]) < shape.numel():
-        return lora(found, shape, max(1, least)), "LoRA of the sum (exact)", 0.0
+        return _nearest(decomposed, shape, rank)
+    if rank is not None or least * (len(decomposed.u) + decomposed.vh.shape[1]) < shape.numel():
+        return lora(decomposed, shape, max(1, least)), "LoRA of the sum (exact)", 0.0
     return {DIFF: _total(parts)}, "full difference (exact)", 0.0
 
 
@@ -183,7 +184,7 @@ def _common(shapes: Sequence[torch.Size]) -> torch.Size:
     longest = max(shapes, key=len)
     for shape in shapes:
         if shape[0] != longest[0] or shape.numel() != longest.numel():
-            sizes = " and ".join(str(tuple(one)) for one in (longest, shape))
+            sizes = " and ".join(str(tuple(size)) for size in (longest, shape))
             raise BenchError(f"the files' changes of one layer have the shapes {sizes}: they were "
                              "made for other models")  # fmt: skip
     return longest

@@ -38,8 +38,8 @@ class ModelFiles:
 
     def __post_init__(self) -> None:
         for file, keys in self.holds.items():
-            for key, found in keys.items():
-                for model, path, kind, third in found:
+            for key, spots_of_key in keys.items():
+                for model, path, kind, third in spots_of_key:
                     # of a full and an fp16 copy, the first in the folder's order, the full one
                     self.places.setdefault((model, path, kind), (file, key, third))
         self._readers: dict[Path, Reader] = {}
@@ -132,8 +132,8 @@ def open_model(place: str | Path) -> ModelFiles:
 
 def weights(folder: Path) -> Sequence[Path]:
     """A part's safetensors, full precision before variants such as fp16."""
-    found = folder.glob("*.safetensors") if folder.is_dir() else []
-    return sorted(found, key=lambda file: (file.name.count("."), file.name))
+    files = folder.glob("*.safetensors") if folder.is_dir() else []
+    return sorted(files, key=lambda file: (file.name.count("."), file.name))
 
 
 def _spots(model: str, file: Path) -> Iterator[tuple[str, list[Spot]]]:

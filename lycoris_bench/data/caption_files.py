@@ -47,8 +47,8 @@ class CaptionFiles:
         """The caption of an image in the nearest `metadata.jsonl`, or None. It is used up."""
         root, name = self.folders.root, disk.composed(str(image))
         above = [place for place in image.parents if place == root or root in place.parents]
-        found = [self._metadata(place).pop(name, None) for place in above]
-        return next((text for text in found if text is not None), None)
+        captions = [self._metadata(place).pop(name, None) for place in above]
+        return next((text for text in captions if text is not None), None)
 
     def report(self, images: int, unused: bool) -> None:
         """Adds one problem for all missing captions, of so many images, that says what to type.
@@ -82,18 +82,18 @@ class CaptionFiles:
         """Image -> caption, of a folder's own list."""
         if place in self._listed:
             return self._listed[place]
-        here = self._listed[place] = {}
+        captions = self._listed[place] = {}
         path, lines = place / METADATA, []
         try:
             lines = disk.read_lines(path) if path in self.folders.files(place) else []
         except disk.FileError as error:
             self._report_error(error)
         for number, line in enumerate(lines, 1):
-            if line and (problem := self._take(line, place, here)):
+            if line and (problem := self._take(line, place, captions)):
                 self.problems.append(f"{self.folders.name(path)}, line {number}: {problem}")
-        return here
+        return captions
 
-    def _take(self, line: str, place: Path, here: dict[str, str]) -> str | None:
+    def _take(self, line: str, place: Path, captions: dict[str, str]) -> str | None:
         """Puts a line's caption into `here`; the problem with it, if there is one."""
         try:
             entry = json.loads(line)
@@ -104,9 +104,9 @@ class CaptionFiles:
             return None
         if not isinstance(text, str) or not _plain(text):
             return f"'{self.key}' is not text"
-        if image in here:
+        if image in captions:
             return f"{entry['file_name']} is named twice"
-        here[image] = text
+        captions[image] = text
         return None
 
     def _sidecar(self, image: Path) -> str | None:

@@ -30,17 +30,17 @@ def places(folders: Folders, *, captions: bool) -> Iterator[Place]:
     `captions` a caption without its image, is a problem."""
     root, problems = folders.root, folders.problems
     for category in folders.folders(root):
-        own, deeper = folders.images(category), folders.folders(category)
-        if _kohya(category.name)[0] and own and not deeper:
-            found = iter([_place(Concept(FLAT, _kohya(category.name)[1]), category)])
+        images, deeper = folders.images(category), folders.folders(category)
+        if _kohya(category.name)[0] and images and not deeper:
+            class_places = iter([_place(Concept(FLAT, _kohya(category.name)[1]), category)])
         else:
             _no_images(folders, category, "an image must lie in a class's folder")
             if not deeper:
                 problems.append(
                     f"category '{category.name}' has no class; a class is a folder in it"
                 )
-            found = _classes(folders, disk.composed(category.name), deeper)
-        for place in found:
+            class_places = _classes(folders, disk.composed(category.name), deeper)
+        for place in class_places:
             if place.repeats and place.repeats > concept_words.MOST["repeats"]:
                 problems.append(
                     f"{folders.name(place.path)}: {place.repeats} repeats; "
@@ -77,8 +77,8 @@ def _place(concept: Concept, path: Path) -> Place:
 
 def _kohya(name: str) -> tuple[int | None, str]:
     """Repeats and name of a folder `20_name`; None and the name of any other."""
-    found = re.fullmatch(r"([1-9][0-9]*)_(.+)", disk.composed(name), re.DOTALL)
-    return (int(found[1]), found[2]) if found else (None, disk.composed(name))
+    match = re.fullmatch(r"([1-9][0-9]*)_(.+)", disk.composed(name), re.DOTALL)
+    return (int(match[1]), match[2]) if match else (None, disk.composed(name))
 
 
 def _no_images(folders: Folders, place: Path, why: str) -> None:

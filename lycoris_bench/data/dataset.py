@@ -79,11 +79,11 @@ class Dataset:
         """The same images of `folder` with their other captions: `0001.tags` for `.tags`."""
         problems: list[str] = []
         captions = CaptionFiles(Folders(Path(folder), problems), extension, words)
-        found = [(example, captions.of(example.path)) for example in self.examples]
-        captions.report(len(found), unused=False)
+        captioned = [(example, captions.of(example.path)) for example in self.examples]
+        captions.report(len(captioned), unused=False)
         if problems:
             raise DataError(f"dataset {folder}", problems)
-        return Dataset(tuple(replace(example, caption=text or "") for example, text in found))
+        return Dataset(tuple(replace(example, caption=text or "") for example, text in captioned))
 
 
 def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
@@ -116,14 +116,14 @@ def scan(
         for place in places(folders, captions=captions)
         for image in folders.images(place.path)
     ]
-    found = [_example(image, place, folders, files, seen) for image, place in images]
+    examples = [_example(image, place, folders, files, seen) for image, place in images]
     if files:
         files.report(len(images), unused=True)
     if not images and not problems:
         problems.append("it is empty; images are expected in category/class[/sub-class]")
     if problems:
         raise DataError(f"{what} {folder}", problems)
-    return Dataset(tuple(example for example in found if example))
+    return Dataset(tuple(example for example in examples if example))
 
 
 def _example(

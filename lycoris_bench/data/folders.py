@@ -56,8 +56,8 @@ class Folders:
 
     def _list(self, place: Path) -> tuple[list[Path], list[Path]]:
         if place not in self._listed:
-            found: tuple[list[Path], list[Path]] = ([], [])
-            self._listed[place] = found
+            listing: tuple[list[Path], list[Path]] = ([], [])
+            self._listed[place] = listing
             try:
                 entries = sorted(place.iterdir(), key=natural)
             except OSError as error:
@@ -65,8 +65,8 @@ class Folders:
                 entries = []
             for entry in entries:
                 if not entry.name.startswith("."):  # such as .DS_Store or ._image.png
-                    self._sort(entry, *found)
-            self._twins(found[0])
+                    self._sort(entry, *listing)
+            self._twins(listing[0])
         return self._listed[place]
 
     def _sort(self, entry: Path, folders: list[Path], files: list[Path]) -> None:
@@ -118,7 +118,7 @@ def images_below(root: Path) -> list[Path]:
 
     Raises one `DataError` with everything that is in the way."""
     problems: list[str] = []
-    found = Folders(root, problems).below(root)
+    images = Folders(root, problems).below(root)
     if problems:
         raise DataError(f"folder {root}", problems)
-    return found
+    return images

@@ -16,31 +16,31 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
     if given is None:
         return None, ()
     folder = Path(given)
-    found = scan(folder, captions=False, what="heldout")
+    heldout = scan(folder, captions=False, what="heldout")
     trained = {example.sha256 for example in data.examples}
-    shared = [example for example in found.examples if example.sha256 in trained]
+    shared = [example for example in heldout.examples if example.sha256 in trained]
     scored = {example.concept for example in data.examples if example.generate}
-    own = [example for example in found.examples if example.concept in scored] or found.examples
-    if all(example.sha256 in trained for example in own):
+    usable = [e for e in heldout.examples if e.concept in scored] or heldout.examples
+    if all(example.sha256 in trained for example in usable):
         raise DataError(f"heldout {folder}", [
-            f"all {len(own)} images are training images ({_some(shared, folder)}); give images "
+            f"all {len(usable)} images are training images ({_some(shared, folder)}); give images "
             "that are not trained on, or leave 'heldout' out, and half of the training images is "
             "held against the other half"
         ])  # fmt: skip
     doubts = []
     if shared:
         doubts.append(
-            f"heldout {folder}: {len(shared)} of {len(found.examples)} images are training images "
-            f"({_some(shared, folder)}); take them out of one of the two folders"
+            f"heldout {folder}: {len(shared)} of {len(heldout.examples)} images are training "
+            f"images ({_some(shared, folder)}); take them out of one of the two folders"
         )
     if lacking := [
-        str(concept) for concept in data.concepts if concept in scored - {*found.concepts}
+        str(concept) for concept in data.concepts if concept in scored - {*heldout.concepts}
     ]:
         doubts.append(
             f"heldout {folder}: {len(lacking)} of {len(scored)} concepts have no image there "
             f"({_listed(lacking)}); they have no ceiling of real images"
         )
-    return found, tuple(doubts)
+    return heldout, tuple(doubts)
 
 
 def _some(examples: list[Example], folder: Path) -> str:

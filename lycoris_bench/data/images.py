@@ -81,16 +81,16 @@ def decode(data: bytes) -> Image.Image:
         raise _Unreadable("the file is empty")
     with _opened(data) as image:
         image.load()
-        own = image
+        picture = image
         if image.format == "PNG":
             if png.ends_early(image, data):
                 raise _Unreadable(
                     "the image is cut short: it has fewer pixels than its header says"
                 )
-            own = png.key_on_white(image, data)
+            picture = png.key_on_white(image, data)
         elif image.format == "JPEG" and jpeg.ends_early(image, data, _opened):
             raise _Unreadable("the image is cut short: pixels are missing before its end mark")
-        shown = _on_white(_eight_bit(own))
+        shown = _on_white(_eight_bit(picture))
         # Only now: of a TIFF the library has already turned the pixels, and says so after loading.
         turn = _TURNS.get(_orientation(image))
     return shown if turn is None else shown.transpose(turn)
@@ -117,8 +117,8 @@ def _kind(data: bytes) -> str:
         other = Image.open(io.BytesIO(data)).format
         if other not in FORMATS:
             return f"it is a {other} picture; {', '.join(FORMATS)} are read"
-    known = data.startswith((b"II*\0", b"MM\0*", b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM"))
-    if known:
+    has_mark = data.startswith((b"II*\0", b"MM\0*", b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM"))
+    if has_mark:
         return "the image is cut short, corrupt, or of a kind that is not read"
     return "the file is not an image, or its header is corrupt"
 

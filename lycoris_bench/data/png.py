@@ -39,13 +39,13 @@ def _passes(width: int, height: int, interlaced: bool) -> list[tuple[int, int]]:
 
 
 def _chunks(data: bytes, kind: bytes) -> bytes:
-    found, place = [], len(SIGNATURE)
+    contents, place = [], len(SIGNATURE)
     while place + 8 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
         if data[place + 4 : place + 8] == kind:
-            found.append(data[place + 8 : place + 8 + length])
+            contents.append(data[place + 8 : place + 8 + length])
         place += length + 12
-    return b"".join(found)
+    return b"".join(contents)
 
 
 def _unpacked(packed: bytes, most: int) -> int:

@@ -28,11 +28,11 @@ class Seen:
     def size(self, data: bytes, sha256: str) -> tuple[int, int] | str:
         """Width and height as shown, or why the bytes are no picture."""
         if sha256 not in self.known:
-            found = check(data)
-            if isinstance(found, str):
-                return found
-            self.known[sha256] = found
-            self._keep(f"{sha256} {found[0]} {found[1]} {_seal(sha256, *found)}\n")
+            measured = check(data)
+            if isinstance(measured, str):
+                return measured
+            self.known[sha256] = measured
+            self._keep(f"{sha256} {measured[0]} {measured[1]} {_seal(sha256, *measured)}\n")
         return self.known[sha256]
 
     def _take(self, words: list[str]) -> None:

@@ -27,13 +27,13 @@ def unet_names(paths: Collection[str]) -> dict[str, str]:
     size. So the numbers follow from how many blocks there are, how many layers each has, and
     which have attention: SD1.x, SD2 and SDXL need no table of their own."""
     moved = dict(_places(paths))
-    found = {path: ENDS[path] for path in paths if path in ENDS}
+    names = {path: ENDS[path] for path in paths if path in ENDS}
     for path in paths:
         head = re.match(r"(?:(?:down|up)_blocks\.\d+|mid_block)\.\w+\.\d+(?=\.)", path)
         if head and head[0] in moved:
             rest = path[head.end() + 1 :]
-            found[path] = f"{moved[head[0]]}.{_inside(head[0], rest)}"
-    return found
+            names[path] = f"{moved[head[0]]}.{_inside(head[0], rest)}"
+    return names
 
 
 def _inside(part: str, rest: str) -> str:
@@ -74,5 +74,5 @@ def _places(paths: Collection[str]) -> Iterator[tuple[str, str]]:
 def _numbers(part: str, paths: Collection[str]) -> list[int]:
     """The numbers that follow `part.` in the paths, in order."""
     start = f"{part}."
-    found = {path[len(start) :].partition(".")[0] for path in paths if path.startswith(start)}
-    return sorted(int(number) for number in found if number.isdigit())
+    numbers = {path[len(start) :].partition(".")[0] for path in paths if path.startswith(start)}
+    return sorted(int(number) for number in numbers if number.isdigit())

@@ -35,19 +35,19 @@ def spots(keys: Iterable[str]) -> dict[str, list[Spot]]:
     keys = list(keys)
     texts = [t for f in families() for t in (*f.texts_in_file, *f.unread_in_file)]
     unet = _unet(key.removeprefix(UNET) for key in keys if key.startswith(UNET))
-    found: dict[str, list[Spot]] = {}
+    held: dict[str, list[Spot]] = {}
     for key in keys:
         layer, _, kind = key.rpartition(".")
         if key.startswith(UNET) and layer.removeprefix(UNET) in unet:
-            found[key] = [Spot("unet", unet[layer.removeprefix(UNET)], kind)]
+            held[key] = [Spot("unet", unet[layer.removeprefix(UNET)], kind)]
             continue
         for text in texts:
             if key.startswith(text.prefix) and text.open_clip:
                 rest = key.removeprefix(text.prefix)
-                found[key] = [Spot(text.part, *inner) for inner in _open_clip(rest)]
+                held[key] = [Spot(text.part, *inner) for inner in _open_clip(rest)]
             elif key.startswith(text.prefix):
-                found[key] = [Spot(text.part, layer.removeprefix(text.prefix), kind)]
-    return {key: at for key, at in found.items() if at and at[0].kind in ("weight", "bias")}
+                held[key] = [Spot(text.part, layer.removeprefix(text.prefix), kind)]
+    return {key: at for key, at in held.items() if at and at[0].kind in ("weight", "bias")}
 
 
 def _open_clip(key: str) -> Iterator[tuple[str, str, int | None]]:
@@ -66,8 +66,8 @@ def _open_clip(key: str) -> Iterator[tuple[str, str, int | None]]:
 def _unet(keys: Iterable[str]) -> dict[str, str]:
     """CompVis layer -> diffusers path."""
     layers = sorted({key.rpartition(".")[0] for key in keys})
-    found = {layer: ENDS[layer] for layer in layers if layer in ENDS}
-    found |= _part(layers, "middle_block", "mid_block", {0: 0, 1: 0, 2: 1})
+    paths = {layer: ENDS[layer] for layer in layers if layer in ENDS}
+    paths |= _part(layers, "middle_block", "mid_block", {0: 0, 1: 0, 2: 1})
     for side, blocks, last in (("input_blocks", "down_blocks", "op"),
                                ("output_blocks", "up_blocks", "conv")):  # fmt: skip
         block = place = 0
@@ -75,23 +75,23 @@ def _unet(keys: Iterable[str]) -> dict[str, str]:
             if (side, n) == ("input_blocks", 0):
                 continue
             prefix = f"{side}.{n}."
-            own = [layer for layer in layers if layer.startswith(prefix)]
+            inside = [layer for layer in layers if layer.startswith(prefix)]
             target = f"{blocks}.{block}"
-            found |= _part(own, f"{side}.{n}", target, {0: place, 1: place})
-            resample = [x for x in own if re.fullmatch(rf"{re.escape(prefix)}\d\.{last}", x)]
+            paths |= _part(inside, f"{side}.{n}", target, {0: place, 1: place})
+            resample = [x for x in inside if re.fullmatch(rf"{re.escape(prefix)}\d\.{last}", x)]
             for layer in resample:
-                found[layer] = f"{target}.{blocks.split('_')[0]}samplers.0.conv"
+                paths[layer] = f"{target}.{blocks.split('_')[0]}samplers.0.conv"
             place += 1
             if resample:
                 block, place = block + 1, 0
-    return found
+    return paths
 
 
 def _part(
     layers: Iterable[str], source: str, target: str, places: dict[int, int]
 ) -> dict[str, str]:
     """The layers of a block's residual and attention parts."""
-    found = {}
+    paths = {}
     for layer in layers:
         if not (inner := re.fullmatch(rf"{re.escape(source)}\.(\d)\.(.+)", layer)):
             continue
@@ -100,10 +100,10 @@ def _part(
             continue
         name = inner[2]
         if name in RESNET:
-            found[layer] = f"{target}.resnets.{place}.{RESNET[name]}"
+            paths[layer] = f"{target}.resnets.{place}.{RESNET[name]}"
         elif name.startswith(("transformer_blocks.", "norm", "proj_")):
-            found[layer] = f"{target}.attentions.{place}.{name}"
-    return found
+            paths[layer] = f"{target}.attentions.{place}.{name}"
+    return paths
 
 
 def _numbers(layers: Iterable[str], side: str) -> list[int]:

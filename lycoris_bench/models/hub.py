@@ -79,10 +79,10 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
             total.update(_content(file).encode() if file.exists() else b"")
         return total.hexdigest()[:16]
     family = families.of_folder(place)
-    found = _read_by_loading(place, parts or family.parts)
+    files = _read_by_loading(place, parts or family.parts)
     if not parts:
-        found += [place / name for name in family.extra_files if (place / name).exists()]
-    for file in sorted(found, key=lambda file: file.relative_to(place).parts):
+        files += [place / name for name in family.extra_files if (place / name).exists()]
+    for file in sorted(files, key=lambda file: file.relative_to(place).parts):
         total.update(f"{file.relative_to(place).as_posix()}\0{_content(file)}\n".encode())
     return total.hexdigest()[:16]
 
@@ -92,8 +92,8 @@ def weight_files(path: str | Path) -> list[Path]:
     place = locate(path)
     if place.is_file():
         return [place]
-    found = _read_by_loading(place, families.of_folder(place).parts)
-    return [file for file in found if file.suffix in (".safetensors", *PICKLED)]
+    files = _read_by_loading(place, families.of_folder(place).parts)
+    return [file for file in files if file.suffix in (".safetensors", *PICKLED)]
 
 
 def _revision(place: Path) -> str:
@@ -111,13 +111,13 @@ def _content(file: Path) -> str:
 
 def _read_by_loading(folder: Path, parts: Iterable[str]) -> list[Path]:
     """The files that loading reads; pickled weights are ignored where there are safetensors."""
-    found = []
+    chosen = []
     for part in parts:
         files = [file for file in (folder / part).iterdir() if file.is_file()]
         safe = any(file.suffix == ".safetensors" for file in files)
-        found += [
+        chosen += [
             file
             for file in files
             if not file.name.startswith(".") and not (safe and file.suffix in PICKLED)
         ]
-    return found
+    return chosen

@@ -11,8 +11,8 @@ def outline(name: str) -> Outline | None:
     try:
         place = locate(name)
     except BackboneError:
-        found = (family.outline_of(name) for family in families())
-        return next((shapes for shapes in found if shapes is not None), None)
+        outlines = (family.outline_of(name) for family in families())
+        return next((shapes for shapes in outlines if shapes is not None), None)
     if place.is_file():
         return None
     try:

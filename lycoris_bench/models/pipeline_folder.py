@@ -19,24 +19,24 @@ DENOISERS = ("unet", "transformer")
 def read(family: "Family", folder: Path) -> Parts:
     """The parts that a family has, each read by its own class."""
     with quiet():
-        made = {part: _read(kind, folder, part) for part, kind in _classes(family).items()}
+        parts = {name: _read(kind, folder, name) for name, kind in _classes(family).items()}
     return Parts(
-        family, _denoiser(made), _several(made, "text_encoder"), made["vae"],
-        _several(made, "tokenizer"), made["scheduler"],
+        family, _denoiser(parts), _several(parts, "text_encoder"), parts["vae"],
+        _several(parts, "tokenizer"), parts["scheduler"],
     )  # fmt: skip
 
 
 def outline(family: "Family", folder: Path) -> Outline:
     """Denoiser and text encoders by their configurations, on the meta device."""
-    made = {}
+    parts = {}
     with torch.device("meta"):
-        for part, kind in _classes(family).items():
-            if part in DENOISERS or part.startswith("text_encoder"):
+        for name, kind in _classes(family).items():
+            if name in DENOISERS or name.startswith("text_encoder"):
                 if hasattr(kind, "config_class"):  # of transformers
-                    made[part] = kind(kind.config_class.from_pretrained(folder / part))
+                    parts[name] = kind(kind.config_class.from_pretrained(folder / name))
                 else:
-                    made[part] = kind.from_config(kind.load_config(folder / part))
-    return Outline(_denoiser(made), _several(made, "text_encoder"))
+                    parts[name] = kind.from_config(kind.load_config(folder / name))
+    return Outline(_denoiser(parts), _several(parts, "text_encoder"))
 
 
 def _classes(family: "Family") -> dict[str, Any]:
@@ -48,12 +48,12 @@ def _classes(family: "Family") -> dict[str, Any]:
     }
 
 
-def _denoiser(made: dict[str, Any]) -> Any:
-    return next(made[part] for part in DENOISERS if part in made)
+def _denoiser(parts: dict[str, Any]) -> Any:
+    return next(parts[part] for part in DENOISERS if part in parts)
 
 
-def _several(made: dict[str, Any], start: str) -> tuple[Any, ...]:
-    return tuple(value for part, value in made.items() if part.startswith(start))
+def _several(parts: dict[str, Any], start: str) -> tuple[Any, ...]:
+    return tuple(value for part, value in parts.items() if part.startswith(start))
 
 
 def _read(kind: Any, folder: Path, part: str) -> Any:

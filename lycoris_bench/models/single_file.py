@@ -24,10 +24,10 @@ FIRST = f"{compvis_config.UNET}input_blocks.0.0.weight"
 def names(file: Path) -> list[str]:
     """The names of a file's tensors; `BackboneError` where they are of no base model."""
     with safe_open(file, "pt") as handle:
-        found = list(handle.keys())
-    if FIRST not in found:
+        keys = list(handle.keys())
+    if FIRST not in keys:
         raise BackboneError("it holds no U-Net under CompVis's names (an adapter, or one part?)")
-    return found
+    return keys
 
 
 def read(family: "Family", file: Path) -> Parts:
@@ -87,15 +87,15 @@ def _prediction(
 ) -> str:
     """The prediction type: from the file's metadata, else the .yaml of the same name, else the
     family's default for files that do not state it."""
-    told = metadata.get("modelspec.predict_key", "")
+    stated = metadata.get("modelspec.predict_key", "")
     if "v_pred" in tensors:
-        told = "v"
-    if not told and yaml_of(file).exists():
+        stated = "v"
+    if not stated and yaml_of(file).exists():
         text = yaml_of(file).read_text(encoding="utf-8")
-        found = re.search(r"^\s*parameterization:\s*[\"']?(\w+)", text, re.MULTILINE)
-        told = found[1] if found else "eps"
-    if not told:
+        line = re.search(r"^\s*parameterization:\s*[\"']?(\w+)", text, re.MULTILINE)
+        stated = line[1] if line else "eps"
+    if not stated:
         return family.prediction_of(file)
-    if told not in ("v", "eps", "epsilon"):
-        raise BackboneError(f"it says that it predicts '{told}'; allowed are v and epsilon")
-    return "v_prediction" if told == "v" else "epsilon"
+    if stated not in ("v", "eps", "epsilon"):
+        raise BackboneError(f"it says that it predicts '{stated}'; allowed are v and epsilon")
+    return "v_prediction" if stated == "v" else "epsilon"

@@ -27,67 +27,69 @@ PROJECTION = "text_projection.weight"
 def read(tensors: Mapping[str, Tensor], text: "TextInFile") -> Any:
     """The text encoder of a single file, as the transformers model that it is."""
     if text.open_clip:
-        own = dict(_renamed(_under(tensors, text.prefix)))
+        weights = dict(_renamed(_under(tensors, text.prefix)))
     else:
-        own = _under(tensors, f"{text.prefix}text_model.")
-    if not own:
+        weights = _under(tensors, f"{text.prefix}text_model.")
+    if not weights:
         raise BackboneError("it holds no text encoder")
-    unused = [f"encoder.layers.{_layers(own) - k - 1}." for k in range(text.unused_layers)]
+    unused = [f"encoder.layers.{_layers(weights) - k - 1}." for k in range(text.unused_layers)]
     unused += [] if text.projects else [PROJECTION]
-    own = {name: tensor for name, tensor in own.items() if not name.startswith(tuple(unused))}
-    return _model(own, "gelu" if text.open_clip else "quick_gelu")
+    weights = {
+        name: tensor for name, tensor in weights.items() if not name.startswith(tuple(unused))
+    }
+    return _model(weights, "gelu" if text.open_clip else "quick_gelu")
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _renamed(own: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _renamed(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """OpenCLIP's tensors as CLIP's: the fused projection in three, the last one turned."""
-    for name, tensor in own.items():
+    for name, tensor in weights.items():
         if name in ENDS:
             yield ENDS[name], tensor
         elif name == "text_projection":
             yield PROJECTION, tensor.T.contiguous()
         elif name.startswith("transformer.resblocks."):
             number, _, rest = name.removeprefix("transformer.resblocks.").partition(".")
-            here = f"encoder.layers.{number}"
+            block = f"encoder.layers.{number}"
             layer, _, kind = rest.rpartition(".")
             if layer == "attn":  # in_proj_weight, in_proj_bias
                 for part, third in zip("qkv", tensor.chunk(3), strict=True):
-                    yield f"{here}.self_attn.{part}_proj.{kind.removeprefix('in_proj_')}", third
+                    yield f"{block}.self_attn.{part}_proj.{kind.removeprefix('in_proj_')}", third
             else:
-                yield f"{here}.{RESBLOCK[layer]}.{kind}", tensor
+                yield f"{block}.{RESBLOCK[layer]}.{kind}", tensor
 
 
-def _layers(own: Mapping[str, Tensor]) -> int:
-    return len({name.split(".")[2] for name in own if name.startswith("encoder.layers.")})
+def _layers(weights: Mapping[str, Tensor]) -> int:
+    return len({name.split(".")[2] for name in weights if name.startswith("encoder.layers.")})
 
 
-def _model(own: Mapping[str, Tensor], activation: str) -> Any:
+def _model(weights: Mapping[str, Tensor], activation: str) -> Any:
     """The transformers model of these tensors, with a projection where they have one."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    words, width = own["embeddings.token_embedding.weight"].shape
+    words, width = weights["embeddings.token_embedding.weight"].shape
     config = CLIPTextConfig(
         vocab_size=words,
         hidden_size=width,
-        intermediate_size=own["encoder.layers.0.mlp.fc1.weight"].shape[0],
-        num_hidden_layers=_layers(own),
+        intermediate_size=weights["encoder.layers.0.mlp.fc1.weight"].shape[0],
+        num_hidden_layers=_layers(weights),
         num_attention_heads=max(1, width // HEAD_WIDTH),
-        max_position_embeddings=own["embeddings.position_embedding.weight"].shape[0],
-        projection_dim=own[PROJECTION].shape[0] if PROJECTION in own else width,
+        max_position_embeddings=weights["embeddings.position_embedding.weight"].shape[0],
+        projection_dim=weights[PROJECTION].shape[0] if PROJECTION in weights else width,
         hidden_act=activation,
         bos_token_id=words - 2,
         eos_token_id=words - 1,
         pad_token_id=words - 1 if activation == "quick_gelu" else 0,
     )
     with torch.random.fork_rng([]):  # the first values are thrown away
-        model = (CLIPTextModelWithProjection if PROJECTION in own else CLIPTextModel)(config)
+        model = (CLIPTextModelWithProjection if PROJECTION in weights else CLIPTextModel)(config)
     # Newer versions of transformers drop the prefix of the bare model.
     prefixed = any(name.startswith("text_model.") for name in model.state_dict())
     state = {
-        f"text_model.{n}" if prefixed and n != PROJECTION else n: t for n, t in own.items()
+        f"text_model.{n}" if prefixed and n != PROJECTION else n: t for n, t in weights.items()
     }  # fmt: skip
     missing, _ = model.load_state_dict(state, strict=False)
     if missing:

@@ -57,7 +57,7 @@ def test_tucker_lokr_becomes_two_whole_blocks(decomposed: bool, alpha: float | N
 
 def test_other_forms_of_lokr_stay_as_they_are() -> None:
     tensors = {"lokr_w1": draw(2, 3), "lokr_w2_a": draw(4, 1), "lokr_w2_b": draw(1, 5)}
-    assert comfyui.said("x", tensors, "conv_in") is tensors
+    assert comfyui.readable("x", tensors, "conv_in") is tensors
 
 
 ROTATED = {"oft_blocks": 0.1 * torch.ones(2, 4, 4)}
@@ -74,10 +74,10 @@ STAGED = {"oft_blocks": 0.1 * torch.ones(2, 2, 4, 4)}
 ])  # fmt: skip
 def test_rotations(tensors: dict[str, Tensor], reason: str | None) -> None:
     if reason is None:
-        assert comfyui.said("x", tensors, "conv_in") is tensors
+        assert comfyui.readable("x", tensors, "conv_in") is tensors
         return
     with pytest.raises(AdapterFileError, match=f"ComfyUI {reason}.*: convert to portable"):
-        comfyui.said("x", tensors, "conv_in")
+        comfyui.readable("x", tensors, "conv_in")
 
 
 BIASED = {"diff": torch.ones(4, 4), "diff_b": torch.ones(4)}

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lycoris_bench.adapters.algorithms.base import BIAS, Bias, Generator, Tensors
-from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.fitting import one_each, sizes, with_shapes
 from lycoris_bench.adapters.algorithms.options import RANK, option
 from lycoris_bench.adapters.algorithms.rotations import (
     BLOCKS,
@@ -78,7 +78,8 @@ class BOFT(Rotation):
     def weight_shape(tensors: Tensors) -> torch.Size | None:
         stages, count, size, other = sizes(tensors, BLOCKS, 4)
         if size != other or size % 2 or count % 2 ** (stages - 1):
-            raise BenchError(f"{said(tensors, BLOCKS)} are no stages of square blocks of even size")
+            shapes = with_shapes(tensors, BLOCKS)
+            raise BenchError(f"{shapes} are no stages of square blocks of even size")
         one_each(tensors, RESCALE, count * size, "outputs")
         one_each(tensors, BIAS, count * size, "outputs")
         return None  # the number of inputs is not known

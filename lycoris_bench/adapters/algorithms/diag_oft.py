@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import BIAS, Bias, Generator, Span, Tensors
 from lycoris_bench.adapters.algorithms.factors import factorization
-from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.fitting import one_each, sizes, with_shapes
 from lycoris_bench.adapters.algorithms.options import FLAG
 from lycoris_bench.adapters.algorithms.peft import NAMED
 from lycoris_bench.adapters.algorithms.rotations import (
@@ -133,7 +133,7 @@ def _present(tensors: Tensors) -> str:
         raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
     shape = sizes(tensors, present[0], 3)
     if len(shape) != 3 or shape[1] != shape[2]:
-        raise BenchError(f"{said(tensors, present[0])} is no row of square blocks (n, b, b)")
+        raise BenchError(f"{with_shapes(tensors, present[0])} is no row of square blocks (n, b, b)")
     return present[0]
 
 

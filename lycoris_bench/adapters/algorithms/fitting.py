@@ -15,11 +15,11 @@ def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
         raise BenchError(f"'{name}' is missing")
     shape = tensors[name].shape
     if len(shape) < least:
-        raise BenchError(f"{said(tensors, name)} has too few sizes; {least} are needed")
+        raise BenchError(f"{with_shapes(tensors, name)} has too few sizes; {least} are needed")
     return shape
 
 
-def said(tensors: Tensors, *names: str) -> str:
+def with_shapes(tensors: Tensors, *names: str) -> str:
     """Names with their shapes: "lora_up.weight (4, 2) and lora_down.weight (2, 3)"."""
     return " and ".join(f"{name} {tuple(tensors[name].shape)}" for name in names)
 
@@ -29,7 +29,7 @@ def product(tensors: Tensors, left: str, right: str) -> tuple[int, int]:
     rank in common."""
     left_shape, right_shape = sizes(tensors, left), sizes(tensors, right)
     if left_shape[1] != right_shape[0] or math.prod(left_shape[2:]) != 1:
-        raise BenchError(f"{said(tensors, left, right)} have no rank in common")
+        raise BenchError(f"{with_shapes(tensors, left, right)} have no rank in common")
     return left_shape[0], math.prod(right_shape[1:])
 
 
@@ -38,7 +38,7 @@ def tucker(tensors: Tensors, core: str, left: str, right: str) -> Size:
     core_shape = sizes(tensors, core, 3)
     left_shape, right_shape = sizes(tensors, left), sizes(tensors, right)
     if tuple(core_shape[:2]) != (left_shape[0], right_shape[0]):
-        raise BenchError(f"{said(tensors, core, left, right)} have no rank in common")
+        raise BenchError(f"{with_shapes(tensors, core, left, right)} have no rank in common")
     return Size((math.prod(left_shape[1:]), math.prod(right_shape[1:]), *core_shape[2:]))
 
 
@@ -55,7 +55,7 @@ def same(tensors: Tensors, first: Size, second: Size, *names: str) -> Size:
     """The shape of two parts of a change. BenchError: their shapes differ."""
     if first != second:
         raise BenchError(
-            f"{said(tensors, *names)} are of changes {tuple(first)} and {tuple(second)}; "
+            f"{with_shapes(tensors, *names)} are of changes {tuple(first)} and {tuple(second)}; "
             "they must be of one shape"
         )
     return first

@@ -21,7 +21,7 @@ from lycoris_bench.adapters.algorithms.base import (
     scale,
     zeros,
 )
-from lycoris_bench.adapters.algorithms.fitting import divided, one_each, said, sizes
+from lycoris_bench.adapters.algorithms.fitting import divided, one_each, sizes, with_shapes
 from lycoris_bench.adapters.algorithms.options import Factored
 from lycoris_bench.adapters.algorithms.rotations import SWAPPED
 from lycoris_bench.messages.errors import BenchError
@@ -89,7 +89,7 @@ class GLoRA(Adapter):
         for names in (cls.marks, (A2, A1, B2, B1)):
             if outputs := _outputs(tensors, *names):
                 return outputs, len(tensors[names[0]])
-        raise BenchError(f"{said(tensors, *cls.marks)} have no rank in common")
+        raise BenchError(f"{with_shapes(tensors, *cls.marks)} have no rank in common")
 
     @staticmethod
     def rank(tensors: Tensors) -> int | None:

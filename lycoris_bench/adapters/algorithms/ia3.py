@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import Adapter, Bias, Generator, Tensors, zeros
-from lycoris_bench.adapters.algorithms.fitting import one_each, said, sizes
+from lycoris_bench.adapters.algorithms.fitting import one_each, sizes, with_shapes
 from lycoris_bench.adapters.algorithms.options import FLAG, switch
 from lycoris_bench.messages.errors import BenchError
 
@@ -66,7 +66,7 @@ class IA3(Adapter):
         shape = sizes(tensors, "weight", 1)
         one_each(tensors, "weight", shape.numel(), "channels")
         if tensors["on_input"].numel() != 1:
-            raise BenchError(f"{said(tensors, 'on_input')} is not one number, 0 or 1")
+            raise BenchError(f"{with_shapes(tensors, 'on_input')} is not one number, 0 or 1")
         return None  # of what is scaled one size is known
 
     def shrink(self, ratio: float) -> None:

@@ -32,7 +32,7 @@ from lycoris_bench.adapters.algorithms.factors import (
     length,
     norm,
 )
-from lycoris_bench.adapters.algorithms.fitting import divided, said
+from lycoris_bench.adapters.algorithms.fitting import divided, with_shapes
 from lycoris_bench.adapters.algorithms.lora import UP
 from lycoris_bench.adapters.algorithms.options import (
     ALPHA,
@@ -161,7 +161,7 @@ class LoKr(Decomposable):
     def weight_shape(tensors: Tensors) -> torch.Size | None:
         (u, ui, *rest), (v, vi, *kernel) = (blocks.block_shape(tensors, k) for k in (1, 2))
         if math.prod(rest) != 1:
-            raise BenchError(f"{said(tensors, 'lokr_w1')} is no matrix")
+            raise BenchError(f"{with_shapes(tensors, 'lokr_w1')} is no matrix")
         shape = torch.Size((u * v, ui * vi, *kernel))
         return dora.with_magnitude(tensors, shape, unrolled=True)
 

@@ -24,7 +24,13 @@ from lycoris_bench.adapters.algorithms.base import (
 )
 from lycoris_bench.adapters.algorithms.dora import MAGNITUDE, Decomposable, decompose, magnitude
 from lycoris_bench.adapters.algorithms.factors import Product, length, mixed
-from lycoris_bench.adapters.algorithms.fitting import divided, product, rank_shown, said, sizes
+from lycoris_bench.adapters.algorithms.fitting import (
+    divided,
+    product,
+    rank_shown,
+    sizes,
+    with_shapes,
+)
 from lycoris_bench.adapters.algorithms.options import Decomposed, Factored, Tucker
 from lycoris_bench.adapters.algorithms.peft import NAMED, START, alpha_of, ratios
 from lycoris_bench.messages.errors import BenchError
@@ -112,7 +118,7 @@ class LoRA(Decomposable):
         else:
             up, mid, down = (sizes(tensors, name, k) for name, k in ((UP, 2), (MID, 3), (DOWN, 2)))
             if tuple(mid[:2]) != (math.prod(up[1:]), down[0]):
-                raise BenchError(f"{said(tensors, UP, MID, DOWN)} have no rank in common")
+                raise BenchError(f"{with_shapes(tensors, UP, MID, DOWN)} have no rank in common")
             shape = torch.Size((up[0], math.prod(down[1:]), *mid[2:]))
         return dora.with_magnitude(tensors, shape)
 

@@ -22,7 +22,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[str, type[Adapter]] | None
     return None
 
 
-def what(tensors: Mapping[str, Tensor]) -> str:
+def description(tensors: Mapping[str, Tensor]) -> str:
     """A phrase for one layer's algorithm: "LoKr", "LoRA with dora_scale", ..."""
     recognised = recognise(tensors)
     if recognised is None:

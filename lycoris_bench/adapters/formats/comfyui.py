@@ -13,8 +13,9 @@ from lycoris_bench.adapters.formats.safetensors_io import TO_PORTABLE, AdapterFi
 FUSED = re.compile(r".*attn2?\.(to_[qkv]|add_[qkv]_proj)|single_transformer_blocks\.\d+\.proj_mlp")
 
 
-def said(name: str, tensors: Mapping[str, Tensor], path: str, paths: Collection[str] = ()) \
-        -> Mapping[str, Tensor]:  # fmt: skip
+def readable(
+    name: str, tensors: Mapping[str, Tensor], path: str, paths: Collection[str] = ()
+) -> Mapping[str, Tensor]:
     """The layer's tensors in a form that ComfyUI reads (`Knowledge.for_comfyui`). `paths` are all
     layer paths of the model if it is a transformer, else empty.
 

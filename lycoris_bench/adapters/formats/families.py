@@ -16,16 +16,16 @@ def family_of(layers: Mapping[str, int | None]) -> str:
     return family.name if family else ""
 
 
-def known(metadata: Mapping[str, str]) -> str:
-    """The family that a file's metadata name, if it is known here, else ""."""
+def in_metadata(metadata: Mapping[str, str]) -> str:
+    """The name of the family that a file's metadata say; "" for none, or one not known here."""
     text = _text(metadata)
     named = (f.name for f in families.families() if f.in_metadata(text, metadata))
     return next(named, "")
 
 
 def stated(metadata: Mapping[str, str]) -> str:
-    """The same, or the metadata's own words for a family that is not known here."""
-    return known(metadata) or _text(metadata).removesuffix("/lora")
+    """The family that a file's metadata say, in their own words where it is not known here."""
+    return in_metadata(metadata) or _text(metadata).removesuffix("/lora")
 
 
 def _text(metadata: Mapping[str, str]) -> str:

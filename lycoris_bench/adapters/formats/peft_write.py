@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.base import BIAS
-from lycoris_bench.adapters.algorithms.recognise import kinds, recognise, what
+from lycoris_bench.adapters.algorithms.recognise import description, kinds, recognise
 from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.layer_names import Directory
 from lycoris_bench.adapters.formats.peft_read import CONFIG, WEIGHTS
@@ -54,7 +54,7 @@ def _part(model: str, layers: Layers) -> Part:
         held = sorted({known[0] if known else "unknown" for known in recognised.values()})
         raise AdapterFileError(
             f"a PEFT folder holds {', '.join(names)} or {last}, one of them alone, and {model} "
-            f"has {', '.join(held)}; {path} is {what(layers[path])}: {TO_PORTABLE}"
+            f"has {', '.join(held)}; {path} is {description(layers[path])}: {TO_PORTABLE}"
         )
     for path, layer in layers.items():
         if BIAS in layer:

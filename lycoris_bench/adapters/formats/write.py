@@ -9,7 +9,7 @@ from torch import Tensor
 from lycoris_bench.adapters.algorithms.base import BIAS, Adapter, scale
 from lycoris_bench.adapters.algorithms.factors import Product, balanced, truncated
 from lycoris_bench.adapters.algorithms.lora import DOWN, PLAIN, UP
-from lycoris_bench.adapters.algorithms.recognise import recognise, what
+from lycoris_bench.adapters.algorithms.recognise import description, recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import comfyui
 from lycoris_bench.adapters.formats.adapter_file import by_layer
@@ -39,7 +39,7 @@ def renamed(tensors: Mapping[str, Tensor], layout: str, directory: Directory) ->
     by_name: dict[str, Tensor] = {}
     for name, layer in by_layer(tensors).items():
         place = place_of(name, directory)
-        for key, value in said(name, layer, layout, place, directory).items():
+        for key, value in in_layout(name, layer, layout, place, directory).items():
             full = f"{spelled(place, layout, directory)}.{key}"
             if full in by_name:
                 raise AdapterFileError(f"'{full}' would be written twice: {name} is its second")
@@ -62,7 +62,7 @@ def spelled(place: Place, layout: str, directory: Directory) -> str:
     return directory.spell(*place, "kohya" if in_joint else layout)
 
 
-def said(
+def in_layout(
     name: str, tensors: Mapping[str, Tensor], layout: str, place: Place, directory: Directory
 ) -> Mapping[str, Tensor]:
     """One layer's tensors in the layout. AdapterFileError: the layout cannot express them."""
@@ -70,7 +70,7 @@ def said(
         return sides(name, tensors)
     if layout == "comfyui":
         paths = directory.models["transformer"] if place[0] == "transformer" else ()
-        return comfyui.said(name, tensors, place[1], paths)
+        return comfyui.readable(name, tensors, place[1], paths)
     return tensors
 
 
@@ -79,7 +79,7 @@ def sides(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Exact copies where the ratio is 1, else float64, which the writer rounds."""
     if tensors.keys() - PLAIN or not {UP, DOWN} <= tensors.keys():
-        kind = what(tensors)
+        kind = description(tensors)
         raise AdapterFileError(
             f"diffusers reads plain LoRA alone, and {name} is {kind}: {TO_PORTABLE}"
         )
@@ -113,12 +113,12 @@ def plain_lora(
         spelled = directory.spell(*place) if directory and place else name
         recognised = recognise(layer)
         if recognised is None or not recognised[1].matrices or layer.keys() == {BIAS}:
-            left_out.append(f"{name}: {what(layer)}")
+            left_out.append(f"{name}: {description(layer)}")
             continue
         weight = weight_of(*place) if weight_of and place else None
         shape = _shape(name, recognised[1], layer) if weight is None else weight.shape
         if len(shape) == 1:
-            left_out.append(f"{name}: {what(layer)} of a norm")
+            left_out.append(f"{name}: {description(layer)} of a norm")
             continue
         product = as_product(name, recognised[1], layer, weight, rank)
         if BIAS in layer:
@@ -162,7 +162,7 @@ def _shape(name: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> tor
     """W's shape by the tensors, matrices for what is unrolled; `AdapterFileError` without it."""
     if kind.depends_on_weight(tensors):
         raise AdapterFileError(
-            f"{name} is {what(tensors)}, whose change depends on the base model's weights: "
+            f"{name} is {description(tensors)}, whose change depends on the base model's weights: "
             "give the base model"
         )
     try:
@@ -171,7 +171,7 @@ def _shape(name: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> tor
         raise AdapterFileError(f"{name}: {error}") from None
     if shape is None:
         raise AdapterFileError(
-            f"{name} is {what(tensors)}, whose tensors do not tell the weight's shape: "
+            f"{name} is {description(tensors)}, whose tensors do not tell the weight's shape: "
             "give the base model"
         )
     return shape

@@ -129,14 +129,16 @@ def _onnx(folder: Path, name: str) -> Loaded:
         ) from None
     try:
         session = onnxruntime.InferenceSession(folder / ONNX)
-        asked, given = session.get_inputs()[0], session.get_outputs()[0]
-        size, outputs = int(asked.shape[1]), int(given.shape[-1])
+        network_input, network_output = session.get_inputs()[0], session.get_outputs()[0]
+        size, outputs = int(network_input.shape[1]), int(network_output.shape[-1])
     except Exception as error:  # as above
         raise TaggerError(
             f"tagger '{folder}' cannot be loaded: {explained(error)[:300]}"
         ) from error
 
     def probabilities(pixels: np.ndarray) -> np.ndarray:
-        return session.run([given.name], {asked.name: np.ascontiguousarray(pixels)})[0]
+        return session.run(
+            [network_output.name], {network_input.name: np.ascontiguousarray(pixels)}
+        )[0]
 
     return size, probabilities, outputs

@@ -91,5 +91,5 @@ def caption(descriptor: str, tags: Iterable[str], out: re.Pattern[str]) -> str:
     >>> caption("fck man, realistic", ["solo", "realistic", "hat"], re.compile("solo"))
     'fck man, realistic, hat'
     """
-    said = descriptor.split(", ")
-    return ", ".join([descriptor, *(t for t in tags if not out.fullmatch(t) and t not in said)])
+    parts = descriptor.split(", ")
+    return ", ".join([descriptor, *(t for t in tags if not out.fullmatch(t) and t not in parts)])

@@ -68,8 +68,8 @@ def write(folder: Path, options: CaptionOptions, device: str = "cpu") -> dict[st
     table = {}
     if options.strategy == "adjusted":
         table = tags.removed(options.removed or _table(folder, options.words))
-    asked = [p for p in images if p.path in places]
-    lacking = [p for p in asked if options.force or not places[p.path].exists()]
+    in_files = [p for p in images if p.path in places]
+    lacking = [p for p in in_files if options.force or not places[p.path].exists()]
     tagger = Tagger.load(options.tagger, device) if lacking and options.strategy != "none" else None
     if tagger:
         whole(folder, [p.path for p in lacking])
@@ -82,7 +82,7 @@ def write(folder: Path, options: CaptionOptions, device: str = "cpu") -> dict[st
         disk.write(places[image.path], text + "\n")
     # Two images of one stem share a caption: files are counted, and what a list has.
     written = len({places[image.path] for image in lacking})
-    kept = len(images) - len(asked) + len({places[image.path] for image in asked}) - written
+    kept = len(images) - len(in_files) + len({places[image.path] for image in in_files}) - written
     text = f"{written} captions written as *{extension} in {folder}"
     if kept:
         text += f"; {kept} were there and are kept (--force writes them anew)"
@@ -91,8 +91,8 @@ def write(folder: Path, options: CaptionOptions, device: str = "cpu") -> dict[st
 
 def _table(folder: Path, words: Path | None) -> Path:
     """`tags.toml` of the dataset, or else of the prompt tree."""
-    own = folder / tags.REMOVED
-    return own if words is None or own.exists() else words / tags.REMOVED
+    table = folder / tags.REMOVED
+    return table if words is None or table.exists() else words / tags.REMOVED
 
 
 @dataclass(frozen=True)

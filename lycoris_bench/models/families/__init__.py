@@ -34,9 +34,9 @@ def of_file(names: Collection[str]) -> Family | None:
 def of_layers(layers: Mapping[str, int | None]) -> Family | None:
     """The family of an adapter's or a model's layers (name -> number of inputs, None where it is
     not known); None where it cannot be told."""
-    found = {family: family.in_layers(layers) for family in families()}
-    best = max(found, key=lambda family: found[family])
-    return best if found[best] else None
+    evidence = {family: family.in_layers(layers) for family in families()}
+    best = max(evidence, key=lambda family: evidence[family])
+    return best if evidence[best] else None
 
 
 def named(name: str) -> Family | None:
@@ -46,13 +46,17 @@ def named(name: str) -> Family | None:
 
 def known_classes() -> dict[str, str]:
     """Class of a network -> the class that presets know it by, as families say it."""
-    return {own: known for family in families() for own, known in family.known_classes.items()}
+    return {
+        theirs: class_name
+        for family in families()
+        for theirs, class_name in family.known_classes.items()
+    }
 
 
 def _surest(evidence: Callable[[Family], Evidence]) -> Family | None:
-    found = [(evidence(family), family) for family in families()]
-    most = max(sure for sure, _ in found)
-    best = [family.name for sure, family in found if sure == most]
+    claims = [(evidence(family), family) for family in families()]
+    most = max(sure for sure, _ in claims)
+    best = [family.name for sure, family in claims if sure == most]
     if most and len(best) > 1:
         raise BackboneError(f"it may be {' or '.join(best)}: their files claim it alike")
-    return next(family for sure, family in found if sure == most) if most else None
+    return next(family for sure, family in claims if sure == most) if most else None

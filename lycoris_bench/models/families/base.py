@@ -88,10 +88,10 @@ class Family:
             for part, kind in self.parts.items()
             if not part.startswith(("tokenizer", "scheduler"))
         }
-        said = {part: config(folder, part) for part in classes}
+        configs = {part: config(folder, part) for part in classes}
         alike = classes and all(
             classes[part] in (about.get("_class_name"), *(about.get("architectures") or ()))
-            for part, about in said.items()
+            for part, about in configs.items()
         )
         if not alike:
             return Evidence.NONE
@@ -100,8 +100,8 @@ class Family:
     def in_file(self, names: Collection[str]) -> Evidence:
         """Whether a single file with tensors of these names is of this family."""
         prefixes = [text.prefix for text in self.texts_in_file]
-        there = [any(name.startswith(prefix) for name in names) for prefix in prefixes]
-        return Evidence.LIKELY if there and all(there) else Evidence.NONE
+        present = [any(name.startswith(prefix) for name in names) for prefix in prefixes]
+        return Evidence.LIKELY if present and all(present) else Evidence.NONE
 
     def in_layers(self, layers: Mapping[str, int | None]) -> Evidence:
         """Whether layers (name -> number of inputs, None: not known) are of this family."""
@@ -219,7 +219,7 @@ class Family:
 def config(folder: Path, part: str) -> dict[str, Any]:
     """The content of a part's config.json; empty where it cannot be read, which loading reports."""
     try:
-        said = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -58,8 +58,8 @@ class SDXL(Family):
     marks = (READS_TEXT, DEEP, SECOND)
 
     def in_folder(self, folder: Path) -> Evidence:
-        own = self.parts.keys() - Family.parts.keys()
-        return Evidence.CERTAIN if any((folder / p).is_dir() for p in own) else Evidence.NONE
+        added = self.parts.keys() - Family.parts.keys()
+        return Evidence.CERTAIN if any((folder / p).is_dir() for p in added) else Evidence.NONE
 
     def in_file(self, names: Collection[str]) -> Evidence:
         return Evidence.CERTAIN if SIZES in names else super().in_file(names)
@@ -74,8 +74,8 @@ class SDXL(Family):
     def read_folder(self, folder: Path) -> Parts:
         """With what its pipeline does where its file does not say: guide away from zeros."""
         index = folder / INDEX
-        said = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-        zeros = bool(said.get("force_zeros_for_empty_prompt", True))
+        content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+        zeros = bool(content.get("force_zeros_for_empty_prompt", True))
         return super().read_folder(folder)._replace(zero_empty=zeros)
 
     def read_file(self, file: Path) -> Parts:

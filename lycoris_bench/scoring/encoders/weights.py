@@ -40,9 +40,9 @@ def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
         path = _cached(record, filenames) or _downloaded(record, filenames)
     else:
         path = local_file(record.weights, record.name)
-    if record.sha256 and (found := sha256(path)) != record.sha256:
+    if record.sha256 and (digest := sha256(path)) != record.sha256:
         raise WrongWeights(
-            f"{path} has sha256 {found}, but the record of {record.name} says "
+            f"{path} has sha256 {digest}, but the record of {record.name} says "
             f"{record.sha256}: its features would not be comparable"
         )
     return path

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lycoris_bench.adapters.algorithms.base import Adapter, fit
-from lycoris_bench.adapters.algorithms.fitting import said, sizes
+from lycoris_bench.adapters.algorithms.fitting import sizes, with_shapes
 from lycoris_bench.adapters.algorithms.options import RANK, Range, option
 from lycoris_bench.messages.errors import BenchError
 
@@ -66,7 +66,9 @@ class VeRA(Adapter):
     def weight_shape(tensors: Mapping[str, Tensor]) -> torch.Size | None:
         for name, count in ((B, 1), (D, 1), (SEED, 0)):
             if len(sizes(tensors, name, count)) != count:
-                raise BenchError(f"{said(tensors, name)} has too many sizes; {count} is right")
+                raise BenchError(
+                    f"{with_shapes(tensors, name)} has too many sizes; {count} is right"
+                )
         return None  # the number of inputs is not known
 
     @staticmethod
