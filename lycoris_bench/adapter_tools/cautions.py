@@ -12,7 +12,7 @@ WEBUI = "up_blocks.0.upsamplers.0.conv"
 
 
 def cautions(adapter: Adapter, to: str) -> list[str]:
-    """One sentence for each thing that a known program reads otherwise; empty for most files."""
+    """A sentence for each part of the file that a known program reads otherwise; usually none."""
     return list(_cautions(adapter, to))
 
 

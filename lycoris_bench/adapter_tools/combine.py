@@ -87,8 +87,8 @@ def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
 
 
 def _keep_names(adapters: Sequence[Adapter], with_model: bool) -> bool:
-    """Whether all files name their layers in one way. NeedsModel: they do not, and there is no
-    model."""
+    """Whether all files name their layers in one way. NeedsModel: they do not, and no model is
+    given."""
     try:
         check_one_way(source.name for adapter in adapters for source in adapter.layers)
     except NeedsModel:
@@ -111,8 +111,8 @@ def _sum(parts: Sequence[Part], rank: int | None) -> Sum:
 def _added(
     groups: Sequence[Sequence[Part]], rank: int | None, base: ModelFiles | None, keep_names: bool
 ) -> list[Added]:
-    """Adds up, names and rounds one layer after the other, since sums are in float64. Where a layer
-    has no name in the files' own naming, all get kohya's names, if a model is given."""
+    """Adds up, names and rounds the layers one by one, since sums are in float64. Where the files'
+    own naming cannot express a layer, all layers get kohya's names, if a model is given."""
     try:
         way = "adding" if keep_names else "adding by the model's names"
         return [_one(parts, rank, keep_names) for parts in counted(groups, way)]

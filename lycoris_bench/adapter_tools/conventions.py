@@ -50,8 +50,8 @@ def convention(tensors: Tensors, network_dim: int | None = None) -> Convention |
 
 
 def dora_other(tensors: Tensors, weight: Tensor) -> float:
-    """|ΔW' - ΔW| / |ΔW| of a DoRA on the output axis, with ΔW' that of readers that take the norm
-    over inputs."""
+    """|ΔW' - ΔW| / |ΔW| of a DoRA on the output axis, where ΔW' is the change that readers with
+    norms over inputs compute."""
     plain = {name: value for name, value in tensors.items() if name != MAGNITUDE}
     wrong = by_input_norms(tensors, changes(plain, weight)[0], weight)
     right = changes(tensors, weight)[0]

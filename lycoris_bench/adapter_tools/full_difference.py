@@ -52,5 +52,5 @@ def _names(source: Source) -> tuple[str, ...]:
 
 
 def _shown(source: Source) -> dict[str, Tensor]:
-    """A tensor under each name that the result has."""
+    """Stand-in tensors under the names that the result will have, for `named`."""
     return dict.fromkeys(_names(source)[:1], next(iter(source.tensors.values())))

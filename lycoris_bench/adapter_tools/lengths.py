@@ -15,7 +15,7 @@ LARGEST = torch.finfo(torch.float32).max
 def length_alone(tensors: Tensors) -> float:
     """|ΔW| of a layer whose change does not depend on W.
 
-    Raises `AdapterFileError` for a change beyond fp32, in which readers compute."""
+    AdapterFileError: the change is beyond the range of fp32, in which readers compute."""
     exact = in_float64(tensors)
     size = kind(exact).length(exact)
     if size is None:

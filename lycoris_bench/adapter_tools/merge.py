@@ -95,7 +95,7 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
 
 
 def _fit(file: Path, match: Match, base: ModelFiles) -> None:
-    """AdapterMismatch: a layer of the file does not fit the model. Called before any work."""
+    """Checks the layers of a file before any work. AdapterMismatch: one does not fit the model."""
     for place, layer in match.layers.items():
         try:
             fits_model(layer.tensors, base, place)
@@ -139,7 +139,7 @@ class _Merger:
 
     @torch.no_grad()
     def _changed(self, value: Tensor, spots: Iterable[Spot]) -> Tensor:
-        """The tensor with the changes of all layers it holds; a tensor may stack q, k and v."""
+        """The tensor with the changes of all layers in it; a tensor may stack q, k and v."""
         for spot in spots:
             rows = value if spot.third is None else value.chunk(3)[spot.third]
             rows.copy_(self._layer(rows.clone(), spot))
@@ -196,8 +196,8 @@ def _ratio(pairs: Iterable[tuple[float, float]]) -> float:
 
 
 def _others(root: Path, target: Path) -> list[str]:
-    """Copies all other files. Returns the names of weights in formats that are neither merged nor
-    copied."""
+    """Copies all other files of a pipeline's folder. Returns the names of weights in other formats,
+    which are neither merged nor copied."""
     left_out: list[str] = []
     for file in counted(sorted(root.rglob("*")), "copying"):
         name = file.relative_to(root)

@@ -49,8 +49,8 @@ def factors_of(layer: Mapping[str, Tensor]) -> Factors | None:
 
 
 def distance(first: Factors, second: Factors) -> float:
-    """|one - two| of two products; for two roundings of the same factors it is computed from the
-    differences of the factors, which loses no digits."""
+    """|first - second| of two products; where both are roundings of the same factors it is computed
+    from the differences of the factors, which loses no digits."""
     if first[0].shape == second[0].shape and first[1].shape == second[1].shape:
         up, down = _even(second, first)
         up_step, down_step = first[0] - up, first[1] - down

@@ -158,7 +158,8 @@ def _about(about: Mapping[str, str], ranks: Sequence[int]) -> dict[str, str]:
 def _fit(
     decomposed: Sequence[Decomposed], base: ModelFiles | None, about: Mapping[str, str], most: int
 ) -> tuple[list[ResultLayer], dict[str, str]]:
-    """The largest file of at most `most` bytes. The size of header and names is found by trying."""
+    """(layers, metadata) of the largest file of at most `most` bytes. The size of the header is
+    found by trying. BenchError: no file is that small."""
     matrices = [layer for layer in decomposed if layer.svd is not None]
     values = [layer.svd.s for layer in matrices if layer.svd]
     costs = [HALF * (len(layer.svd.u) + layer.svd.vh.shape[1]) for layer in matrices if layer.svd]

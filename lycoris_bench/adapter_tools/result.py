@@ -1,4 +1,4 @@
-"""Writes an adapter file, reads it back and measures its error. All tools write by it."""
+"""Writes the adapter file of every tool, reads it back and measures its error."""
 
 import math
 from collections import Counter
@@ -51,8 +51,8 @@ Holds = dict[str, tuple[ResultLayer, str, Tensor]]
 def write(
     out: Path, layers: Sequence[ResultLayer], metadata: Mapping[str, str], force: bool
 ) -> list[Row]:
-    """Writes a safetensors file of the layers, which takes its place once it has been read back.
-    Returns the rows of `read_back`."""
+    """Writes a safetensors file of the layers; it replaces `out` after it was read back. Returns
+    the rows of `read_back`."""
     for name, times in Counter(layer.layer for layer in layers).items():
         if times > 1:
             second = [layer.name for layer in layers if layer.layer == name][1]
@@ -85,8 +85,8 @@ def shapes(layers: Iterable[ResultLayer]) -> streaming.Shapes:
 
 
 def _holds(layers: Iterable[ResultLayer]) -> Holds:
-    """Each tensor of a file, on the meta device, ordered as the format's own library does: widest
-    dtype first, so that every value is aligned."""
+    """The tensors of a file in the order of the format's own library: widest dtype first, so that
+    every value is aligned."""
     tensors = {
         f"{layer.layer}.{key}": (layer, key, value.to("meta"))
         for layer in layers

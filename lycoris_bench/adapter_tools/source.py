@@ -126,7 +126,8 @@ class Source:
         return factors_of(self.tensors)
 
     def check(self) -> None:
-        """AdapterFileError: a value of the change is beyond fp32, which needs large factors."""
+        """AdapterFileError: a value of the change is beyond fp32. ΔW is computed only where factors
+        are so large that it may be."""
         large = any(float(value.float().abs().max()) > 1e7 for value in self.tensors.values()
                     if value.numel() and value.is_floating_point())  # fmt: skip
         if large and not (self.depends_on_weight and self.base is None):
@@ -174,7 +175,7 @@ def open_adapter(path: Path, base: ModelFiles | None = None) -> Adapter:
 
 
 def _family(tensors: Tensors, layers: Mapping[str, Tensors]) -> str:
-    """The model family, from diffusers' names where all layers have them."""
+    """The model family, by diffusers' names where fused layers can be divided into such."""
     with contextlib.suppress(AdapterFileError):
         layers = by_layer(tensors)
     return family_of({name: inputs_of(layer) for name, layer in layers.items()})

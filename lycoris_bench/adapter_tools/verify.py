@@ -128,7 +128,8 @@ def _draw(
     model: str, tensors: Any, request: tuple[float, str, int, str],
     problems: list[str],
 ) -> dict[str, Any] | None:  # fmt: skip
-    """Mean and largest difference of two pictures, in grey levels."""
+    """Draws with and without the adapter; mean and largest difference in grey levels. None, and a
+    problem, where a picture cannot be drawn."""
     strength, prompt, seed, device = request
     try:
         backbone = Backbone.load(model, chosen_device(device))

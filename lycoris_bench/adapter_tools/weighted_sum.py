@@ -35,7 +35,7 @@ class Part:
 
     @property
     def is_bias(self) -> bool:
-        """Whether it changes a bias alone."""
+        """Whether the layer changes a bias alone."""
         return set(self.tensors) == {BIAS}
 
 
@@ -143,7 +143,7 @@ def _scaled(part: Part) -> dict[str, Tensor] | None:
 
 
 def _norms(parts: Sequence[Part]) -> dict[str, Tensor]:
-    """The sum of norm differences, which files name w_norm and b_norm, or diff and diff_b."""
+    """The sum of the shifts of norms, which files name w_norm and b_norm, or diff and diff_b."""
     sums: dict[str, list[Tensor]] = defaultdict(list)
     for part in parts:
         for name, value in part.tensors.items():

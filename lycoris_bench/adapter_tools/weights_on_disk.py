@@ -23,7 +23,7 @@ Layer = tuple[str, str]  # (model, path): ("unet", "conv_in")
 
 
 class ModelError(BenchError):
-    """There is no base model with weights that can be read."""
+    """The base model has no weights that can be read."""
 
 
 @dataclass
@@ -131,7 +131,7 @@ def open_model(place: str | Path) -> ModelFiles:
 
 
 def weights(folder: Path) -> Sequence[Path]:
-    """A part's safetensors, full precision before variants such as fp16."""
+    """The safetensors files in a part's folder, full precision before variants such as fp16."""
     files = folder.glob("*.safetensors") if folder.is_dir() else []
     return sorted(files, key=lambda file: (file.name.count("."), file.name))
 

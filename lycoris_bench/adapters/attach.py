@@ -90,7 +90,7 @@ def _targets(
     algorithm: str,
     exclude: Sequence[str],
 ) -> list[Target]:
-    """The layers that `attach` is asked for."""
+    """The layers that get an adapter, from a list of names or a preset."""
     if not isinstance(layers, str | Preset):
         if text_encoders is not None:
             raise BenchError("class names and patterns choose layers of one module; with text "
@@ -110,7 +110,7 @@ def _targets(
 
 
 def _instead(layers: str | Preset | Sequence[str], base: Sequence[nn.Module]) -> str:
-    """What to type where a preset, or an empty list, finds no layer."""
+    """The advice after "matches no layer": the classes of layers that the model has."""
     if classes := list(dict.fromkeys(name for model in base for name in classes_of(model))):
         why = "presets are for diffusion models; " if isinstance(layers, str | Preset) else ""
         return f": {why}name classes of its layers, layers={classes}, or patterns of their paths"
@@ -118,7 +118,7 @@ def _instead(layers: str | Preset | Sequence[str], base: Sequence[nn.Module]) ->
 
 
 def _called(layers: str | Preset | Sequence[str]) -> str:
-    """The choice of layers, for a sentence."""
+    """The choice of layers as a message calls it."""
     if isinstance(layers, Preset):
         return "a preset of one's own"
     return f"preset '{layers}'" if isinstance(layers, str) else f"layers={list(layers)}"

@@ -92,7 +92,7 @@ def matched(
     layers: Mapping[str, Tensors], directory: Directory, family: str, source: str | Path,
     model: str | Path,
 ) -> Match:  # fmt: skip
-    """Like `match`. AdapterMismatch: also where no layer of the file is in the model."""
+    """As `match`. AdapterMismatch, too, where the model has no layer of the file."""
     result = match(layers, directory, family, source)
     if not result.layers:
         names = [".".join(place) for place in directory]
@@ -115,6 +115,6 @@ def change(layer: Matched, weight: Tensor, source: str | Path = "") -> tuple[Ten
 
 
 def some(names: Sequence[str], most: int = 6) -> str:
-    """The first names, and the number of the others."""
+    """The first `most` names, and the number of the others, for a message."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} others" if more > 0 else "")

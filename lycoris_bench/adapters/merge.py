@@ -160,7 +160,7 @@ def _norm(values: Tensor) -> Tensor:
 
 
 def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
-    """|Δ| / |W| of a block, from the norms of its tensors."""
+    """|ΔW| / |W| of a block, from the (|ΔW|, |W|) of each of its tensors."""
     change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
     if not math.isfinite(change):
         raise AdapterMismatch(
@@ -170,8 +170,8 @@ def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
 
 
 def _culprit(files: Sequence[File]) -> str:
-    """The first tensor that holds NaN or an infinity; alphas come last, since a file may hold an
-    infinite alpha that is not used."""
+    """The end of a message: the first tensor that holds NaN or an infinity. Alphas come last, since
+    a file may hold an infinite alpha that is not used."""
     bad = [
         f"{layer}.{name}"
         for file, _ in files

@@ -112,8 +112,9 @@ class AdapterNetwork(nn.Module):
 
 
 def keeps_base(model: nn.Module) -> Adapter | None:
-    """An attached adapter whose reference is the base weight in its own storage, such as that of
-    `full`: its layer's output is the same whatever is written there. None where there is none."""
+    """The first attached adapter that trains a weight of its own and keeps the base weight only as
+    a reference, as `full` does: what is merged into that base weight has no effect. None where
+    there is none."""
     for layer in model.modules():
         forward = vars(layer).get("forward")
         if isinstance(forward, partial) and forward.func is _forward:

@@ -33,7 +33,8 @@ class CaptionFiles:
         self._spelled: dict[Path, dict[str, Path]] = {}
 
     def of(self, image: Path) -> str | None:
-        """The caption on one line; None, and a problem or `missing`, where there is none."""
+        """An image's caption on one line; None where it is missing or faulty, which is noted in
+        `missing` or `problems`."""
         listed = self.listed(image)
         text = self._sidecar(image) if listed is None else " ".join(listed.split())
         if text == "" and listed is not None:
@@ -44,7 +45,8 @@ class CaptionFiles:
         return text or None
 
     def listed(self, image: Path) -> str | None:
-        """The caption of an image in the nearest `metadata.jsonl`, or None. It is used up."""
+        """The caption of an image in the nearest `metadata.jsonl`, or None. The entry is then taken
+        out, so that `report` finds the entries that no image used."""
         root, name = self.folders.root, disk.composed(str(image))
         above = [place for place in image.parents if place == root or root in place.parents]
         captions = [self._metadata(place).pop(name, None) for place in above]
@@ -79,7 +81,7 @@ class CaptionFiles:
         return shlex.join(words)
 
     def _metadata(self, place: Path) -> dict[str, str]:
-        """Image -> caption, of a folder's own list."""
+        """Image -> caption of the `metadata.jsonl` in a folder."""
         if place in self._listed:
             return self._listed[place]
         captions = self._listed[place] = {}
@@ -94,7 +96,7 @@ class CaptionFiles:
         return captions
 
     def _take(self, line: str, place: Path, captions: dict[str, str]) -> str | None:
-        """Puts a line's caption into `here`; the problem with it, if there is one."""
+        """Adds the caption of a line to `captions`; returns the problem with it, or None."""
         try:
             entry = json.loads(line)
             image, text = disk.composed(str(place / entry["file_name"])), entry.get(self.key)

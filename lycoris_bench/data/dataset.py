@@ -68,7 +68,7 @@ class Dataset:
         return [e.repeats or times for e, times in zip(self.examples, balanced, strict=True)]
 
     def repeating(self, given: Mapping[Concept, int]) -> "Dataset":
-        """The same, with the repeats that are given for some concepts."""
+        """The dataset with the repeats that are given for some concepts."""
         return Dataset(
             tuple(replace(e, repeats=given.get(e.concept, e.repeats)) for e in self.examples)
         )
@@ -76,7 +76,7 @@ class Dataset:
     def recaptioned(
         self, folder: str | Path, extension: str, words: Path | None = None
     ) -> "Dataset":
-        """The same images of `folder` with their other captions: `0001.tags` for `.tags`."""
+        """The dataset of `folder` with captions of another extension: `0001.tags` for `.tags`."""
         problems: list[str] = []
         captions = CaptionFiles(Folders(Path(folder), problems), extension, words)
         captioned = [(example, captions.of(example.path)) for example in self.examples]
@@ -87,7 +87,8 @@ class Dataset:
 
 
 def declared(counts: Mapping[Concept, int], size: tuple[int, int]) -> Dataset:
-    """A dataset that is not there, of so many images of one size: to plan with, not to train."""
+    """A dataset without files, with the given number of images of each concept, all of one size,
+    to plan a study before its images are there."""
     return Dataset(
         tuple(
             Example(Path(str(concept), str(k)), "", concept, size, "")
@@ -101,10 +102,10 @@ def scan(
     folder: str | Path, *, captions: bool = True, words: Path | None = None, what: str = "dataset"
 ) -> Dataset:
     """Reads the tree; `captions=False` for held-out images, which need none. `words` is the prompt
-    tree of the study, for the sentence about missing captions; `what` the study calls the folder.
+    tree of the study, for the message about missing captions; `what` is the study's word for the
+    folder.
 
-    Every image is decoded once. Raises one `DataError` with everything that is wrong, so that it
-    can be mended in one go."""
+    Every image is decoded once. DataError: names everything that is wrong."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{what} {folder}", ["there is no such folder"])
@@ -129,7 +130,7 @@ def scan(
 def _example(
     image: Path, place: Place, folders: Folders, captions: CaptionFiles | None, seen: Seen
 ) -> Example | None:
-    """An image with its caption; None, and a problem for what is wrong with either."""
+    """An image with its caption; None where either is faulty, which is added to the problems."""
     caption = captions.of(image) if captions else ""
     try:
         data = disk.read_bytes(image)

@@ -38,7 +38,7 @@ class Folders:
         return os.path.relpath(path, self.root) if path != self.root else str(path)
 
     def folders(self, place: Path) -> list[Path]:
-        """The folders in a folder; a link to one is one, unless it leads back."""
+        """The folders in a folder, links to folders among them, unless they lead back."""
         return self._list(place)[0]
 
     def files(self, place: Path) -> list[Path]:
@@ -50,7 +50,7 @@ class Folders:
         return [path for path in self.files(place) if path.suffix.lower() in SUFFIXES]
 
     def below(self, place: Path) -> list[Path]:
-        """The pictures in a folder and in all that it holds."""
+        """The pictures in a folder and in all folders inside it."""
         deeper = [path for folder in self.folders(place) for path in self.below(folder)]
         return self.images(place) + deeper
 
@@ -116,7 +116,7 @@ def _unusable(entry: Path, kind: str | None) -> str | None:
 def images_below(root: Path) -> list[Path]:
     """The pictures in a folder, however deep, folder by folder in natural order.
 
-    Raises one `DataError` with everything that is in the way."""
+    DataError: names everything that is wrong."""
     problems: list[str] = []
     images = Folders(root, problems).below(root)
     if problems:

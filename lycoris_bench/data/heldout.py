@@ -9,10 +9,11 @@ SHOWN = 3  # of many images or concepts
 
 
 def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[str, ...]]:
-    """The images of the folder that is given, and a sentence for each doubt about them: that some
-    are trained on (the same bytes lie in `data`), or that concepts of `data` have none.
+    """The held-out images of a folder, None without one, and a warning for each doubt about them:
+    that some are training images (the same bytes lie in `data`), or that concepts of `data` have
+    none.
 
-    DataError: the folder is not there, is damaged, or holds nothing but training images."""
+    DataError: the folder is missing or damaged, or holds training images alone."""
     if given is None:
         return None, ()
     folder = Path(given)

@@ -68,7 +68,7 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def check(data: bytes) -> tuple[int, int] | str:
-    """Width and height as shown, or why it is no picture: all of it is decoded."""
+    """Width and height as shown, or the reason why the bytes are no picture. Decodes them whole."""
     try:
         return decode(data).size
     except Exception as error:
@@ -76,7 +76,7 @@ def check(data: bytes) -> tuple[int, int] | str:
 
 
 def decode(data: bytes) -> Image.Image:
-    """The picture in the bytes of a file, as `read_image` gives it. Raises almost anything."""
+    """The picture in the bytes of a file, as `read_image` gives it. Raises errors of any kind."""
     if not data:
         raise _Unreadable("the file is empty")
     with _opened(data) as image:
@@ -124,7 +124,7 @@ def _kind(data: bytes) -> str:
 
 
 def _orientation(image: Image.Image) -> Any:
-    """As EXIF or XMP says; broken ones say nothing, as in a viewer."""
+    """The orientation that EXIF or XMP states; None where they are broken, as in a viewer."""
     with contextlib.suppress(Exception):
         return image.getexif().get(_ORIENTATION)
 
@@ -139,8 +139,8 @@ def _reason(error: Exception) -> str:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits: the largest number is white, of floating-point numbers 1. PIL's own
-    conversion clips at 255 instead."""
+    """A grey picture of more than 8 bits, scaled to 8 bits: the largest number is white, and 1 for
+    floating-point numbers. PIL's own conversion clips at 255 instead."""
     if image.mode == "F":
         grey, white, inverted = np.asarray(image, np.float64), 1.0, False
         if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):

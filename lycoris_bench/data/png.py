@@ -31,7 +31,7 @@ def ends_early(image: Image.Image, data: bytes) -> bool:
 
 
 def _passes(width: int, height: int, interlaced: bool) -> list[tuple[int, int]]:
-    """Columns and rows of each picture that is stored one after the other."""
+    """(columns, rows) of each pass of the stored picture: one, or Adam7's seven."""
     if not interlaced:
         return [(width, height)]
     sizes = [(-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in _ADAM7]
@@ -79,15 +79,15 @@ def key_on_white(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _low_bytes(data: bytes) -> np.ndarray[Any, Any]:
-    """Of each 16-bit number the half that PIL drops: it is the one that it would keep if the
-    numbers were stored the other way round."""
+    """The low byte of each 16-bit number, which PIL drops; it keeps that byte when told that the
+    numbers are stored in the opposite byte order."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         return np.asarray(image)
 
 
 def key_was_missed(data: bytes) -> bool:
-    """Whether versions before 0.2 read these bytes of a PNG as another picture: they compared the
+    """Whether versions before 0.2 decoded this PNG as another picture, since they compared its
     transparent colour as PIL does."""
     if not data.startswith(SIGNATURE) or len(data) <= _COLOURS:
         return False

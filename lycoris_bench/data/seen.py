@@ -42,7 +42,7 @@ class Seen:
                 self.known[sha256] = int(width), int(height)
 
     def _keep(self, line: str) -> None:
-        """Appends: a short line goes to the disk in one piece, whoever else writes."""
+        """Appends a line; short appends are atomic, so that several processes may write."""
         with contextlib.suppress(OSError, disk.FileError):
             disk.refuse_special(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class Seen:
 
 
 def whole(root: Path, images: Iterable[Path]) -> None:
-    """Decodes each picture that was not seen before; one `DataError` names all that are broken."""
+    """Decodes each picture that was not decoded before. DataError: names all broken ones."""
     seen, problems = Seen(), []
     for image in images:
         try:
@@ -70,9 +70,9 @@ def _seal(sha256: str, width: int, height: int) -> str:
 
 
 def identity(data: bytes) -> str:
-    """SHA-256 of a picture's file, by which all that is made of it is known.
+    """SHA-256 that identifies a picture's file in every result that depends on it.
 
-    TIFFs, some of which version 0.1 read as black, have another, and so have PNGs whose transparent
-    colour it missed: nothing made then is taken for what is made now."""
+    TIFFs, some of which version 0.1 read as black, and PNGs whose transparent colour it missed have
+    another identity than their bytes alone, so that no result of 0.1 is taken for a present one."""
     read_otherwise = data[:2] in (b"II", b"MM") or key_was_missed(data)
     return hashlib.sha256(data + (b"2" if read_otherwise else b"")).hexdigest()

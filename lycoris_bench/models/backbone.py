@@ -36,9 +36,9 @@ class Backbone:
     def load(
         cls, path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> "Backbone":
-        """From a pipeline's folder, a hub id in the local cache, or a single .safetensors file.
+        """Loads a pipeline's folder, a hub id in the local cache, or a single .safetensors file.
 
-        Raises `BackboneError`, one sentence, where it is missing or broken."""
+        BackboneError: it is missing or broken."""
         place = locate(path)
         try:
             family = family_of(place)
@@ -52,7 +52,8 @@ class Backbone:
     def of(
         cls, parts: Parts, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> "Backbone":
-        """Of parts in memory, which are moved and frozen; `BackboneError` for a foreign kind."""
+        """Makes a base model of parts in memory, which are moved to the device and frozen.
+        BackboneError: the family does not support such parts."""
         family = parts.family
         family.check(parts)
         with quiet():
@@ -85,14 +86,14 @@ class Backbone:
     def condition(
         self, prompts: Sequence[str], max_tokens: int | None = None, clip_skip: int = 1
     ) -> Conditioning:
-        """Prompts as conditioning, a row each; those of more than `max_tokens` are cut.
+        """Encodes prompts as conditioning, a row each; those of more than `max_tokens` are cut.
 
-        `clip_skip` counts layers of the text encoder from the end. Gradients flow as they do
-        outside: use `torch.no_grad` to avoid them."""
+        `clip_skip` counts layers of the text encoder from the end. Gradients are recorded, except
+        under `torch.no_grad`."""
         return self.family.encode(self, prompts, max_tokens, clip_skip)
 
     def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
-        """The text with each image's size, where the family wants it: (its own, its bucket's)."""
+        """Adds each image's size, given as (its own, its bucket's), where the family wants it."""
         return self.family.framed(text, sizes)
 
     def led_away_from(self, empty: Conditioning) -> Conditioning:

@@ -16,8 +16,8 @@ LENGTH = 77
 
 @functools.cache
 def vocabulary() -> tuple[dict[str, int], list[str]]:
-    """(symbol -> id, merges) of CLIP: 256 bytes, the same at a word's end, one symbol a merge,
-    and two marks."""
+    """(symbol -> id, merges) of CLIP. The symbols are 256 bytes, the same bytes at a word's end,
+    one symbol for each merge, and the marks of start and end."""
     packed = files("open_clip").joinpath("bpe_simple_vocab_16e6.txt.gz").read_bytes()
     # The file is of a larger vocabulary; its first line is a version.
     merges = gzip.decompress(packed).decode().split("\n")[1 : SIZE - 2 * 256 - 2 + 1]
@@ -29,7 +29,7 @@ def vocabulary() -> tuple[dict[str, int], list[str]]:
 
 
 def write(folder: Path, pad: str = END) -> None:
-    """The files of a tokenizer's folder."""
+    """Writes the files of a tokenizer's folder."""
     ids, merges = vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")

@@ -25,31 +25,31 @@ class Conditioning:
     added: dict[str, Tensor] = field(default_factory=dict)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Conditioning":
-        """The same with each tensor changed."""
+        """The conditioning with `change` applied to each tensor."""
         mask = None if self.mask is None else change(self.mask)
         added = {name: change(value) for name, value in self.added.items()}
         return Conditioning(change(self.hidden), mask, added)
 
     def rows(self, index: Tensor | slice) -> "Conditioning":
-        """Some of the batch, in any order."""
+        """Rows of the batch, in the order of `index`."""
         return self.each(lambda value: value[index])
 
     def to(self, device: torch.device) -> "Conditioning":
-        """The same on another device."""
+        """The conditioning on another device."""
         return self.each(lambda value: value.to(device))
 
     def telling(self, **added: Tensor) -> "Conditioning":
-        """The same with more inputs in `added`."""
+        """The conditioning with more inputs in `added`."""
         return replace(self, added={**self.added, **added})
 
     @property
     def requires_grad(self) -> bool:
-        """Whether a gradient flows into what made it: whether a text encoder learns."""
+        """Whether gradients flow back into the text encoders."""
         return any(value.requires_grad for value in (self.hidden, *self.added.values()))
 
 
 def stacked(texts: Sequence[Conditioning]) -> Conditioning:
-    """Texts of one row and of unlike length as one batch, with the mask that tells."""
+    """Conditionings of one row each as one batch, padded to the longest, with their mask."""
     rows = [text.hidden[0] for text in texts]
     hidden = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     mask = counting([len(row) for row in rows], hidden)
@@ -58,7 +58,8 @@ def stacked(texts: Sequence[Conditioning]) -> Conditioning:
 
 
 def counting(lengths: Sequence[int], hidden: Tensor) -> Tensor | None:
-    """Which embeddings [n, length, d] count, when row k has `lengths[k]`; None: all of them."""
+    """The mask [n, length] of the embeddings [n, length, d] that count: the first `lengths[k]` of
+    row k. None where all of them count."""
     if min(lengths) >= hidden.shape[1]:
         return None
     return (torch.tensor(lengths)[:, None] > torch.arange(hidden.shape[1])).to(hidden.device)
@@ -89,9 +90,9 @@ def chunked(
 
 
 def encoded(encoder: Any, ids: Tensor, needed: Sequence[int], clip_skip: int = 1) -> Conditioning:
-    """What a CLIP text encoder makes of ids [n, chunks, length]: the last layer behind its norm,
-    or with `clip_skip` 2 the one before it through the same norm, and so on. Raises `BenchError`
-    past the first layer."""
+    """Encodes token ids [n, chunks, length] with a CLIP text encoder: its last layer after the
+    final norm, or with `clip_skip` 2 the layer before it after the same norm, and so on.
+    BenchError: `clip_skip` goes past the first layer."""
     n, chunks, length = ids.shape
     flat = ids.reshape(n * chunks, length)
     if clip_skip == 1:
@@ -104,7 +105,8 @@ def encoded(encoder: Any, ids: Tensor, needed: Sequence[int], clip_skip: int = 1
 
 
 def back(layers: Sequence[Tensor], count: int) -> Tensor:
-    """The layer `count` from the end, of which the first is what goes into the encoder."""
+    """The output of the layer `count` from the end; `layers` begins with the encoder's input.
+    BenchError: there are fewer layers."""
     if count >= len(layers):
         raise BenchError(
             f"clip_skip goes back {count} layers, but the text encoder has {len(layers) - 1} layers"

@@ -97,7 +97,7 @@ def weight_files(path: str | Path) -> list[Path]:
 
 
 def _revision(place: Path) -> str:
-    """That of the family's code; none for what cannot be read, which loading will say."""
+    """The revision of the family's code; "" for a model that cannot be read: loading reports it."""
     try:
         return family_of(place).revision
     except (BackboneError, SafetensorError):

@@ -6,8 +6,9 @@ from lycoris_bench.models.parts import BackboneError, Outline
 
 
 def outline(name: str) -> Outline | None:
-    """Of a pipeline's folder or a hub id that is here, by its configurations; of a model that is
-    not here, if its name alone tells its structure. None for what must be loaded to be known."""
+    """The outline of a base model: from the configurations of a pipeline's folder or a cached hub
+    id, or, for a model that is not on this machine, from its name if that tells the structure.
+    None for a model that must be loaded to be known, such as a single file."""
     try:
         place = locate(name)
     except BackboneError:

@@ -57,9 +57,9 @@ def _several(parts: dict[str, Any], start: str) -> tuple[Any, ...]:
 
 
 def _read(kind: Any, folder: Path, part: str) -> Any:
-    """A part that is no network as it is. Of a network the full weights, or where only those are
-    there the fp16 ones; keys that are missing or of another shape are refused: readers fill them
-    with random numbers and go on."""
+    """Reads a part: a network with its full weights, or the fp16 ones where there are no others.
+    BackboneError: weights are missing or of another shape, which the libraries would fill with
+    random numbers."""
     if not issubclass(kind, torch.nn.Module):
         return kind.from_pretrained(folder / part)
     files = [file.name for file in (folder / part).iterdir()]
@@ -74,7 +74,7 @@ def _read(kind: Any, folder: Path, part: str) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the loaders' own bars and hints: what matters is raised."""
+    """Silences the progress bars and hints of diffusers and transformers; errors are raised."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

@@ -31,7 +31,7 @@ def names(file: Path) -> list[str]:
 
 
 def read(family: "Family", file: Path) -> Parts:
-    """The parts of a file of the family; `BackboneError` where one is not whole."""
+    """The parts in a file of the family. BackboneError: tensors of a part are missing."""
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from diffusers.loaders.single_file_utils import (
         convert_ldm_unet_checkpoint,
@@ -70,7 +70,7 @@ def yaml_of(file: Path) -> Path:
 
 
 def _filled(kind: Any, config: dict[str, Any], weights: dict[str, Tensor]) -> Any:
-    """The model with these weights in place of its own; what is missing is an error."""
+    """A model with these weights. BackboneError: tensors are missing or unknown."""
     with torch.device("meta"):
         model = kind(**config)
     missing, unknown = model.load_state_dict(weights, strict=False, assign=True)

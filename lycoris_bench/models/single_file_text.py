@@ -45,7 +45,8 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """OpenCLIP's tensors as CLIP's: the fused projection in three, the last one turned."""
+    """OpenCLIP's tensors under CLIP's names: the fused projection is split into q, k and v, and the
+    text projection is transposed."""
     for name, tensor in weights.items():
         if name in ENDS:
             yield ENDS[name], tensor

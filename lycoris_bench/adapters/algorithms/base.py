@@ -64,7 +64,7 @@ class Adapter(Knowledge, nn.Module, ABC):
         """The tensors a file holds for this layer, attached to the graph."""
 
     def drawn(self) -> dict[str, Tensor]:
-        """The tensors of one training step, for algorithms that train a part at a time."""
+        """The tensors of one training step: all of them, or the part that this step trains."""
         return self.tensors()
 
     @classmethod
@@ -96,7 +96,7 @@ class Adapter(Knowledge, nn.Module, ABC):
         return not (is_kernel(weight) and options.get("conv_dim") == 0)
 
     def delta(self, weight: Tensor) -> Tensor:
-        """ΔW from the present parameters."""
+        """ΔW of the present parameters."""
         with full_precision(weight):
             return self.delta_from(self.tensors(), weight)
 
@@ -120,7 +120,7 @@ class Adapter(Knowledge, nn.Module, ABC):
 
     @property
     def parameter_count(self) -> int:
-        """Trainable numbers."""
+        """The number of trainable values."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
@@ -178,7 +178,7 @@ def is_kernel(weight: Tensor) -> bool:
 
 
 def zeros(weight: Tensor, *shape: int) -> nn.Parameter:
-    """The factor that makes ΔW = 0 at the start."""
+    """A parameter of zeros, by which ΔW is 0 at the start."""
     return nn.Parameter(torch.zeros(shape, device=weight.device))
 
 

@@ -127,7 +127,8 @@ class DiagOFT(Rotation):
 
 
 def _present(tensors: Tensors) -> str:
-    """The name of the blocks (n, b, b), of which there is one kind."""
+    """The name of the tensor that holds the blocks (n, b, b). BenchError: there are several, or it
+    has another shape."""
     present = [name for name in DiagOFT.marks if name in tensors]
     if len(present) != 1:
         raise BenchError(f"{' and '.join(present)} of one layer contradict each other")
@@ -156,7 +157,8 @@ def _inputs(angle: Tensor, weight: Tensor, name: str) -> Tensor:
 
 
 def _one_trainers(angle: Tensor, weight: Tensor) -> Tensor:
-    """A single block is that of all inputs; convolutions are turned the other way."""
+    """R - I as OneTrainer applies it: a single block serves all inputs, and convolutions are turned
+    the other way round."""
     shared = len(angle) == 1 and weight[0].numel() % angle.shape[-1] == 0
     angle = angle.expand(weight[0].numel() // angle.shape[-1], -1, -1) if shared else angle
     return angle if weight.dim() == 2 else angle.mT

@@ -95,7 +95,7 @@ def with_magnitude(tensors: Tensors, shape: torch.Size, unrolled: bool = False) 
 
 
 def axis(tensors: Tensors) -> str | None:
-    """ "input" or "output", which the magnitude is of; None without one.
+    """The axis of the magnitude, "input" or "output"; None without a magnitude.
 
     A layer with a single output and a single input has both: it counts as output."""
     if MAGNITUDE not in tensors:
@@ -104,8 +104,8 @@ def axis(tensors: Tensors) -> str | None:
 
 
 def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
-    """W' - W of readers that divide by the norm of each input, whatever the magnitude's shape;
-    `change` is that without the magnitude."""
+    """W' - W as readers compute it that divide by the norm of each input, whatever the magnitude's
+    shape; `change` is ΔW without the magnitude."""
     moved = weight.float() + change
     others = [dim for dim in range(weight.dim()) if dim != 1]
     smallest = torch.finfo(torch.float32).tiny
@@ -116,7 +116,8 @@ def by_input_norms(tensors: Tensors, change: Tensor, weight: Tensor) -> Tensor:
 
 
 def divided_magnitude(tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
-    """Some outputs' magnitudes; `BenchError` for those of inputs, which no part of a layer has."""
+    """The magnitudes of some outputs. BenchError: the magnitudes are those of inputs, which cannot
+    be divided among the parts of a layer."""
     if MAGNITUDE not in tensors:
         return {}
     value = tensors[MAGNITUDE]
@@ -136,8 +137,8 @@ def _axis(target: Tensor, weight: Tensor) -> int:
 
 
 def _norm(weight: Tensor, axis: int) -> Tensor:
-    """The lengths, never 0. A plain sum adds in pairs: six times as exact as vector_norm is
-    over the first axis, where that adds one by one."""
+    """|W| along all other axes, never 0. A plain sum adds in pairs, which is six times as exact as
+    vector_norm over the first axis, which adds one number after the other."""
     others = [dim for dim in range(weight.dim()) if dim != axis]
     smallest = torch.finfo(torch.float32).eps ** 2
     return weight.square().sum(others, keepdim=True).clamp_min(smallest).sqrt()

@@ -20,7 +20,7 @@ def sizes(tensors: Tensors, name: str, least: int = 2) -> Size:
 
 
 def with_shapes(tensors: Tensors, *names: str) -> str:
-    """Names with their shapes: "lora_up.weight (4, 2) and lora_down.weight (2, 3)"."""
+    """Tensor names with their shapes: "lora_up.weight (4, 2) and lora_down.weight (2, 3)"."""
     return " and ".join(f"{name} {tuple(tensors[name].shape)}" for name in names)
 
 

@@ -24,8 +24,8 @@ def check(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> Non
 
 
 def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> torch.Size | None:
-    """W's shape as far as the tensors tell (`Knowledge.weight_shape`), the bias held
-    against it. Raises `AdapterFileError` as above, and reads no number."""
+    """W's shape as far as the tensors tell (`Knowledge.weight_shape`). Reads no number. Raises
+    `AdapterFileError` where the tensors, the bias update among them, do not fit each other."""
     for name, value in tensors.items():
         if not value.numel():
             raise AdapterFileError(f"'{layer}.{name}' has the shape {tuple(value.shape)}, which "
@@ -40,7 +40,8 @@ def shape(layer: str, kind: type[Adapter], tensors: Mapping[str, Tensor]) -> tor
 
 
 def _fault(value: Tensor, whole: Range | None) -> str | None:
-    """What is wrong with a tensor; `whole` are the numbers that one of whole numbers may hold."""
+    """The fault of a tensor, or None; `whole` is the range of a tensor that holds a whole number,
+    None for all others."""
     if whole is not None and value.numel() == 1 and not value.is_complex():
         number = float(value)
         allowed = number.is_integer() and int(number) in whole

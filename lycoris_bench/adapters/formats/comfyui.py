@@ -19,7 +19,7 @@ def readable(
     """The layer's tensors in a form that ComfyUI reads (`Knowledge.for_comfyui`). `paths` are all
     layer paths of the model if it is a transformer, else empty.
 
-    Raises `AdapterFileError` for what it leaves out or computes otherwise without a word."""
+    Raises `AdapterFileError` for what ComfyUI silently leaves out or computes otherwise."""
     recognised = recognise(tensors)
     reason = "knows no such tensors"
     if recognised is not None:
@@ -32,7 +32,8 @@ def readable(
 
 
 def _swapped(paths: Collection[str]) -> set[str]:
-    """Layers whose two halves the original models have the other way round."""
+    """The layers whose two halves, scale and shift, stand in the opposite order in the original
+    models."""
     if not paths:
         return set()
     blocks = [int(match[1]) for path in paths

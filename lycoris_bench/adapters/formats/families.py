@@ -38,8 +38,8 @@ def _text(metadata: Mapping[str, str]) -> str:
 
 
 def version_of(family: str) -> str:
-    """What `ss_base_model_version` calls the family of that name; of one that is not known what
-    readers take it for."""
+    """The `ss_base_model_version` of the family of that name; for an unknown family that of
+    Stable Diffusion 1, which readers take it for."""
     return (families.named(family) or families.plain()).base_model_version
 
 

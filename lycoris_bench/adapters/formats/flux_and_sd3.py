@@ -92,7 +92,8 @@ def unfused(layers: Mapping[str, Layer]) -> dict[str, Layer]:
 
 
 def names(layers: Iterable[str]) -> dict[str, list[str]]:
-    """Layer -> what it is called here, of those that Black Forest Labs or Stability named."""
+    """Layer as Black Forest Labs or Stability name it -> its names in diffusers, in kohya's
+    spelling; layers with other names are left out."""
     layers = list(layers)
     if not any(BLOCK.fullmatch(_plain(name)) for name in layers):
         return {}
@@ -108,7 +109,8 @@ def _plain(name: str) -> str:
 
 
 def _paths(name: str) -> list[str]:
-    """diffusers' layers, from the first output on; none for a name of another kind."""
+    """The paths of the layers in diffusers, in the order of their outputs; none for a name of
+    another kind."""
     if block := BLOCK.fullmatch(_plain(name)):
         kind, number, rest = block.groups()
         ours, table = BLOCKS[kind]

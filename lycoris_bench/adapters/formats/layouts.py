@@ -81,7 +81,7 @@ def _without_embeddings(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 
 def layout_of(keys: Iterable[str]) -> str:
-    """The layout that most names of a file are of: "kohya", "lycoris", "compvis", "comfyui",
+    """The layout of most names of a file: "kohya", "lycoris", "compvis", "comfyui",
     "diffusers" or "peft"; "unknown" for none."""
     counts: dict[str, int] = defaultdict(int)
     for key in keys:
@@ -134,7 +134,8 @@ def _split(key: str) -> Split | None:
 
 
 def _stranger(key: str, layers: set[str]) -> Split:
-    """With a layer of the file; else all but the last part is taken for the layer's name."""
+    """(layer, tensor) of an unknown tensor: the layer is the longest one of the file that its name
+    begins with, else all but the last part of the name."""
     parts = key.split(".")
     for end in range(len(parts) - 1, 0, -1):
         if (layer := ".".join(parts[:end])) in layers:
@@ -166,8 +167,8 @@ def _expressions(
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a file spells a layer: its name with its dots, its layout, and whether its LoRA is an A
-    and a B, which leave no place for alpha."""
+    """How a file spells a layer: its name with its dots, its layout, and whether its tensors are
+    lora_A and lora_B (`sides`), which have no alpha."""
 
     layer: str
     layout: str

@@ -63,7 +63,7 @@ def of_layer(
 
 def ratio(path: str, config: Mapping[str, Any], rank: int | None) -> tuple[float, int]:
     """(alpha, rank) of a layer whose tensors have this rank, None if they show none; the alpha
-    is the one that a reader divides by the rank. What is not said is as PEFT has it: 8.
+    is the one that a reader divides by the rank. Without a value it is PEFT's default, 8.
 
     Raises `AdapterFileError` for values that are no numbers, and a rank other than the tensors'."""
     name = "lora_alpha" if "lora_alpha" in config else "alpha"
@@ -97,7 +97,7 @@ def _pattern(config: Mapping[str, Any], table: str, path: str, otherwise: str) -
 
 
 def _few(patterns: Mapping[str, Any]) -> None:
-    """Raises `PatternError` for so many long ones that each layer would take a while."""
+    """Raises `PatternError` where the patterns are so many and long that matching takes long."""
     if (steps := sum(steps_of(pattern) for pattern in patterns)) > MOST_STEPS:
         raise PatternError(f"its patterns are {steps:,} steps long together; up to {MOST_STEPS:,} "
                            "are allowed")  # fmt: skip

@@ -22,14 +22,14 @@ Layers = Mapping[str, Mapping[str, Tensor]]  # dotted path -> tensors
 
 
 class Part(NamedTuple):
-    """What a folder holds: adapter_config.json and adapter_model.safetensors."""
+    """The content of a PEFT folder: its configuration, and the tensors of its file."""
 
     config: dict[str, Any]
     tensors: dict[str, Tensor]
 
     @property
     def text(self) -> str:
-        """The configuration's file."""
+        """The text of adapter_config.json."""
         return json.dumps(self.config, indent=2, sort_keys=True) + "\n"
 
 

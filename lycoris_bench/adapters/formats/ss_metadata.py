@@ -31,8 +31,8 @@ def metadata(
     lr_scheduler: str = "",
     tags: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, str]:
-    """What trainers of the ecosystem write: `ss_*` strings. What is not given is left out, but
-    for the algorithm's options, whose defaults are written as well."""
+    """The `ss_*` strings that trainers of the ecosystem write. Values that are not given are left
+    out, except the algorithm's options, whose defaults are written as well."""
     chosen = ALGORITHMS.get(algorithm).defaults() | dict(options)
     dim, alpha = chosen.pop("dim", None), chosen.pop("alpha", None)
     # a switch that is off is left out: there are readers that take the text "False" for true
@@ -62,7 +62,7 @@ def metadata(
 
 
 def of_lora(ranks: Collection[int]) -> dict[str, str]:
-    """What says of the network that it is plain LoRA without an alpha, which is then the rank."""
+    """The metadata of a plain LoRA without alphas, whose alpha is then its rank."""
     alpha = str(max(ranks)) if len(set(ranks)) == 1 else "Dynamic"
     return {"ss_network_module": "networks.lora", "ss_network_dim": str(max(ranks)),
             "ss_network_alpha": alpha}  # fmt: skip
@@ -71,10 +71,10 @@ def of_lora(ranks: Collection[int]) -> dict[str, str]:
 def carried(abouts: Sequence[Mapping[str, str]], family: str, same_form: bool) -> dict[str, str]:
     """The metadata of sources that still holds for a result, without the hashes of their tensors.
 
-    Kept is what all of them say alike, and the family that any of them says: readers hide files
-    of unknown or another family. `family` tells it where none does. What describes the network
-    is kept where the result has the `same_form`. Empty stays empty: there are readers that take
-    any metadata without a version for Stable Diffusion 1."""
+    Entries that are equal in all sources are kept, and the model family that any of them names:
+    readers hide files of an unknown family. `family` is written where no source names one. The
+    entries that describe the network are kept where the result has the `same_form`. Empty metadata
+    stay empty: some readers take metadata without a version for Stable Diffusion 1."""
     dropped = {*HASHES, DIFFUSERS, FOLDER, *(() if same_form else OF_NETWORK)}
     first, *others = abouts
     common = {

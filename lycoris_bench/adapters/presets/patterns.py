@@ -94,7 +94,7 @@ class Pattern:
         return len(self._test) - 1
 
     def _any(self, depth: int) -> Build:
-        """One of several, up to the end or a closing bracket."""
+        """Parses alternatives, separated by "|", up to the end or a closing bracket."""
         if depth > DEEPEST:
             raise _no(self.text, f"more than {DEEPEST} groups lie in one another")
         ways = [self._all(depth)]
@@ -106,7 +106,7 @@ class Pattern:
         return lambda after: self._state("free", "", *[way(after) for way in ways])
 
     def _all(self, depth: int) -> Build:
-        """One after the other."""
+        """Parses a sequence, up to a "|", the end or a closing bracket."""
         parts: list[Build] = []
         while self._tokens and self._tokens[-1][0] not in ("or", "end"):
             kind, text = self._tokens.pop()

@@ -35,7 +35,7 @@ class Tagger:
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> "Tagger":
-        """From a folder, or a hub id in the local cache; nothing is downloaded."""
+        """Loads a folder or a hub id in the local cache; nothing is downloaded."""
         folder = _locate(name)
         names = labels(folder / TAGS)
         if (folder / WEIGHTS).exists() and (folder / CONFIG).exists():

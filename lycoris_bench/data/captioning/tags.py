@@ -20,7 +20,7 @@ class TagError(BenchError):
 
 
 def labels(path: Path) -> list[str | None]:
-    """Of each output of a tagger the tag as captions spell it; None for ratings and names.
+    """The tag of each output of a tagger as captions spell it; None for ratings and names.
 
     `selected_tags.csv` has a line an output, with its `name` and `category`."""
     try:
@@ -86,7 +86,7 @@ def left_out(concept: Concept, table: Mapping[str, Iterable[str]]) -> re.Pattern
 
 
 def caption(descriptor: str, tags: Iterable[str], out: re.Pattern[str]) -> str:
-    """ "descriptor, tag, tag, ...": neither what is left out nor what the descriptor says.
+    """ "descriptor, tag, tag, ...", without tags that are left out or in the descriptor already.
 
     >>> caption("fck man, realistic", ["solo", "realistic", "hat"], re.compile("solo"))
     'fck man, realistic, hat'

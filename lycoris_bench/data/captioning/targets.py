@@ -19,7 +19,7 @@ OF_OTHERS = {
 
 
 def extension(given: str) -> str:
-    """The extension if captions may have it. BenchError: it is none, or that of other files."""
+    """The extension, checked. BenchError: it is no extension, or one that other files have."""
     if not re.fullmatch(r"\.[^/\\\s]*[^/\\\s.]", given) or not given.isprintable():
         raise BenchError(f"--extension is '{given}'; it begins with a dot, like '.txt'")
     if Path(f"x{given}").suffix.lower() in OF_OTHERS:
@@ -36,8 +36,8 @@ def places(
     """Image -> its caption's file, which may be there; none for an image whose caption is in a
     list (`metadata.jsonl`). What a killed run left half is removed.
 
-    `tagged`: two images of one stem would have different captions in one file. Raises one
-    `DataError` with everything that is in the way."""
+    `tagged`: captions differ from image to image, so that two images of one stem cannot share a
+    file. DataError: names everything that is wrong."""
     problems: list[str] = []
     files = CaptionFiles(Folders(folder, problems), extension)
     captions = {image: files.file(image) or image.with_suffix(extension) for image in images}

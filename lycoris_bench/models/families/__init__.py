@@ -8,7 +8,7 @@ from lycoris_bench.models.parts import BackboneError
 from lycoris_bench.registry import Registry
 
 FAMILIES = Registry("family", __name__, group="families")
-PLAIN = "sd1"  # what is taken for the family of that which says nothing of it
+PLAIN = "sd1"  # the family of models and adapters that do not tell theirs
 
 
 def families() -> list[Family]:
@@ -22,12 +22,12 @@ def plain() -> Family:
 
 
 def of_folder(folder: Path) -> Family:
-    """The family of a pipeline's folder. BackboneError: two families claim it alike."""
+    """The family of a pipeline's folder. BackboneError: two are equally likely."""
     return _surest(lambda family: family.in_folder(folder)) or plain()
 
 
 def of_file(names: Collection[str]) -> Family | None:
-    """The family of a single file, by the names of its tensors. BackboneError: two claim it."""
+    """The family of a single file, by its tensors' names. BackboneError: two are equally likely."""
     return _surest(lambda family: family.in_file(names))
 
 
@@ -40,7 +40,7 @@ def of_layers(layers: Mapping[str, int | None]) -> Family | None:
 
 
 def named(name: str) -> Family | None:
-    """The family that reports call `name`."""
+    """The family with this name in reports; None where there is none."""
     return next((family for family in families() if family.name == name), None)
 
 

@@ -115,7 +115,7 @@ class Family:
     # ---- loading
 
     def read_folder(self, folder: Path) -> Parts:
-        """The parts of a complete folder; what is wrong in it raises, each reader in its way."""
+        """The parts of a complete folder. Errors are those of the readers, of any kind."""
         return pipeline_folder.read(self, folder)
 
     def read_file(self, file: Path) -> Parts:
@@ -135,12 +135,12 @@ class Family:
         return pipeline_folder.outline(self, folder)
 
     def outline_of(self, name: str) -> Outline | None:
-        """Those of a model that is not here, if its name alone tells its structure."""
+        """The outline of a model that is not on this machine, if its name tells its structure."""
         return None
 
     def check(self, parts: Parts) -> None:
-        """Raises `BackboneError` for what would be drawn wrongly: models that want more than noise
-        and text."""
+        """BackboneError: the model would draw wrongly, since it takes more inputs than noise and
+        text."""
         channels, given = parts.unet.config.in_channels, parts.vae.config.latent_channels
         if channels != given:
             raise BackboneError(
@@ -151,7 +151,8 @@ class Family:
             raise BackboneError("latents with a mean of their own are not supported")
 
     def prepare(self, parts: Parts) -> None:
-        """Makes parts ready for use: a tokenizer whose file names no length says 10^30."""
+        """Makes parts ready for use: limits each tokenizer to the positions of its text encoder, as
+        a tokenizer whose file states no length has 10^30."""
         for tokenizer, encoder in zip(parts.tokenizers, parts.text_encoders, strict=False):
             positions = encoder.config.max_position_embeddings
             tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
@@ -171,7 +172,7 @@ class Family:
         return encoded(model.text_encoders[0], ids.to(model.device), needed, clip_skip)
 
     def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
-        """The text with what is told of each image's size, given as (its own, its bucket's)."""
+        """Adds each image's size, given as (its own, its bucket's), to the text's conditioning."""
         return text
 
     def led_away_from(self, model: "Backbone", empty: Conditioning) -> Conditioning:
@@ -217,7 +218,7 @@ class Family:
 
 
 def config(folder: Path, part: str) -> dict[str, Any]:
-    """The content of a part's config.json; empty where it cannot be read, which loading reports."""
+    """The content of a part's config.json; empty where it cannot be read: loading reports that."""
     try:
         content = json.loads((folder / part / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

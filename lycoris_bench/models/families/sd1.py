@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x: one CLIP text encoder, and what a model without a mark is taken for."""
+"""Stable Diffusion 1.x, with one CLIP text encoder; models without a mark are taken for it."""
 
 import torch
 

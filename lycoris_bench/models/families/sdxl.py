@@ -34,8 +34,8 @@ UNET = re.compile(r".*(unet|(down|up|input|output)_blocks)")
 
 
 class SDXL(Family):
-    """The U-Net is told the text of CLIP and OpenCLIP (width 768 + 1280), OpenCLIP's summary, and
-    six numbers of the image, see `frame`."""
+    """The U-Net is conditioned on the embeddings of CLIP and OpenCLIP (width 768 + 1280),
+    OpenCLIP's summary of the text, and six numbers of the image's size and crop (`frame`)."""
 
     name = "Stable Diffusion XL"
     base_model_version = "sdxl_base_v1-0"
@@ -72,7 +72,7 @@ class SDXL(Family):
         return super().in_layers(layers)
 
     def read_folder(self, folder: Path) -> Parts:
-        """With what its pipeline does where its file does not say: guide away from zeros."""
+        """Guidance leads away from zeros unless the folder says otherwise, as in its pipeline."""
         index = folder / INDEX
         content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
         zeros = bool(content.get("force_zeros_for_empty_prompt", True))

@@ -43,16 +43,16 @@ def record(spec: str) -> Record:
 
 
 def resolved(spec: str, weights: str | None = None) -> Record:
-    """The record with what its weights are: the SHA-256 of their file, if it is on this machine.
+    """The record with its weights' SHA-256, if the file is on this machine. Fetches nothing.
 
-    `weights` are others than its own: a file, or a repository as `owner/name[@revision]`. It is
-    what `load` loads, good enough for a key, and nothing is fetched."""
+    `weights` replaces the record's weights: a file, or a repository as `owner/name[@revision]`.
+    `load` loads the encoder of this record."""
     chosen = record(spec)
     return _with_content(chosen if weights is None else given(chosen, weights))
 
 
 def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
-    """The encoder itself; weights that are not on this machine are fetched from the hub."""
+    """Loads an encoder; weights that are not on this machine are fetched from the hub."""
     name = spec.partition(":")[0]
     entry = ENCODERS.get(name)
     with doing(f"loading {titled('encoder', name, entry)}"):

@@ -42,8 +42,8 @@ class Record:
 
     @property
     def hash(self) -> str:
-        """Part of every feature's key: another preprocessing, or other weights, can never reuse
-        old features. Weights whose content is known are that content, wherever they lie."""
+        """The hash in the key of stored features: with another preprocessing or other weights they
+        are never reused. Weights with a SHA-256 are identified by it, wherever they lie."""
         return uid(self if self.sha256 is None else replace(self, weights="", revision=""))
 
     def with_resize(self, mode: str) -> "Record":
@@ -73,7 +73,7 @@ class Encoder(ABC):
         """[n, 3, h, w] on the device -> [n, d], or for "gram" one [n, c, c] a layer."""
 
     def with_record(self, record: Record) -> Self:
-        """The same network behind another resizing: nothing is loaded again."""
+        """The encoder with another record, such as another resizing; it shares the network."""
         other = copy(self)
         other.record = record
         return other
@@ -110,12 +110,12 @@ class Encoder(ABC):
         return torch.cat(vectors)[order.to(self.device)]
 
     def _features(self, images: Tensor) -> Features:
-        """`forward`; an error names the encoder."""
+        """Calls `forward`; an error names the encoder."""
         with doing(f"encoding images with {titled('encoder', self.record.name, type(self))}"):
             return self.forward(images.to(self.device))
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """`encode_text`; an error names the encoder."""
+        """Calls `encode_text`; an error names the encoder."""
         with doing(f"encoding texts with {titled('encoder', self.record.name, type(self))}"):
             return self.encode_text(texts)
 

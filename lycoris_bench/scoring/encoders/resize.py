@@ -66,10 +66,10 @@ SQUARE = ("letterbox", "crop", "stretch")  # for networks whose input has one sh
 
 
 def resized(image: Image.Image, mode: str, size: int) -> Image.Image:
-    """The image resized; one that is not RGB is refused.
+    """The image resized. BenchError: it is not RGB.
 
-    What an alpha channel or 16 bits should look like is for the reader of the file to say, once,
-    so that all encoders see the same picture."""
+    The reader of the file decides how an alpha channel or 16 bits look, so that all encoders see
+    the same picture."""
     if image.mode != "RGB":
         raise BenchError(f"an encoder was given an image of mode {image.mode}; convert it to RGB")
     return RESIZINGS[mode](image, size)
@@ -83,7 +83,7 @@ class Picture:
         self._made: dict[tuple[str, int], Image.Image] = {}
 
     def resized(self, mode: str, size: int) -> Image.Image:
-        """As `resized`; what comes back is shared and not to be written to."""
+        """As `resized`; the result is shared between encoders and must not be written to."""
         if (mode, size) not in self._made:
             self._made[mode, size] = resized(self.image, mode, size)
         return self._made[mode, size]

@@ -29,7 +29,7 @@ class MissingWeights(BenchError):
 
 
 class WrongWeights(BenchError):
-    """There is a file, but its content is not that of the record."""
+    """The weights' file has another content than the record states, or holds no weights."""
 
 
 def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
@@ -85,7 +85,7 @@ _read: dict[tuple[str, int, int], str] = {}
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content; read once a process while its size and time stay as they are."""
+    """A file's SHA-256; read once in a process while the file's size and time are unchanged."""
     about = path.stat()
     key = str(path.resolve()), about.st_size, about.st_mtime_ns
     if key not in _read:
@@ -95,7 +95,7 @@ def sha256(path: Path) -> str:
 
 
 def is_repository(weights: str) -> bool:
-    """Whether it reads `owner/repository` and is not a file."""
+    """Whether the text has the form `owner/repository` and names no file."""
     named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", weights) and not weights.endswith(SUFFIXES)
     return bool(named) and not Path(weights).is_file()
 
@@ -173,5 +173,5 @@ def reading(path: Path, name: str) -> Iterator[None]:
 
 
 def first_sentence(error: Exception) -> str:
-    """Libraries explain at length; the first sentence says what happened."""
+    """The first sentence of a library's error, whose messages are long."""
     return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".:")
