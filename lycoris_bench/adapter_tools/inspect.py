@@ -230,20 +230,21 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
         f"ranks       {listed(result['ranks'])}",
         f"alphas      {listed(result['alphas'])}",
     ]
-    for one in result["conventions"]:
-        axis = f", DoRA on the {one['dora_axis']} axis" if one["dora_axis"] else ""
+    for group in result["conventions"]:
+        axis = f", DoRA on the {group['dora_axis']} axis" if group["dora_axis"] else ""
         lines.append(
-            f"scale       {one['rule']}{axis}: {one['layers']} layers of {one['algorithm']}"
+            f"scale       {group['rule']}{axis}: {group['layers']} layers of {group['algorithm']}"
         )
-        for name, (low, high) in one["others"].items():
+        for name, (low, high) in group["others"].items():
             span = number(low) if abs(high - low) < 1e-6 * abs(high) else (
                 f"{number(low)} to {number(high)}")  # fmt: skip
             lines.append(f"            {name}: x {span}")
     blocks = [
-        (printable(name), one["layers"], one["norm"]) for name, one in result["blocks"].items()
+        (printable(name), group["layers"], group["norm"])
+        for name, group in result["blocks"].items()
     ]
     lines += ["", table(("block", "layers", "norm of change"), blocks)]
-    if any(one["norm"] is None for one in result["blocks"].values()):
+    if any(group["norm"] is None for group in result["blocks"].values()):
         lines.append("norms marked - need the base model: give --model")
     if layers:
         rows = [

@@ -155,7 +155,7 @@ def _missed(target: Tensor, written: Tensor) -> tuple[float, float]:
     return norm(target - written), norm(target)
 
 
-def _same(one: Tensor, two: Tensor) -> bool:
-    return one.shape == two.shape and torch.equal(
-        *((one, two) if one.dtype == two.dtype else (one.double(), two.double()))
+def _same(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(
+        *((first, second) if first.dtype == second.dtype else (first.double(), second.double()))
     )

@@ -46,12 +46,14 @@ def parts(tensors: Mapping[str, Tensor], directory: Directory) -> dict[str, Part
 
 def _part(model: str, layers: Layers) -> Part:
     recognised = {path: recognise(layer) for path, layer in layers.items()}
-    by_path = {path: known[1] if known else None for path, known in recognised.items()}
+    by_path = {path: algorithm[1] if algorithm else None for path, algorithm in recognised.items()}
     strangers = [path for path, kind in by_path.items() if not kind or not kind.to_peft_folder]
     if strangers or len(set(by_path.values())) > 1:
         path = next(iter(strangers or by_path))
         *names, last = [kind.__name__ for kind in kinds().values() if kind.to_peft_folder]
-        held = sorted({known[0] if known else "unknown" for known in recognised.values()})
+        held = sorted(
+            {algorithm[0] if algorithm else "unknown" for algorithm in recognised.values()}
+        )
         raise AdapterFileError(
             f"a PEFT folder holds {', '.join(names)} or {last}, one of them alone, and {model} "
             f"has {', '.join(held)}; {path} is {description(layers[path])}: {TO_PORTABLE}"
