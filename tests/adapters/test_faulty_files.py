@@ -25,7 +25,7 @@ UP, DOWN = f"{LAYER}.lora_up.weight", f"{LAYER}.lora_down.weight"
 
 
 def lora() -> dict[str, Tensor]:
-    torch.manual_seed(4)
+    torch.default_generator.manual_seed(4)
     return {UP: torch.randn(20, 2), DOWN: torch.randn(2, 12)}
 
 

@@ -22,7 +22,7 @@ every_case = pytest.mark.parametrize(("algorithm", "options", "shape"), CASES)
 
 def moved(algorithm: str, options: dict, shape: tuple[int, ...]) -> tuple[Adapter, Tensor]:
     """An adapter away from its start, as a training leaves it, and its layer's weight."""
-    torch.manual_seed(4)
+    torch.default_generator.manual_seed(4)
     weight = torch.randn(shape) / 3
     adapter = ALGORITHMS.get(algorithm)(weight, None, **options)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_without_alpha_the_ratio_is_1(
 def test_rotations_that_files_hold_as_they_are(
     name: str, shape: tuple[int, ...], blocks: tuple[int, ...]
 ) -> None:
-    torch.manual_seed(2)
+    torch.default_generator.manual_seed(2)
     weight = torch.randn(shape)
     rotations = torch.linalg.qr(torch.randn(blocks)).Q
     found = merged_weight({name: rotations}, weight)

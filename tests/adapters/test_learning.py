@@ -34,7 +34,7 @@ def _skew(n: int, generator: torch.Generator) -> torch.Tensor:
 
 @pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
 def test_a_regression_gets_better(algorithm: str, options: dict, layer: str) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     options = {**options, **({"constraint": 1.0} if "constraint" in options else {})}
     model, x = toy(layer)
     target, _ = toy(layer)

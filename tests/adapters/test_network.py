@@ -67,7 +67,7 @@ def test_some_algorithms_start_at_random() -> None:
 @every_algorithm
 def test_the_seed_alone_decides_the_start(models: Models, algorithm: str) -> None:
     def start(seed: int, noise: int) -> dict[str, bytes]:
-        torch.manual_seed(noise)
+        torch.default_generator.manual_seed(noise)
         network = attach(*models, "full", algorithm, {}, seed)
         network.detach()
         return {name: value.numpy().tobytes() for name, value in network.state_dict().items()}
