@@ -1,7 +1,5 @@
 """Narrowed models of each family, made once a session and never changed."""
 
-import copy
-import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -20,10 +18,3 @@ def folder(family):
 @functools.cache
 def backbone(family):
     return Backbone.load(folder(family))
-
-
-def copied(family):
-    """One to train: with modules of its own, and the tokenizers and schedule of the kept one."""
-    kept = backbone(family)
-    modules = {name: copy.deepcopy(getattr(kept, name)) for name in ("unet", "text_encoders")}
-    return dataclasses.replace(kept, **modules)

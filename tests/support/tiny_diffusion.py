@@ -8,6 +8,7 @@ from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.latents import LatentCache
 from tests.support import stable_diffusion
+from tests.support.copies import copied
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +17,15 @@ def base(tmp_path_factory):
     return stable_diffusion.save(tmp_path_factory.mktemp("tiny") / "base")
 
 
-@pytest.fixture
-def backbone(base):
+@pytest.fixture(scope="session")
+def _loaded(base):
     return Backbone.load(base)
+
+
+@pytest.fixture
+def backbone(_loaded):
+    """The model, with networks that the test may change."""
+    return copied(_loaded)
 
 
 @pytest.fixture
