@@ -15,8 +15,9 @@ def test_resumed_from_any_state_it_makes_the_same_weights_bit_by_bit(world, trai
     torch.default_generator.manual_seed(1)
     kept, states, losses = run(world, settings, state_seconds=-1.0, identity="me")
     assert len(states) == len(losses) == 8 and list(kept) == [1, 2]
-    for done, state in enumerate(states[:-1] if precision == "fp32" else states[3:6], 1):
-        done = done if precision == "fp32" else done + 3
+    # after the first step, before an epoch's last, between epochs, and inside the second one
+    for done in (1, 3, 4, 6) if precision == "fp32" else (4, 5):
+        state = states[done - 1]
         torch.default_generator.manual_seed(done)  # the outer random state must not matter
         lacking = [epoch for epoch in (1, 2) if done < 4 * epoch]
         again, _, rest = run(world, settings, epochs=lacking, resume=state, identity="me")
