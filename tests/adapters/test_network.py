@@ -30,8 +30,9 @@ def step(models: Models, batch: Batch, network: AdapterNetwork, steps: int = 1) 
         optimizer.step()
 
 
-@every_algorithm
-@pytest.mark.parametrize("preset", ["attn-only", "full"])
+@pytest.mark.parametrize(
+    ("algorithm", "preset"), [*((name, "full") for name in FORMS), ("lora", "attn-only")]
+)
 def test_attach_train_detach(models: Models, batch: Batch, algorithm: str, preset: str) -> None:
     models[1].embeddings.requires_grad_(False)  # a switch that must come back as it was
     before, structure = state(models), str(models)
