@@ -15,6 +15,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -126,9 +127,9 @@ def load_plugin(path: str | Path) -> ModuleType:
 
 
 def plugin_files() -> tuple[str, ...]:
-    """The absolute paths of this process's plug-in files, each once, in the order of loading."""
-    given = [file for file in os.environ.get(PLUGINS, "").split(os.pathsep) if file]
-    return tuple(dict.fromkeys(map(_absolute, given)))
+    """The absolute paths of this process's plug-in files, each once, in the order of loading. A
+    relative one begins at the folder in which the process first asks for it."""
+    return _resolved(os.environ.get(PLUGINS, ""))
 
 
 def titled(kind: str, name: str, entry: Any) -> str:
@@ -142,6 +143,11 @@ def origin(entry: Any) -> str:
     if module.startswith("lycoris_bench."):
         return ""
     return getattr(sys.modules.get(module), "__file__", None) or module
+
+
+@cache  # each look-up of an entry asks for it
+def _resolved(given: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_absolute(file) for file in given.split(os.pathsep) if file))
 
 
 def _absolute(file: str) -> str:

@@ -1,5 +1,6 @@
 """One thread for every test process: a machine's cores belong to processes, not to threads."""
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
@@ -25,6 +26,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     where a debugger works and nothing has to be started."""
     chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword
     return 0 if chosen else None
+
+
+def pytest_collection_finish() -> None:
+    """What the libraries keep for good is not searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

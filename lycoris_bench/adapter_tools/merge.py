@@ -116,7 +116,7 @@ class _Merger:
 
     def write(self, source: Path, target: Path, force: bool) -> None:
         """Writes one file of the model with its changes."""
-        reader = self.base.reader(source)
+        reader = self.base.readers[source]
         holds = self.base.holds[source]
         shapes = {
             key: (entry.dtype, entry.shape, entry.end - entry.begin)

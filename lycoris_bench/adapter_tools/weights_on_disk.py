@@ -30,10 +30,12 @@ class ModelError(BenchError):
 class ModelFiles:
     """The weights of a diffusers folder or of a CompVis single file.
 
-    `holds` maps each file and key to the weights or biases of layers that the tensor contains."""
+    `holds` maps each file and key to the weights or biases of layers that the tensor contains;
+    `readers` are of the same files."""
 
     root: Path
     holds: dict[Path, dict[str, list[Spot]]]
+    readers: dict[Path, Reader]
     places: dict[tuple[str, str, str], tuple[Path, str, int | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,7 +44,6 @@ class ModelFiles:
                 for model, path, kind, third in spots_of_key:
                     # of a full and an fp16 copy, the first in the folder's order, the full one
                     self.places.setdefault((model, path, kind), (file, key, third))
-        self._readers: dict[Path, Reader] = {}
 
     @property
     def is_folder(self) -> bool:
@@ -71,12 +72,6 @@ class ModelFiles:
             paths[model].append(path)
         return Directory(paths)
 
-    def reader(self, file: Path) -> Reader:
-        """The reader of a file, whose header is read once."""
-        if file not in self._readers:
-            self._readers[file] = Reader(file)
-        return self._readers[file]
-
     def has(self, model: str, path: str, kind: str = "weight") -> bool:
         """Whether the layer has a weight or bias of its own."""
         return (model, path, kind) in self.places
@@ -84,18 +79,18 @@ class ModelFiles:
     def is_packed(self, model: str, path: str) -> bool:
         """Whether the weight is stored as integers, as in quantized models."""
         file, key, _ = self.places[model, path, "weight"]
-        return "F" not in self.reader(file).entries[key].dtype
+        return "F" not in self.readers[file].entries[key].dtype
 
     def read(self, model: str, path: str, kind: str = "weight") -> Tensor:
         """One weight or bias, read from the disk at each call."""
         file, key, third = self.places[model, path, kind]
-        value = self.reader(file).tensor(key)
+        value = self.readers[file].tensor(key)
         return value if third is None else part(value, third)
 
     def shape(self, model: str, path: str, kind: str = "weight") -> torch.Size:
         """Its shape, from the file's header."""
         file, key, third = self.places[model, path, kind]
-        sizes = self.reader(file).entries[key].shape
+        sizes = self.readers[file].entries[key].shape
         return torch.Size(sizes if third is None else (sizes[0] // 3, *sizes[1:]))
 
 
@@ -114,20 +109,23 @@ def open_model(place: str | Path) -> ModelFiles:
     if not root.exists():
         root = locate(place)
     if root.is_file():
-        keys = list(Reader(root).entries)
+        reader = Reader(root)
+        keys = list(reader.entries)
         if not is_checkpoint(keys):
             raise ModelError(
                 f"{root} is no single file of a base model: it has no 'model.diffusion_model.' "
                 f"keys, and its first tensor is '{keys[0] if keys else 'none'}'"
             )
-        return ModelFiles(root, {root: spots(keys)})
-    holds = {file: dict(_spots(model, file)) for model in MODELS for file in weights(root / model)}
-    if not holds:
+        return ModelFiles(root, {root: spots(keys)}, {root: reader})
+    models = {file: model for model in MODELS for file in weights(root / model)}
+    if not models:
         raise ModelError(
             f"{root} has no safetensors weights in {' or '.join(MODELS[:3])}; "
             "save the pipeline with safe_serialization=True"
         )
-    return ModelFiles(root, holds)
+    readers = {file: Reader(file) for file in models}
+    holds = {file: dict(_spots(model, readers[file])) for file, model in models.items()}
+    return ModelFiles(root, holds, readers)
 
 
 def weights(folder: Path) -> Sequence[Path]:
@@ -136,8 +134,8 @@ def weights(folder: Path) -> Sequence[Path]:
     return sorted(files, key=lambda file: (file.name.count("."), file.name))
 
 
-def _spots(model: str, file: Path) -> Iterator[tuple[str, list[Spot]]]:
-    for key in Reader(file).entries:
+def _spots(model: str, reader: Reader) -> Iterator[tuple[str, list[Spot]]]:
+    for key in reader.entries:
         path, _, kind = key.rpartition(".")
         if kind in ("weight", "bias"):
             yield key, [Spot(model, path, kind)]

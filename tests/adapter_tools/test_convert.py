@@ -1,5 +1,6 @@
 """A converted file means the same, to this program and to those it is written for."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ from tests.support import tiny_files as tiny
 Weights = dict[str, Tensor]
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> str:
-    return str(tiny.folder(tmp_path / "base", tiny.models()))
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the tiny model, which no test changes."""
+    return str(tiny.folder(tmp_path_factory.mktemp("tiny") / "base", tiny.models()))
+
+
+def weights(pair: tiny.Models) -> Weights:
+    return {f"{n}.{k}": v for n, m in enumerate(pair) for k, v in m.state_dict().items()}
+
+
+BEFORE = functools.cache(lambda: weights(tiny.models()))
 
 
 def merged(path: Path, strength: float = 1.0) -> Weights:
@@ -27,11 +36,11 @@ def merged(path: Path, strength: float = 1.0) -> Weights:
     pair = tiny.models()
     report = Merger(*pair).merge(adapter_file.read(path)[0], strength)
     assert not report.unmatched
-    return {f"{n}.{k}": v for n, m in enumerate(pair) for k, v in m.state_dict().items()}
+    return weights(pair)
 
 
 def same(one: Weights, two: Weights, most: float) -> None:
-    before = {f"{n}.{k}": v for n, m in enumerate(tiny.models()) for k, v in m.state_dict().items()}
+    before = BEFORE()
     moved = 0
     for key, value in one.items():
         change = float((value - before[key]).norm())

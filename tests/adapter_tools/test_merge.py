@@ -36,13 +36,13 @@ def load(folder: Path, dtype: torch.dtype) -> tiny.Models:
     return unet, CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype)
 
 
-@pytest.fixture
-def adapters(tmp_path: Path) -> list[Path]:
-    """Two algorithms on every layer, norms and biases among them."""
-    pair = tiny.models()
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two algorithms on every layer, norms and biases among them; no test changes the files."""
+    folder, pair = tmp_path_factory.mktemp("adapters"), tiny.models()
     return [
-        tiny.adapter(tmp_path / "one.safetensors", pair, "full", seed=3, size=0.01),
-        tiny.adapter(tmp_path / "two.safetensors", pair, "lora", dora_wd=True, seed=4, dim=4),
+        tiny.adapter(folder / "one.safetensors", pair, "full", seed=3, size=0.01),
+        tiny.adapter(folder / "two.safetensors", pair, "lora", dora_wd=True, seed=4, dim=4),
     ]
 
 

@@ -27,6 +27,7 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.training.loop import train
+from tests.support.copies import copied
 from tests.support.forms import VERA
 
 OPTIONS = {"dim": 4, "projection_seed": 11}
@@ -40,10 +41,18 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.load_plugin(VERA)
 
 
-@pytest.fixture
-def trained(plugged: None, world: Any, training: Any, tmp_path: Path) -> Path:
-    """Three steps of training with it on the tiny Stable Diffusion, as a file."""
+@pytest.fixture(scope="module")
+def trained(kept_world: Any, training: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three steps of training with it on the tiny Stable Diffusion, as a file that stays."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(registry.PLUGINS, "")
+        registry.load_plugin(VERA)
+        return _trained(kept_world, training, tmp_path_factory.mktemp("trained") / "vera")
+
+
+def _trained(world: Any, training: Any, file: Path) -> Path:
     backbone, data, cache = world
+    backbone = copied(backbone)
     network = attach(backbone.unet, backbone.text_encoder, "attn-mlp", "vera", OPTIONS, seed=3)
     kept: dict[str, Tensor] = {}
     losses: list[float] = []
@@ -55,8 +64,8 @@ def trained(plugged: None, world: Any, training: Any, tmp_path: Path) -> Path:
     network.detach()
     assert len(losses) > 2 and all(kept[name].any() for name in kept if name.endswith("_b"))
     about = adapter_file.metadata(algorithm="vera", preset="attn-mlp", options=OPTIONS)
-    (tmp_path / "vera").write_bytes(adapter_file.to_bytes(kept, about))
-    return tmp_path / "vera"
+    file.write_bytes(adapter_file.to_bytes(kept, about))
+    return file
 
 
 def formula(own: dict[str, Tensor], inputs: int) -> Tensor:

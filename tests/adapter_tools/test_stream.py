@@ -28,7 +28,7 @@ SOURCE = Path(lycoris_bench.__file__).parent.parent
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
     """Every dtype that torch and the format share, an empty tensor and a number."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     tensors = {
         f"x.{name}": (torch.randn(3, 5) * 3).to(dtype) for name, dtype in streaming.DTYPES.items()
     }

@@ -23,7 +23,7 @@ def vit() -> nn.Module:
     """timm's own class with random weights, the same every time."""
     import timm
 
-    torch.manual_seed(3)
+    torch.default_generator.manual_seed(3)
     made: nn.Module = timm.create_model(
         "vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=2, num_heads=2, num_classes=16
     )
@@ -34,7 +34,7 @@ def language_model() -> nn.Module:
     """transformers' Llama in small; its output layer is not that of its input."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(3)
+    torch.default_generator.manual_seed(3)
     return LlamaForCausalLM(
         LlamaConfig(vocab_size=20, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
                     num_attention_heads=2, max_position_embeddings=8)

@@ -1,5 +1,7 @@
 """What every algorithm owes, for each one that the registry finds and each kind of layer."""
 
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,28 @@ from tests.support.forms import FORMS
 from tests.support.toys import LAYERS, Toy, randomise, toy
 
 CASES = [
-    pytest.param(algorithm, options, layer, id=f"{algorithm}{k}-{layer}")
+    pytest.param(algorithm, options, id=f"{algorithm}{k}")
     for algorithm, forms in FORMS.items()
     for k, options in enumerate(forms)
-    for layer in LAYERS
 ]
-contract = pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
 UNSAVED = ("scalar",)  # folded into a factor
+
+
+def contract(test: Callable[..., None]) -> Callable[..., None]:
+    """Holds for every form of every algorithm, on every kind of layer; a failure names that."""
+    files = {"tmp_path"} & signature(test).parameters.keys()
+
+    def on_every_layer(algorithm: str, options: dict, request: pytest.FixtureRequest) -> None:
+        more = {name: request.getfixturevalue(name) for name in files}
+        for layer in LAYERS:
+            try:
+                test(algorithm, options, layer, **more)
+            except BaseException as failure:
+                failure.add_note(f"on the layer {layer}")
+                raise
+
+    on_every_layer.__doc__ = test.__doc__
+    return pytest.mark.parametrize(("algorithm", "options"), CASES)(on_every_layer)
 
 
 def adapted(algorithm: str, options: dict, layer: str) -> tuple[Toy, Tensor, AdapterNetwork]:

@@ -50,7 +50,7 @@ def test_none_acts_in_use(algorithm: str, held: dict) -> None:
 @every_algorithm
 def test_rank_dropout_leaves_out_rows(algorithm: str) -> None:
     """Each row of ΔW is there in full or not at all, kept with 1 - p: 20 rows, 400 draws."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model, _, network = trained(algorithm, rank_dropout=0.3)
     whole = moved(model, network.eval())
     network.train()
@@ -70,7 +70,7 @@ def test_rank_dropout_leaves_out_rows(algorithm: str) -> None:
 @pytest.mark.parametrize("scaled", [False, True])
 def test_rank_dropout_scale_makes_up_for_what_is_left_out(scaled: bool) -> None:
     """With it, the rows that stay are divided by the share that stays in this draw."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model, _, network = trained("lora", rank_dropout=0.6, rank_dropout_scale=scaled)
     whole = moved(model, network.eval())
     network.train()
@@ -85,10 +85,10 @@ def test_all_rows_dropped_is_no_change_and_not_0_over_0() -> None:
     model, x, network = trained("lokr", rank_dropout=0.99, rank_dropout_scale=True)
     seen = 0
     for seed in range(30):  # 0.99 ** 20 = 0.82 of them drop all rows
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if bool(moved(model, network).abs().sum() == 0):
             seen += 1
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             model(x).square().sum().backward()
             assert all(torch.isfinite(p.grad).all() for p in network.parameters())  # type: ignore
     assert seen > 15
@@ -102,7 +102,7 @@ def test_module_dropout_leaves_out_the_layer(algorithm: str) -> None:
     whole = model(x)
     base = toy("linear")[0](x)
     network.train()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     skipped = 0
     for _ in range(DRAWS):
         y = model(x)
@@ -120,7 +120,7 @@ def test_dropout_keeps_the_expectation(layer: str) -> None:
     change = (model(x) - toy(layer)[0](x)).detach()
     base = toy(layer)[0](x).detach()
     network.train()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     dropped = []
     for _ in range(60):
         found = model(x).detach() - base
@@ -141,7 +141,7 @@ def test_norm_layers_keep_with_1_minus_p() -> None:
         shift.b_norm.fill_(2.0)
     shift.limits = Limits(rank_dropout=0.1)
     shift.train()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     kept = []
     for _ in range(DRAWS):
         weight, bias = shift(layer.weight, layer.bias)

@@ -12,7 +12,7 @@ SHAPES = [(20, 12), (20, 12, 3, 3)]
 
 
 def moved(shape: tuple[int, ...]) -> tuple[DyLoRA, Tensor]:
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     weight = torch.randn(shape)
     adapter = DyLoRA(weight, dim=6, alpha=3, block_size=2)
     torch.nn.init.normal_(adapter.up)
@@ -21,7 +21,7 @@ def moved(shape: tuple[int, ...]) -> tuple[DyLoRA, Tensor]:
 
 def prefix(adapter: DyLoRA, seed: int) -> int:
     """The number of rows that this seed draws."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     return len(adapter.drawn()["lora_down.weight"])
 
 
@@ -31,7 +31,7 @@ def test_a_cut_file_is_what_was_trained(shape: tuple[int, ...]) -> None:
     tensors = {name: value.detach() for name, value in adapter.tensors().items()}
     for seed in range(12):
         n = prefix(adapter, seed)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         trained, _ = adapter.train()(weight)
         cut = {
             "lora_down.weight": tensors["lora_down.weight"][:n],
@@ -51,7 +51,7 @@ def test_only_the_last_block_of_the_prefix_learns() -> None:
     adapter, weight = moved((20, 12))
     for seed in range(12):
         n = prefix(adapter, seed)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         adapter.zero_grad()
         adapter.train()(weight)[0].square().sum().backward()
         for gradient in (adapter.down.grad, adapter.up.grad.T):  # type: ignore[union-attr]
@@ -61,7 +61,7 @@ def test_only_the_last_block_of_the_prefix_learns() -> None:
 
 def test_every_prefix_is_drawn_as_often() -> None:
     adapter, _ = moved((20, 12))
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     drawn = [len(adapter.drawn()["lora_down.weight"]) for _ in range(600)]
     for n in (2, 4, 6):  # 200 each, with a standard deviation of 12
         assert drawn.count(n) == pytest.approx(200, abs=45)

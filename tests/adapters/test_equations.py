@@ -20,7 +20,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
 def draw(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     return {name: torch.randn(shape) for name, shape in shapes.items()}
 
 

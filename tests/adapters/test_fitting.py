@@ -38,13 +38,13 @@ def fits_some_weight(tensors: dict[str, Tensor]) -> bool:
     shape = kind.weight_shape(tensors)
     sizes = {1, *(n for v in tensors.values() for n in (*v.shape, v.numel()))}
     sizes |= {v.shape[-3] * v.shape[-2] for v in tensors.values() if v.dim() > 2}
-    kernels: list[tuple[int, ...]] = [(), (3, 3), (3, 3, 2), (3, 3, 1), (2,), (3,)]
-    kernels += [tuple(v.shape[2:]) for v in tensors.values() if v.dim() > 2]
+    kernels = [tuple(v.shape[2:]) for v in tensors.values() if v.dim() > 2]
+    kernels += [(), (3, 3), (3, 3, 2), (3, 3, 1), (2,), (3,)]
     tried = [tuple(shape)] if shape is not None else []
     if shape is not None and len(shape) == 2:  # LoHa's and LoKr's factors are unrolled
         tried += [(shape[0], n, shape[1] // n) for n in sizes if shape[1] % n == 0]
     if shape is None:
-        tried = [(o, i, *k) for o, i in product(sizes, sizes) for k in kernels]
+        tried = [(o, i, *k) for k in dict.fromkeys(kernels) for o, i in product(sizes, sizes)]
     for one in tried:
         try:
             changes(tensors, torch.ones(one))

@@ -65,7 +65,7 @@ def fused(model: nn.Module, paths: list[str]) -> Tensor:
 
 
 def made(kind: str, weight: Tensor, seed: int) -> dict[str, Tensor]:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     (o, i), r = (len(weight), weight[0].numel()), 2
     down = torch.randn(r, *weight.shape[1:])
     match kind:
@@ -99,7 +99,7 @@ STARTS = ("lora_unet_", "diffusion_model.", "transformer.", "")
                                              *(("lora", s) for s in STARTS[1:])])  # fmt: skip
 @pytest.mark.parametrize(("make", "names"), [(flux, FLUX), (sd3, STABILITY)])
 def test_every_layer_moves_by_its_rows(make: type, names: dict, kind: str, start: str) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model, tensors, wanted = make(), {}, {}
     for k, (theirs, paths) in enumerate(names.items()):
         weight = fused(model, paths)
@@ -129,7 +129,7 @@ def test_every_layer_moves_by_its_rows(make: type, names: dict, kind: str, start
 def test_diffusers_divides_plain_lora_in_the_same_way() -> None:
     """Its converter of kohya's files has the same layers with the same factors."""
     convert = pytest.importorskip("diffusers.loaders.lora_conversion_utils")
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     h = 3072  # its converter has the sizes of Flux in it
     sizes = {"double_blocks_0_img_attn_qkv": 3 * h, "double_blocks_0_txt_attn_qkv": 3 * h,
              "double_blocks_0_img_mlp_0": 4 * h, "single_blocks_0_linear1": 7 * h}  # fmt: skip

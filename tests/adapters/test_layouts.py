@@ -120,7 +120,7 @@ def through_a_file(tensors: dict[str, Tensor], path: Path) -> Tensor:
 @DTYPES
 @pytest.mark.parametrize("alpha", [None, 0.0, 1.0, 0.3])
 def test_every_precision_and_alpha(dtype: torch.dtype, alpha: float | None, tmp_path: Path) -> None:
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     up, down = torch.randn(20, 3).to(dtype), torch.randn(3, 12).to(dtype)
     tensors = {"lora_up.weight": up, "lora_down.weight": down}
     ratio = 1.0
@@ -136,7 +136,7 @@ def test_every_precision_and_alpha(dtype: torch.dtype, alpha: float | None, tmp_
 @pytest.mark.parametrize("alpha", [10000.0, 100000.0, 1.0])
 def test_lokr_of_full_dimension(dtype: torch.dtype, alpha: float, tmp_path: Path) -> None:
     """An alpha of 100 000 is infinite in half precision, and says nothing here."""
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     w1, w2 = torch.randn(4, 3).to(dtype), torch.randn(5, 4).to(dtype)
     tensors = {"lokr_w1": w1, "lokr_w2": w2, "alpha": torch.tensor(alpha).to(dtype)}
     wanted = torch.kron(w1.double(), w2.double())
@@ -146,7 +146,7 @@ def test_lokr_of_full_dimension(dtype: torch.dtype, alpha: float, tmp_path: Path
 
 def test_files_of_old_lycoris(tmp_path: Path) -> None:
     """GLoRA 1.x has its factors transposed; `oft_diag` is the rotation itself."""
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     a1, a2 = torch.randn(2, 12), torch.randn(12, 2)
     b1, b2 = torch.randn(2, 12), torch.randn(20, 2)
     weight = toy("linear")[0].layer.weight.detach().double()
@@ -163,7 +163,7 @@ def test_files_of_old_lycoris(tmp_path: Path) -> None:
 
 def test_conv_factors_as_matrices(tmp_path: Path) -> None:
     model: nn.Module = toy("conv3x3")[0]
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     up, down = torch.randn(20, 2), torch.randn(2, 12 * 9)
     name = "lora_unet_down_blocks_0_layer"
     save_file({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}, tmp_path / "a.st")

@@ -34,16 +34,16 @@ def _skew(n: int, generator: torch.Generator) -> torch.Tensor:
 
 @pytest.mark.parametrize(("algorithm", "options", "layer"), CASES)
 def test_a_regression_gets_better(algorithm: str, options: dict, layer: str) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     options = {**options, **({"constraint": 1.0} if "constraint" in options else {})}
     model, x = toy(layer)
     target, _ = toy(layer)
     target.layer.weight.data.copy_(wanted(algorithm, model))
     aim = target(x).detach()
     network = attach(model, None, "full", algorithm, options, seed=1)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-2)
     losses = []
-    for _ in range(80):
+    for _ in range(40):
         optimizer.zero_grad()
         loss = (model(x) - aim).square().mean()
         loss.backward()

@@ -10,7 +10,7 @@ from lycoris_bench.adapters.algorithms.loha import Hadamard, LoHa
 
 
 def factors(dtype: torch.dtype, o: int = 5, i: int = 7, rank: int = 3) -> list[Tensor]:
-    torch.manual_seed(3)
+    torch.default_generator.manual_seed(3)
     shapes = [(o, rank), (rank, i), (o, rank), (rank, i)]
     return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
 

@@ -34,7 +34,7 @@ def weights(*models: nn.Module) -> dict[str, bytes]:
 
 def lora(**changes: Tensor) -> dict[str, Tensor]:
     """A LoRA of rank 2 for the layer of the linear toy: 12 inputs, 20 outputs."""
-    torch.manual_seed(4)
+    torch.default_generator.manual_seed(4)
     names = {"lora_up.weight": torch.randn(20, 2), "lora_down.weight": torch.randn(2, 12)}
     return {f"{LAYER}.{name}": value for name, value in names.items()} | changes
 

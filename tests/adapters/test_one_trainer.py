@@ -46,7 +46,7 @@ SHAPES = ((10, 8), (10, 8, 1, 1), (10, 8, 3, 3), (10, 8, 2))
 def test_whose_oft_it_is(
     shape: tuple, name: str, extra: dict, one_trainer: bool, shared: bool, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     weight = torch.randn(shape, dtype=torch.float64)
     blocks = 1 if shared and one_trainer else weight[0].numel() // B
     packed = 0.1 * torch.randn(blocks, B * (B - 1) // 2)
@@ -68,7 +68,7 @@ def test_whose_oft_it_is(
 
 def test_pefts_own_configuration_makes_it_pefts(tmp_path: Path) -> None:
     """diffusers' metadata beside kohya's names."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     packed, weight = 0.1 * torch.randn(2, 6), torch.randn(10, 8, 1, 1, dtype=torch.float64)
     about = {"lora_adapter_metadata": '{"peft_type": "OFT", "r": 0, "oft_block_size": 4}'}
     save_file({"lora_unet_conv_in.oft_R.weight": packed}, tmp_path / "a", about)

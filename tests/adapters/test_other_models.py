@@ -92,7 +92,7 @@ def flux() -> nn.Module:
 # a single one. attn-mlp: all linear layers of the blocks.
 @pytest.mark.parametrize(("make", "heads"), [(sd3, 8 + 7), (flux, 8 + 2 * 3)])
 def test_transformers(make: type[nn.Module], heads: int) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model = make()
     only = targets(model, None, "attn-only")
     assert len(only) == heads and by_model(only) == {"transformer": heads}
@@ -110,7 +110,7 @@ def test_transformers(make: type[nn.Module], heads: int) -> None:
 
 @pytest.mark.parametrize("make", [sd3, flux])
 def test_a_transformer_is_trained_and_merged(make: type[nn.Module]) -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model = make()
     network = attach(model, None, "attn-mlp", "lokr", {"factor": 4}, seed=1)
     randomise(network, size=0.05)

@@ -149,7 +149,7 @@ def test_9_rank_dropout_keeps_with_1_minus_p(algorithm: str) -> None:
     model, _, network = attached(algorithm, options)
     network.train()
     (adapter,) = network.adapters.values()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     kept = [
         ((adapter(model.layer.weight)[0] - model.layer.weight).abs().sum(1) > 0).float().mean()
         for _ in range(100)

@@ -46,7 +46,7 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         self.down = nn.ModuleDict(
             {
                 "linear": nn.Linear(8, 12),
@@ -65,7 +65,7 @@ def trained(kind: str, options: dict[str, Any], folder: Path) -> Any:
     """PEFT's model with random factors, saved."""
     layers = [one for one in LAYERS if kind != "OFTConfig" or one != "down.conv"]
     model = peft.get_peft_model(Net(), getattr(peft, kind)(target_modules=layers, **options))
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

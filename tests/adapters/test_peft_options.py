@@ -25,7 +25,7 @@ def trained(
     folder: Path, kind: str = "LoraConfig", start: Path | None = None, **options: Any
 ) -> Any:
     """PEFT's model with moved factors, saved; `start` is where its factors are saved before."""
-    torch.manual_seed(3)
+    torch.default_generator.manual_seed(3)
     net = Net()
     with torch.no_grad():  # a weight has to lie apart from 0 for a start made of it to matter
         net.out.weight.mul_(3)

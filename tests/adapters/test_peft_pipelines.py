@@ -27,12 +27,14 @@ def trained(made: Models, algorithm: str, options: dict) -> dict[str, torch.Tens
             if not key.endswith(("w_norm", "b_norm"))}  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [sd, sdxl])
-@pytest.mark.parametrize(("algorithm", "options"), [
-    ("lora", {"dim": 4, "alpha": 2, "conv_dim": 3, "conv_alpha": 1}),
-    ("lora", {"dim": 4, "alpha": 2, "dora_wd": True, "wd_on_output": True}),
-    ("loha", {"dim": 3, "alpha": 2}), ("loha", {"dim": 3, "alpha": 2, "use_tucker": True}),
-    ("lokr", {"factor": 2}), ("lokr", {"factor": 2, "dim": 1, "alpha": 2}),
+@pytest.mark.parametrize(("make", "algorithm", "options"), [
+    (sd, "lora", {"dim": 4, "alpha": 2, "conv_dim": 3, "conv_alpha": 1}),
+    (sdxl, "lora", {"dim": 4, "alpha": 2, "conv_dim": 3, "conv_alpha": 1}),
+    (sd, "lora", {"dim": 4, "alpha": 2, "dora_wd": True, "wd_on_output": True}),
+    (sdxl, "loha", {"dim": 3, "alpha": 2}),
+    (sd, "loha", {"dim": 3, "alpha": 2, "use_tucker": True}),
+    (sdxl, "lokr", {"factor": 2}),
+    (sd, "lokr", {"factor": 2, "dim": 1, "alpha": 2}),
 ])  # fmt: skip
 def test_peft_predicts_the_same(
     make: Callable[[], Models], algorithm: str, options: dict, tmp_path: Path

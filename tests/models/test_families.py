@@ -24,6 +24,7 @@ from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import train
 from tests.support import families
+from tests.support.copies import copied
 
 FAMILIES = ("sd15", "sd2", "sdxl")
 SIZE = {"width": 64, "height": 96}
@@ -64,22 +65,22 @@ def test_images_equal_those_of_the_familys_pipeline(family):
     backbone = families.backbone(family)
     noise = initial_noise(backbone, SEEDS, **SIZE)
     expected = pipeline(family)(
-        PROMPTS, latents=noise, guidance_scale=7.0, num_inference_steps=4, output_type="np", **SIZE
+        PROMPTS, latents=noise, guidance_scale=7.0, num_inference_steps=2, output_type="np", **SIZE
     ).images
     with torch.inference_mode():
         text = PromptConditioning(backbone)(PROMPTS)
         own = (SIZE["width"], SIZE["height"])
         text = backbone.framed(text, [(own, own)] * 4)
-        pixels = backbone.pixels(denoise(backbone, noise, text, steps=4, guidance=7.0)).numpy()
+        pixels = backbone.pixels(denoise(backbone, noise, text, steps=2, guidance=7.0)).numpy()
     assert expected.std() > 0.05
     assert abs(pixels - expected).max() < 2e-5
-    made = sample(backbone, PROMPTS, SEEDS, steps=4, guidance=7.0, **SIZE)
+    made = sample(backbone, PROMPTS, SEEDS, steps=2, guidance=7.0, **SIZE)
     assert abs(made.pixels.astype(int) - (expected * 255).round()).max() <= 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_steps_of_training_reach_every_text_encoder_and_the_images(family, small_tree):
-    backbone = copy.deepcopy(families.backbone(family))
+    backbone = copied(families.backbone(family))
     data = scan(small_tree)
     cache = LatentCache.encode(backbone, data, TRAINING)
     network = attach(backbone.unet, backbone.text_encoders, "full", "lora", {"dim": 2}, seed=1)
@@ -96,7 +97,7 @@ def test_two_steps_of_training_reach_every_text_encoder_and_the_images(family, s
     prefixes = {name.split("_")[1] for name in moved}
     texts = {"te1", "te2"} if family == "sdxl" else {"te"}
     assert prefixes == {"unet", *texts}
-    merged = copy.deepcopy(backbone)
+    merged = copied(backbone)
     report = Merger(merged.unet, merged.text_encoders).merge(saved, 20.0)
     assert report.matched == network.modules_matched and not report.unmatched
     with_it, without = (sample(b, ["a lake"], [3], steps=2, guidance=3.0, **SIZE)
@@ -106,7 +107,7 @@ def test_two_steps_of_training_reach_every_text_encoder_and_the_images(family, s
 
 def test_sdxl_is_told_size_and_crop_of_each_image(small_tree, monkeypatch):
     """Height before width; the crop in pixels of the image as resized to cover its bucket."""
-    backbone = copy.deepcopy(families.backbone("sdxl"))
+    backbone = copied(families.backbone("sdxl"))
     data = scan(small_tree)
     cache = LatentCache.encode(backbone, data, TRAINING)
     told = {}

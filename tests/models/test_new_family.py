@@ -41,7 +41,7 @@ def folder(plugin, tmp_path):
     """The folder of such a model, with random weights."""
     made = tmp_path / "letters"
     with torch.random.fork_rng([]):
-        torch.manual_seed(3)
+        torch.default_generator.manual_seed(3)
         UNet2DConditionModel(
             sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
             cross_attention_dim=24, attention_head_dim=2,

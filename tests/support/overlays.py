@@ -1,12 +1,11 @@
 """The simplest adapter, W' = W + D, and a training of it that keeps everything it is told."""
 
-import copy
-
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
 from lycoris_bench.training.loop import train
+from tests.support.copies import copied
 
 
 class Delta(nn.Module):
@@ -36,7 +35,7 @@ class Network(nn.Module):
 def run(world, training, *, network=None, epochs=(1, 2), seed=23, lr=2e-3, **more):
     """Trains a copy of the world; the states of all steps, and the weights at each checkpoint."""
     backbone, data, cache = world
-    backbone = copy.deepcopy(backbone)
+    backbone = copied(backbone)
     network = network or Network(backbone.unet, backbone.text_encoder)
     kept, states, losses = {}, [], []
 

@@ -19,7 +19,7 @@ def sdxl() -> Models:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     unet = UNet2DConditionModel(
         **UNET | {
             "cross_attention_dim": 32, "attention_head_dim": (2, 4),

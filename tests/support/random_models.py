@@ -73,7 +73,7 @@ def parts(family: str, narrow: bool = False, seed: int = 0) -> Parts:
     """The parts of `sd15`, `sd2` or `sdxl` with random weights; the real tokenizer."""
     made = (NARROW if narrow else FULL)[family]
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return Parts(
             family=FAMILY[family](),
             unet=_unet(made, narrow),

@@ -31,7 +31,7 @@ def models(seed: int = 1) -> Models:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     unet = UNet2DConditionModel(**UNET)
     return unet.eval(), CLIPTextModel(CLIPTextConfig(**TEXT)).eval()
 

@@ -47,7 +47,7 @@ class Toy(nn.Module):
 
 def toy(kind: str) -> tuple[Toy, Tensor]:
     """The same model and input every time."""
-    torch.manual_seed(5)
+    torch.default_generator.manual_seed(5)
     return Toy(kind), torch.randn(INPUTS[kind])
 
 

@@ -73,7 +73,7 @@ def test_steps_equal_a_naive_loop(world, training, norm):
 
 def test_the_loss_falls_when_one_image_is_learned(backbone, tree, training):
     data = scan(tree({"toys/a/1.png": ("olis", (32, 32))}))
-    changes = {"images_per_class": 50, "weight_decay": 0.0, "batch_size": 10}
+    changes = {"images_per_class": 20, "weight_decay": 0.0, "batch_size": 4}
     settings = training.model_copy(update=changes)
     cache = LatentCache.encode(backbone, data, settings)
     network = Network(backbone.unet, kinds=(nn.Linear, nn.Conv2d))

@@ -1,7 +1,5 @@
 """What a training may ask for beyond the paper's: accumulation, recomputation, half precision."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
@@ -17,6 +15,7 @@ from lycoris_bench.training.loop import train
 from lycoris_bench.training.modes import gradient_checkpointing
 from lycoris_bench.training.rng import generator
 from lycoris_bench.training.run import TrainingRun
+from tests.support.copies import copied
 from tests.support.overlays import run, same
 
 
@@ -70,7 +69,7 @@ def test_accumulated_steps_are_counted_as_steps(world, training):
 def trained(world, settings, algorithm="lora", options=None):
     """The adapter after an epoch on U-Net and text encoder."""
     backbone, data, cache = world
-    backbone = copy.deepcopy(backbone)
+    backbone = copied(backbone)
     network = attach(backbone.unet, backbone.text_encoders, "full", algorithm,
                      options or {"dim": 2}, seed=7)  # fmt: skip
     kept = {}

@@ -36,8 +36,13 @@ def by_layer(
 ) -> dict[str, dict[str, Tensor]]:
     """Layer name -> tensor name -> tensor, from tensors of any layout (`layouts.canonical`), with
     layers in natural order of their names."""
+    return _grouped(canonical(tensors, metadata, divide))
+
+
+def _grouped(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Canonical tensors by layer."""
     layers: dict[str, dict[str, Tensor]] = {}
-    for key, value in canonical(tensors, metadata, divide).items():
+    for key, value in tensors.items():
         layer, _, name = key.partition(".")
         layers.setdefault(layer, {})[name] = value
     return {layer: layers[layer] for layer in sorted(layers, key=natural)}
@@ -53,7 +58,7 @@ def read(path: str | Path, divide: bool = True) -> tuple[dict[str, Tensor], dict
     try:
         _refuse_long(raw)
         tensors = canonical(raw, about, divide)
-        layers = by_layer(tensors, divide=divide)
+        layers = _grouped(tensors)
         recognised = {name: recognise(layer) for name, layer in layers.items()}
         for name, layer in layers.items():
             if (algorithm := recognised[name]) is not None:

@@ -25,6 +25,7 @@ from lycoris_bench.messages.printable import printable
 EMBEDDINGS = "bundle_emb."
 SIDES = {"down": DOWN, "up": UP}
 Split = tuple[str, str]  # layer, tensor
+Spellings = list[tuple[re.Pattern[str], str]]
 
 
 def _processor(key: re.Match[str]) -> Split:
@@ -116,15 +117,15 @@ def _splits(keys: Iterable[str]) -> dict[str, Split]:
         for mark, reason in refused.items():
             if f".{mark}" in key:
                 raise AdapterFileError(f"'{key}' is of {reason}")
-    splits = {key: _split(key) for key in keys}
+    spellings, names = _expressions(tuple(kinds().values()))
+    splits = {key: _split(key, spellings, names) for key in keys}
     layers = {split[0] for split in splits.values() if split}
     return {key: split or _stranger(key, layers) for key, split in splits.items()}
 
 
-def _split(key: str) -> Split | None:
+def _split(key: str, spellings: Spellings, names: re.Pattern[str]) -> Split | None:
     if match := PROCESSOR.fullmatch(key):
         return _processor(match)
-    spellings, names = _expressions(tuple(kinds().values()))
     for form, name in spellings:
         if match := form.fullmatch(key):
             return match[1], name
@@ -156,7 +157,7 @@ def known_names() -> frozenset[str]:
 @cache
 def _expressions(
     algorithms: tuple[type[Adapter], ...],
-) -> tuple[list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
+) -> tuple[Spellings, re.Pattern[str]]:
     """(spellings of other programs with the names that they stand for, the algorithms' own)."""
     spellings = [
         (re.compile(rf"(.+)\.{form}"), name) for kind in algorithms for form, name in kind.spellings

@@ -1,7 +1,10 @@
 """Opens safetensors files, and the error for files that cannot be read or written."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors
 from torch import Tensor
@@ -26,12 +29,24 @@ def open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises `AdapterFileError` for a pickle and for what is no whole safetensors file; a pipe, a
     device or a folder is refused unopened."""
+    with _opened(path) as file:
+        # the reader's own order changes
+        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        return tensors, dict(file.metadata() or {})
+
+
+def check_file(path: Path) -> None:
+    """Holds the header against the file's length, and makes no tensor. Raises as `open_file`."""
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     _refuse_others(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
-            # the reader's own order changes
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            return tensors, dict(file.metadata() or {})
+            yield file
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise AdapterFileError(

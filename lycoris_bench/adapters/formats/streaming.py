@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError, open_file
+from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError, check_file
 from lycoris_bench.files.outputs import whole_file
 
 DTYPES = {
@@ -47,7 +47,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        open_file(path)  # checks the header against the file's length; no number is read
+        check_file(path)
         with path.open("rb") as file:
             size = struct.unpack("<Q", file.read(8))[0]
             header: dict[str, Any] = json.loads(file.read(size))

@@ -150,8 +150,10 @@ def _is_layer(module: nn.Module) -> bool:
     """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
     if isinstance(module, NORM):
         return None not in (module.weight, module.bias)
-    parameters = [name for name, _ in module.named_parameters(recurse=False)]
-    return isinstance(module, LINEAR) and "weight" in parameters  # a parametrized one is computed
+    return isinstance(module, LINEAR) and any(
+        name == "weight"  # a parametrized one is computed
+        for name, _ in module.named_parameters(recurse=False)
+    )
 
 
 def _target(
