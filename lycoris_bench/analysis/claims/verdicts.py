@@ -11,7 +11,7 @@ from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.claims import interval
 from lycoris_bench.analysis.claims import pairs as matched
 from lycoris_bench.analysis.claims.claims import CLAIMS, LESS, LITTLE, ORDERS, Claim, Order
-from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs
+from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs, settings
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
 
 HOLDS, NOT, UNCLEAR, UNTESTED = "holds", "does not", "unclear", "cannot be tested here"
@@ -28,12 +28,13 @@ def judge(scores: pd.DataFrame, factors: pd.DataFrame) -> list[Verdict]:
 
     scores: ranked rows of the main views; factors: one row per configuration."""
     cells = units(scores)
-    matches = {name: pairs(factors, contrast) for name, contrast in CONTRASTS.items()}
+    table = settings(factors)
+    matches = {name: pairs(table, contrast) for name, contrast in CONTRASTS.items()}
     verdicts: list[Verdict] = []
     for claim in CLAIMS:
         verdicts += _claims(*_seen(claim, cells), matches[claim.contrast])
     for ranking in ORDERS:
-        verdicts += _orders(*_seen(ranking, cells), factors)
+        verdicts += _orders(*_seen(ranking, cells), table)
     return verdicts
 
 
@@ -78,8 +79,8 @@ def _claims(
         }  # fmt: skip
 
 
-def _orders(claim: Order, rows: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Verdict]:
-    contexts = matched.contexts(rows, factors)
+def _orders(claim: Order, rows: pd.DataFrame, table: pd.DataFrame) -> Iterator[Verdict]:
+    contexts = matched.contexts(rows, table)
     for category, part in _categories(rows, contexts):
         about = _about(claim, category, len(part))
         there = [name for name in claim.ranks if name in contexts]
