@@ -69,8 +69,8 @@ def to_svg(made: Figure) -> bytes:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     outlines = all(drawable(text.get_text()) for text in made.findobj(Text))
-    for part in (made, *made.axes):
-        part.patch.set_facecolor("none")
+    for patch in (made.patch, *(axes.patch for axes in made.axes)):
+        patch.set_facecolor("none")
     made.dpi = 200  # of what is a raster, as the cells of a heatmap
     with matplotlib.rc_context({**_STYLE, "svg.fonttype": "path" if outlines else "none"}):
         # `savefig` would draw everything twice, as its format might need the layout beforehand
