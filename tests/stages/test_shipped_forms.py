@@ -17,6 +17,8 @@ from lycoris_bench.scoring import feature_pass
 from lycoris_bench.study.load import load
 from tests.support.world import HERE, STAGES
 
+pytestmark = pytest.mark.usefixtures("unprinted")
+
 CONCEPTS = [  # sub-classes, a style and a toy
     "movie characters/Saw_Gerrera/bald, 3d", "movie characters/Saw_Gerrera/others",
     "styles/ukiyo_e", "stuffed toys/plushie_panda",

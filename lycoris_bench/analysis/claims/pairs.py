@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, NAMES
-from lycoris_bench.analysis.claims.interval import grid, resampled
+from lycoris_bench.analysis.claims.interval import grids, resampled
 from lycoris_bench.analysis.columns import SERIES
 
 ROW = ["seed", "epoch", "category", "unit"]  # what both sides of a pair have in common
@@ -65,9 +65,9 @@ def agreement(rows: pd.DataFrame, ranks: Mapping[str, int]) -> tuple[float, floa
     rows: as of `contexts`. 1: the same order, -1: reversed. The interval resamples seeds and
     classes, for all members alike."""
     names = [name for name in ranks if name in rows]
-    grids = [grid(rows, name) for name in names]
-    means = [resampled(cells) for cells in grids]
-    there = [np.array([np.nanmean(cells)]) for cells in grids]
+    cells = grids(rows, names)
+    means = [resampled(member) for member in cells]
+    there = [np.array([np.nanmean(member)]) for member in cells]
     expected = [ranks[name] for name in names]
     low, high = np.quantile(tau(means, expected), [0.025, 0.975])
     return float(tau(there, expected)[0]), float(low), float(high)

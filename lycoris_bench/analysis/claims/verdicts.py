@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.aggregation import units
@@ -54,11 +53,10 @@ def _claims(
     claim: Claim, rows: pd.DataFrame, asked: Sequence[tuple[str, str]]
 ) -> Iterator[Verdict]:
     contrast = CONTRASTS[claim.contrast]
-    categories = dict(
-        rows.loc[rows["category"] != OVERALL, ["unit", "category"]].itertuples(index=False)
-    )
-    applies = [claim.said_of(categories.get(unit, "")) for unit in rows["unit"]]
-    rows = rows[np.array(applies, dtype=bool)]
+    of_units = rows.loc[rows["category"] != OVERALL, ["unit", "category"]].drop_duplicates()
+    categories = dict(of_units.itertuples(index=False))
+    units = [unit for unit in rows["unit"].unique() if claim.said_of(categories.get(unit, ""))]
+    rows = rows[rows["unit"].isin(units)]
     if claim.contrast == EPOCHS:
         differences = matched.over_epochs(rows)
         none = "only one epoch was scored"
@@ -71,8 +69,9 @@ def _claims(
         if reason := _why_not(claim, rows, part, none):
             yield about | {"verdict": UNTESTED, "reason": reason}
             continue
-        mean, low, high = interval.effect(interval.grid(part, "score"))
-        value = float(pd.Series(interval.grid(part, "value").ravel()).mean())
+        scores, values = interval.grids(part, ["score", "value"])
+        mean, low, high = interval.effect(scores)
+        value = float(pd.Series(values.ravel()).mean())
         yield about | {
             "verdict": verdict(claim.expected, low, high),
             "effect": mean, "low": low, "high": high, "value": value,
