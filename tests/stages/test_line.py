@@ -17,7 +17,7 @@ from lycoris_bench.stages import train as training
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
-pytestmark = pytest.mark.usefixtures("unprinted")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(scope="module")
