@@ -107,7 +107,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "limit"),
     [
-        ("paper", 2), ("captions", 2),
+        ("captions", 2),  # the paper's study has the same form, with the main captions alone
         pytest.param("paper", None, marks=SLOW), pytest.param("captions", None, marks=SLOW),
     ],
 )  # fmt: skip
