@@ -5,6 +5,7 @@ import builtins
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -50,10 +51,16 @@ def room(module: str) -> str | None:
     return next((name for name in names if name in DEPTH), None)
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Dotted names a module imports: function bodies, and names for importlib, included."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -62,7 +69,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             named = re.fullmatch(r"(lycoris_bench(?:\.\w+)+)\.?", node.value)
             found |= {named[1]} if named else set()
-    return found
+    return frozenset(found)
 
 
 def modules() -> dict[str, Path]:
@@ -139,7 +146,7 @@ def test_the_command_line_starts_without_heavy_libraries(tmp_path: Path) -> None
 def test_every_public_thing_has_a_docstring() -> None:
     bare = []
     for name, path in modules().items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         if path.name != "__init__.py" and not ast.get_docstring(tree):
             bare.append(name)
         bare += [
@@ -195,7 +202,7 @@ def test_errors_for_the_user_are_of_one_kind() -> None:
     builtin = {name for name in dir(builtins) if name.endswith(("Error", "Exception"))}
     found: dict[str, set[str]] = {}
     for name, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             raised = node.exc if isinstance(node, ast.Raise) else None
             raised = raised.func if isinstance(raised, ast.Call) else raised
             if isinstance(raised, ast.Name) and raised.id in builtin:

@@ -30,6 +30,7 @@ class CaptionFiles:
         self.key = "text" if extension == TEXT else extension.removeprefix(".")
         self.missing: list[str] = []
         self._listed: dict[Path, dict[str, str]] = {}
+        self._nearest: dict[Path, list[dict[str, str]]] = {}
         self._spelled: dict[Path, dict[str, Path]] = {}
 
     def of(self, image: Path) -> str | None:
@@ -47,10 +48,9 @@ class CaptionFiles:
     def listed(self, image: Path) -> str | None:
         """The caption of an image in the nearest `metadata.jsonl`, or None. The entry is then taken
         out, so that `report` finds the entries that no image used."""
-        root, name = self.folders.root, disk.composed(str(image))
-        above = [place for place in image.parents if place == root or root in place.parents]
-        captions = [self._metadata(place).pop(name, None) for place in above]
-        return next((text for text in captions if text is not None), None)
+        lists = [captions for captions in self._lists(image.parent) if captions]
+        texts = [captions.pop(disk.composed(str(image)), None) for captions in lists]
+        return next((text for text in texts if text is not None), None)
 
     def report(self, images: int, unused: bool) -> None:
         """Adds one problem for all missing captions, of so many images, that says what to type.
@@ -79,6 +79,14 @@ class CaptionFiles:
         if EXTENSIONS[strategy] != self.extension:
             words += ["--extension", self.extension]
         return shlex.join(words)
+
+    def _lists(self, folder: Path) -> list[dict[str, str]]:
+        """The lists of a folder and of those above it in the dataset, the nearest first."""
+        if folder not in self._nearest:
+            root = self.folders.root
+            above = [p for p in (folder, *folder.parents) if p == root or root in p.parents]
+            self._nearest[folder] = [self._metadata(place) for place in above]
+        return self._nearest[folder]
 
     def _metadata(self, place: Path) -> dict[str, str]:
         """Image -> caption of the `metadata.jsonl` in a folder."""

@@ -99,9 +99,11 @@ class Status:
         """Each prompt set with the numbers of its missing images; None where all are missing.
 
         Updates the manifest where it differs from the folders."""
+        place = self.store.manifest(checkpoint).parent
+        if not place.is_dir():  # nothing of it is drawn
+            return [(prompt_set, None) for prompt_set in self.plan.prompt_sets_of(checkpoint)]
         known = Manifest.read(self.store.manifest(checkpoint))
         before = dict(known.sets)
-        place = self.store.manifest(checkpoint).parent
         self._sweep(place)
         drawn_by = self.plan.drawn_by(checkpoint)
         missing = [

@@ -4,7 +4,10 @@ Rates are measured: from the cost of stored checkpoints if there are any, else b
 base model's U-Net that take seconds (`planning.pace`). A rate is assumed where the base model is
 missing, and `--rate` replaces it."""
 
+from functools import lru_cache
 from typing import NamedTuple
+
+from torch import nn
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.messages.errors import BenchError
@@ -113,25 +116,33 @@ def disk_bytes(plan: Plan) -> tuple[int, int | None]:
     return int(images * sampling.width * sampling.height * PNG), weights
 
 
+_counted: dict[tuple[object, ...], int] = {}  # of this process, which may plan many studies
+
+
 def parameters(plan: Plan) -> dict[str, int] | None:
     """Trained parameters of each configuration, counted on a base model of torch's meta device.
     None where the base model is missing and not known by name."""
-    name = plan.study.settings.base_model
-    known = outline(name)
-    if known is None and plan.base_uid == PLACEHOLDER:
+    base = (plan.study.settings.base_model, plan.base_uid)
+    shapes = _shapes(*base)
+    if shapes is None:
         return None
-    if known is None:
-        backbone = Backbone.load(name)
-        unet, texts = backbone.unet.to("meta"), [t.to("meta") for t in backbone.text_encoders]
-    else:
-        unet, texts = known.unet, list(known.text_encoders)
-    counted: dict[object, int] = {}
     by_name: dict[str, int] = {}
     for c in dict.fromkeys(checkpoint.configuration for checkpoint in plan.trained):
-        shape = (c.algorithm, c.preset, c.layers, c.options)  # the same at every rate
-        if shape not in counted:
-            network = attach(unet, texts, plan.study.preset(c), c.algorithm, c.keywords, 0)
-            counted[shape] = network.parameter_count
+        shape = (*base, c.algorithm, c.preset, c.layers, c.options)  # the same at every rate
+        if shape not in _counted:
+            network = attach(*shapes, plan.study.preset(c), c.algorithm, c.keywords, 0)
+            _counted[shape] = network.parameter_count
             network.detach()
-        by_name[c.name] = counted[shape]
+        by_name[c.name] = _counted[shape]
     return by_name
+
+
+@lru_cache(maxsize=2)
+def _shapes(name: str, base_uid: str) -> tuple[nn.Module, list[nn.Module]] | None:
+    """The U-Net and the text encoders of a base model, without weights."""
+    if known := outline(name):
+        return known.unet, list(known.text_encoders)
+    if base_uid == PLACEHOLDER:
+        return None
+    backbone = Backbone.load(name)
+    return backbone.unet.to("meta"), [encoder.to("meta") for encoder in backbone.text_encoders]

@@ -131,9 +131,9 @@ def _fingerprints(part: pd.DataFrame, view: View) -> pd.Series:
     caption itself, and another strategy has another. Reference images are the same for all."""
     own = view.metric == "text_similarity" and view.prompt_type == "train"
     names = ["drawn", "category", "class", "subclass", *(["captions"] if own else [])]
-    marks = {
-        tuple(row): uid("published", asdict(view), IMAGES, *row)
+    marks = [
+        uid("published", asdict(view), IMAGES, *row)
         for row in part[names].drop_duplicates().itertuples(index=False)
-    }
-    return pd.Series([marks[row] for row in part[names].itertuples(index=False, name=None)],
-                     index=part.index)  # fmt: skip
+    ]
+    groups = part.groupby(names, sort=False, dropna=False).ngroup()  # in order of appearance, too
+    return groups.map(dict(enumerate(marks)))

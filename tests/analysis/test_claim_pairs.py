@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from lycoris_bench.analysis.claims import pairs as order
-from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs
+from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs, settings
 from lycoris_bench.analysis.claims.interval import effect, grid
 from tests.analysis.conftest import named
 
@@ -54,7 +54,7 @@ def test_a_pair_differs_in_one_setting(seed: int) -> None:
     known = table.set_index("series").drop(columns="configuration").astype(object)
     known = known.where(known.notna(), None)
     for name, contrast in CONTRASTS.items():
-        found = pairs(table, contrast)
+        found = pairs(settings(table), contrast)
         assert name == "epochs" or found
         for low, high in found:
             a, b = known.loc[low], known.loc[high]
@@ -80,7 +80,7 @@ def test_rates_against_a_naive_search() -> None:
                        and low["lr"] < c["lr"] < high["lr"]]  # fmt: skip
             if not between:
                 naive.add((low["configuration"], high["configuration"]))
-    assert naive and set(pairs(table, CONTRASTS["rate"])) == naive
+    assert naive and set(pairs(settings(table), CONTRASTS["rate"])) == naive
 
 
 def test_table_1_columns_of_a_study_with_other_rates() -> None:

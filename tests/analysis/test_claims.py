@@ -43,15 +43,16 @@ def scores(
     random = np.random.default_rng(1)
     rows = []
     for name in FACTORS["configuration"]:
+        record = row(0.0, name, category=category)
         for seed in range(seeds):
             for epoch in epochs:
                 for k in range(4):
                     common = 3.0 * k + 0.5 * seed
                     for metric, kind in views:
                         value = effect(name, epoch) + common + noise * random.normal()
-                        about = {"seed": seed, "epoch": epoch, "class_name": f"c{k}"}
-                        about |= {"metric": metric, "prompt_type": kind, "category": category}
-                        rows.append({**row(value, name, **about), "score": value})
+                        about = {"seed": seed, "epoch": epoch, "class": f"c{k}"}
+                        about |= {"metric": metric, "prompt_type": kind}
+                        rows.append({**record, **about, "value": value, "score": value})
     return named(pd.DataFrame(rows))
 
 

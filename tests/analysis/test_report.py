@@ -145,6 +145,7 @@ def test_the_same_tables_give_the_same_page(
     analysis: Analysis, study: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
     one = study[(study["category"] == "toys") & (study["epoch"] == 10) & (study["seed"] == 23)]
+    one = one[one["configuration"].isin(factors["configuration"][:4])]
     first, second = (analyze_tables(one, factors).html for _ in range(2))
     assert first == second
     assert "Only one epoch was scored" in first

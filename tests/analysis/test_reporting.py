@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis import run_tables
-from lycoris_bench.analysis.report import figures
 from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
@@ -15,6 +14,8 @@ from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import MetricRow
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 CLASSES = {"bunny": 0.1, "panda": 0.2}
 STUDY = """name = "toy"
@@ -189,10 +190,8 @@ def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None
     assert run_tables.analyze_folder(run).done == 1
 
 
-def test_the_words_follow_what_real_images_are(run: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_words_follow_what_real_images_are(run: Store) -> None:
     """study.toml says whether any were held out."""
-    for kind in ("scatters", "over", "agreement"):
-        monkeypatch.setattr(figures, kind, lambda *_: [])
     table = pd.read_parquet(run.table("metrics"))
     beside = [
         scored(name, one, value, algorithm=name, seed=None, epoch=None)

@@ -19,6 +19,8 @@ from lycoris_bench.study.load import Study
 from tests.support.shared import BRIEF
 from tests.support.world import HERE, STAGES, run, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LORA = BRIEF["algorithms"]["lora"]
 ONE = {"lora": LORA}
 SOURCE = studies.locate("package:miniature/dataset", Path())

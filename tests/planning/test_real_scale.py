@@ -17,6 +17,8 @@ from lycoris_bench.study.load import Study
 from tests.support.random_models import save
 from tests.support.world import HERE, STAGES, run, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TRAINING = {
     "resolution": 64, "bucket_min": 48, "bucket_max": 80, "max_tokens": 150, "clip_skip": 2,
     "precision": "bf16", "optimizer": "adamw8bit", "gradient_checkpointing": True,

@@ -20,6 +20,8 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LINE = ("train", "generate", "score")
 CHANGES: dict[str, Any] = {
     "concepts": ["toys/bunny"], "epochs": [1], "sampling": {"images": 2, "steps": 1},

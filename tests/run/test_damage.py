@@ -20,6 +20,8 @@ from lycoris_bench.training import latent_cache
 from tests.support.shared import BRIEF
 from tests.support.world import HERE, STAGES, run, table, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LINE = ("train", "generate", "score")
 LORA = BRIEF["algorithms"]["lora"]
 CARD = "checkpoints/lora/seed-23/epoch-001.json"

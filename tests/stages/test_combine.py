@@ -24,6 +24,8 @@ from lycoris_bench.study.load import StudyError, locate, parse
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from tests.support.world import run, table, tiny
 
+pytestmark = pytest.mark.usefixtures("unprinted")
+
 BASE = locate("package:miniature/weights/base", Path())
 
 

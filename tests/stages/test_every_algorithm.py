@@ -37,7 +37,7 @@ STUDIED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-SMALL = {"resolution": 24, "bucket_min": 16, "bucket_max": 40}
+SMALL = {"resolution": 24, "bucket_min": 16, "bucket_max": 40, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")

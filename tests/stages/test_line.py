@@ -17,6 +17,8 @@ from lycoris_bench.stages import train as training
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def asked() -> Plan:
@@ -138,7 +140,8 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
     brief: Plan, finished: Store, tmp_path: Path, stage: str, fatal: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """SIGKILL inside a write, then again: the metric table equals the uninterrupted run's."""
+    """SIGKILL inside a write, then again: the checkpoints, or the metric table, equal the
+    uninterrupted run's."""
     monkeypatch.setattr(training, "STATE_SECONDS", 0.0)  # a training state after every step
     before = {"train": [], "generate": ["checkpoints"], "score": ["checkpoints", "images"]}
     for folder in before[stage]:
@@ -148,8 +151,13 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
     end = killed(lambda: STAGES[stage](brief, Dying(tmp_path, fatal), HERE))
     assert end == signal.SIGKILL
     with store.lock():
-        run(brief, store, ("train", "generate", "score"))
+        run(brief, store, ("train",) if stage == "train" else ("train", "generate", "score"))
     assert not list(tmp_path.rglob("*.part"))
+    if stage == "train":
+        for checkpoint in brief.trained:
+            mine, theirs = (one.checkpoint(checkpoint).read_bytes() for one in (store, finished))
+            assert mine == theirs
+        return
     mine, theirs = store.frame(store.table("metrics")), finished.frame(finished.table("metrics"))
     assert mine is not None and theirs is not None
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)

@@ -4,7 +4,7 @@ process of it asks first."""
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,26 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
             make(folder)
             made.touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def unprinted() -> Iterator[None]:
+    """Figures are composed as ever and printed as empty pictures, for tests that look at none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "matplotlib.backends.backend_svg.FigureCanvasSVG.print_svg",
+            lambda _, file, **options: file.write("<svg></svg>"),
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Reports without figures, for tests of words and numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("scatters", "over", "agreement"):
+            patch.setattr(f"lycoris_bench.analysis.report.figures.{kind}", lambda *_: [])
+        yield
 
 
 @pytest.fixture(scope="session")

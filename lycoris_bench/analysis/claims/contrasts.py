@@ -148,10 +148,11 @@ CONTRASTS = {
 }  # fmt: skip
 
 
-def pairs(factors: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
+def pairs(table: pd.DataFrame, contrast: Contrast) -> list[tuple[str, str]]:
     """(from, to) of series at neighbouring places that are alike in all that the contrast
-    does not own. With three rates those are two pairs: the effect is that of a step."""
-    table = settings(factors)
+    does not own. With three rates those are two pairs: the effect is that of a step.
+
+    table: as of `settings`."""
     if contrast.labelled:
         table = table[table["importance"]]
     rows = [(row, contrast.place(row)) for row in table.to_dict("records")]

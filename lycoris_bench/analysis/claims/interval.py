@@ -1,5 +1,6 @@
 """How sure is a mean over seeds and classes? Both are resampled, whole."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,9 +15,14 @@ MIN_CLUSTERS = 3  # with two seeds or classes there is no telling how much a thi
 def grid(rows: pd.DataFrame, column: str) -> np.ndarray:
     """Seeds x classes in order of appearance, each cell the mean of its rows; nan where there
     are none. Rows without a seed are one row of the grid."""
+    return grids(rows, [column])[0]
+
+
+def grids(rows: pd.DataFrame, columns: Sequence[str]) -> list[np.ndarray]:
+    """The grid of each column."""
     seeds, units = (pd.factorize(rows[name], use_na_sentinel=False)[0] for name in ("seed", "unit"))
-    means = rows[column].groupby([seeds, units]).mean()
-    return means.dropna().unstack().to_numpy()
+    means = rows[list(columns)].groupby([seeds, units]).mean()
+    return [means[name].dropna().unstack().to_numpy() for name in columns]
 
 
 def effect(cells: np.ndarray) -> tuple[float, float, float]:

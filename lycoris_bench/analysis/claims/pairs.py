@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, NAMES, settings
-from lycoris_bench.analysis.claims.interval import grid, resampled
+from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, NAMES
+from lycoris_bench.analysis.claims.interval import grids, resampled
 from lycoris_bench.analysis.columns import SERIES
 
 ROW = ["seed", "epoch", "category", "unit"]  # what both sides of a pair have in common
@@ -44,10 +44,11 @@ def _difference(rows: pd.DataFrame) -> pd.DataFrame:
 OWN = [*NAMES, "member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR]
 
 
-def contexts(cells: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
+def contexts(cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """One row per seed, class and context (all other settings, and the epoch), one column per
-    member of Table 1: its score. Only contexts in which all members of the run were trained."""
-    table = settings(factors)
+    member of Table 1: its score. Only contexts in which all members of the run were trained.
+
+    table: as of `settings`."""
     table = table[table["importance"] & (table["member"] != "")]
     kept = [name for name in table if name not in OWN]
     names = [" ".join(map(str, row)) for row in table[kept].itertuples(index=False)]
@@ -64,8 +65,9 @@ def agreement(rows: pd.DataFrame, ranks: Mapping[str, int]) -> tuple[float, floa
     rows: as of `contexts`. 1: the same order, -1: reversed. The interval resamples seeds and
     classes, for all members alike."""
     names = [name for name in ranks if name in rows]
-    means = [resampled(grid(rows, name)) for name in names]
-    there = [np.array([np.nanmean(grid(rows, name))]) for name in names]
+    cells = grids(rows, names)
+    means = [resampled(member) for member in cells]
+    there = [np.array([np.nanmean(member)]) for member in cells]
     expected = [ranks[name] for name in names]
     low, high = np.quantile(tau(means, expected), [0.025, 0.975])
     return float(tau(there, expected)[0]), float(low), float(high)

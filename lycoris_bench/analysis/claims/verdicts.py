@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.claims import interval
 from lycoris_bench.analysis.claims import pairs as matched
 from lycoris_bench.analysis.claims.claims import CLAIMS, LESS, LITTLE, ORDERS, Claim, Order
-from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs
+from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs, settings
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
 
 HOLDS, NOT, UNCLEAR, UNTESTED = "holds", "does not", "unclear", "cannot be tested here"
@@ -28,12 +27,13 @@ def judge(scores: pd.DataFrame, factors: pd.DataFrame) -> list[Verdict]:
 
     scores: ranked rows of the main views; factors: one row per configuration."""
     cells = units(scores)
-    matches = {name: pairs(factors, contrast) for name, contrast in CONTRASTS.items()}
+    table = settings(factors)
+    matches = {name: pairs(table, contrast) for name, contrast in CONTRASTS.items()}
     verdicts: list[Verdict] = []
     for claim in CLAIMS:
         verdicts += _claims(*_seen(claim, cells), matches[claim.contrast])
     for ranking in ORDERS:
-        verdicts += _orders(*_seen(ranking, cells), factors)
+        verdicts += _orders(*_seen(ranking, cells), table)
     return verdicts
 
 
@@ -53,11 +53,10 @@ def _claims(
     claim: Claim, rows: pd.DataFrame, asked: Sequence[tuple[str, str]]
 ) -> Iterator[Verdict]:
     contrast = CONTRASTS[claim.contrast]
-    categories = dict(
-        rows.loc[rows["category"] != OVERALL, ["unit", "category"]].itertuples(index=False)
-    )
-    applies = [claim.said_of(categories.get(unit, "")) for unit in rows["unit"]]
-    rows = rows[np.array(applies, dtype=bool)]
+    of_units = rows.loc[rows["category"] != OVERALL, ["unit", "category"]].drop_duplicates()
+    categories = dict(of_units.itertuples(index=False))
+    units = [unit for unit in rows["unit"].unique() if claim.said_of(categories.get(unit, ""))]
+    rows = rows[rows["unit"].isin(units)]
     if claim.contrast == EPOCHS:
         differences = matched.over_epochs(rows)
         none = "only one epoch was scored"
@@ -70,16 +69,17 @@ def _claims(
         if reason := _why_not(claim, rows, part, none):
             yield about | {"verdict": UNTESTED, "reason": reason}
             continue
-        mean, low, high = interval.effect(interval.grid(part, "score"))
-        value = float(pd.Series(interval.grid(part, "value").ravel()).mean())
+        scores, values = interval.grids(part, ["score", "value"])
+        mean, low, high = interval.effect(scores)
+        value = float(pd.Series(values.ravel()).mean())
         yield about | {
             "verdict": verdict(claim.expected, low, high),
             "effect": mean, "low": low, "high": high, "value": value,
         }  # fmt: skip
 
 
-def _orders(claim: Order, rows: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Verdict]:
-    contexts = matched.contexts(rows, factors)
+def _orders(claim: Order, rows: pd.DataFrame, table: pd.DataFrame) -> Iterator[Verdict]:
+    contexts = matched.contexts(rows, table)
     for category, part in _categories(rows, contexts):
         about = _about(claim, category, len(part))
         there = [name for name in claim.ranks if name in contexts]

@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
@@ -68,8 +69,12 @@ def to_svg(made: Figure) -> bytes:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     outlines = all(drawable(text.get_text()) for text in made.findobj(Text))
+    for patch in (made.patch, *(axes.patch for axes in made.axes)):
+        patch.set_facecolor("none")
+    made.dpi = 200  # of what is a raster, as the cells of a heatmap
     with matplotlib.rc_context({**_STYLE, "svg.fonttype": "path" if outlines else "none"}):
-        made.savefig(buffer, format="svg", transparent=True, dpi=200, metadata=nothing)
+        # `savefig` would draw everything twice, as its format might need the layout beforehand
+        FigureCanvasSVG(made).print_svg(buffer, metadata=nothing)
     return lean(buffer.getvalue()).encode()
 
 
