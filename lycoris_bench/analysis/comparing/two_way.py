@@ -1,0 +1,221 @@
+"""The error of a mean over seeds x classes, where both are samples of what could have been.
+
+Cells of one seed share its training noise, cells of one class its difficulty: they are not
+independent, and sd / sqrt(n) is too small. With the mean squares A of seeds, B of classes and E of
+the residual, the variance of the mean is (A + B - E) / (S C) (two-way random effects; Satterthwaite
+1946 for the degrees of freedom)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """A, B and E of grids of `seeds` x `classes` cells; arrays of one shape, a number a grid. A
+    grid of one seed has the class term alone, one of a single class the seed term alone."""
+
+    a: Array
+    b: Array
+    e: Array
+    seeds: Array | int
+    classes: Array | int
+
+    @property
+    def total(self) -> Array:
+        """max(A + B - E, A, B, E): no estimate falls below one of its parts."""
+        parts = [self.a + self.b - self.e, self.a, self.b, self.e]
+        return np.asarray(np.max(parts, axis=0))
+
+    @property
+    def variance(self) -> Array:
+        """Of the mean of a grid."""
+        return np.asarray(self.total / (self.seeds * self.classes))
+
+    @property
+    def df(self) -> Array:
+        """total² / sum of M² / df(M); where nothing varies, the largest df of a term."""
+        s, c = np.asarray(self.seeds) - 1, np.asarray(self.classes) - 1
+        spread = sum(
+            np.divide(m**2, n, out=np.zeros(np.shape(m)), where=n > 0)
+            for m, n in ((self.a, s), (self.b, c), (self.e, s * c))
+        )
+        most = np.asarray(np.maximum(np.maximum(s, c), s * c) + np.zeros(np.shape(spread)))
+        return np.divide(self.total**2, spread, out=most, where=np.asarray(spread) > 0)
+
+    @property
+    def components(self) -> "Components":
+        """What they consist of. With one seed or one class the rest cannot be told from the other
+        term, and counts as that."""
+        grid = (np.asarray(self.seeds) > 1) & (np.asarray(self.classes) > 1)
+        of_seeds = np.where(grid, (self.a - self.e) / self.classes, self.a)
+        of_classes = np.where(grid, (self.b - self.e) / self.seeds, self.b)
+        return Components(of_seeds, of_classes, self.e)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variances of a cell: what all classes of a seed share, what all seeds of a class share, and
+    the rest. Estimates may lie below 0. Numbers, or arrays with one a grid."""
+
+    of_seeds: Array | float
+    of_classes: Array | float
+    residual: Array | float
+
+    def mean(self) -> "Components":
+        """The average over the grids."""
+        parts = (self.of_seeds, self.of_classes, self.residual)
+        return Components(*(float(np.mean(part)) for part in parts))
+
+    def mean_squares(self, seeds: Array | int, classes: Array | int) -> MeanSquares:
+        """What mean squares grids of these sizes are expected to have."""
+        several, many = np.asarray(seeds) > 1, np.asarray(classes) > 1
+        return MeanSquares(
+            np.where(several, classes * self.of_seeds + self.residual, 0.0),
+            np.where(many, seeds * self.of_classes + self.residual, 0.0),
+            np.where(several & many, self.residual, 0.0),
+            seeds,
+            classes,
+        )
+
+
+def mean_squares(cells: Array) -> MeanSquares:
+    """Of complete grids, [..., seeds, classes]."""
+    seeds, classes = cells.shape[-2:]
+    of_seeds, of_classes = cells.mean(axis=-1), cells.mean(axis=-2)
+    mean = of_seeds.mean(axis=-1)
+    none = np.zeros_like(mean)
+    residual = cells - of_seeds[..., None] - of_classes[..., None, :] + mean[..., None, None]
+    rest = (seeds - 1) * (classes - 1)
+    return MeanSquares(
+        classes * of_seeds.var(axis=-1, ddof=1) if seeds > 1 else none,
+        seeds * of_classes.var(axis=-1, ddof=1) if classes > 1 else none,
+        (residual**2).sum(axis=(-1, -2)) / rest if rest else none,
+        seeds,
+        classes,
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, its standard error and the interval that holds the truth 95 times in 100.
+
+    seeds, classes: of the cells it is of; `left_out`: cells with a value that have no place in a
+    complete grid. Where there is no error (`reason` says why), stderr, df, low, high are nan."""
+
+    mean: float
+    stderr: float
+    df: float
+    seeds: int
+    classes: int
+    left_out: int = 0
+    reason: str = ""
+
+    @property
+    def training_noise(self) -> bool:
+        """Whether seeds were repeated. If not, it holds for these checkpoints alone: nothing says
+        how far a second training would be from the first."""
+        return self.seeds > 1
+
+    @property
+    def low(self) -> float:
+        return self.interval()[0]
+
+    @property
+    def high(self) -> float:
+        return self.interval()[1]
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """mean ± t(df) stderr."""
+        half = float(special.stdtrit(self.df, (1 + level) / 2)) * self.stderr
+        return self.mean - half, self.mean + half
+
+    @property
+    def p(self) -> float:
+        """Of a mean at least this far from 0 if the truth is 0, either way; 1 without an error."""
+        return float(two_sided(self.mean, self.stderr, self.df))
+
+    def equivalent(self, margin: float, alpha: float = 0.05) -> bool:
+        """Whether the truth is inside ± margin: two one-sided tests (Schuirmann 1987)."""
+        return bool(outside(self.mean, self.stderr, self.df, margin) <= alpha)
+
+
+def two_way(cells: Array) -> Estimate:
+    """Mean and error of cells [seeds, classes], nan where one is missing.
+
+    Missing cells are met by dropping the seed or class that lacks most, until all are there."""
+    cells = np.asarray(cells, dtype="float64")
+    there = ~np.isnan(cells)
+    seeds, classes = complete(there)
+    grid = cells[np.ix_(seeds, classes)]
+    left_out = int(there.sum()) - grid.size
+    if grid.size < 2:
+        reason = "no cell of seed and class" if not grid.size else "only one cell of seed and class"
+        mean = float(grid.mean()) if grid.size else np.nan
+        return Estimate(mean, np.nan, np.nan, len(seeds), len(classes), left_out, reason)
+    squares = mean_squares(grid)
+    return Estimate(
+        float(grid.mean()),
+        float(np.sqrt(squares.variance)),
+        float(squares.df),
+        len(seeds),
+        len(classes),
+        left_out,
+    )
+
+
+def two_way_ratio(numerator: Array, denominator: Array) -> Estimate:
+    """mean(numerator) / mean(denominator), with the error of both (delta method): that of the
+    mean of (numerator - ratio denominator) / mean(denominator).
+
+    Cells [seeds, classes] of both; a cell counts where both have it. For "distance closed" they
+    are value - base and real - base."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    there = ~(np.isnan(numerator) | np.isnan(denominator))
+    grid = np.ix_(*complete(there))
+    above, below = numerator[grid], denominator[grid]
+    base = below.mean() if below.size else 0.0
+    if base == 0:
+        reason = "the mean that it is divided by is 0" if below.size else "no cell has both"
+        return Estimate(np.nan, np.nan, np.nan, below.shape[0], below.shape[1], reason=reason)
+    ratio = above.mean() / base
+    of_rest = two_way((above - ratio * below) / base)
+    return replace(of_rest, mean=float(ratio), left_out=int(there.sum()) - below.size)
+
+
+def complete(there: Array) -> tuple[Array, Array]:
+    """Seeds and classes, as indices, between which no cell is missing: the line that lacks the
+    largest part of its cells is dropped until none does."""
+    seeds, classes = np.arange(there.shape[0]), np.arange(there.shape[1])
+    while not there[np.ix_(seeds, classes)].all():
+        lacks = ~there[np.ix_(seeds, classes)]
+        of_seeds, of_classes = lacks.mean(axis=1), lacks.mean(axis=0)
+        if of_seeds.max() >= of_classes.max():
+            seeds = np.delete(seeds, of_seeds.argmax())
+        else:
+            classes = np.delete(classes, of_classes.argmax())
+    if not (len(seeds) and len(classes)):
+        return seeds[:0], classes[:0]
+    return seeds, classes
+
+
+def two_sided(mean: Array | float, stderr: Array | float, df: Array | float) -> Array:
+    """P(|T| >= |mean| / stderr); 1 where mean is 0 or no error is known."""
+    return np.minimum(1.0, 2 * _above(np.abs(mean), stderr, df))
+
+
+def outside(mean: Array | float, stderr: Array | float, df: Array | float, margin: float) -> Array:
+    """The p-value of "the truth is not inside ± margin": of the nearer of the two bounds."""
+    return _above(margin - np.abs(mean), stderr, df)
+
+
+def _above(distance: Array | float, stderr: Array | float, df: Array | float) -> Array:
+    """P(T >= distance / stderr). Without noise a distance is sure; without an error nothing is."""
+    distance, stderr, df = np.broadcast_arrays(*np.atleast_1d(distance, stderr, df))
+    sure = np.where(distance > 0, 0.0, 1.0)
+    t = np.divide(distance, stderr, out=np.zeros(distance.shape), where=stderr > 0)
+    tail = np.where(stderr > 0, special.stdtr(df, -t), np.where(stderr == 0, sure, 1.0))
+    return np.squeeze(tail)
