@@ -5,8 +5,8 @@ from scipy import optimize, special
 
 from lycoris_bench.analysis.comparing.two_way import Components
 
-# Variances of paired score differences of the LyCORIS paper's caption study (12 configurations,
-# 3 seeds, 26 classes), by criterion: what differences of a new study are taken to have.
+# Variances of paired score differences of the LyCORIS paper's caption study (8 configurations,
+# 3 seeds, 28 classes), by criterion: what differences of a new study are taken to have.
 CAPTION_STUDY = {
     "fidelity": Components(0.0016, 0.082, 0.057),
     "control": Components(0.0015, 0.028, 0.019),
