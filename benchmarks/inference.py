@@ -12,8 +12,8 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -91,8 +91,8 @@ def covers_after(scores: np.ndarray) -> bool:
 
 
 def holds_before(scores: np.ndarray) -> bool:
-    """Whether an order of three "holds": tau of the means above 0."""
-    return bool(tau([np.array([grid.mean()]) for grid in scores], [3, 2, 1])[0] > 0)
+    """Whether an order of three "holds": the resampled interval of its tau is above 0."""
+    return bool(np.quantile(tau([interval.resampled(s) for s in scores], [3, 2, 1]), 0.025) > 0)
 
 
 def holds_after(scores: np.ndarray) -> bool:
@@ -100,6 +100,16 @@ def holds_after(scores: np.ndarray) -> bool:
     pairs = [two_way(scores[i] - scores[j]) for i, j in combinations(range(3), 2)]
     sure = holm(np.array([pair.p for pair in pairs])) <= 0.05
     return all(certain and pair.mean > 0 for certain, pair in zip(sure, pairs, strict=True))
+
+
+def of_random_order(rule: Rule) -> Rule:
+    """The share of all orders that "hold" of three that differ by .3 each; one of six is true."""
+
+    def of_all_orders(scores: np.ndarray) -> float:
+        unlike = scores + np.array([0.6, 0.3, 0.0])[:, None, None]
+        return float(np.mean([rule(unlike[list(order)]) for order in permutations(range(3))]))
+
+    return of_all_orders
 
 
 def best_mean(scores: np.ndarray) -> float:
@@ -117,9 +127,12 @@ class Question:
     before: Rule
     after: Rule
     unit: float = 0.01
+    checkpoints: bool = False  # of these checkpoints: noise of training is no part of the question
 
     def answer(self, components: Components, count: int) -> tuple[float, float]:
         """The mean over simulated studies, before and after."""
+        if self.checkpoints:
+            components = replace(components, of_seeds=0.0)
         drawn = list(studies(components, count, self.size))
         means = (np.mean([rule(s) for s in drawn]) for rule in (self.before, self.after))
         before, after = (float(mean) / self.unit for mean in means)
@@ -129,15 +142,22 @@ class Question:
 WORSE, CURSE = "worse than the winner, % (all are equal)", "winner's score less its true one"
 PAIR, COVERS = "first of a pair is better, %", "95 % interval of a pair covers, %"
 ORDER = "an order of three equals holds, %"
+ORDERS = "a random order of three that differ holds, %"
 QUESTIONS = (
     *(Question(WORSE, "<= 5", s, worse_before, worse_after) for s in
       ((6, 1, 6), (8, 3, 28), (26, 3, 28))),
+    Question(f"{WORSE}: checkpoints", "<= 5", (6, 1, 6), worse_before, worse_after,
+             checkpoints=True),
     *(Question(PAIR, "2.5", s, better_before, better_after) for s in ((2, 1, 6), (2, 3, 28))),
     *(Question(CURSE, "0", s, best_mean, unselected_score, 1) for s in
       ((6, 1, 6), (8, 3, 28), (26, 3, 28))),
     *(Question(COVERS, "95", s, covers_before, covers_after) for s in
       ((2, 3, 28), (2, 3, 6), (2, 1, 39))),
-    *(Question(ORDER, "rare", s, holds_before, holds_after) for s in ((3, 1, 6), (3, 3, 28))),
+    Question(f"{COVERS}: checkpoints", "95", (2, 1, 39), covers_before, covers_after,
+             checkpoints=True),
+    *(Question(ORDER, "<= 5", s, holds_before, holds_after) for s in ((3, 1, 6), (3, 3, 28))),
+    Question(ORDERS, "<= 17", (3, 3, 28), of_random_order(holds_before),
+             of_random_order(holds_after)),
 )  # fmt: skip
 
 

@@ -10,14 +10,14 @@ together, so that it may be the winner's pair, chosen after the fact:
 Three seeds say little of how much seeds differ (two degrees of freedom). All pairs of one study do:
 the error of a pair is the larger of its own and the mean over the pairs, with the degrees of
 freedom of all. In simulation (`benchmarks/inference.py`) that keeps the promise where pairs are
-unequally noisy too, and finds twice as much as each pair's own error alone."""
+unequally noisy too, and finds up to twice as much as each pair's own error alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from lycoris_bench.analysis.comparing.many_tests import holm
-from lycoris_bench.analysis.comparing.pairs import mean_of, pair_estimates, shared_blocks
+from lycoris_bench.analysis.comparing.pairs import blocks_of, mean_of, pair_estimates
 from lycoris_bench.analysis.comparing.permutation import range_test
 from lycoris_bench.analysis.comparing.two_way import outside, two_sided
 
@@ -83,7 +83,7 @@ def compare(scores: np.ndarray, margin: float = MARGIN, alpha: float = ALPHA) ->
     mean, stderr, df, seeds = pair_estimates(scores, *sides)
     of_t = two_sided(mean, stderr, df)
     of_t = np.nan_to_num(holm(np.where(np.isnan(stderr), np.nan, of_t)), nan=1.0)
-    of_ranges = range_test(shared_blocks(scores))[sides]
+    of_ranges = range_test(blocks_of(scores))[sides]
 
     def square(values: np.ndarray, mirrored: int = 1, diagonal: float = np.nan) -> np.ndarray:
         full = np.full((count, count), diagonal)

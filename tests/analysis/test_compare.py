@@ -1,6 +1,8 @@
 """Which configurations differ: small cases by hand, exact tests by enumeration, missing cells."""
 
+import re
 from itertools import combinations, permutations, product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from scipy import stats
 from lycoris_bench.analysis.compare import compare
 from lycoris_bench.analysis.comparing.front import on_front, resampled_means
 from lycoris_bench.analysis.comparing.many_tests import benjamini_hochberg, holm
-from lycoris_bench.analysis.comparing.pairs import grids, mean_components, paired, shared_blocks
+from lycoris_bench.analysis.comparing.pairs import blocks_of, grids, mean_components, paired
 from lycoris_bench.analysis.comparing.permutation import range_test
 from lycoris_bench.analysis.comparing.two_way import mean_squares, two_way
 from lycoris_bench.analysis.comparing.winner import unselected_score
@@ -94,10 +96,19 @@ def test_range_test_is_the_share_of_deals_that_lie_as_far_apart() -> None:
 
 def test_a_block_is_the_longer_of_both_axes() -> None:
     scores = noise(2, 3, 5)
-    assert shared_blocks(scores) == pytest.approx(scores.mean(axis=1))
-    assert shared_blocks(scores[:, :, :1]) == pytest.approx(scores[:, :, 0])
-    scores[1, :, 2] = np.nan
-    assert shared_blocks(scores) == pytest.approx(np.delete(scores, 2, axis=2).mean(axis=1))
+    assert blocks_of(scores) == pytest.approx(scores.mean(axis=1))
+    assert blocks_of(scores[:, :, :1]) == pytest.approx(scores[:, :, 0])
+
+
+def test_who_lacks_a_block_is_judged_by_the_others_and_does_not_hide_them() -> None:
+    blocks = noise(5, 1, 9)[:, 0]
+    blocks[4], blocks[3, :2] = np.nan, np.nan
+    p = range_test(blocks)
+    assert (
+        p[:3, :3].tolist() == range_test(blocks[:3]).tolist()
+    )  # by the blocks that all three have
+    assert p[:4, 3].tolist() == range_test(blocks[:4, 2:])[:, 3].tolist()
+    assert p[4].tolist() == [1] * 5
 
 
 def test_a_pair_is_compared_by_the_cells_that_both_have() -> None:
@@ -185,3 +196,11 @@ def test_resampled_means_vary_as_seeds_and_classes_do() -> None:
     assert means.mean(axis=0) == pytest.approx(scores.mean(axis=(1, 2)), abs=0.005)
     variance = (squares.a + squares.b) / 84
     assert np.var(means[:, 0] - means[:, 1]) == pytest.approx(float(variance), rel=0.1)
+
+
+def test_the_page_shows_how() -> None:
+    page = (Path(__file__).parents[2] / "docs/analysis.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names = {"scores": noise(2, 3, 28)}
+    exec(compile(next(b for b in blocks if "compare(scores)" in b), "analysis.md", "exec"), names)
+    assert names["result"].verdict(0, 1) == "undecided"

@@ -69,12 +69,10 @@ def mean_components(scores: np.ndarray) -> Components:
     return Components(*(max(0.0, float(part.mean())) for part in chosen))
 
 
-def shared_blocks(scores: np.ndarray) -> np.ndarray:
-    """[configurations, blocks], for the range test: the mean over seeds in each class that all
-    have; where there are more seeds than classes, the mean over classes in each seed."""
-    across = np.swapaxes(scores, 1, 2) if scores.shape[1] <= scores.shape[2] else scores
-    means = mean_of(across)
-    return means[:, ~np.isnan(means).any(axis=0)]
+def blocks_of(scores: np.ndarray) -> np.ndarray:
+    """[configurations, blocks], for the range test: the mean over seeds in each class; where there
+    are more seeds than classes, the mean over classes in each seed."""
+    return mean_of(np.swapaxes(scores, 1, 2) if scores.shape[1] <= scores.shape[2] else scores)
 
 
 def mean_of(values: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ def unselected_score(scores: np.ndarray) -> float:
     share no noise, so that luck does not count twice. With one seed, a class is left out alone, and
     the luck of that training stays in it. nan: a single seed and class.
 
-    Bias left in simulation at 3 seeds x 28 classes: at most .012 of score (the plain mean of the
-    winner: .05 to .10); at 1 x 6 .03, .08 where training noise dominates (plain: .14 to .24)."""
+    Bias left in simulation at 3 seeds x 28 classes: at most .012 of score (of the plain mean of a
+    winner among equals .04 to .11). At 1 x 6 .02, and .05 to .08 where training noise dominates
+    (.09 to .23)."""
     there = ~np.isnan(scores)
     values = np.where(there, scores, 0.0)
     totals, counts = _elsewhere(values), _elsewhere(there.astype("float64"))
