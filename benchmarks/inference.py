@@ -24,8 +24,9 @@ from lycoris_bench.analysis.claims import interval
 from lycoris_bench.analysis.claims.pairs import tau
 from lycoris_bench.analysis.compare import compare
 from lycoris_bench.analysis.comparing.many_tests import holm
+from lycoris_bench.analysis.comparing.mean_squares import Components
 from lycoris_bench.analysis.comparing.power import CAPTION_STUDY
-from lycoris_bench.analysis.comparing.two_way import Components, two_way, two_way_ratio
+from lycoris_bench.analysis.comparing.two_way import two_way, two_way_ratio
 from lycoris_bench.analysis.comparing.winner import unselected_score
 
 Size = tuple[int, int, int]  # configurations, seeds, classes

@@ -12,9 +12,10 @@ from scipy import stats
 from lycoris_bench.analysis.compare import compare
 from lycoris_bench.analysis.comparing.front import on_front, resampled_means
 from lycoris_bench.analysis.comparing.many_tests import benjamini_hochberg, holm
+from lycoris_bench.analysis.comparing.mean_squares import mean_squares
 from lycoris_bench.analysis.comparing.pairs import blocks_of, grids, mean_components, paired
 from lycoris_bench.analysis.comparing.permutation import range_test
-from lycoris_bench.analysis.comparing.two_way import mean_squares, two_way
+from lycoris_bench.analysis.comparing.two_way import two_way
 from lycoris_bench.analysis.comparing.winner import unselected_score
 
 
@@ -187,6 +188,16 @@ def test_on_the_front() -> None:
     assert on_front(criteria).tolist() == pytest.approx([1, 1, 0], abs=0.02)
     criteria[1][2] = np.nan
     assert np.isnan(on_front(criteria)).tolist() == [False, False, True]
+
+
+def test_of_two_by_one_criterion_the_better_is_on_the_front() -> None:
+    """As often as a normal difference is above 0."""
+    scores = noise(2, 3, 28)
+    squares = mean_squares(scores[0] - scores[1])
+    spread = np.sqrt((squares.a + squares.b) / 84)
+    first = stats.norm.cdf((scores[0] - scores[1]).mean() / spread)
+    assert 0.1 < first < 0.9
+    assert on_front([scores]).tolist() == pytest.approx([first, 1 - first], abs=0.03)
 
 
 def test_resampled_means_vary_as_seeds_and_classes_do() -> None:

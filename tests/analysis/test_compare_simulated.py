@@ -9,8 +9,8 @@ from scipy import stats
 
 from benchmarks.inference import closed, holds_after, studies, worse_after
 from lycoris_bench.analysis.compare import compare
+from lycoris_bench.analysis.comparing.mean_squares import mean_squares
 from lycoris_bench.analysis.comparing.power import CAPTION_STUDY
-from lycoris_bench.analysis.comparing.two_way import mean_squares
 from lycoris_bench.analysis.comparing.winner import unselected_score
 
 pytestmark = pytest.mark.slow

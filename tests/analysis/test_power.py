@@ -5,8 +5,8 @@ import pytest
 from scipy import special, stats
 
 from lycoris_bench.analysis.compare import compare
+from lycoris_bench.analysis.comparing.mean_squares import Components, mean_squares
 from lycoris_bench.analysis.comparing.power import CAPTION_STUDY, smallest_difference
-from lycoris_bench.analysis.comparing.two_way import Components, mean_squares
 
 SIZES = ((1, 6), (3, 28), (10, 28), (3, 56))
 AUDITED = {"fidelity": (0.44, 0.18, 0.16, 0.135), "preservation": (0.47, 0.21, 0.14, 0.19)}
@@ -55,6 +55,8 @@ def test_what_helps() -> None:
     assert smallest_difference(image, 3, 28, pairs=28) > smallest_difference(image, 3, 28)
     assert smallest_difference(image, 3, 28, power=0.9) > smallest_difference(image, 3, 28)
     assert smallest_difference(image, 1, 1) == np.inf
+    assert smallest_difference(Components(0.0, 0.0, 0.0), 3, 28) == 0
+    assert np.isnan(smallest_difference(Components(np.nan, np.nan, np.nan), 3, 28))
 
 
 def differences(parts: Components, seeds: int, classes: int, count: int) -> np.ndarray:

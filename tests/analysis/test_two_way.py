@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lycoris_bench.analysis.comparing.two_way import (
-    Components,
-    complete,
-    mean_squares,
-    two_way,
-    two_way_ratio,
-)
+from lycoris_bench.analysis.comparing.mean_squares import Components, mean_squares
+from lycoris_bench.analysis.comparing.two_way import complete, two_way, two_way_ratio
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis.comparing.two_way import Components, MeanSquares, complete, mean_squares
+from lycoris_bench.analysis.comparing.mean_squares import Components, MeanSquares, mean_squares
+from lycoris_bench.analysis.comparing.two_way import complete
 
 
 def grids(sides: Mapping[str, pd.Series]) -> np.ndarray:
@@ -23,7 +24,7 @@ def grids(sides: Mapping[str, pd.Series]) -> np.ndarray:
 def paired(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """first - second of grids [..., seeds, classes]. Where no cell has both, as they share no
     seed: of the means over seeds, in the first row."""
-    difference = first - second
+    difference = np.round(first - second, 12)  # a sum in another order is a tie
     apart = np.isnan(difference).all(axis=(-1, -2))
     if apart.any():
         of_first, of_second = (

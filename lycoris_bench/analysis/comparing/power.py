@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import optimize, special
 
-from lycoris_bench.analysis.comparing.two_way import Components
+from lycoris_bench.analysis.comparing.mean_squares import Components
 
 # Variances of paired score differences of the LyCORIS paper's caption study (8 configurations,
 # 3 seeds, 28 classes), by criterion: what differences of a new study are taken to have.
@@ -25,7 +25,7 @@ def smallest_difference(
     configurations: int = 2,
 ) -> float:
     """The true difference of two configurations that a study of this size finds in `power` of all
-    cases, two-sided at alpha / pairs; inf: a single seed and class.
+    cases, two-sided at alpha / pairs; inf: a single seed and class; nan: unknown components.
 
     pairs: that are looked at. 1: a pair that was named before, by the two-way t-test (noncentral
     t); K (K - 1) / 2: any of K. configurations: whose noise is measured together (`compare`): K - 1
@@ -41,6 +41,8 @@ def smallest_difference(
         return float("inf")
     squares = components.mean_squares(seeds, classes)
     stderr = float(np.sqrt(squares.variance))
+    if not stderr > 0:
+        return stderr
     df = float(squares.df)
     if configurations > 2:
         stderr *= np.sqrt(_at_least_its_own(df))

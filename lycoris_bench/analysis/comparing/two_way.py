@@ -1,102 +1,16 @@
 """The error of a mean over seeds x classes, where both are samples of what could have been.
 
 Cells of one seed share its training noise, cells of one class its difficulty: they are not
-independent, and sd / sqrt(n) is too small. With the mean squares A of seeds, B of classes and E of
-the residual, the variance of the mean is (A + B - E) / (S C) (two-way random effects; Satterthwaite
-1946 for the degrees of freedom)."""
+independent, and sd / sqrt(n) is too small."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
+from lycoris_bench.analysis.comparing.mean_squares import mean_squares
+
 Array = np.ndarray
-
-
-@dataclass(frozen=True)
-class MeanSquares:
-    """A, B and E of grids of `seeds` x `classes` cells; arrays of one shape, a number a grid. A
-    grid of one seed has the class term alone, one of a single class the seed term alone."""
-
-    a: Array
-    b: Array
-    e: Array
-    seeds: Array | int
-    classes: Array | int
-
-    @property
-    def total(self) -> Array:
-        """max(A + B - E, A, B, E): no estimate falls below one of its parts."""
-        parts = [self.a + self.b - self.e, self.a, self.b, self.e]
-        return np.asarray(np.max(parts, axis=0))
-
-    @property
-    def variance(self) -> Array:
-        """Of the mean of a grid."""
-        return np.asarray(self.total / (self.seeds * self.classes))
-
-    @property
-    def df(self) -> Array:
-        """total² / sum of M² / df(M); where nothing varies, the largest df of a term."""
-        s, c = np.asarray(self.seeds) - 1, np.asarray(self.classes) - 1
-        spread = sum(
-            np.divide(m**2, n, out=np.zeros(np.shape(m)), where=n > 0)
-            for m, n in ((self.a, s), (self.b, c), (self.e, s * c))
-        )
-        most = np.asarray(np.maximum(np.maximum(s, c), s * c) + np.zeros(np.shape(spread)))
-        return np.divide(self.total**2, spread, out=most, where=np.asarray(spread) > 0)
-
-    @property
-    def components(self) -> "Components":
-        """What they consist of. With one seed or one class the rest cannot be told from the other
-        term, and counts as that."""
-        grid = (np.asarray(self.seeds) > 1) & (np.asarray(self.classes) > 1)
-        of_seeds = np.where(grid, (self.a - self.e) / self.classes, self.a)
-        of_classes = np.where(grid, (self.b - self.e) / self.seeds, self.b)
-        return Components(of_seeds, of_classes, self.e)
-
-
-@dataclass(frozen=True)
-class Components:
-    """Variances of a cell: what all classes of a seed share, what all seeds of a class share, and
-    the rest. Estimates may lie below 0. Numbers, or arrays with one a grid."""
-
-    of_seeds: Array | float
-    of_classes: Array | float
-    residual: Array | float
-
-    def mean(self) -> "Components":
-        """The average over the grids."""
-        parts = (self.of_seeds, self.of_classes, self.residual)
-        return Components(*(float(np.mean(part)) for part in parts))
-
-    def mean_squares(self, seeds: Array | int, classes: Array | int) -> MeanSquares:
-        """What mean squares grids of these sizes are expected to have."""
-        several, many = np.asarray(seeds) > 1, np.asarray(classes) > 1
-        return MeanSquares(
-            np.where(several, classes * self.of_seeds + self.residual, 0.0),
-            np.where(many, seeds * self.of_classes + self.residual, 0.0),
-            np.where(several & many, self.residual, 0.0),
-            seeds,
-            classes,
-        )
-
-
-def mean_squares(cells: Array) -> MeanSquares:
-    """Of complete grids, [..., seeds, classes]."""
-    seeds, classes = cells.shape[-2:]
-    of_seeds, of_classes = cells.mean(axis=-1), cells.mean(axis=-2)
-    mean = of_seeds.mean(axis=-1)
-    none = np.zeros_like(mean)
-    residual = cells - of_seeds[..., None] - of_classes[..., None, :] + mean[..., None, None]
-    rest = (seeds - 1) * (classes - 1)
-    return MeanSquares(
-        classes * of_seeds.var(axis=-1, ddof=1) if seeds > 1 else none,
-        seeds * of_classes.var(axis=-1, ddof=1) if classes > 1 else none,
-        (residual**2).sum(axis=(-1, -2)) / rest if rest else none,
-        seeds,
-        classes,
-    )
 
 
 @dataclass(frozen=True)
@@ -214,8 +128,7 @@ def outside(mean: Array | float, stderr: Array | float, df: Array | float, margi
 
 def _above(distance: Array | float, stderr: Array | float, df: Array | float) -> Array:
     """P(T >= distance / stderr). Without noise a distance is sure; without an error nothing is."""
-    distance, stderr, df = np.broadcast_arrays(*np.atleast_1d(distance, stderr, df))
+    distance, stderr, df = np.broadcast_arrays(distance, stderr, df)
     sure = np.where(distance > 0, 0.0, 1.0)
     t = np.divide(distance, stderr, out=np.zeros(distance.shape), where=stderr > 0)
-    tail = np.where(stderr > 0, special.stdtr(df, -t), np.where(stderr == 0, sure, 1.0))
-    return np.squeeze(tail)
+    return np.where(stderr > 0, special.stdtr(df, -t), np.where(stderr == 0, sure, 1.0))
