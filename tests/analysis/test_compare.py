@@ -13,7 +13,13 @@ from lycoris_bench.analysis.compare import compare
 from lycoris_bench.analysis.comparing.front import on_front, resampled_means
 from lycoris_bench.analysis.comparing.many_tests import benjamini_hochberg, holm
 from lycoris_bench.analysis.comparing.mean_squares import mean_squares
-from lycoris_bench.analysis.comparing.pairs import blocks_of, grids, mean_components, paired
+from lycoris_bench.analysis.comparing.pairs import (
+    blocks_of,
+    grids,
+    mean_components,
+    paired,
+    study_noise,
+)
 from lycoris_bench.analysis.comparing.permutation import range_test
 from lycoris_bench.analysis.comparing.two_way import two_way
 from lycoris_bench.analysis.comparing.winner import unselected_score
@@ -159,6 +165,20 @@ def test_components_are_those_of_the_pairs() -> None:
     assert components.residual == pytest.approx(np.mean([s.e for s in expected]))
     assert components.of_classes == pytest.approx(np.mean([(s.b - s.e) / 3 for s in expected]))
     assert np.isnan(mean_components(scores[:1]).residual)
+
+
+def test_a_contrast_takes_the_noise_of_all_pairs() -> None:
+    """As `compare` does of a pair; the mean of two separate pairs has half its variance."""
+    scores = noise(8, 3, 28)
+    everyone, result = study_noise(scores), compare(scores)
+    for i, j in combinations(range(8), 2):
+        pair = two_way(scores[i] - scores[j], everyone)
+        assert (pair.stderr, pair.df) == pytest.approx((result.stderr[i, j], result.df[i, j]))
+    mean = two_way((scores[0] - scores[1] + scores[2] - scores[3]) / 2, everyone, weight=0.5)
+    own = two_way((scores[0] - scores[1] + scores[2] - scores[3]) / 2).stderr
+    least = np.sqrt(everyone.components.mean_squares(3, 28).variance / 2)
+    assert mean.stderr == pytest.approx(max(own, least))
+    assert study_noise(scores[:1]) is None
 
 
 def test_many_tests_against_the_definitions() -> None:

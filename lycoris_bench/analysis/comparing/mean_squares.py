@@ -80,6 +80,20 @@ class Components:
         )
 
 
+@dataclass(frozen=True)
+class Noise:
+    """The components of a difference of two configurations, as all of a study show them, with
+    `times` the degrees of freedom of one pair: K - 1 for K configurations."""
+
+    components: Components
+    times: float
+
+    def of(self, seeds: int, classes: int, weight: float) -> tuple[float, float]:
+        """Variance and df of the mean of seeds x classes cells, `weight` times as noisy."""
+        squares = self.components.mean_squares(seeds, classes)
+        return weight * float(squares.variance), self.times * float(squares.df)
+
+
 def mean_squares(cells: Array) -> MeanSquares:
     """Of complete grids, [..., seeds, classes]."""
     seeds, classes = cells.shape[-2:]

@@ -1,12 +1,18 @@
 """Paired differences of configurations: cell by cell, so that what makes a class hard or a seed
 lucky for both cancels."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis.comparing.mean_squares import Components, MeanSquares, mean_squares
+from lycoris_bench.analysis.comparing.mean_squares import (
+    Components,
+    MeanSquares,
+    Noise,
+    mean_squares,
+)
 from lycoris_bench.analysis.comparing.two_way import complete
 
 
@@ -68,6 +74,27 @@ def mean_components(scores: np.ndarray) -> Components:
         return Components(np.nan, np.nan, np.nan)
     chosen = (np.asarray(part)[some] for part in (parts.of_seeds, parts.of_classes, parts.residual))
     return Components(*(max(0.0, float(part.mean())) for part in chosen))
+
+
+def study_noise(scores: np.ndarray) -> Noise | None:
+    """Of all configurations [configurations, seeds, classes], for `two_way`; None where they share
+    too little."""
+    components = mean_components(scores)
+    return None if np.isnan(components.residual) else Noise(components, len(scores) - 1)
+
+
+def weight_of(pairs: Sequence[tuple[str, str]]) -> float:
+    """How noisy the mean of differences from one name to another is, against a single one: half the
+    sum of the squared weights of the names.
+
+    >>> weight_of([("a", "b"), ("c", "d")]), weight_of([("a", "b"), ("b", "c")])
+    (0.5, 0.25)
+    """
+    weights: dict[str, float] = defaultdict(float)
+    for first, second in pairs:
+        weights[first] -= 1 / len(pairs)
+        weights[second] += 1 / len(pairs)
+    return sum(weight**2 for weight in weights.values()) / 2
 
 
 def blocks_of(scores: np.ndarray) -> np.ndarray:

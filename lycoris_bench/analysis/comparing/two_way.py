@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from lycoris_bench.analysis.comparing.mean_squares import mean_squares
+from lycoris_bench.analysis.comparing.mean_squares import Noise, mean_squares
 
 Array = np.ndarray
 
@@ -57,10 +57,16 @@ class Estimate:
         return bool(outside(self.mean, self.stderr, self.df, margin) <= alpha)
 
 
-def two_way(cells: Array) -> Estimate:
+def two_way(cells: Array, noise: Noise | None = None, weight: float = 1.0) -> Estimate:
     """Mean and error of cells [seeds, classes], nan where one is missing.
 
-    Missing cells are met by dropping the seed or class that lacks most, until all are there."""
+    Missing cells are met by dropping the seed or class that lacks most, until all are there.
+
+    noise: of all pairs of the study (`pairs.study_noise`), if the cells are a contrast of its
+    configurations: the variance is then the larger of both, with the noise's degrees of freedom.
+    Two or three seeds alone say so little of how much seeds differ that small p-values come out too
+    small where training noise dominates. weight: of the contrast against a single pair
+    (`pairs.weight_of`): 1 / n for the mean of n separate pairs."""
     cells = np.asarray(cells, dtype="float64")
     there = ~np.isnan(cells)
     seeds, classes = complete(there)
@@ -71,13 +77,12 @@ def two_way(cells: Array) -> Estimate:
         mean = float(grid.mean()) if grid.size else np.nan
         return Estimate(mean, np.nan, np.nan, len(seeds), len(classes), left_out, reason)
     squares = mean_squares(grid)
+    variance, df = float(squares.variance), float(squares.df)
+    if noise:
+        of_all, df = noise.of(len(seeds), len(classes), weight)
+        variance = max(variance, of_all)
     return Estimate(
-        float(grid.mean()),
-        float(np.sqrt(squares.variance)),
-        float(squares.df),
-        len(seeds),
-        len(classes),
-        left_out,
+        float(grid.mean()), float(np.sqrt(variance)), df, len(seeds), len(classes), left_out
     )
 
 
