@@ -1,12 +1,14 @@
 """Do comparisons keep what they promise? Studies of equal configurations, with the noise of the
 authors' caption study (`benchmarks/inference.py` prints more of them, before and after)."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks import inference
 from benchmarks.inference import closed, holds_after, studies, worse_after
 from lycoris_bench.analysis.compare import compare
 from lycoris_bench.analysis.comparing.mean_squares import mean_squares
@@ -104,3 +106,13 @@ def test_the_error_of_a_ratio_is_its_spread() -> None:
     spread, before, after = closed(2000)
     assert after == pytest.approx(spread, rel=0.1)
     assert before < spread / 2
+
+
+def test_the_benchmark_prints_a_row_for_each_question(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["inference", "--studies", "4"])
+    inference.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(inference.QUESTIONS) + 2
+    assert {line.count(" -> ") for line in rows[1:]} == {len(CAPTION_STUDY)}
