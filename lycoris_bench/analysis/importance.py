@@ -12,20 +12,22 @@ import numpy as np
 import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
-from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained, ordered
+from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained
 from lycoris_bench.messages.errors import BenchError
 
 if TYPE_CHECKING:
     import shap  # takes seconds to import: inside the functions that need it
 
 FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", "strength"]
+LABELS = {"lr_level": "rate level"}
 CATEGORICAL = ["algorithm", "preset", "captions"]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
-FOLDS = 5
+DRAWS = 1000  # resamplings of the configurations
 
 COLUMNS = ["category", *VIEW, *CHECKPOINT]
-COLUMNS += ["feature", "feature_value", "shap", "base_value", "r2", "r2_cv"]
+R2 = ["r2", "r2_cv", "r2_cv_low", "r2_cv_high"]
+COLUMNS += ["feature", "feature_value", "shap", "base_value", *R2]
 
 Refusal = dict[str, str]
 
@@ -36,8 +38,9 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
     checkpoints: `aggregation.by_checkpoint`, one row a checkpoint, category and view. Explained
     is what the paper explains, through each metric's first encoder and resizing: a view costs
     six models, and a whole grid of them minutes. factors: a row per configuration.
-    -> long frame (category, view, checkpoint, feature, feature_value, shap, base_value, r2,
-    r2_cv); and what was refused, with its sentence. For native fine-tuning the SHAP value of
+    -> long frame (category, view, checkpoint, feature, feature_value, shap, base_value, r2, and
+    `cross_validated`'s r2_cv, r2_cv_low, r2_cv_high); and what was refused or is a guess, with its
+    sentence. For native fine-tuning the SHAP value of
     capacity is part of algorithm's, as it has no other capacity (so it has no row of its own);
     the values of a checkpoint plus base_value are the model's prediction."""
     used = factors[factors["importance"].astype(bool)]
@@ -54,6 +57,7 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
         if sentence := refusal(part, features):
             refused.append({**names, "sentence": sentence})
             continue
+        refused += [{**names, "sentence": sentence} for sentence in never_together(part, features)]
         asked.append((part, features))
     if not asked:
         return pd.DataFrame(columns=COLUMNS).astype(
@@ -112,6 +116,24 @@ def confounded(rows: pd.DataFrame, features: list[str]) -> Iterator[tuple[str, s
                 yield a, b
 
 
+def never_together(rows: pd.DataFrame, features: list[str]) -> list[str]:
+    """A sentence for each factor that some algorithm lacks a value of: what the model says of an
+    algorithm there is a guess from the others."""
+    lines = []
+    for name in features if "algorithm" in features else ():
+        part = rows[rows["capacity"] != NATIVE] if name == "capacity" else rows
+        counts = pd.crosstab(part["algorithm"], part[name])
+        absent = [
+            f"{algorithm} with {LABELS.get(name, name)} {value}"
+            for algorithm in counts.index for value in counts.columns
+            if name != "algorithm" and counts.loc[algorithm, value] == 0
+        ]  # fmt: skip
+        if absent:
+            shown = ", ".join(absent[:4]) + (f" and {len(absent) - 4} more" if absent[4:] else "")
+            lines.append(f"No checkpoint was trained as {shown}: effects there are a guess.")
+    return lines
+
+
 def fit(rows: pd.DataFrame, features: list[str]) -> CatBoostRegressor:
     """The authors' regressor: 300 iterations, rate 0.1, everything else CatBoost's default."""
     model = CatBoostRegressor(
@@ -136,30 +158,44 @@ def r2(truth: pd.Series, predicted: np.ndarray) -> float:
     return 1 - float(((truth - predicted) ** 2).sum()) / spread if spread else float("nan")
 
 
-def r2_cross_validated(rows: pd.DataFrame, features: list[str]) -> float:
-    """R2 of predictions for configurations that the model has not seen: whole configurations
-    are held out, dealt to five folds in turn, so that seeds and epochs of one never leak."""
-    fold = rows[SERIES].map({name: k % FOLDS for k, name in enumerate(ordered(rows[SERIES]))})
+def cross_validated(rows: pd.DataFrame, features: list[str]) -> tuple[float, float, float]:
+    """(R2, lower, upper) of predictions for configurations that the model has not seen.
+
+    Each configuration is left out in turn, with all its seeds and epochs. The range holds 95 % of
+    resamplings of the configurations."""
+    codes, names = pd.factorize(rows[SERIES])
     predicted = np.empty(len(rows))
-    for k in sorted(set(fold)):
-        inside, outside = rows[fold != k], rows[fold == k]
-        if inside["score"].nunique() > 1:
-            predicted[fold == k] = fit(inside, features).predict(pool(outside, features))
+    for code in range(len(names)):
+        seen, unseen = rows[codes != code], rows[codes == code]
+        if seen["score"].nunique() > 1:
+            predicted[codes == code] = fit(seen, features).predict(pool(unseen, features))
         else:
-            predicted[fold == k] = inside["score"].iloc[0]
-    return r2(rows["score"], predicted)
+            predicted[codes == code] = seen["score"].iloc[0]
+    low, high = np.nanquantile(_resampled_r2(rows["score"], predicted, codes), [0.025, 0.975])
+    return r2(rows["score"], predicted), float(low), float(high)
 
 
-def _fitted(view: tuple[pd.DataFrame, list[str]]) -> tuple[CatBoostRegressor, float, float]:
-    """A view's model with its R2, on the rows that were fitted and cross-validated."""
+def _resampled_r2(truth: pd.Series, predicted: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """R2 of each of DRAWS resamplings of the configurations; absent where no score varies."""
+    k = int(codes.max()) + 1
+    weights = np.random.default_rng(0).multinomial(k, [1 / k] * k, size=DRAWS)
+    y = truth.to_numpy()
+    sums = [np.bincount(codes, x) for x in (np.ones(len(y)), y, y**2, (y - predicted) ** 2)]
+    n, total, squares, errors = (weights @ each for each in sums)
+    spread = squares - total**2 / n
+    return 1 - errors / np.where(spread > 1e-12, spread, np.nan)
+
+
+def _fitted(view: tuple[pd.DataFrame, list[str]]) -> tuple[CatBoostRegressor, dict[str, float]]:
+    """A view's model with its R2 on the rows that were fitted, and cross-validated."""
     rows, features = view
     model = fit(rows, features)
     fitted = r2(rows["score"], model.predict(pool(rows, features)))
-    return model, fitted, r2_cross_validated(rows, features)
+    return model, dict(zip(R2, (fitted, *cross_validated(rows, features)), strict=True))
 
 
 def _explain(
-    rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fitted: float, cv: float
+    rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fits: dict[str, float]
 ) -> pd.DataFrame:
     """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest."""
     import shap
@@ -177,8 +213,7 @@ def _explain(
         feature_value=rows[features].astype(str).to_numpy().ravel(),
         shap=values.to_numpy().ravel(),
         base_value=explainer.expected_value,
-        r2=fitted,
-        r2_cv=cv,
+        **fits,
     )
     return table.loc[table["shap"].notna(), COLUMNS]
 

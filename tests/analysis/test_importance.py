@@ -165,7 +165,7 @@ def test_what_was_built_to_matter_matters_most(explained: pd.DataFrame) -> None:
     assert 0.5 < explained["r2_cv"].iloc[0] < explained["r2"].iloc[0] <= 1
 
 
-def test_folds_hold_out_whole_configurations(
+def test_each_configuration_is_left_out_whole(
     monkeypatch: pytest.MonkeyPatch, checkpoints: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
     rows, seen = joined(checkpoints, factors), []
@@ -176,11 +176,37 @@ def test_folds_hold_out_whole_configurations(
         return real_fit(inside, features)
 
     monkeypatch.setattr(importance, "fit", spy)
-    importance.r2_cross_validated(rows, ["algorithm", "epoch"])
+    importance.cross_validated(rows, ["algorithm", "epoch"])
     every = set(rows["configuration"])
-    assert len(seen) == importance.FOLDS
     held_out = [every - inside for inside in seen]
-    assert sum(map(len, held_out)) == len(every) and set.union(*held_out) == every
+    assert sorted(map(sorted, held_out)) == sorted([name] for name in every)
+
+
+def test_the_range_of_r2_is_that_of_a_naive_resampling(checkpoints: pd.DataFrame) -> None:
+    rows = checkpoints.head(40).reset_index(drop=True)
+    truth, codes = rows["score"], pd.factorize(rows["configuration"])[0]
+    predicted = truth.to_numpy() + np.random.default_rng(1).normal(0, 0.1, len(rows))
+    k = codes.max() + 1
+    weights = np.random.default_rng(0).multinomial(k, [1 / k] * k, size=importance.DRAWS)
+    naive = []
+    for counts in weights[:50]:
+        drawn = np.concatenate(
+            [np.tile(np.flatnonzero(codes == c), n) for c, n in enumerate(counts)]
+        )
+        naive.append(importance.r2(truth[drawn], predicted[drawn]))
+    fast = importance._resampled_r2(truth, predicted, codes)
+    np.testing.assert_allclose(fast[:50], naive, rtol=1e-9)
+
+
+def test_combinations_that_nobody_trained_are_named() -> None:
+    rows = pd.DataFrame({
+        "algorithm": ["lora", "lora", "loha", "loha", "full"], "capacity": [1, 2, 1, 1, 3],
+        "preset": ["a", "b", "a", "b", "a"],
+    })  # fmt: skip
+    assert importance.never_together(rows, ["algorithm", "preset", "capacity"]) == [
+        "No checkpoint was trained as full with preset b: effects there are a guess.",
+        "No checkpoint was trained as loha with capacity 2: effects there are a guess.",
+    ]
 
 
 def test_r2_is_its_equation() -> None:

@@ -18,7 +18,7 @@ from lycoris_bench.analysis.plots.heatmap import heatmap
 from lycoris_bench.analysis.plots.labels import place, spread
 from lycoris_bench.analysis.plots.scatter import PAIRS, front, scatter, some
 from lycoris_bench.analysis.ranks import positions, rank_scores
-from lycoris_bench.analysis.report.figures import agreement, over, scatters
+from lycoris_bench.analysis.report.figures import agreement, over, scatters, shown_epochs
 from tests.analysis.conftest import named
 
 
@@ -67,7 +67,7 @@ def test_pictures_are_svg_and_the_same_each_time(
         for frame in (by_configuration(scores), by_checkpoint(scores), references(positions(seen)))
     ]
     made = [*scatters(toys[0], toys[2], factors), *over("epoch", toys[1], toys[2], factors)]
-    assert len(made) == 3 + 4
+    assert len(made) == 3 * len(shown_epochs(toys[0])) + 4
     for picture in made:
         assert ET.fromstring(picture.svg).tag.endswith("svg")
         assert picture.alt
@@ -105,7 +105,15 @@ def drawn(names: tuple[str, ...]) -> list[bytes]:
     shap = pd.DataFrame(
         [("preset", name, 0.1 * k - 0.2) for k, name in enumerate(names)],
         columns=["feature", "feature_value", "shap"],
-    ).assign(metric="vendi", prompt_type="trigger", r2=0.5, r2_cv=-0.001, base_value=0.5)
+    ).assign(
+        metric="vendi",
+        prompt_type="trigger",
+        r2=0.5,
+        r2_cv=-0.001,
+        r2_cv_low=-1,
+        r2_cv_high=0.2,
+        base_value=0.5,
+    )
     made = [
         scatter(table, none, factors, PAIRS[0]),
         curves(table, none, factors, views[1]),

@@ -17,6 +17,7 @@ from lycoris_bench.analysis.plots.canvas import (
     heading,
     label,
     lines,
+    settle,
     to_svg,
 )
 from lycoris_bench.messages.numbers import fixed
@@ -29,33 +30,40 @@ LINE = 0.12  # inches of such a line
 def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
     """SHAP values of one category and view (`importance.explain`), strongest factor first.
 
-    Colour is the factor's value; the values are written under its name in their colours."""
+    Colour is the factor's value; the values are written under its name in their colours. Faint,
+    and the axis says so, where the model does not predict configurations that it has not seen."""
     reach = shap["shap"].abs().groupby(shap["feature"]).mean().sort_values()
     metric, kind = shap["metric"].iloc[0], shap["prompt_type"].iloc[0]
     parts = {str(feature): shap[shap["feature"] == feature] for feature in reach.index}
     inks = {f: _colours(part["feature_value"], f, factors) for f, part in parts.items()}
     most = max(len(lines([label(v, SHORT) for v in ink], VALUES)) for ink in inks.values())
+    fits = shap.iloc[0]
+    foretells = fits["r2_cv"] > 0
     row = 0.52 + LINE * (most - 1)  # inches
     with figure(4.0, 0.95 + row * len(reach)) as (made, axes):
         axes.axvline(0, color=SOFT, lw=0.8, zorder=1)
         for height, (feature, part) in enumerate(parts.items()):
             ink = inks[feature]
             axes.scatter(
-                part["shap"], height + swarm(part["shap"].to_numpy()), s=6, lw=0, alpha=0.85,
-                c=[ink[value] for value in part["feature_value"]], rasterized=True, zorder=3,
+                part["shap"], height + swarm(part["shap"].to_numpy()), s=6, lw=0, rasterized=True,
+                alpha=0.85 if foretells else 0.25, zorder=3,
+                c=[ink[value] for value in part["feature_value"]],
             )  # fmt: skip
             _name(axes, height, LABELS.get(feature, feature), ink, row)
         axes.set_ylim(-0.55, len(reach) - 0.4)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=FAINT, lw=0.6)
-        fits = shap.iloc[0]
         heading(made, f"{words(metric)[0].upper()}{words(metric)[1:]} on {kind} prompts")
         axes.set_xlabel(
-            f"effect on the score  better →\nR² {fixed(fits['r2'])}, "
-            f"for configurations not seen {fixed(fits['r2_cv'])}",
+            f"effect on the score  better →\nR² {fixed(fits['r2'])}, for configurations not seen "
+            f"{fixed(fits['r2_cv'])} ({fixed(fits['r2_cv_low'])} to {fixed(fits['r2_cv_high'])})"
+            + (
+                "" if foretells else "\nfaint: the model foretells no configuration it has not seen"
+            ),
             loc="right",
         )
+        settle(made)
         return to_svg(made)
 
 

@@ -14,6 +14,7 @@ from lycoris_bench.analysis.plots.canvas import (
     heading,
     key,
     label,
+    settle,
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import spread
@@ -65,6 +66,7 @@ def curves(
             for name in lines.keys() - {name for _, _, name, _ in ends}:
                 lines[name].set(lw=0.9, alpha=0.4)
         _names(axes, ends, beside, right)
+        settle(made)
         return to_svg(made)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 
-from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, label, to_svg
+from lycoris_bench.analysis.plots.canvas import INK, SOFT, figure, heading, label, settle, to_svg
 from lycoris_bench.messages.numbers import fixed
 
 DIVERGING = ("#e08a4a", "#f5cfae", "#ffffff", "#b4d2eb", "#4a8cc4")  # against, none, with
@@ -34,4 +34,5 @@ def heatmap(matrix: pd.DataFrame, title: str) -> bytes:
         for side in axes.spines.values():
             side.set_visible(False)
         heading(made, title)
+        settle(made)
         return to_svg(made)

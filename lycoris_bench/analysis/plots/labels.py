@@ -30,11 +30,10 @@ def place(
 ) -> list[str]:
     """Writes (name, point, colour) beside each point, unless it would cover a name or a point.
 
-    `taken` are the points to keep clear of, in data units, `texts` what is written already.
-    -> the names that were written."""
+    The figure is settled. `taken` are the points to keep clear of, in data units, `texts` what is
+    written already. -> the names that were written."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # settles limits and layout, on which pixels depend
     frame = axes.get_window_extent()
     radius = 3.5 * figure.dpi / 72
     blocked = [text.get_window_extent() for text in texts]
@@ -43,19 +42,20 @@ def place(
         blocked.append(Bbox.from_extents(px - radius, py - radius, px + radius, py + radius))
     written = []
     for name, point, colour in wanted:
+        text = axes.annotate(
+            label(name), point, (0, 0), textcoords="offset points", color=colour, size=size,
+            annotation_clip=False, zorder=6, bbox=ground(),
+        )  # fmt: skip
+        text.set_in_layout(False)
         for dx, dy, across, along in PLACES:
-            text = axes.annotate(
-                label(name), point, (dx, dy), textcoords="offset points", ha=across, va=along,
-                color=colour, size=size, annotation_clip=False, zorder=6,
-                bbox=ground(),
-            )  # fmt: skip
-            text.set_in_layout(False)
+            text.set(position=(dx, dy), ha=across, va=along)
             box = text.get_window_extent()
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0
             if inside and box.y1 <= frame.y1 and not any(box.overlaps(other) for other in blocked):
                 blocked.append(box)
                 written.append(name)
                 break
+        else:
             text.remove()
     return written
 

@@ -1,10 +1,12 @@
 """One criterion against another (paper, Figure 2): the further up and to the right, the better."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from lycoris_bench.analysis.columns import SERIES, at_last_epoch, words
+from lycoris_bench.analysis.columns import SERIES, words
 from lycoris_bench.analysis.plots.canvas import (
     FAINT,
     INK,
@@ -14,6 +16,7 @@ from lycoris_bench.analysis.plots.canvas import (
     heading,
     key,
     markers,
+    settle,
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import Point, place
@@ -25,7 +28,7 @@ PAIRS: tuple[tuple[Axis, Axis], ...] = (
     (("vendi", "trigger"), ("centroid_distance", "trigger")),
     (("style_loss", "style"), ("image_similarity", "train")),
 )
-NAMED = 8  # so many configurations are all named; of more, some along the Pareto front
+NAMED = 8  # so many series are named; of more all are numbered, and some named along the front
 
 
 def scatter(
@@ -33,45 +36,59 @@ def scatter(
     references: pd.DataFrame,
     factors: pd.DataFrame,
     pair: tuple[Axis, Axis],
+    epoch: int | None = None,
 ) -> bytes | None:
-    """Scores of every series on two criteria, with standard errors over seeds and classes.
+    """Scores of every series on two criteria at one epoch, with standard errors over seeds and
+    classes; what was trained elsewhere has no epoch and is always there.
 
-    aggregate, references: one category, main views. Earlier epochs are small and lead to the
-    last one by a line. Base is a cross at its position, real images a dashed line at theirs.
-    None: no checkpoint has both."""
+    aggregate, references: one category, main views. Where there are too many names for all to
+    fit, marks have the numbers of the table of configurations (`numbers`). Base is a cross at its
+    position, real images a dashed line at theirs. None: no checkpoint has both."""
     points = _points(aggregate, pair)
+    points = points[(points["epoch"] == epoch) | points["epoch"].isna()]
     if points.empty:
         return None
     ink = colours(list(dict.fromkeys(factors["algorithm"])))
     shape = markers(list(dict.fromkeys(factors["preset"].fillna(""))))
     preset = dict(zip(factors[SERIES], factors["preset"].fillna(""), strict=True))
-    last = at_last_epoch(points)
+    points = points.assign(
+        ink=[ink.get(name, SOFT) for name in points["algorithm"]],
+        shape=[shape.get(preset.get(name, ""), "o") for name in points[SERIES]],
+    )
+    number = numbers(factors)
+    ecolor: Any = list(points["ink"])  # matplotlib's types know of one colour only
     with figure() as (made, axes):
-        for (name, algorithm), run in points.groupby([SERIES, "algorithm"], sort=False):
-            colour, marker = ink.get(algorithm, SOFT), shape.get(preset.get(name, ""), "o")
-            axes.plot(run["x"], run["y"], color=colour, lw=0.7, alpha=0.35, zorder=2)
+        axes.errorbar(
+            points["x"], points["y"], xerr=points["x_stderr"], yerr=points["y_stderr"], fmt="none",
+            ecolor=ecolor, elinewidth=0.7, alpha=0.45, zorder=3,
+        )  # fmt: skip
+        for mark, part in points.groupby("shape", sort=False):
             axes.scatter(
-                run["x"], run["y"], s=9, color=colour, alpha=0.45, marker=marker, lw=0, zorder=3
-            )
-        for row in last.itertuples():
-            colour = ink.get(row.algorithm, SOFT)
-            axes.errorbar(
-                row.x, row.y, xerr=_absent(row.x_stderr), yerr=_absent(row.y_stderr), fmt="none",
-                ecolor=colour, elinewidth=0.7, alpha=0.45, zorder=3,
+                part["x"], part["y"], s=_area(mark, bool(number)), c=list(part["ink"]), marker=mark,
+                edgecolor="white", lw=0.7, zorder=5,
             )  # fmt: skip
-            marker = shape.get(preset.get(row.series, ""), "o")
-            axes.scatter(
-                row.x, row.y, s=38, color=colour, marker=marker, edgecolor="white", lw=0.7, zorder=5
-            )
         heading(made, f"{title(pair[1][0])} against {title(pair[0][0], first=False)}")
-        _frame(axes, pair)
+        _frame(axes, pair, epoch)
         cross, texts = _references(axes, references, pair)
         key(axes, {name: c for name, c in ink.items() if name in set(points["algorithm"])})
-        named = last if len(last) <= NAMED else some(front(last))
+        for row in points.itertuples() if number else ():
+            axes.text(
+                row.x, row.y, str(number[row.series]), size=5.2, weight="bold", color="white",
+                ha="center", va="center_baseline", zorder=6, in_layout=False,
+            )  # fmt: skip
+        settle(made)
+        named = some(front(points)) if number else points
         wanted = [("base", point, INK) for point in cross]
-        wanted += [(r.series, (r.x, r.y), ink.get(r.algorithm, SOFT)) for r in named.itertuples()]
+        wanted += [(r.series, (r.x, r.y), r.ink) for r in named.itertuples()]
         place(axes, wanted, [*zip(points["x"], points["y"], strict=True), *cross], texts)
         return to_svg(made)
+
+
+def numbers(factors: pd.DataFrame) -> dict[str, int]:
+    """Series -> its number, which stands for its name in plots: its row in the table of
+    configurations, from 1. Empty where there are so few that plots have their names."""
+    names = list(factors[SERIES])
+    return {name: k for k, name in enumerate(names, start=1)} if len(names) > NAMED else {}
 
 
 def front(points: pd.DataFrame) -> pd.DataFrame:
@@ -103,11 +120,18 @@ def _points(aggregate: pd.DataFrame, pair: tuple[Axis, Axis]) -> pd.DataFrame:
     return both.sort_values("epoch", kind="stable")
 
 
-def _frame(axes: Axes, pair: tuple[Axis, Axis]) -> None:
+def _area(mark: str, numbered: bool) -> float:
+    """Of a mark, in square points: a number has to fit in it, also in a triangle."""
+    return (100 if mark in ("^", "v") else 62) if numbered else 38
+
+
+def _frame(axes: Axes, pair: tuple[Axis, Axis], epoch: int | None) -> None:
     (x, x_kind), (y, y_kind) = pair
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.grid(color=FAINT, lw=0.6)
     axes.set_xlabel(f"{title(x)} ({x_kind})  better →")
+    if epoch is not None:
+        axes.set_title(f"epoch {epoch}", loc="right", size=8.5, color=SOFT)
     axes.set_ylabel(f"{title(y)} ({y_kind})  better →")
 
 
@@ -141,7 +165,3 @@ def _references(
     cross = (at[BASE, "x"], at[BASE, "y"])
     axes.scatter(*cross, marker="x", s=45, color=INK, lw=1.6, zorder=6, clip_on=False)
     return [cross], texts
-
-
-def _absent(error: float) -> float | None:
-    return None if pd.isna(error) else error

@@ -1,7 +1,8 @@
 """The figures of a report, each with the words that stand in for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
@@ -28,15 +29,40 @@ class Figure:
 def scatters(
     aggregate: pd.DataFrame, references: pd.DataFrame, factors: pd.DataFrame
 ) -> Iterator[Figure]:
-    """The trade-offs of one category: what its tables say of two criteria at a time."""
-    for x, y in PAIRS:
-        if svg := scatter(aggregate, references, factors, (x, y)):
+    """The trade-offs of one category: what its tables say of two criteria at a time, a figure for
+    each epoch that is shown."""
+    for (x, y), epoch in product(PAIRS, shown_epochs(aggregate)):
+        if svg := scatter(aggregate, references, factors, (x, y), epoch):
+            when = f" at epoch {epoch}" if epoch is not None else ""
             yield Figure(
                 svg,
                 f"Scatter plot of {title(y[0], first=False)} on {y[1]} prompts against "
-                f"{title(x[0], first=False)} on {x[1]} prompts, a point for each configuration; "
-                "the scores are in the table of the same category",
+                f"{title(x[0], first=False)} on {x[1]} prompts{when}, a point for each "
+                "configuration; the scores of the last epoch are in the table of the same category",
             )
+
+
+def undrawn(rows: pd.DataFrame, axes: Iterable[tuple[str, str]]) -> str | None:
+    """A sentence that names the views for want of which a plot is missing; None: none is.
+
+    axes: metric and prompt type of each view that the plots are of."""
+    there = set(zip(rows["metric"], rows["prompt_type"], strict=True))
+    lacking = [
+        f"{words(m)} on {kind} prompts" for m, kind in ordered(axes) if (m, kind) not in there
+    ]
+    return f"Not drawn, as there are no scores of it: {', '.join(lacking)}." if lacking else None
+
+
+def shown_epochs(rows: pd.DataFrame, most: int = 3) -> list[int | None]:
+    """The epochs that figures are drawn of: all, or the first, the last and some between them.
+
+    >>> shown_epochs(pd.DataFrame({"epoch": [1, 2, 3, 4, 5]}))
+    [1, 3, 5]
+    """
+    epochs = sorted(map(int, rows["epoch"].dropna().unique()))
+    if len(epochs) > most:
+        epochs = [epochs[round(k * (len(epochs) - 1) / (most - 1))] for k in range(most)]
+    return [*epochs] or [None]
 
 
 def over(

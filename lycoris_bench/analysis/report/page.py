@@ -12,6 +12,7 @@ from markupsafe import Markup
 from lycoris_bench.analysis.claims.table import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
 from lycoris_bench.analysis.plots.canvas import colours
+from lycoris_bench.analysis.plots.scatter import PAIRS
 from lycoris_bench.analysis.report import figures, tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.messages.errors import BenchError
@@ -111,7 +112,9 @@ def _category(context: Context, name: str) -> dict[str, Any]:
         "found": found,
         "table": tables.scores(found, context.factors),
         "scatters": list(figures.scatters(seen[0], references, context.factors)),
+        "unscattered": figures.undrawn(seen[0], (axis for pair in PAIRS for axis in pair)),
         "curves": list(figures.over("epoch", seen[1], references, context.factors)),
+        "uncurved": figures.undrawn(seen[1], ((c.metric, c.prompt_type) for c in CRITERIA)),
         "strengths": list(figures.over_strengths(seen[1], references, context.factors)),
     }
 

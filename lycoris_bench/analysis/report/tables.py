@@ -7,6 +7,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, SERIES, ordered, trained
 from lycoris_bench.analysis.plots.canvas import markers
+from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.analysis.sentences import BEST, LEADS, separation
 from lycoris_bench.messages.numbers import number
 
@@ -23,7 +24,7 @@ COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
 
 def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any]:
     """The series: factors, then training cost (to the last epoch, mean over seeds)."""
-    spent = _spent(costs)
+    spent, number_of = _spent(costs), numbers(factors)
     columns = [name for name in factors if name not in HIDDEN]
     columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
     rows = []
@@ -31,7 +32,10 @@ def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any
         cost = spent.get(row["configuration"], {})
         cells = [number(row[name], name) for name in columns]
         cells += [number(cost.get(name), name) for name in COSTS if _any(spent, name)]
-        rows.append({"name": row[SERIES], "algorithm": row["algorithm"], "cells": cells})
+        rows.append({
+            "name": row[SERIES], "number": number_of.get(row[SERIES]),
+            "algorithm": row["algorithm"], "cells": cells,
+        })  # fmt: skip
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
     return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
 
@@ -54,6 +58,7 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     """One row a series, one cell a criterion; base and real images stand above them."""
     criteria = [criterion for criterion in CRITERIA if criterion.key in found]
     algorithm = dict(zip(factors[SERIES], factors["algorithm"], strict=True))
+    number_of = numbers(factors)
     ranked = {
         c.key: {row["configuration"]: row for row in found[c.key]["ranking"]} for c in criteria
     }
@@ -65,9 +70,10 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     for name in names:
         cells = [_cell(found[c.key], ranked[c.key].get(name), name) for c in criteria]
         share = found.get("fidelity", {}).get("distance_closed", {}).get(name)
-        rows.append(
-            {"name": name, "algorithm": algorithm.get(name), "cells": cells, "share": share}
-        )
+        rows.append({
+            "name": name, "number": number_of.get(name), "algorithm": algorithm.get(name),
+            "cells": cells, "share": share,
+        })  # fmt: skip
     outside = [
         {"name": label, "cells": [found[c.key].get(key) for c in criteria]}
         for key, label in (("base", "base model"), ("real", "real images"))
