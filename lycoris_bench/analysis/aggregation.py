@@ -1,9 +1,11 @@
 """From concepts to categories (paper D.6): mean over the sub-classes of a class, then over the
 classes of a category, or of all. A class counts as much as another, however many images it has."""
 
+import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, SERIES, VIEW
+from lycoris_bench.analysis.comparing.pairs import errors
 
 NUMBERS = ["value", "score", "position", "base", "real"]  # aggregated where a table has them
 RUN = [SERIES, *CHECKPOINT, *VIEW, "better"]
@@ -29,9 +31,20 @@ def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:
 def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds x classes for each configuration and epoch.
 
-    stderr = sd / sqrt(n) with n - 1 in the variance; absent where n is 1."""
+    stderr is the two-way error (`comparing/two_way.py`); naive_stderr = sd / sqrt(n), n - 1 in the
+    variance, is the paper's, which takes all cells for independent. Absent where n is 1."""
     keys = [name for name in (SERIES, *CHECKPOINT) if name != "seed"]
-    return _summary(units(scores), [*keys, "category", *VIEW, "better"])
+    keys += ["category", *VIEW, "better"]
+    cells = units(scores)
+    table = _summary(cells, keys)
+    groups = cells.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    seeds, classes = (pd.factorize(cells[n], use_na_sentinel=False) for n in ("seed", "unit"))
+    for name in ("value", "score"):
+        grids = np.full((len(table), len(seeds[1]), len(classes[1])), np.nan)
+        grids[groups, seeds[0], classes[0]] = cells[name]
+        table[f"{name}_naive_stderr"] = table[f"{name}_stderr"]
+        table[f"{name}_stderr"] = errors(grids)
+    return table
 
 
 def references(positions: pd.DataFrame) -> pd.DataFrame:

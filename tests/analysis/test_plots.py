@@ -93,7 +93,7 @@ def drawn(names: tuple[str, ...]) -> list[bytes]:
     rows = [
         {
             "configuration": name, "algorithm": name, "epoch": epoch, "strength": 1.0, "seed": 23,
-            "metric": metric, "prompt_type": kind, "better": "higher", "score_stderr": 0.01,
+            "metric": metric, "prompt_type": kind, "better": "higher", "score_naive_stderr": 0.01,
             "score": (k + 0.5) / count if metric[0] == "t" else 1 - (k + 0.5) / count,
             "value": k + epoch / 100,
         }

@@ -128,3 +128,12 @@ def _squares(cells: np.ndarray) -> tuple[np.ndarray, MeanSquares]:
             a[pairs], b[pairs], e[pairs] = squares.a, squares.b, squares.e
             seeds[pairs], classes[pairs] = grid.shape[1:]
     return mean, MeanSquares(a, b, e, seeds, classes)
+
+
+def errors(cells: np.ndarray) -> np.ndarray:
+    """Two-way standard errors of the means of grids [n, seeds, classes]; nan of a single cell."""
+    _, squares = _squares(cells)
+    stderr = np.full(len(cells), np.nan)
+    n = np.asarray(squares.seeds) * np.asarray(squares.classes)
+    stderr[n > 1] = np.sqrt(squares.total[n > 1] / n[n > 1])
+    return stderr

@@ -38,8 +38,8 @@ def scatter(
     pair: tuple[Axis, Axis],
     epoch: int | None = None,
 ) -> bytes | None:
-    """Scores of every series on two criteria at one epoch, with standard errors over seeds and
-    classes; what was trained elsewhere has no epoch and is always there.
+    """Scores of every series on two criteria at one epoch; what was trained elsewhere has no epoch
+    and is always there. Bars are the paper's, naive_stderr; two-way errors are in the tables.
 
     aggregate, references: one category, main views. Where there are too many names for all to
     fit, marks have the numbers of the table of configurations (`numbers`). Base is a cross at its
@@ -112,8 +112,8 @@ def some(points: pd.DataFrame, count: int = 6) -> pd.DataFrame:
 def _points(aggregate: pd.DataFrame, pair: tuple[Axis, Axis]) -> pd.DataFrame:
     sides = [
         aggregate[(aggregate["metric"] == metric) & (aggregate["prompt_type"] == kind)][
-            [SERIES, "algorithm", "epoch", "strength", "score", "score_stderr"]
-        ].rename(columns={"score": side, "score_stderr": f"{side}_stderr"})
+            [SERIES, "algorithm", "epoch", "strength", "score", "score_naive_stderr"]
+        ].rename(columns={"score": side, "score_naive_stderr": f"{side}_stderr"})
         for side, (metric, kind) in zip("xy", pair, strict=True)
     ]
     both = sides[0].merge(sides[1], on=[SERIES, "algorithm", "epoch", "strength"])

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from lycoris_bench.analysis.claims.table import shown as shown_claims
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
 from lycoris_bench.analysis.report import figures, tables
@@ -56,6 +57,7 @@ def render(context: Context) -> str:
         findings=context.findings,
         claims=shown_claims(context.findings["claims"]),
         criteria=CRITERIA,
+        margin=MARGIN,
         ink=colours(ordered(context.factors["algorithm"])),
         signs=tables.signs(context.factors),
         compared=tables.compared(context.factors, context.costs),

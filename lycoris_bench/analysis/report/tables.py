@@ -6,11 +6,13 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, SERIES, ordered, trained
+from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
-from lycoris_bench.analysis.sentences import BEST, LEADS, separation
+from lycoris_bench.analysis.separation import BEST, LEADS, separation
 from lycoris_bench.messages.numbers import number
 
+MARKS = {DIFFERENT: "", EQUIVALENT: "=", UNDECIDED: "?"}  # against the leader
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
 HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance")
 HEADINGS = {
@@ -60,7 +62,11 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     algorithm = dict(zip(factors[SERIES], factors["algorithm"], strict=True))
     number_of = numbers(factors)
     ranked = {
-        c.key: {row["configuration"]: row for row in found[c.key]["ranking"]} for c in criteria
+        c.key: {
+            row["configuration"]: row
+            for row in [*found[c.key]["ranking"], *found[c.key].get("unranked", ())]
+        }
+        for c in criteria
     }
     names = ordered(name for rows in ranked.values() for name in rows)
     names.sort(
@@ -72,25 +78,29 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
         share = found.get("fidelity", {}).get("distance_closed", {}).get(name)
         rows.append({
             "name": name, "number": number_of.get(name), "algorithm": algorithm.get(name),
-            "cells": cells, "share": share,
+            "cells": cells, "share": share, "front": found.get("front", {}).get(name),
         })  # fmt: skip
     outside = [
         {"name": label, "cells": [found[c.key].get(key) for c in criteria]}
         for key, label in (("base", "base model"), ("real", "real images"))
         if any(key in found[c.key] for c in criteria)
     ]
-    closed = any(row["share"] for row in rows)
-    return {"criteria": criteria, "rows": rows, "outside": outside, "closed": closed}
+    return {
+        "criteria": criteria, "rows": rows, "outside": outside, "front": "front" in found,
+        "closed": any(row["share"] for row in rows),
+    }  # fmt: skip
 
 
 def _cell(judgement: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
     if row is None:
         return None
-    told = separation(judgement)
+    told = separation(judgement) in (LEADS, BEST)
     return {
         **row,
-        "best": name == judgement.get("best") and told in (LEADS, BEST),
-        "tied": name in judgement.get("tied_with", ()) and told == LEADS,
+        "best": told and name == judgement.get("best"),
+        "mark": MARKS[row["verdict"]] if told and "verdict" in row else "",
+        "ranked": row not in judgement.get("unranked", ()),
+        "of": len(judgement["ranking"]),
     }
 
 

@@ -1,0 +1,183 @@
+"""One criterion in one category: the ranking, who differs from the winner, and how far all are
+from the base model and from real images."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lycoris_bench.analysis.columns import SERIES, Criterion
+from lycoris_bench.analysis.compare import Comparison, compare
+from lycoris_bench.analysis.comparing.common import common
+from lycoris_bench.analysis.comparing.many_tests import holm
+from lycoris_bench.analysis.comparing.pairs import grids
+from lycoris_bench.analysis.comparing.two_way import Estimate, two_way, two_way_ratio
+from lycoris_bench.analysis.comparing.winner import unselected_score
+from lycoris_bench.messages.numbers import number
+from lycoris_bench.study.records import BASE, REAL
+
+CELL = ["seed", "unit"]
+ALPHA = 0.05
+Finding = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Tables of cells (`aggregation.units`), of all criteria or of one.
+
+    cells: scores of checkpoints at the last epoch; references: base and real images; floored: cells
+    that have a value of the base model too; closed: those that have one of real images too."""
+
+    cells: pd.DataFrame
+    references: pd.DataFrame
+    floored: pd.DataFrame
+    closed: pd.DataFrame
+
+    def of(self, category: str, criterion: Criterion) -> "Views":
+        """The rows of one category and criterion."""
+        return Views(*(_of(getattr(self, f.name), category, criterion) for f in fields(self)))
+
+
+def judged(criterion: Criterion, views: Views) -> Finding:
+    """`ranking`: the configurations that have the same cells, best first; `unranked`: those that
+    lack some; where two are ranked what `told_apart` says; `base` and `real`; of fidelity
+    `against_base` and `distance_closed`."""
+    cells, scores = views.cells, scores_of(views.cells)
+    values = cells.groupby(SERIES, sort=False)["value"].mean()
+    result: Finding = {
+        "metric": criterion.metric,
+        "prompt_type": criterion.prompt_type,
+        "better": cells["better"].iloc[0],
+        "encoder": cells["encoder"].iloc[0],
+        "resize": cells["resize"].iloc[0],
+        "ranking": [],
+        **(_ranked(scores) if scores else {}),
+    }
+    alone = [name for name in values.index if name not in scores]
+    result["ranking"] += [{"configuration": name} for name in alone]
+    for row in [*result["ranking"], *result.get("unranked", [])]:
+        row["value"] = float(values[row["configuration"]])
+    for name in (BASE, REAL):
+        rows = views.references[views.references["configuration"] == name]
+        if len(rows):
+            result[name] = {
+                key: float(rows[key].mean())
+                for key in ("value", "position")
+                if rows[key].notna().any()
+            }
+    if criterion.key == "fidelity":
+        result["against_base"] = against_base(views.floored)
+        result["distance_closed"] = distance_closed(views.closed)
+    return result
+
+
+def scores_of(cells: pd.DataFrame) -> dict[str, pd.Series]:
+    """Configuration -> its scores over (seed, unit), of those that have any."""
+    ranked = cells[cells["score"].notna()]
+    return {name: part.set_index(CELL)["score"] for name, part in _by_name(ranked)}
+
+
+def _ranked(scores: dict[str, pd.Series]) -> Finding:
+    names, all_cells = np.array(list(scores), dtype=object), grids(scores)
+    kept, seeds, classes = common(all_cells)
+    lacking = [
+        {
+            "configuration": name,
+            "score": float(np.nanmean(grid)),
+            "n": int((~np.isnan(grid)).sum()),
+        }
+        for k, (name, grid) in enumerate(zip(names, all_cells, strict=True))
+        if k not in kept
+    ]
+    cells, there = all_cells[np.ix_(kept, seeds, classes)], names[kept]
+    estimates = [two_way(grid) for grid in cells]
+    order = sorted(range(len(there)), key=lambda k: (-estimates[k].mean, there[k]))
+    cells, there = cells[order], there[order]
+    result: Finding = {
+        "ranking": [
+            {"configuration": name, **_number("score", estimates[k])}
+            for name, k in zip(there, order, strict=True)
+        ]
+    }
+    if len(there) > 1:
+        comparison = compare(cells)
+        for row, verdict in zip(result["ranking"], told_apart(comparison), strict=True):
+            row |= verdict
+        result["best"] = there[0]
+        result["seeds"] = int(np.nanmax(comparison.seeds))
+        result["classes"], result["of_classes"] = len(classes), all_cells.shape[2]
+        corrected = unselected_score(cells)
+        if not np.isnan(corrected):
+            result["corrected"] = corrected
+    if lacking:
+        result["unranked"] = lacking
+    return result
+
+
+def told_apart(comparison: Comparison) -> list[Finding]:
+    """Of each configuration, the winner first: `rank`, from and to; of all but the winner
+    `verdict`, against it, and `few`: too little is shared for any error."""
+    ranks = comparison.rank_intervals
+    rows: list[Finding] = [{"rank": [int(best), int(worst)]} for best, worst in ranks]
+    for k, row in enumerate(rows[1:], start=1):
+        row["verdict"] = comparison.verdict(0, k)
+        if np.isnan(comparison.stderr[0, k]):
+            row["few"] = True
+    return rows
+
+
+def against_base(cells: pd.DataFrame) -> dict[str, Finding]:
+    """value and base per configuration, over the cells that have both; `verdict`: "worse", further
+    from the training images than the base model, "closer", or "undecided", by two-way t-tests,
+    Holm over the configurations; what three digits do not show is no difference."""
+    result: dict[str, Finding] = {}
+    estimates = {}
+    for name, part in _by_name(cells):
+        sign = 1 if part["better"].iloc[0] == "higher" else -1
+        result[name] = {"value": float(part["value"].mean()), "base": float(part[BASE].mean())}
+        estimates[name] = two_way(_grid(part, sign * (part["value"] - part[BASE])))
+    adjusted = holm(np.array([estimate.p for estimate in estimates.values()]))
+    for (name, estimate), p in zip(estimates.items(), adjusted, strict=True):
+        same = number(result[name]["value"]) == number(result[name]["base"])
+        decided = "closer" if estimate.mean > 0 else "worse"
+        result[name]["verdict"] = decided if p <= ALPHA and not same else "undecided"
+    return result
+
+
+def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
+    """(value - base) / (real - base) per configuration: 0 at the floor, 1 at the ceiling.
+
+    cells: value, base and real of each cell that has all three. The share is a ratio of means, its
+    error that of both. Absent where the ceiling is not above the floor."""
+    result = {}
+    for name, part in _by_name(cells):
+        sign = 1 if part["better"].iloc[0] == "higher" else -1
+        if sign * (part[REAL] - part[BASE]).mean() > 0:
+            way, height = (_grid(part, part[end] - part[BASE]) for end in ("value", REAL))
+            result[name] = _number("share", two_way_ratio(way, height))
+    return result
+
+
+def _number(name: str, estimate: Estimate) -> Finding:
+    """Mean, n and, where it exists, standard error."""
+    finding = {name: estimate.mean, "n": estimate.seeds * estimate.classes}
+    known = not np.isnan(estimate.stderr)
+    return {**finding, "stderr": estimate.stderr, "low": estimate.low} if known else finding
+
+
+def _grid(part: pd.DataFrame, values: pd.Series) -> np.ndarray:
+    """[seeds, classes] of a column's values."""
+    return grids({"": values.set_axis(pd.MultiIndex.from_frame(part[CELL]))})[0]
+
+
+def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:
+    return cells[
+        (cells["category"] == category)
+        & (cells["metric"] == criterion.metric)
+        & (cells["prompt_type"] == criterion.prompt_type)
+    ]
+
+
+def _by_name(cells: pd.DataFrame) -> Any:
+    return cells.groupby(SERIES, sort=False)

@@ -1,0 +1,43 @@
+"""How far the configurations of a judgement can be told apart, in one word."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lycoris_bench.analysis.columns import Criterion
+from lycoris_bench.analysis.compare import DIFFERENT
+
+Finding = Mapping[str, Any]
+Judged = list[tuple[Criterion, Finding]]
+SINGLE, UNRANKED, SAME, FEW, LEVEL, LEADS, BEST = (
+    "single", "unranked", "same", "few", "level", "leads", "best",
+)  # fmt: skip
+
+
+def separation(judgement: Finding) -> str:
+    """How far the configurations can be told apart, as one of the constants above."""
+    if len(judgement["ranking"]) == 1:
+        return SINGLE
+    if "best" not in judgement:
+        return UNRANKED
+    scores = [row["score"] for row in judgement["ranking"] if "score" in row]
+    if max(scores) == min(scores):
+        return SAME
+    verdicts = [row["verdict"] for row in others(judgement)]
+    if all(row.get("few") for row in others(judgement)):
+        return FEW
+    if DIFFERENT not in verdicts:
+        return LEVEL
+    return BEST if set(verdicts) == {DIFFERENT} else LEADS
+
+
+def others(judgement: Finding) -> list[Finding]:
+    """The rows that were compared with the winner."""
+    return [row for row in judgement["ranking"] if "verdict" in row]
+
+
+def ranked_names(judgement: Finding) -> list[str]:
+    return [row["configuration"] for row in judgement["ranking"]]
+
+
+def against_winner(judgement: Finding, *verdicts: str) -> list[str]:
+    return [row["configuration"] for row in others(judgement) if row["verdict"] in verdicts]
