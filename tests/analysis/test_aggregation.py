@@ -55,8 +55,12 @@ def test_seeds_are_averaged_and_stderr_runs_over_seeds_and_classes(scores: pd.Da
     cells = [0.1, 0.9, 0.3, 0.7]
     spread = math.sqrt(sum((c - 0.5) ** 2 for c in cells) / 3) / math.sqrt(4)
     assert (toys["score"], toys["n"]) == (pytest.approx(0.5), 4)
-    assert toys["score_stderr"] == pytest.approx(spread)
-    assert toys["value_stderr"] == pytest.approx(10 * spread)
+    assert toys["score_naive_stderr"] == pytest.approx(spread)
+    assert toys["value_naive_stderr"] == pytest.approx(10 * spread)
+    # Seeds have equal means: A = 0. Classes have .2 and .8: B = 2 (.18). All residuals are .1: E =
+    # .04. The variance of the mean is max(A + B - E, A, B, E) / 4 = .36 / 4.
+    assert toys["score_stderr"] == pytest.approx(0.3)
+    assert toys["value_stderr"] == pytest.approx(3)
     people = of(made, category="people")  # 0.3 and 0.6, not four sub-classes
     assert (people["score"], people["n"]) == (pytest.approx(0.45), 2)
     assert people["score_stderr"] == pytest.approx(0.15)

@@ -47,7 +47,7 @@ def _of_complete(blocks: np.ndarray) -> np.ndarray:
     return (1 + DRAWS - np.searchsorted(ranges, least)) / (1 + DRAWS)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=64)
 def shuffles(configurations: int, blocks: int) -> np.ndarray:
     """Indices into flat [blocks, configurations], the same in every call: draws x blocks x
     configurations."""
