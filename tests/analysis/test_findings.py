@@ -107,7 +107,7 @@ def test_a_whole_study_is_plain_data_and_has_no_total(study: pd.DataFrame) -> No
     assert "total" not in text
     assert findings(study) == made
     best = made["categories"][OVERALL]["fidelity"]["best"]
-    assert any(f"{best}, the most faithful, is" in line for line in made["sentences"])
+    assert any(f"{best}, which leads in fidelity, is" in line for line in made["sentences"])
 
 
 def test_one_checkpoint_has_a_value_and_no_rank(table: Rows) -> None:
