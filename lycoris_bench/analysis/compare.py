@@ -1,12 +1,8 @@
 """Which configurations differ? All pairs, with the error rate that is promised.
 
-A pair is *different* only if two tests say so, each with an error of at most alpha over all pairs
-together, so that it may be the winner's pair, chosen after the fact:
-
-1. a t-test of the paired difference, with a two-way error over seeds and classes, Holm over all
-   K (K - 1) / 2 pairs: any of them could have been the winner's;
-2. the range test of `permutation.py`, which trusts no distribution; of the winner's pairs that of
-   `step_down.py`, which finds more.
+A t-test of each paired difference with a two-way error over seeds and classes, Holm over all
+K (K - 1) / 2 pairs, as any of them could have been the winner's. A configuration is *different*
+from the winner only if the range test of `permutation.py`, which trusts no distribution, agrees.
 
 Three seeds say little of how much seeds differ (two degrees of freedom). All pairs of one study do:
 the error of a pair is the larger of its own and the mean over the pairs, with the degrees of
@@ -20,7 +16,6 @@ import numpy as np
 from lycoris_bench.analysis.comparing.many_tests import holm
 from lycoris_bench.analysis.comparing.pairs import blocks_of, mean_of, pair_estimates
 from lycoris_bench.analysis.comparing.permutation import range_test
-from lycoris_bench.analysis.comparing.step_down import step_down
 from lycoris_bench.analysis.comparing.two_way import outside, two_sided
 
 ALPHA, MARGIN = 0.05, 0.05
@@ -32,7 +27,8 @@ class Comparison:
     """Every configuration against every other; arrays [configurations, configurations].
 
     difference: mean of the row less that of the column, in the cells that both have. stderr, df: of
-    it; nan where they share too little. p: for all pairs together, the larger of the two tests'.
+    it; nan where they share too little. p: for all pairs together; of the winner's the larger of
+    the two tests'.
     outside: the p-value, of the pair alone, of "they differ by the margin or more". seeds: that
     the two share; with one, what is said holds between these checkpoints: training noise is not
     measured, and nothing is said of the settings."""
@@ -85,7 +81,6 @@ def compare(scores: np.ndarray, margin: float = MARGIN, alpha: float = ALPHA) ->
     mean, stderr, df, seeds = pair_estimates(scores, *sides)
     of_t = two_sided(mean, stderr, df)
     of_t = np.nan_to_num(holm(np.where(np.isnan(stderr), np.nan, of_t)), nan=1.0)
-    of_ranges = range_test(blocks_of(scores))[sides]
 
     def square(values: np.ndarray, mirrored: int = 1, diagonal: float = np.nan) -> np.ndarray:
         full = np.full((count, count), diagonal)
@@ -93,14 +88,14 @@ def compare(scores: np.ndarray, margin: float = MARGIN, alpha: float = ALPHA) ->
         return full
 
     means = mean_of(scores.reshape(count, -1))
-    winner, of_labels = int(np.nanargmax(means)), square(of_ranges, diagonal=1.0)
-    of_labels[winner] = of_labels[:, winner] = step_down(shared_blocks(scores), winner)
+    p, winner = square(of_t, diagonal=1.0), int(np.nanargmax(means))
+    p[winner] = p[:, winner] = np.maximum(p[winner], range_test(blocks_of(scores), winner))
     return Comparison(
         means=means,
         difference=square(mean, mirrored=-1, diagonal=0.0),
         stderr=square(stderr),
         df=square(df),
-        p=np.maximum(square(of_t, diagonal=1.0), of_labels),
+        p=p,
         outside=square(outside(mean, stderr, df, margin), diagonal=1.0),
         seeds=square(seeds),
         alpha=alpha,

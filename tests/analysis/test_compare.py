@@ -89,16 +89,27 @@ def test_few_classes_tell_nothing_apart_however_alike_their_differences() -> Non
 
 
 def test_range_test_is_the_share_of_deals_that_lie_as_far_apart() -> None:
-    blocks = np.array([[0.9, 0.8, 0.4], [0.1, 0.5, 0.7], [0.4, 0.3, 0.0]])
-    ranges = []
-    for deal in product(permutations(range(3)), repeat=3):
-        means = np.mean([blocks[list(order), place] for place, order in enumerate(deal)], axis=0)
-        ranges.append(np.ptp(means))
-    p = range_test(blocks)
-    for i, j in combinations(range(3), 2):
-        far = abs(blocks[i].mean() - blocks[j].mean()) - 1e-9
-        assert p[i, j] == pytest.approx(np.mean(np.array(ranges) >= far), abs=0.04)
-    assert range_test(blocks[:, :1]).tolist() == np.ones((3, 3)).tolist()
+    blocks = np.array([[0.9, 0.8, 0.4], [0.4, 0.3, 0.0], [0.1, 0.5, 0.7]])  # from best to worst
+
+    def deals(some: np.ndarray) -> float:
+        """The share of all deals of labels with a range of that of the means."""
+        size = len(some)
+        ranges = [
+            np.ptp(np.mean([some[list(order), k] for k, order in enumerate(deal)], axis=0))
+            for deal in product(permutations(range(size)), repeat=3)
+        ]
+        return float(np.mean(np.array(ranges) >= np.ptp(some.mean(axis=1)) - 1e-9))
+
+    three, two = deals(blocks[[0, 2, 1]]), deals(blocks[[0, 2]])
+    p = range_test(blocks, 0)
+    assert p == pytest.approx([1, three, max(two, three)], abs=0.04)
+    assert range_test(blocks[:, :1], 0).tolist() == [1, 1, 1]
+
+
+def test_a_far_worse_one_does_not_hide_how_the_best_differ() -> None:
+    random = np.random.default_rng(3)
+    blocks = random.normal(0, 0.1, (4, 28)) + np.array([0.3, 0.0, 0.0, -5.0])[:, None]
+    assert (range_test(blocks, 0)[1:] <= 0.01).all()
 
 
 def test_a_block_is_the_longer_of_both_axes() -> None:
@@ -107,15 +118,11 @@ def test_a_block_is_the_longer_of_both_axes() -> None:
     assert blocks_of(scores[:, :, :1]) == pytest.approx(scores[:, :, 0])
 
 
-def test_who_lacks_a_block_is_judged_by_the_others_and_does_not_hide_them() -> None:
-    blocks = noise(5, 1, 9)[:, 0]
-    blocks[4], blocks[3, :2] = np.nan, np.nan
-    p = range_test(blocks)
-    assert (
-        p[:3, :3].tolist() == range_test(blocks[:3]).tolist()
-    )  # by the blocks that all three have
-    assert p[:4, 3].tolist() == range_test(blocks[:4, 2:])[:, 3].tolist()
-    assert p[4].tolist() == [1] * 5
+def test_only_blocks_that_all_have_are_shuffled() -> None:
+    blocks = noise(4, 1, 9)[:, 0]
+    blocks[3, :2] = np.nan
+    winner = int(np.nanmean(blocks, axis=1).argmax())
+    assert range_test(blocks, winner).tolist() == range_test(blocks[:, 2:], winner).tolist()
 
 
 def test_a_pair_is_compared_by_the_cells_that_both_have() -> None:

@@ -208,8 +208,8 @@ def test_configurations_of_different_concepts_are_not_ranked(table: Rows) -> Non
 
 @pytest.mark.parametrize(("control", "sentence"), [
     ((0.9, 0.5, 0.1), "a is first in both: no trade-off between fidelity and control shows here."),
-    ((0.5, 0.9, 0.1), "a, the most faithful, is between 2nd and 3rd of 3 in control."),
-    ((0.1, 0.9, 0.5), "a, the most faithful, is between 2nd and 3rd of 3 in control."),
+    ((0.5, 0.9, 0.1), "a, the most faithful, is 2nd of 3 in control."),
+    ((0.1, 0.9, 0.5), "a, the most faithful, is 3rd of 3 in control."),
     ((0.5, 0.5, 0.5), None),
 ])  # fmt: skip
 def test_where_the_most_faithful_stands_in_control(

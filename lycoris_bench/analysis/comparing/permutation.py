@@ -8,43 +8,42 @@ DRAWS = 1999  # with the labels as they are, 2000
 SEED = 0
 
 
-def range_test(blocks: np.ndarray) -> np.ndarray:
-    """How often means of shuffled labels lie as far apart as those of two configurations do:
-    p-values [configurations, configurations].
+def range_test(blocks: np.ndarray, winner: int) -> np.ndarray:
+    """How often means of shuffled labels lie as far apart as those of the winner and another do:
+    p-values [configurations], of all pairs of the winner together.
 
-    blocks: [configurations, blocks], nan where one is missing. The labels of each block are
-    shuffled on their own, and the largest difference of any two means is held against each pair, so
-    that it does not matter which pair is looked at, nor that the winner is (max statistic; Westfall
-    & Young 1993). A pair is judged by the blocks that both have, among all that have them.
+    blocks: [configurations, blocks], nan where one is missing; compared are those that all have. A
+    block is a class, with the mean over seeds as its value: a class's columns of seeds are kept
+    together. If configurations are equal and no training noise is shared by classes, their values
+    in a class can be exchanged, and the test of any number of them is exact whatever the
+    distribution of the scores. Noise that a checkpoint carries from class to class is not seen:
+    that is why the error over seeds and classes has to agree.
 
-    A block is a class, with the mean over seeds as its value: a class's columns of seeds are kept
-    together. If all configurations are equal and no training noise is shared by classes, their
-    values in a class can be exchanged, and the test is exact whatever the distribution of the
-    scores. Noise that a checkpoint carries from class to class is not seen: that is why the error
-    over seeds and classes has to agree. With no more than one block, all p-values are 1."""
-    there = ~np.isnan(blocks)
-    first, second = np.triu_indices(len(blocks), 1)
-    patterns, kinds = np.unique(there[first] & there[second], axis=0, return_inverse=True)
-    p = np.ones((len(blocks), len(blocks)))
-    for kind, pattern in enumerate(patterns):
-        members = np.flatnonzero(there[:, pattern].all(axis=1))
-        among = np.ones_like(p)
-        among[np.ix_(members, members)] = _of_complete(blocks[np.ix_(members, pattern)])
-        pairs = kinds.ravel() == kind
-        i, j = first[pairs], second[pairs]
-        p[i, j] = p[j, i] = among[i, j]
+    Against the range of all, the worst configuration would hide how the best differ. So the m best
+    are shuffled among themselves, for each m, and the m-th differs from the winner only if the m
+    best, the m + 1 best, ... all differ among themselves, each at 1 - (1 - alpha)^(m / K) (Ryan,
+    Einot, Gabriel, Welsch). With no more than one block, all p-values are 1."""
+    shared = blocks[:, ~np.isnan(blocks).any(axis=0)]
+    count, classes = shared.shape
+    p = np.ones(count)
+    if classes < 2:
+        return p
+    means = shared.mean(axis=1)
+    order = np.argsort(np.where(np.arange(count) == winner, -np.inf, -means), kind="stable")
+    for size in range(2, count + 1):
+        best = order[:size]
+        exact = _share_as_far(shared[best], np.ptp(means[best]))
+        p[best[-1]] = 1 - (1 - exact) ** (count / size) if size < count - 1 else exact
+    p[order[1:]] = np.maximum.accumulate(p[order[1:]][::-1])[::-1]
     return p
 
 
-def _of_complete(blocks: np.ndarray) -> np.ndarray:
-    configurations, count = blocks.shape
-    if count < 2:
-        return np.ones((configurations, configurations))
-    means = blocks.mean(axis=1)
-    shuffled = np.take(blocks.T, shuffles(configurations, count)).mean(axis=1)
-    ranges = np.sort(shuffled.max(axis=1) - shuffled.min(axis=1))
-    least = np.abs(means[:, None] - means) - 1e-9  # sums in another order differ in the last digits
-    return (1 + DRAWS - np.searchsorted(ranges, least)) / (1 + DRAWS)
+def _share_as_far(blocks: np.ndarray, apart: float) -> float:
+    """The share of shuffles whose means have a range of `apart` or more; sums in another order
+    differ in the last digits."""
+    shuffled = np.take(blocks.T, shuffles(*blocks.shape)).mean(axis=1)
+    ranges = shuffled.max(axis=1) - shuffled.min(axis=1)
+    return float((1 + (ranges >= apart - 1e-9).sum()) / (1 + DRAWS))
 
 
 @lru_cache(maxsize=64)
