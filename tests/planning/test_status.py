@@ -210,6 +210,26 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
     assert opened == []
 
 
+@pytest.mark.parametrize("rescored", [[], [BASE_CHECKPOINT]])
+def test_rows_without_a_protocol_get_it_without_being_scored(
+    asked: Plan, store: Store, whole: Store, rescored: list[Checkpoint]
+) -> None:
+    """As versions up to this one stored them; also in the middle of a `score`. The tables are those
+    of a run that was scored now."""
+    for path in [*store.root.glob("metrics/**/*[!s].parquet"), store.table("metrics")]:
+        frame, identity = store.frame(path)  # type: ignore[misc]
+        old = frame.drop(columns="protocol")
+        old["fingerprint"] = old["fingerprint"].str.partition("-")[0]
+        store.put_frame(path, old, identity)
+    for checkpoint in rescored:
+        store.metrics(store.branch(checkpoint)).unlink()
+    assert STAGES["score"](asked, store, HERE).done == len(rescored)
+    mine, theirs = (one.frame(one.table("metrics"))[0] for one in (store, whole))  # type: ignore[index]
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    assert not STAGES["analyze"](asked, store, HERE).failed
+    assert STAGES["score"](asked, store, HERE).done == 0
+
+
 def test_other_settings_are_told_without_opening_an_image(
     asked: Plan, store: Store, opened: list[Path], closely: bool
 ) -> None:
