@@ -5,6 +5,7 @@ What a study compares is no part of it: configuration, captions that it was trai
 the training, epoch, strength. Nor is anything that says where files lie."""
 
 import json
+from functools import cache
 
 from lycoris_bench.files.identity import uid
 from lycoris_bench.planning.plan import FORMAT, Plan
@@ -45,4 +46,9 @@ def protocols(plan: Plan, source: Source) -> dict[Cell, str]:
 def fingerprint(measured: str, protocol: str) -> str:
     """The fingerprint of a score: identity of how it was measured and, where it is known, of the
     protocol of the images, with a hyphen between them."""
-    return f"{measured}-{uid(protocol)}" if protocol else measured
+    return f"{measured}-{_identity(protocol)}" if protocol else measured
+
+
+@cache
+def _identity(protocol: str) -> str:
+    return uid(protocol)
