@@ -35,7 +35,7 @@ def images(folder: Path, concept: str, kind: str, checkpoint: str = "lora/*/*") 
 def test_scores_of_a_folder_are_those_of_the_study(
     small_run: Path, rows: pd.DataFrame, concept: str, kind: str
 ) -> None:
-    """Values and fingerprints, of every metric of one concept and prompt type."""
+    """Values, and fingerprints up to the protocol, of every metric of one concept and type."""
     category, class_name = concept.split("/")
     asked = rows[
         (rows["category"] == category) & (rows["class"] == class_name)
@@ -54,9 +54,8 @@ def test_scores_of_a_folder_are_those_of_the_study(
     np.testing.assert_allclose(both["value_made"], both["value"], rtol=1e-5)
     assert list(both["better_made"]) == list(both["better"])
     assert list(both["n_made"]) == list(both["n"])
-    assert list(both["fingerprint_made"]) == list(both["fingerprint"]), (
-        "they may be ranked together"
-    )
+    measured = [mark.partition("-")[0] for mark in both["fingerprint"]]
+    assert list(both["fingerprint_made"]) == measured, "how a folder was drawn is not known"
 
 
 def test_style_loss_is_against_the_image_of_the_same_name(

@@ -15,6 +15,7 @@ SERIES = "series"  # the name of a configuration at one strength (series.py)
 VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
 CONCEPT = ["category", "class", "subclass"]
 GROUP = [*VIEW, *CONCEPT]  # what is ranked together
+PROTOCOL = "protocol"  # of the images, as JSON; a table may lack it
 NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
 WHOLE = ("seed", "epoch", "n")
 LEAST = {"seed": 0, "epoch": 0, "n": 1}
@@ -82,12 +83,15 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     """The table with its columns complete and its missing values left out.
 
     Seeds and epochs are nullable integers: adapters from elsewhere have neither. Where `series` is
-    not there, strengths are not told apart: each configuration is its own. BenchError,
-    beginning with `source`: a column is missing or holds what it cannot."""
-    if missing := [name for name in MetricRow.columns() if name not in metrics]:
+    not there, strengths are not told apart: each configuration is its own; `protocol` is "" where
+    it is not said. BenchError, beginning with `source`: a column is missing or holds what it
+    cannot."""
+    needed = [name for name in MetricRow.columns() if name != PROTOCOL]
+    if missing := [name for name in needed if name not in metrics]:
         raise BenchError(f"{source} lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
     rows["subclass"] = rows["subclass"].fillna("")
+    rows[PROTOCOL] = rows[PROTOCOL].fillna("") if PROTOCOL in rows else ""
     for name in MetricRow.columns():
         _refuse_other_kinds(rows[name], source)
     rows = rows.astype({"value": "float64", "seed": "Int64", "epoch": "Int64"})
@@ -95,6 +99,12 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
         rows[SERIES] = rows["configuration"]
     if infinite := int(np.isinf(rows["value"]).sum()):
         raise BenchError(f"{source} has {infinite} infinite values: they cannot be compared")
+    if unmarked := int((rows["fingerprint"].str.strip() == "").sum()):
+        raise BenchError(
+            f"{source}: column 'fingerprint' is empty in {unmarked} of {len(rows)} rows; it says "
+            "which numbers may be compared: run 'lycoris-bench score', or write one text for all "
+            "numbers of a metric and concept that were measured alike"
+        )
     if odd := set(rows["better"]) - {"higher", "lower"}:
         raise BenchError(f"{source}: better is {', '.join(sorted(odd))}; allowed: higher, lower")
     return rows

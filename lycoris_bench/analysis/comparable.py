@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import GROUP, OVERALL, VIEW, trained, words
+from lycoris_bench.analysis.columns import GROUP, OVERALL, PROTOCOL, VIEW, trained, words
 
 
 def comparable(
@@ -12,7 +12,7 @@ def comparable(
 
     Train prompts are a configuration's own captions. Where a study varies captions, text
     similarity on them holds checkpoints against different texts: their fingerprints differ, and
-    differ by captions alone. Any other unlike fingerprints stay, to be refused in `ranks.py`."""
+    differ by captions alone. Any other unlike fingerprints stay, to be refused (`unlike.py`)."""
     if "captions" not in factors or factors["captions"].nunique() < 2:
         return metrics, []
     captions = dict(zip(factors["configuration"], factors["captions"], strict=True))
@@ -21,6 +21,7 @@ def comparable(
     among_all = rows.groupby(GROUP, sort=False)["fingerprint"].nunique()
     among_alike = rows.groupby([*GROUP, "captions"], sort=False)["fingerprint"].nunique()
     alike = among_alike.groupby(level=GROUP, sort=False).max() == 1
+    alike &= rows.groupby(GROUP, sort=False)[PROTOCOL].nunique() == 1
     unlike = among_all[(among_all > 1) & alike.reindex(among_all.index)].reset_index()
     if unlike.empty:
         return metrics, []

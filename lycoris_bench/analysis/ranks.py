@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, check, reference_rows, trained
-from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.study.records import REAL
+from lycoris_bench.analysis.columns import GROUP, check, reference_rows, trained
+from lycoris_bench.analysis.unlike import refuse_twice, refuse_unlike
 
 
 def rank_scores(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -13,7 +12,8 @@ def rank_scores(metrics: pd.DataFrame) -> pd.DataFrame:
     Checkpoints are ranked per metric, encoder, resizing, prompt type and concept; for
     better = "lower" the smallest is best. Missing values are left out, and so is a group of one,
     which has no rank. Base and real images are not ranked. -> the ranked rows + `score`.
-    ValueError: a group holds unlike fingerprints, or a checkpoint twice."""
+    BenchError: a group holds unlike fingerprints, numbers of images or directions, or a checkpoint
+    twice."""
     rows = scored(metrics)
     return rows[rows["score"].notna()].reset_index(drop=True)
 
@@ -43,53 +43,3 @@ def positions(metrics: pd.DataFrame) -> pd.DataFrame:
     ahead = ahead.where(pairs["better"] == "higher", -ahead)
     beaten = (ahead > 0) + 0.5 * (ahead == 0)
     return outside.assign(position=beaten.groupby(pairs["index"]).mean().reindex(outside.index))
-
-
-def refuse_twice(rows: pd.DataFrame) -> None:
-    """A checkpoint has one value in a group: a second one means that two runs were mixed."""
-    twice = rows[rows.duplicated([*GROUP, *CHECKPOINT])]
-    if len(twice):
-        raise BenchError(
-            f"{checkpoint_name(twice.iloc[0])} has two values of {_group(twice.iloc[0])}"
-        )
-
-
-def refuse_unlike(metrics: pd.DataFrame) -> None:
-    """Scores are only ranked together where all that they depend on is alike (design, rule 3).
-
-    Real images are exempt: their set has its own size and its own reference images."""
-    rows = metrics[metrics["configuration"] != REAL]
-    kinds = rows.groupby(GROUP, sort=False)["fingerprint"].transform("nunique")
-    unlike = rows[kinds > 1]
-    if unlike.empty:
-        return
-    group = rows[(rows[GROUP] == unlike.iloc[0][GROUP]).all(axis=1)]
-    fields = [name for name in ("study", "n", "better") if group[name].nunique() > 1]
-    differ = " and ".join(f"'{name}'" for name in fields)
-    sides = [
-        f"{fingerprint} ({checkpoint_name(part.iloc[0])}"
-        + (f" and {len(part) - 1} more" if len(part) > 1 else "")
-        + "".join(f", {name} {part[name].iloc[0]}" for name in fields)
-        + ")"
-        for fingerprint, part in group.groupby("fingerprint", sort=False)
-    ]
-    raise BenchError(
-        f"{_group(unlike.iloc[0])}: unlike fingerprints cannot be ranked together: "
-        f"{' against '.join(sides)}; they differ in "
-        f"{differ or 'metric version, encoder record or reference images'}"
-    )
-
-
-def checkpoint_name(row: pd.Series) -> str:
-    """`lora/seed-23/epoch-010`; base and real images have neither seed nor epoch."""
-    if pd.isna(row["epoch"]):
-        return str(row["series"])
-    return f"{row['series']}/seed-{row['seed']}/epoch-{row['epoch']:03d}"
-
-
-def _group(row: pd.Series) -> str:
-    concept = "/".join(str(row[name]) for name in ("category", "class", "subclass") if row[name])
-    return (
-        f"{row['metric']} ({row['encoder']}, {row['resize']}) of {concept or 'all concepts'} "
-        f"on {row['prompt_type']} prompts"
-    )

@@ -10,12 +10,13 @@ import pandas as pd
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
-from lycoris_bench.planning import scored_rows
+from lycoris_bench.planning import scored_rows, scored_with
 from lycoris_bench.run import outcome
 from lycoris_bench.run.folder import StoreError, must_be_run
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.study import load as studies
+from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import COMBINED, REAL, Configuration
 
 MACHINE = ("python", "platform", "processor", "cores", "packages", "git")  # of a provenance
@@ -51,7 +52,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     known = factors(study.configurations)
     there = known["configuration"].isin(names)
     return write_analysis(
-        store, table, known[there].reset_index(drop=True),
+        store, table, known[there].reset_index(drop=True), study,
         heldout=study.settings.heldout is not None,
     )  # fmt: skip
 
@@ -88,15 +89,22 @@ def write_analysis(
     store: Store,
     table: pd.DataFrame,
     known: pd.DataFrame,
+    study: Study,
     shown: Gallery = EMPTY,
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
 ) -> outcome.Outcome:
-    """Analyzes a table and stores what comes of it.
+    """Analyzes a table and stores what comes of it; a warning where its rows were not scored alike.
 
     heldout: whether the table's real images were held out from training."""
-    provenance = machines(store.provenance())
+    sources = scored_rows.sources_in(table, study)
+    unlike = {"rows": said} if (said := scored_with.unlike(store, sources)) else {}
+    provenance = {
+        **{f"warning on {name}": sentence for name, sentence in unlike.items()},
+        **machines(store.provenance()),
+        "encoder weights": scored_with.encoders(store, sources),
+    }
     result = analyze_tables(
         without_false_ceilings(table), known, shown, provenance, costs, failures, heldout
     )
@@ -104,7 +112,7 @@ def write_analysis(
         store.put_frame(store.table(name), getattr(result, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
     store.write(store.report, result.html)
-    return outcome.Outcome(done=1, failed=dict(failures or {}))
+    return outcome.Outcome(done=1, failed=dict(failures or {}), warnings=unlike)
 
 
 def machines(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def _stage(name: str, purpose: str) -> None:
 
 def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
     from lycoris_bench.analysis import run_tables
+    from lycoris_bench.cli import session
     from lycoris_bench.run.folder import must_be_run
     from lycoris_bench.run.store import Store
 
@@ -98,7 +99,8 @@ def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:
     must_be_run(folder)  # before the lock, which is a file in it
     store = Store(folder)
     with store.lock(), doing(f"analyzing {folder}"):
-        run_tables.analyze_folder(store)
+        outcome = run_tables.analyze_folder(store)
+    session.print_problems("analyze", outcome)
     text = f"analyze: 1 done. Result: {store.report}"
     _say({"stage": "analyze", "done": 1, "result": str(store.report), "text": text}, as_json)
 

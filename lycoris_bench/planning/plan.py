@@ -197,12 +197,10 @@ class Plan:
     @cached_property
     def _sampling(self) -> tuple[object, ...]:
         """The settings of sampling that an image depends on."""
-        sampling = self.study.settings.sampling
-        settings = (sampling.steps, sampling.guidance, sampling.width, sampling.height)
-        clip_skip = self.study.settings.training.clip_skip
-        if (sampling.precision, clip_skip) == ("fp32", 1):  # older images have neither
-            return settings
-        return (*settings, sampling.precision, clip_skip)
+        *settings, precision, clip_skip = self.study.settings.drawing().values()
+        if (precision, clip_skip) == ("fp32", 1):  # older images have neither
+            return tuple(settings)
+        return (*settings, precision, clip_skip)
 
 
 def _groups(images: int, prompt_set: PromptSet) -> list[int]:

@@ -11,13 +11,16 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.files.identity import uid
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.protocol import fingerprint, protocols
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.base import OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.inputs import contents
+from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     REAL_IMAGES,
@@ -65,12 +68,23 @@ def records(plan: Plan, store: Store) -> list[Record]:
 
 
 def keep(store: Store, read: list[Record]) -> None:
-    """Stores the SHA-256 of the weights that a run has read."""
+    """Stores the SHA-256 of the weights that a run has read. BenchError: an encoder without a file
+    holds others than when the run was last scored, which nothing shows before it is loaded."""
+    known = store.read_json(store.encoder_weights)
+    for record in read:
+        before = known.get(_place(record)) if isinstance(known, dict) else None
+        if not record.weights and before and before != record.sha256:
+            raise BenchError(
+                f"encoder '{record.name}' holds other weights than when this run was last scored "
+                f"(SHA-256 {before[:16]}... before, {str(record.sha256)[:16]}... now) under the "
+                f"same revision '{record.revision}'; give its record another revision, and all is "
+                "scored anew"
+            )
     store.write_json(store.encoder_weights, {_place(record): record.sha256 for record in read})
 
 
 def _place(record: Record) -> str:
-    return f"{record.weights}@{record.revision}"
+    return f"{record.weights or record.name}@{record.revision}"
 
 
 def inputs(plan: Plan, store: Store, source: Source, shared: str | None = None) -> str:
@@ -123,7 +137,18 @@ def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
     identity = inputs if made_from.startswith(NOW) else inputs_of_0_1
     if made_from != identity(plan, store, source):
         return None
+    frame = frame if "protocol" in frame else _under_protocol(plan, frame, source)
     return frame if list(frame.columns) == MetricRow.columns() else None
+
+
+def _under_protocol(plan: Plan, frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Rows that were stored before fingerprints had a protocol, under that of their images: as
+    their inputs are the present ones, it is the plan's."""
+    known = protocols(plan, source)
+    cells = frame[["category", "class", "subclass", "prompt_type"]].itertuples(index=False)
+    drawn = [known[tuple(cell)] for cell in cells]
+    marks = map(fingerprint, frame["fingerprint"], drawn)
+    return frame.assign(fingerprint=list(marks), protocol=drawn)
 
 
 def table(plan: Plan, store: Store) -> pd.DataFrame | None:
@@ -167,16 +192,26 @@ def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[s
     if not carried or not isinstance(known, list):  # older versions wrote another form
         return []
     of_run, of_table = _by_key(known), _by_key(json.loads(carried))
-    keys = frame[list(KEY)].drop_duplicates().astype(object)
-    there = keys.where(keys.notna(), None).itertuples(index=False, name=None)
     return [
         checkpoint_name(*key)
-        for key in there
+        for key in _keys(frame)
         if key != _key(REAL_IMAGES) and of_table.get(key) != of_run.get(key)
     ]
 
 
+def sources_in(frame: pd.DataFrame, study: Study) -> list[Source]:
+    """The checkpoints of a study, and real images, that a metric table has rows of."""
+    there = set(_keys(frame))
+    known: list[Source] = [*study.checkpoints, REAL_IMAGES]
+    return [source for source in known if _key(source) in there]
+
+
 Key = tuple[str, int | None, int | None, float]
+
+
+def _keys(frame: pd.DataFrame) -> list[Key]:
+    keys = frame[list(KEY)].drop_duplicates().astype(object)
+    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))
 
 
 def _key(source: Source) -> Key:

@@ -18,7 +18,14 @@ from lycoris_bench.run import manifest
 from lycoris_bench.run.folder import remove_partial
 from lycoris_bench.run.manifest import Manifest
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import REAL_IMAGES, Checkpoint, ImageSet, PromptSet, Source
+from lycoris_bench.study.records import (
+    REAL_IMAGES,
+    Checkpoint,
+    ImageSet,
+    MetricRow,
+    PromptSet,
+    Source,
+)
 
 CLOSELY = 200_000
 """The most images of a study for which the size and time of each is compared, which takes a
@@ -190,7 +197,7 @@ class Status:
     def _of_all(self) -> list[Any]:
         whole = self.store.table("metrics")
         stamps = manifest.stamps([whole, whole.with_suffix(".csv")])
-        return [uid(scored_rows.identities(self.plan)), stamps]
+        return [uid(scored_rows.identities(self.plan), MetricRow.columns()), stamps]
 
     def _rows(self, source: Source) -> Path:
         return self.store.metrics(self.store.branch(source))

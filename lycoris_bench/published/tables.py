@@ -1,6 +1,7 @@
 """A wide table of the authors becomes rows of the metric table."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -119,7 +120,8 @@ def _about(keys: list[FolderKey], study: Study, known: Mapping[str, Configuratio
             "algorithm": trained.algorithm if trained else BASE,
             "seed": key.seed, "epoch": key.epoch, "strength": key.strength,
             "category": key.category, "class": key.class_name, "subclass": key.subclass,
-            "n": IMAGES, "drawn": key.drawn, "captions": trained.captions if trained else "",
+            "n": IMAGES, "protocol": json.dumps({"sampler and base model": key.drawn}),
+            "drawn": key.drawn, "captions": trained.captions if trained else "",
         })  # fmt: skip
     return pd.DataFrame(records)
 

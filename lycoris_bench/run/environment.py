@@ -70,6 +70,14 @@ def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -
     }
 
 
+def scored_on(device: str) -> dict[str, Any]:
+    """The device, by its hardware alone, and the versions that features depend on."""
+    packages = ("torch", "timm", "open_clip_torch", "transformers", "pillow")
+    kind, _, hardware = device_name(device).partition(" ")
+    versions = {name: _version(name) for name in packages}
+    return {"device": f"{kind.partition(':')[0]} {hardware}".strip(), "versions": versions}
+
+
 def trained_on(device: str) -> dict[str, Any]:
     """The fields `device` and `versions` of a checkpoint's card."""
     packages = ("lycoris-bench", "torch", "diffusers", "transformers")

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.arguments import COUNT, NAMES, PATH, SWITCH, TABLE, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
@@ -17,12 +16,13 @@ from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.feature_pass import shared_encoder
+from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.given_images import GivenImages, Images
 from lycoris_bench.scoring.metric_values import Array, finite, numbers, place
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
-from lycoris_bench.scoring.metrics.inputs import Input, Item, comparison_key
+from lycoris_bench.scoring.metrics.inputs import Input, Item
 
 COLUMNS = ["metric", "encoder", "resize", "value", "better", "n", "fingerprint"]
 METRIC_NAMES = Allowed("a list of names", lambda value: NAMES.holds(value) and len(value) > 0)
@@ -61,7 +61,7 @@ def score_images(
     BenchError: an argument of another type or range, a folder is missing or holds no image, an
     image cannot be read, counts differ, a name is unknown, or a metric lacks an input.
     MissingWeights: an encoder's weights are not on this machine; the message says how to fetch
-    them. Warns of what is left out of a folder."""
+    them. Warns of what is left out of a folder, and of weights that may change on the hub."""
     NAMES.check("encoders", encoders)
     METRIC_NAMES.or_none().check("metrics", metrics)
     SWITCH.check("diversity_per_prompt", diversity_per_prompt)
@@ -77,6 +77,8 @@ def score_images(
         file = own.get(spec.partition(":")[0]) if spec else None
         encoder = shared_encoder(spec, device, file) if spec else None
         rows += _View(encoder, given, int(batch_size)).rows(suiting)
+    for said in all_encoders.unpinned([spec for spec, _ in asked if spec], own):
+        warnings.warn(said, stacklevel=2)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -143,12 +145,8 @@ class _View:
         for metric in metrics:
             n = len(scored.generated)
             value = finite(metric, self._value(metric, place(scored)), place(scored))
-            fingerprint = uid(
-                metric.__name__, metric.version, record.hash if record else NO_ENCODER, n,
-                comparison_key(metric.inputs, scored),
-            )  # fmt: skip
             yield (metric.__name__, name, resize, float(np.mean(value)), metric.better, n,
-                   fingerprint)  # fmt: skip
+                   fingerprint(metric, record, scored))  # fmt: skip
 
     def _value(self, metric: Metric, where: str) -> float | Array:
         scored = self.given.scored

@@ -24,8 +24,9 @@ def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outco
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
         return outcome.Outcome(failed=failures, warnings=warned)
     result = run_tables.write_analysis(
-        store, table, run_tables.factors(plan.study.configurations), gallery(plan, store),
-        pd.DataFrame(_costs(plan, store)), failures, heldout=plan.heldout is not None,
+        store, table, run_tables.factors(plan.study.configurations), plan.study,
+        gallery(plan, store), pd.DataFrame(_costs(plan, store)), failures,
+        heldout=plan.heldout is not None,
     )  # fmt: skip
     result.warnings |= warned
     return result

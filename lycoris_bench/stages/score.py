@@ -9,23 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
-from lycoris_bench.planning import scored_rows
+from lycoris_bench.planning import scored_rows, scored_with
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.protocol import protocols
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
+from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
+from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
-from lycoris_bench.scoring.metrics.base import NO_ENCODER
-from lycoris_bench.scoring.metrics.inputs import ScoredSet, comparison_key
+from lycoris_bench.scoring.metrics.base import NO_ENCODER, Metric
+from lycoris_bench.scoring.metrics.inputs import ScoredSet
 from lycoris_bench.scoring.scorer import Array, View, scorers
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
+
+OF_SETS = ("value", "n", "protocol")  # columns of a set of images, not of each of its images
 
 
 def score(plan: Plan, store: Store, options: Options) -> Outcome:
@@ -57,6 +61,9 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
             outcome.failed[name] = error
         else:
             outcome.done += 1
+    scoring = plan.study.settings.scoring
+    if outcome.done and (loose := encoders.unpinned(scoring.encoders, scoring.weights)):
+        outcome.warnings["encoders"] = "; ".join(loose)
     if outcome.done or not status.is_assembled():
         assemble(plan, store)
     return outcome
@@ -70,7 +77,7 @@ def assemble(plan: Plan, store: Store) -> None:
     if table is not None:
         identities = json.dumps(scored_rows.identities(plan))
         store.put_frame(store.table("metrics"), table, identities)
-        store.write(store.table("metrics").with_suffix(".csv"), csv(table))
+        store.write(store.table("metrics").with_suffix(".csv"), csv(table.drop(columns="protocol")))
         scored = [source for source, rows in tables.items() if rows is not None]
         Status(plan, store).keep_tables(scored)
 
@@ -85,7 +92,7 @@ def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
         for row, value, names in _scored(plan, store, source, device):
             rows.append(row)
             if isinstance(value, np.ndarray):
-                about = {k: v for k, v in row.record().items() if k not in ("value", "n")}
+                about = {k: v for k, v in row.record().items() if k not in OF_SETS}
                 pairs = zip(names, value.tolist(), strict=True)
                 images += [{**about, "image": name, "value": number} for name, number in pairs]
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
@@ -126,15 +133,19 @@ def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[S
         (shared_encoder(spec, device, scoring.weights_of(spec)), scored_rows.suiting(plan, spec))
         for spec in scoring.encoders
     ]
-    scored_rows.keep(store, [encoder.record for encoder, _ in views if encoder])
+    records = [encoder.record for encoder, _ in views if encoder]
+    scored_rows.keep(store, records)
+    scored_with.keep(store, source, device, records)
     views.append((None, scored_rows.without_encoder(plan)))
+    protocol = protocols(plan, source)
     for scorer, (encoder, metrics) in zip(scorers(sets, views), views, strict=True):
         record = None if encoder is None else encoder.record
         for scored in [*sets.single, *sets.whole]:
             for metric in metrics:
                 if scored in sets.of(metric):
                     value = scorer.value(metric, scored)
-                    row = _row(plan, source, record, metric, scored, value)
+                    drawn = protocol[scored.cell]
+                    row = _row(plan, source, record, metric, scored, value, drawn)
                     yield row, value, [path.name for _, path in scored.generated]
 
 
@@ -142,12 +153,12 @@ def _row(
     plan: Plan,
     source: Source,
     record: Record | None,
-    metric: Any,
+    metric: Metric,
     scored: ScoredSet,
     value: float | Array,
+    protocol: str,
 ) -> MetricRow:
     """One row of the metric table: a metric's mean value and all that it depends on."""
-    n = len(scored.generated)
     return MetricRow(
         study=plan.study.name,
         configuration=source.configuration.name,
@@ -164,15 +175,13 @@ def _row(
         resize=record.resize if record else NO_ENCODER,
         value=float(np.mean(value)),
         better=_better(metric, scored),
-        n=n,
-        fingerprint=uid(
-            metric.__name__, metric.version, record.hash if record else NO_ENCODER, n,
-            comparison_key(metric.inputs, scored),
-        ),
+        n=len(scored.generated),
+        fingerprint=fingerprint(metric, record, scored, protocol),
+        protocol=protocol,
     )  # fmt: skip
 
 
-def _better(metric: Any, scored: ScoredSet) -> str:
+def _better(metric: Metric, scored: ScoredSet) -> str:
     """The metric's direction; reversed for prompts that should not show the concept, where
     likeness to the dataset is a fault."""
     to_dataset = any(row.collection == REFERENCE for row in metric.inputs)

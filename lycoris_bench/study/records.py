@@ -144,7 +144,8 @@ class MetricRow:
     """One number of the tidy table, with all that is needed to know what it may be compared with.
 
     `seed` and `epoch` are absent for the base model and for real images. `fingerprint`
-    identifies metric version, encoder record, resizing, reference set and n (design 5.3)."""
+    identifies metric version, encoder record, resizing, reference set, n and the protocol of the
+    images; `protocol` says the latter as JSON, "" where it is not known (planning/protocol.py)."""
 
     study: str
     configuration: str
@@ -163,6 +164,7 @@ class MetricRow:
     better: str
     n: int
     fingerprint: str
+    protocol: str = ""
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -176,6 +176,16 @@ class Settings(Table):
     combine: dict[str, Combination] = {}
     presets: dict[str, Any] = {}  # checked by the reader of presets
 
+    def drawing(self) -> dict[str, int | float | str]:
+        """What every image of the study is drawn with, besides the model, the prompt and the
+        seed of its noise."""
+        sampling = self.sampling
+        return {
+            "steps": sampling.steps, "guidance": sampling.guidance,
+            "width": sampling.width, "height": sampling.height,
+            "precision": sampling.precision, "clip_skip": self.training.clip_skip,
+        }  # fmt: skip
+
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:

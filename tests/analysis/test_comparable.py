@@ -32,7 +32,19 @@ def test_other_differences_stay_to_be_refused(table: Rows, marks: tuple[str, ...
     rows = table([view(n, mark) for n, mark in zip(FACTORS["configuration"], marks, strict=True)])
     kept, aside = comparable(rows, FACTORS)
     assert len(kept) == 3 and aside == []
-    with pytest.raises(ValueError, match="unlike fingerprints"):
+    with pytest.raises(ValueError, match="cannot be ranked together: they differ in metric v"):
+        rank_scores(kept)
+
+
+def test_another_protocol_is_no_matter_of_captions(table: Rows) -> None:
+    """Two studies, each with captions of its own: refused, not set aside."""
+    drawn = ['{"steps": 25}', '{"steps": 25}', '{"steps": 4}']
+    rows = [
+        view(n, f"{p}", protocol=p) for n, p in zip(FACTORS["configuration"], drawn, strict=True)
+    ]
+    kept, aside = comparable(table(rows), FACTORS)
+    assert len(kept) == 3 and aside == []
+    with pytest.raises(ValueError, match="steps 25 against 4"):
         rank_scores(kept)
 
 

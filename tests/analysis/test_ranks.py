@@ -61,20 +61,6 @@ def test_base_and_real_are_placed_but_not_ranked(table: Rows) -> None:
     assert placed.to_dict() == {"base": (1 + 0.5) / 4, "real": 1.0}
 
 
-def test_unlike_fingerprints_are_refused_and_the_difference_named(table: Rows) -> None:
-    rows = [row(1.0, "a"), row(2.0, "b"), row(3.0, "c", n=8, fingerprint="f1")]
-    with pytest.raises(ValueError, match=r"toys/bunny.*f0 \(a.* 1 more, n 4\).*f1 .*n 8.*'n'$"):
-        rank_scores(table(rows))
-    rows[2] = row(3.0, "c", fingerprint="f1")
-    with pytest.raises(ValueError, match="differ in metric version, encoder record or reference"):
-        rank_scores(table(rows))
-
-
-def test_a_base_of_another_fingerprint_is_refused_too(table: Rows) -> None:
-    with pytest.raises(ValueError, match=r"f9 \(base\)"):
-        rank_scores(table([row(1.0, "a"), row(2.0, "b"), row(0.0, "base", fingerprint="f9")]))
-
-
 def test_unlike_concepts_may_have_unlike_fingerprints(table: Rows) -> None:
     rows = [row(v, c) for v, c in ((1.0, "a"), (2.0, "b"))]
     rows += [row(v, c, class_name="panda", fingerprint="f1") for v, c in ((1.0, "a"), (2.0, "b"))]

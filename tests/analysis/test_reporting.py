@@ -81,7 +81,9 @@ def test_a_number_of_a_whole_checkpoint_counts_over_all_alone(run: Store) -> Non
     """A row without category is no concept: it has its place in the mean over all only."""
     table = pd.read_parquet(run.table("metrics"))
     whole = [
-        scored(name, "", value, category="", metric="frechet_distance", better="lower")
+        scored(
+            name, "", value, category="", metric="frechet_distance", better="lower", fingerprint="w"
+        )
         for name, value in (("lora", 3.0), ("full", 1.0), ("lora-lr0.0001", 2.0))
     ]
     run.put_frame(run.table("metrics"), pd.concat([table, pd.DataFrame(whole)]))
@@ -166,6 +168,8 @@ def test_a_folder_takes_no_options_of_a_study(
     (lambda t: t.assign(category=7), "column 'category' has values of another kind .integer."),
     (lambda t: t.assign(configuration=None), "column 'configuration' has empty cells; texts"),
     (lambda t: t.assign(fingerprint=[None, *t["fingerprint"][1:]]), "'fingerprint' has empty"),
+    (lambda t: t.assign(fingerprint=[" ", *t["fingerprint"][1:]]),
+     "column 'fingerprint' is empty in 1 of 6 rows; it says which numbers may be compared: run"),
     (lambda t: t.assign(better="bigger"), "better is bigger; allowed: higher, lower$"),
     (lambda t: t.assign(value=float("inf")), "has 6 infinite values"),
     (lambda t: t.assign(strength=float("nan")), "column 'strength' has empty cells"),

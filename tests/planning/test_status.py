@@ -188,6 +188,12 @@ def test_a_manifest_that_is_damaged_is_not_believed(
     assert folder.is_dir()
 
 
+def without_protocol(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of rows as versions stored them whose fingerprints had no protocol."""
+    measured = frame["fingerprint"].str.partition("-")[0]
+    return frame.assign(fingerprint=measured).drop(columns="protocol")
+
+
 def test_a_run_of_0_1_opens_and_gets_its_manifests(
     asked: Plan, store: Store, opened: list[Path]
 ) -> None:
@@ -197,7 +203,8 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
     for source in scored_rows.sources(asked):
         path = store.metrics(store.branch(source))
         frame, _ = store.frame(path)  # type: ignore[misc]
-        store.put_frame(path, frame, scored_rows.inputs_of_0_1(asked, store, source))
+        old = without_protocol(frame)
+        store.put_frame(path, old, scored_rows.inputs_of_0_1(asked, store, source))
     before = store.table("metrics").read_bytes()
     count = sum(map(asked.image_count, asked.checkpoints))
     assert all(Status(asked, store).has_rows(c) for c in asked.checkpoints)
@@ -208,6 +215,24 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
     opened.clear()
     assert [STAGES[name](asked, store, HERE).done for name in LINE] == [0, 0, 0]
     assert opened == []
+
+
+@pytest.mark.parametrize("rescored", [[], [BASE_CHECKPOINT]])
+def test_rows_without_a_protocol_get_it_without_being_scored(
+    asked: Plan, store: Store, whole: Store, rescored: list[Checkpoint]
+) -> None:
+    """As versions up to this one stored them; also in the middle of a `score`. The tables are those
+    of a run that was scored now."""
+    for path in [*store.root.glob("metrics/**/*[!s].parquet"), store.table("metrics")]:
+        frame, identity = store.frame(path)  # type: ignore[misc]
+        store.put_frame(path, without_protocol(frame), identity)
+    for checkpoint in rescored:
+        store.metrics(store.branch(checkpoint)).unlink()
+    assert STAGES["score"](asked, store, HERE).done == len(rescored)
+    mine, theirs = (one.frame(one.table("metrics"))[0] for one in (store, whole))  # type: ignore[index]
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    assert not STAGES["analyze"](asked, store, HERE).failed
+    assert STAGES["score"](asked, store, HERE).done == 0
 
 
 def test_other_settings_are_told_without_opening_an_image(

@@ -69,7 +69,7 @@ def render(context: Context) -> str:
         gallery=by_concept(context.gallery.entries),
         left_out=context.gallery.left_out,
         failures=context.failures,
-        provenance=tables.flat(context.provenance),
+        provenance=[*tables.drawn(context.metrics), *tables.flat(context.provenance)],
         fingerprints=tables.fingerprints(context.metrics),
     )
 

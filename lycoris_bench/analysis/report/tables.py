@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, SERIES, ordered, trained
+from lycoris_bench.analysis.columns import CRITERIA, PROTOCOL, SERIES, ordered, trained
 from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.analysis.separation import BEST, LEADS, separation
+from lycoris_bench.analysis.unlike import protocol_parts
 from lycoris_bench.messages.numbers import number
 
 MARKS = {DIFFERENT: "", EQUIVALENT: "=", UNDECIDED: "?"}  # against the leader
@@ -130,6 +131,16 @@ def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:
             {"names": names, "n": ordered(map(str, sorted(part["n"].unique()))), "marks": marks}
         )
     return rows
+
+
+def drawn(metrics: pd.DataFrame) -> list[tuple[str, str]]:
+    """How the images were drawn, as far as it is the same for all prompts: a name and a text."""
+    protocols = map(protocol_parts, ordered(trained(metrics)[PROTOCOL]))
+    settings = ordered(
+        ", ".join(f"{key} {value}" for key, value in parts.items() if key != "prompts")
+        for parts in protocols
+    )
+    return [("images", text) for text in settings if text]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

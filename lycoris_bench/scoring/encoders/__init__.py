@@ -7,12 +7,21 @@ The key in a study is the module's name with hyphens; after a colon the resizing
 the record's own.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.registry import Registry, titled
 from lycoris_bench.scoring.encoders.base import Encoder, Features, Record
-from lycoris_bench.scoring.encoders.weights import MissingWeights, WrongWeights, given, here, sha256
+from lycoris_bench.scoring.encoders.weights import (
+    MissingWeights,
+    WrongWeights,
+    given,
+    here,
+    may_change,
+    sha256,
+    sha256_of_tensors,
+)
 
 __all__ = [
     "ENCODERS",
@@ -24,6 +33,7 @@ __all__ = [
     "load",
     "record",
     "resolved",
+    "unpinned",
 ]
 
 ENCODERS = Registry("encoder", __name__, group="encoders")
@@ -51,13 +61,24 @@ def resolved(spec: str, weights: str | None = None) -> Record:
     return _with_content(chosen if weights is None else given(chosen, weights))
 
 
+def unpinned(specs: Iterable[str], weights: Mapping[str, str]) -> list[str]:
+    """A sentence for each encoder whose weights may change on the hub under the revision that it
+    names. `weights` maps an encoder to others than its own."""
+    names = dict.fromkeys(spec.partition(":")[0] for spec in specs)
+    records = [given(record(n), weights[n]) if n in weights else record(n) for n in names]
+    return [said for r in records if (said := may_change(r, ENCODERS.get(r.name).files))]
+
+
 def load(spec: str, device: str = "cpu", weights: str | None = None) -> Encoder:
     """Loads an encoder; weights that are not on this machine are fetched from the hub."""
     name = spec.partition(":")[0]
     entry = ENCODERS.get(name)
     with doing(f"loading {titled('encoder', name, entry)}"):
         encoder: Encoder = entry(resolved(spec, weights), device)
-    encoder.record = _with_content(encoder.record)  # known by now, even if just fetched
+    loaded = _with_content(encoder.record)  # known by now, even if just fetched
+    if loaded.sha256 is None:  # no file of its record holds what it was made with
+        loaded = replace(loaded, sha256=sha256_of_tensors(vars(encoder)))
+    encoder.record = loaded
     return encoder
 
 

@@ -27,7 +27,9 @@ class Record:
 
     `weights` is a repository of the model hub or a local file, "" where the encoder has none, and
     `revision` that of the hub, or of the encoder's own code.
-    `sha256` is that of the weights file: None until it is read (`resolved`), else it is checked.
+    `sha256` is that of the weights file: None until it is read (`resolved`), else it is checked. Of
+    an encoder without a file it is that of its tensors, known once it is loaded.
+    To pin a repository, `revision` is a commit, 40 hex digits, or `sha256` is declared.
     """
 
     name: str

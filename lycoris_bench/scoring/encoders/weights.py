@@ -6,12 +6,15 @@ huggingface_hub's own and mean here what they mean there.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
+from torch import Tensor, uint8
+from torch.nn import Module
 
 import lycoris_bench
 from lycoris_bench.files import disk
@@ -21,6 +24,7 @@ from lycoris_bench.scoring.encoders.base import Record
 PACKAGE = "package:"  # before a path within lycoris_bench: the same record on every machine
 TIMM = ("model.safetensors", "pytorch_model.bin")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+COMMIT = re.compile("[0-9a-f]{40}")  # of a repository: what it names never changes
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
@@ -58,6 +62,24 @@ def here(record: Record, filenames: Sequence[str] = ()) -> Path | None:
         return None
 
 
+def may_change(record: Record, filenames: Sequence[str] = ()) -> str | None:
+    """A sentence where a record's weights are a repository at no commit, whose content may change;
+    else None. It has the commit and the SHA-256 that are on this machine."""
+    pinned = record.sha256 or COMMIT.fullmatch(record.revision)
+    if pinned or not is_repository(record.weights):
+        return None
+    named = f"the weights of encoder {record.name}, {record.weights} at '{record.revision}', "
+    file = _cached(record, filenames)
+    if file is None:
+        return f"{named}are pinned to no commit"
+    commit = file.parent.name if COMMIT.fullmatch(file.parent.name) else "<commit>"
+    return (
+        f"{named}are pinned to no commit and may change on the hub; read was SHA-256 "
+        f"{sha256(file)[:16]}...; to pin them, name '{record.weights}@{commit}' in "
+        f"'scoring.weights.{record.name}'"
+    )
+
+
 def given(record: Record, weights: str) -> Record:
     """The record with other weights: a file, or a repository as `owner/name[@revision]`."""
     repository, _, revision = weights.partition("@")
@@ -92,6 +114,20 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             _read[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _read[key]
+
+
+def sha256_of_tensors(values: Mapping[str, Any]) -> str | None:
+    """Of all tensors among these values and in the modules among them; None where there is none."""
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    for name, value in values.items():
+        if isinstance(value, Module):
+            state = value.state_dict().items()
+            tensors |= {f"{name}.{key}": t for key, t in state if isinstance(t, Tensor)}
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(uint8).numpy().tobytes())
+    return digest.hexdigest() if tensors else None
 
 
 def is_repository(weights: str) -> bool:

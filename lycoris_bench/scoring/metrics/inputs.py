@@ -40,6 +40,11 @@ class ScoredSet:
     class_name: str = ""
     subclass: str = ""
 
+    @property
+    def cell(self) -> tuple[str, str, str, str]:
+        """Category, class, sub-class and prompt type, as in the metric table."""
+        return self.category, self.class_name, self.subclass, self.prompt_type
+
 
 class Features(Protocol):
     """Features of images and texts by an encoder, or values that `Input.read` gives for images."""

@@ -28,7 +28,7 @@ def sha(path: Path) -> str:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    return Path(shutil.copy(OWN, tmp_path / "mine.safetensors"))
+    return Path(shutil.copy2(OWN, tmp_path / "mine.safetensors"))  # as old as its original
 
 
 def test_the_record_holds_what_is_in_the_file(copy: Path) -> None:

@@ -1,0 +1,57 @@
+"""With what the rows of a checkpoint, or of real images, were scored: the device, versions of
+libraries and the weights of the encoders. It lies beside each table of rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.run import environment, manifest
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.encoders.base import Record
+from lycoris_bench.study.records import Source
+
+
+def keep(store: Store, source: Source, device: str, records: Iterable[Record]) -> None:
+    """Stores the device, the versions, and what weights the encoders have read."""
+    weights = {r.name: [f"{r.weights}@{r.revision}", r.sha256] for r in records}
+    about = {**environment.scored_on(device), "encoders": weights}
+    store.write(_place(store, source), manifest.sealed(about))
+
+
+def unlike(store: Store, sources: Sequence[Source]) -> str | None:
+    """A sentence where tables of rows were scored on unlike devices or under unlike versions; those
+    of older versions of this program, of which it is not known, do not count."""
+    known = [about for source in sources if (about := _read(store, source))]
+    facts = [{"device": about["device"], **about["versions"]} for about in known]
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    counts = {name: Counter(str(fact.get(name)) for fact in facts) for name in names}
+    said = [
+        f"{name} ({', '.join(f'{value}: {count}' for value, count in count_of.items())})"
+        for name, count_of in counts.items()
+        if len(count_of) > 1
+    ]
+    if not said:
+        return None
+    return (
+        f"the {len(known)} tables of rows were not scored alike: {'; '.join(said)}; their numbers "
+        f"may differ a little for that alone. To exclude it, remove {store.root / 'metrics'} and "
+        f"{store.root / 'features'} and run 'lycoris-bench score' on one machine"
+    )
+
+
+def encoders(store: Store, sources: Sequence[Source]) -> dict[str, str]:
+    """Encoder -> its weights with their SHA-256, as they were read."""
+    return {
+        name: f"{weights}, SHA-256 {sha256}" if sha256 else f"{weights or 'none'}"
+        for source in sources
+        for name, (weights, sha256) in _read(store, source).get("encoders", {}).items()
+    }
+
+
+def _read(store: Store, source: Source) -> dict[str, Any]:
+    return manifest.checked(_place(store, source))
+
+
+def _place(store: Store, source: Source) -> Path:
+    return store.metrics(store.branch(source)).with_suffix(".json")
