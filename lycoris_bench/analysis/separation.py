@@ -36,8 +36,10 @@ def others(judgement: Finding) -> list[Finding]:
 
 
 def ranked_names(judgement: Finding) -> list[str]:
+    """The configurations of the ranking, best first."""
     return [row["configuration"] for row in judgement["ranking"]]
 
 
 def against_winner(judgement: Finding, *verdicts: str) -> list[str]:
+    """Those of which one of the verdicts was given."""
     return [row["configuration"] for row in others(judgement) if row["verdict"] in verdicts]

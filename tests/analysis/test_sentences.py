@@ -244,6 +244,17 @@ def test_two_conflict_where_the_order_of_one_is_the_others_backwards(table: Rows
     assert not any("conflict" in line for line in three), "one of six orders is backwards"
 
 
+def test_two_of_unlike_concepts_are_not_ranked_by_their_own(table: Rows) -> None:
+    """Each has a score, against an earlier epoch of itself."""
+    rows = [
+        {**one, "class": f"{one['class']}-{name}"} for name in "ab" for one in of(name, 0.9, 0.8)
+    ]
+    earlier = [{**one, "epoch": 5, "value": 0.3} for one in rows]
+    assert said(table([*rows, *earlier]))[0] == (
+        f"No two configurations share a concept, so none is ranked in fidelity ({FAITHFUL})."
+    )
+
+
 def test_two_categories_are_judged_each(table: Rows) -> None:
     rows = [one for name, v in (("a", 0.6), ("b", 0.4)) for one in of(name, *[v] * 6)]
     rows += [one for name, v in (("a", 0.3), ("b", 0.5))
