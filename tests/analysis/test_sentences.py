@@ -172,11 +172,6 @@ def test_too_few_pairs_are_said_of_the_criteria_they_are_too_few_for(table: Rows
         "With less than two pairs of seed and class to compare, no difference can be told from "
         "noise in fidelity and control."
     ]
-    apart = [*of("a", 0.9, 0.8), *of("b", 0.5, 0.9), *of("c", 0.1, 0.2)]
-    for one in apart:  # b was trained on other classes, beside another checkpoint of its own
-        one["class"] = f"{one['class']}-{one['configuration']}"
-    made = said(table([*apart, *({**one, "epoch": 5, "value": 0.3} for one in apart)]))
-    assert len(made) == 2 and "lack cells that the others have and are not ranked" in made[-1]
 
 
 def test_who_lacks_a_third_of_the_classes_is_not_ranked(table: Rows) -> None:
@@ -188,6 +183,13 @@ def test_who_lacks_a_third_of_the_classes_is_not_ranked(table: Rows) -> None:
     assert [row["configuration"] for row in fidelity["ranking"]] == ["a", "b", "d"]
     assert [(row["configuration"], row["n"]) for row in fidelity["unranked"]] == [("c", 4)]
     assert "In fidelity c lacks cells that the others have and is not ranked." in said(table(lacks))
+
+
+def test_of_two_both_are_ranked_by_what_they_share(table: Rows) -> None:
+    rows = [*of("a", *[0.9] * 6), *of("b", *[0.5] * 6)]
+    lacks = [row for row in rows if row["configuration"] == "a" or row["class"] in CLASSES[:2]]
+    found = findings(table(lacks))["categories"]["toys"]["fidelity"]
+    assert [row["n"] for row in found["ranking"]] == [2, 2] and "unranked" not in found
 
 
 def test_a_class_that_one_of_many_lacks_is_left_out_for_all(table: Rows) -> None:

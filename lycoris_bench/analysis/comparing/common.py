@@ -8,9 +8,9 @@ def common(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Configurations, seeds and classes, as indices, between which no cell is missing.
 
     scores: [configurations, seeds, classes], nan where one is missing. Whichever lacks the largest
-    part of its cells is dropped, a class and a seed for all or a configuration from the ranking,
-    until none does. Seeds that a configuration shares with no other are not expected of the others,
-    nor theirs of it: such are compared class by class."""
+    part of its cells is dropped, a class and a seed for all or a configuration from the ranking
+    while more than two are left, until none does. Seeds that a configuration shares with no other
+    are not expected of the others, nor theirs of it: such are compared class by class."""
     there = ~np.isnan(scores)
     expected = _expected(there)
     kept = [np.arange(n) for n in scores.shape]
@@ -19,8 +19,9 @@ def common(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         lacks = asked & ~there[np.ix_(*kept)]
         if not lacks.any():
             return kept[0], kept[1], kept[2]
-        shares = [_share(lacks, asked, axis) for axis in (2, 1, 0)]  # at a tie a class is dropped
-        axis = max(range(3), key=lambda place: shares[place].max())
+        droppable = (2, 1, 0) if len(kept[0]) > 2 else (2, 1)  # at a tie a class is dropped
+        shares = [_share(lacks, asked, axis) for axis in droppable]
+        axis = max(range(len(shares)), key=lambda place: shares[place].max())
         kept[2 - axis] = np.delete(kept[2 - axis], shares[axis].argmax())
 
 
