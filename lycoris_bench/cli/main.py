@@ -20,6 +20,7 @@ from lycoris_bench.cli.options import (
     Debug,
     Device,
     DryRun,
+    From,
     Json,
     Limit,
     Rate,
@@ -140,16 +141,15 @@ def plan(
     limit: Limit = None,
     device: Device = "auto",
     rate: Rate = None,
+    from_: From = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What a study asks for: checkpoints, images, time, disk and downloads, and what is there."""
+    """What a study asks for, what is there, and what differences it can show."""
     from lycoris_bench.cli import session
-    from lycoris_bench.planning import overview
 
     context = session.open_study(study, run, set_, limit, None, device=device)
-    found = overview.overview(context.plan, context.store, context.absent, device, rate)
-    _say(found, as_json)
+    _say(session.planned(context, device, rate, from_), as_json)
 
 
 @app.command()

@@ -35,6 +35,14 @@ Rate = Annotated[
     str | None,
     typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
 ]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Expect the noise of the scores in this run folder (default: the published noise).",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]

@@ -41,6 +41,19 @@ def open_study(
     return context
 
 
+def planned(
+    context: StudyContext, device: str, rate: str | None, earlier: Path | None
+) -> dict[str, Any]:
+    """What a study asks for, what is there, and what differences it can show if it is as noisy as
+    the run `earlier`, or as the published study."""
+    from lycoris_bench.analysis.study_power import power
+    from lycoris_bench.planning.overview import overview
+
+    shown = power(context.plan, earlier)
+    asked = overview(context.plan, context.store, context.absent, device, rate)
+    return {**asked, "can_show": shown, "text": f"{asked['text']}\n{shown.pop('text')}"}
+
+
 def run_stage(context: StudyContext, name: str, workers: int | None, debug: bool) -> Outcome:
     """Runs one stage and shows its progress."""
     with shown() as progress:
