@@ -104,6 +104,7 @@ def write_analysis(
         **{f"warning on {name}": sentence for name, sentence in unlike.items()},
         **machines(store.provenance()),
         "encoder weights": scored_with.encoders(store, sources),
+        "weighted images": scored_with.images(store, sources),
     }
     result = analyze_tables(
         without_false_ceilings(table), known, shown, provenance, costs, failures, heldout

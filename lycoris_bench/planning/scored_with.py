@@ -1,21 +1,30 @@
 """With what the rows of a checkpoint, or of real images, were scored: the device, versions of
-libraries and the weights of the encoders. It lies beside each table of rows."""
+libraries, the weights of the encoders and the number of images that count. It lies beside each
+table of rows."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.messages.numbers import number
 from lycoris_bench.run import environment, manifest
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.study.records import Source
 
 
-def keep(store: Store, source: Source, device: str, records: Iterable[Record]) -> None:
-    """Stores the device, the versions, and what weights the encoders have read."""
+def keep(
+    store: Store,
+    source: Source,
+    device: str,
+    records: Iterable[Record],
+    images: Mapping[str, Sequence[float]],
+) -> None:
+    """Stores the device, the versions, what weights the encoders have read, and of metrics that
+    weigh images the effective numbers of them (`scoring/effective_images.py`)."""
     weights = {r.name: [f"{r.weights}@{r.revision}", r.sha256] for r in records}
-    about = {**environment.scored_on(device), "encoders": weights}
+    about = {**environment.scored_on(device), "encoders": weights, "images": images}
     store.write(_place(store, source), manifest.sealed(about))
 
 
@@ -47,6 +56,28 @@ def encoders(store: Store, sources: Sequence[Source]) -> dict[str, str]:
         for source in sources
         for name, (weights, sha256) in _read(store, source).get("encoders", {}).items()
     }
+
+
+def images(store: Store, sources: Sequence[Source]) -> dict[str, str]:
+    """Metric, encoder and resizing -> on how many images the number rests, and a warning where they
+    are fewer than the features are wide."""
+    known = {
+        name: numbers
+        for source in sources
+        for name, numbers in _read(store, source).get("images", {}).items()
+    }
+    return {name: _images(*numbers) for name, numbers in known.items()}
+
+
+def _images(drawn: float, dataset: float, width: int) -> str:
+    sides = {"drawn": drawn, "dataset": dataset}
+    counts = " and ".join(f"{number(round(n))} {side}" for side, n in sides.items())
+    fewer = " and ".join(side for side, n in sides.items() if n <= width)
+    warning = (
+        f"; so few {fewer} images have a singular covariance, or nearly, and the distance comes "
+        "out too large: compare it with nothing but checkpoints of as many images"
+    )
+    return f"{counts} images, effectively, in {width} dimensions{warning if fewer else ''}"
 
 
 def _read(store: Store, source: Source) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lycoris_bench.run import environment, executor
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
+from lycoris_bench.scoring.effective_images import effective_images
 from lycoris_bench.scoring.encoders.base import Record
 from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
 from lycoris_bench.scoring.fingerprint import fingerprint
@@ -135,10 +136,11 @@ def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[S
     ]
     records = [encoder.record for encoder, _ in views if encoder]
     scored_rows.keep(store, records)
-    scored_with.keep(store, source, device, records)
     views.append((None, scored_rows.without_encoder(plan)))
-    protocol = protocols(plan, source)
-    for scorer, (encoder, metrics) in zip(scorers(sets, views), views, strict=True):
+    protocol, evaluated = protocols(plan, source), scorers(sets, views)
+    images = effective_images(sets, views, evaluated)
+    scored_with.keep(store, source, device, records, images)
+    for scorer, (encoder, metrics) in zip(evaluated, views, strict=True):
         record = None if encoder is None else encoder.record
         for scored in [*sets.single, *sets.whole]:
             for metric in metrics:

@@ -12,6 +12,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from lycoris_bench.data.images import read_image
+from lycoris_bench.planning import scored_with
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders, feature_pass, gram_features
@@ -19,7 +20,7 @@ from lycoris_bench.scoring.embeddings import Embedder
 from lycoris_bench.scoring.image_sets import GENERATED, image_sets
 from lycoris_bench.stages.score import score_one
 from lycoris_bench.study.concept_words import read_words
-from lycoris_bench.study.records import BASE_CHECKPOINT, Concept
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Concept
 from tests.support.world import HERE, run, tiny
 
 STYLE = Concept("styles", "chiaroscuro")
@@ -153,6 +154,21 @@ def test_frechet_distance_of_the_checkpoint(asked: Plan, store: Store, rows: pd.
     expected = ((mean - other) ** 2).sum() + np.trace(s + r - 2 * root)
     found = value(rows, "lora", metric="frechet_distance", encoder=IMAGE)
     assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_frechet_distance_says_on_how_many_images_it_rests(asked: Plan, store: Store):
+    """Dataset images that each count a third of 1 / n: 9 / sum of 1 / n of them, in all."""
+    sizes = [len(asked.data.of(concept)) for concept in asked.data.concepts]
+    dataset = round(9 / sum(1 / n for n in sizes))
+    said = scored_with.images(store, [REAL_IMAGES, *asked.checkpoints])
+    assert said.keys() == {
+        f"frechet_distance, {name}, letterbox" for name in (IMAGE, "miniature-image-text")
+    }
+    sentence = said[f"frechet_distance, {IMAGE}, letterbox"]
+    assert sentence.startswith(f"15 drawn and {dataset} dataset images, effectively, in 128 dimen")
+    assert "so few drawn and dataset images have a singular covariance, or nearly, " in sentence
+    unweighted = scored_with.images(store, [REAL_IMAGES])
+    assert unweighted == {}  # real images have no such number
 
 
 def test_where_nothing_asks_for_a_concept_being_like_it_is_a_fault(rows: pd.DataFrame):

@@ -60,6 +60,13 @@ def test_the_table_has_a_row_for_every_cell(asked: Plan, whole: Store) -> None:
     assert set(real["metric"]) == {"image_similarity"}, "what needs equal n has no ceiling"
 
 
+def test_the_report_says_on_how_many_images_the_frechet_distance_rests(whole: Store) -> None:
+    """One class: its two drawn images, in 128 dimensions."""
+    page = whole.report.read_text(encoding="utf-8")
+    assert "weighted images · frechet_distance, miniature-image, letterbox</dt><dd>2 drawn" in page
+    assert "so few drawn and dataset images have a singular covariance" in page
+
+
 def test_base_against_itself_has_no_style_loss(whole: Store) -> None:
     rows = whole.frame(whole.table("metrics"))[0]  # type: ignore[index]
     loss = rows[(rows["configuration"] == "base") & (rows["metric"] == "style_loss")]["value"]

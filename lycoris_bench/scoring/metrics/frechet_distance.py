@@ -18,6 +18,8 @@ def frechet_distance(generated: Any, reference: Any, weights: tuple[Any, Any]) -
     generated [n, d], reference [m, d], not normalised; weights: how much each image counts, [n]
     and [m], of any sum -> one number. S is the weighted sample covariance (divided by n - 1 where
     all weights are equal). It grows as n falls: only sets of equal size compare.
+    Where the effective number of images, (sum w)² / sum w² (`scoring/effective_images.py`), is not
+    above d, S is singular or nearly so and FD too large: the report says so under Provenance.
 
     With S = A^T A, A the weighted and centred features, tr (S_z S_r)^(1/2) is the sum of the
     singular values of A_z A_r^T: no root of a nearly singular product is taken, and fewer images
