@@ -31,12 +31,17 @@ def main_study() -> pd.DataFrame:
     return settings(split_by_strength(nothing, known)[1])
 
 
-def of_nothing(table: pd.DataFrame, seeds: int, random: np.random.Generator) -> Grids:
+def of_nothing(
+    table: pd.DataFrame, seeds: int, random: np.random.Generator, louder: int = 0
+) -> Grids:
     """Scores with the caption study's components (of a difference; a score has half of them), dealt
-    anew for every configuration and epoch. Styles have no preservation."""
+    anew for every configuration and epoch. Styles have no preservation. louder: so many
+    configurations, any, are twice as noisy."""
     categories = np.repeat(list(CLASSES), list(CLASSES.values())).astype("object")
     shape = (len(table), seeds, len(EPOCH), len(categories))
     scores = {}
+    scale = np.ones((len(table), 1, 1, 1))
+    scale[random.permutation(len(table))[:louder]] = 2.0
     for criterion in CRITERIA:
         parts = CAPTION_STUDY[criterion.key]
         grid = np.zeros(shape)
@@ -45,7 +50,7 @@ def of_nothing(table: pd.DataFrame, seeds: int, random: np.random.Generator) -> 
             (parts.of_classes, (shape[0], 1, *shape[2:])),
             (parts.residual, shape),
         ):
-            grid += random.normal(0, np.sqrt(variance / 2), shared)
+            grid += scale * random.normal(0, np.sqrt(variance / 2), shared)
         if criterion.key == "preservation":
             grid[..., categories == "styles"] = np.nan
         scores[criterion.metric, criterion.prompt_type] = grid
@@ -78,10 +83,11 @@ def false_and_given(found: Mapping[str, Any], *, exploratory: bool) -> tuple[int
     return len(given) - true, len(given)
 
 
-def counts_after(table: pd.DataFrame, seeds: int, count: int) -> np.ndarray:
+def counts_after(table: pd.DataFrame, seeds: int, count: int, louder: int = 0) -> np.ndarray:
     """[studies, overall and in categories, false and given]."""
     random = np.random.default_rng(0)
-    judgements = (judged(of_nothing(table, seeds, random), table, 0) for _ in range(count))
+    drawn = (of_nothing(table, seeds, random, louder) for _ in range(count))
+    judgements = (judged(seen, table, 0) for seen in drawn)
     return np.array([[false_and_given(found, exploratory=family) for family in (False, True)]
                      for found in judgements])  # fmt: skip
 

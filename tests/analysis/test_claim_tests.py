@@ -10,7 +10,14 @@ from scipy import stats
 from lycoris_bench.analysis.claims.contrasts import settings
 from lycoris_bench.analysis.claims.families import family
 from lycoris_bench.analysis.claims.grid import grids
-from lycoris_bench.analysis.claims.significance import SMALL, ClaimTest, of_claim, of_order, signs
+from lycoris_bench.analysis.claims.significance import (
+    SMALL,
+    ClaimTest,
+    Least,
+    of_claim,
+    of_order,
+    signs,
+)
 from lycoris_bench.analysis.claims.verdicts import judged
 from lycoris_bench.analysis.comparing.two_way import beyond
 from tests.analysis.conftest import named, row
@@ -31,6 +38,16 @@ def test_a_direction_is_students_t(expected: str, mean: float) -> None:
     test = of_claim(cells, AS_THEY_ARE, expected)
     assert test.p[0] == pytest.approx(stats.ttest_1samp(cells[0], 0).pvalue)
     assert test.agrees[0] == ((mean > 0) == (expected == "more")) and test.change[0]
+
+
+def test_an_effect_is_no_surer_than_the_pairs_of_the_study_are() -> None:
+    """Three seeds that happen to agree: the error is that of all pairs, with their freedom."""
+    cells = np.full((3, 4), 0.1) + drawn(7, (3, 4), 0.0, 1e-6)
+    test = of_claim(cells, AS_THEY_ARE[:, :4], "more", Least(0.05**2, 20.0))
+    assert test.p[0] == pytest.approx(2 * stats.t.sf(0.1 / 0.05, 20), rel=1e-4)
+    louder = drawn(8, (3, 4), 0.1, 1.0)
+    least = of_claim(louder, AS_THEY_ARE[:, :4], "more", Least(0.05**2, 20.0))
+    assert least.p[0] == of_claim(louder, AS_THEY_ARE[:, :4], "more").p[0]
 
 
 def test_little_is_two_one_sided_tests() -> None:

@@ -30,6 +30,11 @@ def test_five_in_a_hundred_verdicts_are_false(table: pd.DataFrame) -> None:
     assert given.mean(axis=0)[0] > 3
 
 
+def test_nor_are_more_where_half_are_twice_as_noisy(table: pd.DataFrame) -> None:
+    false, given = np.moveaxis(counts_after(table, 3, 100, louder=13), 2, 0)
+    assert ((false / np.maximum(given, 1)).mean(axis=0) <= 0.05).all()
+
+
 def test_two_seeds_are_enough_to_keep_it(table: pd.DataFrame) -> None:
     false, given = np.moveaxis(counts_after(table, 2, 100), 2, 0)
     assert ((false / np.maximum(given, 1)).mean(axis=0) <= 0.05).all()

@@ -95,18 +95,17 @@ def test_the_page_counts_them_table_by_table(judgements: dict[str, Found]) -> No
     assert not stale, "docs/paper.md should say:\n" + "\n".join(sentences(judgements))
 
 
+def of_categories(judgements: dict[str, Found]) -> str:
+    counted = []
+    for run, name in RUNS.items():
+        count = Counter(v["verdict"] for v in judgements[run]["verdicts"] if v["exploratory"])
+        tests = judgements[run]["categories"]["tests"]
+        counted.append(f"{name.lower()}: {count[HOLDS]} of {tests} hold and {count[NOT]} do not")
+    return "; ".join(counted)
+
+
 def test_the_page_counts_single_categories(judgements: dict[str, Found]) -> None:
-    given = {run: found["categories"] for run, found in judgements.items()}
-    held = [verdict for verdict in judgements["captions"]["verdicts"]
-            if verdict["exploratory"] and verdict["verdict"] == HOLDS]  # fmt: skip
-    of_loha = sum(verdict["id"] == "loha-control" for verdict in held)
-    line = (
-        f"Of single categories the caption study can test {given['captions']['tests']} cells, of "
-        f"which {len(held)} hold and {given['captions']['verdicts'] - len(held)} do not, {of_loha} "
-        f"of them LoHa’s text similarity; the table of classes {given['main-classes']['tests']}, "
-        f"of which {given['main-classes']['verdicts']} have a verdict; the table of categories "
-        f"{given['main-means']['tests'] or 'none'}, as each is one number."
-    )
+    line = of_categories(judgements)
     assert line in text(), line
 
 

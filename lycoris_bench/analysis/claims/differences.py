@@ -17,9 +17,9 @@ OWN = [*NAMES, "member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR]
 def between(
     grid: np.ndarray, series: Sequence[str], pairs: Sequence[tuple[str, str]]
 ) -> np.ndarray:
-    """`to` less `from` of each pair (from, to) of which both have scores."""
+    """`to` less `from` of each pair (from, to)."""
     place = {name: row for row, name in enumerate(series)}
-    known = [(place[low], place[high]) for low, high in pairs if {low, high} <= set(place)]
+    known = [(place[low], place[high]) for low, high in pairs]
     low, high = np.array(known, dtype="int64").reshape(-1, 2).T
     return grid[high] - grid[low]
 

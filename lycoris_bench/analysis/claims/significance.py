@@ -34,12 +34,24 @@ def signs(draws: int, classes: int) -> np.ndarray:
     return np.vstack([np.ones(classes), random.choice((-1.0, 1.0), (draws, classes))])
 
 
-def of_claim(cells: np.ndarray, signs: np.ndarray, expected: str) -> ClaimTest:
+@dataclass(frozen=True)
+class Least:
+    """The variance that a mean has at least, and its degrees of freedom: what all pairs of a study
+    show. Three seeds alone say little of how much seeds differ, and where they happen to agree an
+    effect would look surer than it is."""
+
+    variance: float = 0.0
+    df: float = 1.0
+
+
+def of_claim(
+    cells: np.ndarray, signs: np.ndarray, expected: str, least: Least = Least()
+) -> ClaimTest:
     """The change goes up or down: two-sided. It is little: two one-sided tests against ± SMALL
     (Schuirmann 1987), or beyond it; the smaller p counts.
 
     cells: [seeds, classes], complete; signs: [1 + draws, classes]."""
-    mean, stderr, df = _estimate(cells, signs)
+    mean, stderr, df = estimates(cells, signs, least)
     if expected == LITTLE:
         inside, past = (p(mean, stderr, df, SMALL) for p in (outside, beyond))
         return ClaimTest(np.minimum(inside, past), inside < past, inside >= past)
@@ -47,13 +59,15 @@ def of_claim(cells: np.ndarray, signs: np.ndarray, expected: str) -> ClaimTest:
     return ClaimTest(two_sided(mean, stderr, df), agrees, np.ones_like(agrees))
 
 
-def of_order(pairs: np.ndarray, signs: np.ndarray) -> tuple[ClaimTest, np.ndarray]:
+def of_order(
+    pairs: np.ndarray, signs: np.ndarray, least: Least = Least()
+) -> tuple[ClaimTest, np.ndarray]:
     """The order, and the p-value of each of its pairs (Holm): an order holds if all of its pairs
     go the stated way and each is significant; it does not if one is that goes the other way.
 
     pairs: [pairs, seeds, classes], complete: the member that is said to be better less the
     other."""
-    mean, stderr, df = np.stack([_estimate(cells, signs) for cells in pairs], axis=1)
+    mean, stderr, df = np.stack([estimates(cells, signs, least) for cells in pairs], axis=1)
     p = np.apply_along_axis(holm, 0, two_sided(mean, stderr, df))
     stated = mean > 0
     agrees = stated.all(axis=0)
@@ -62,8 +76,11 @@ def of_order(pairs: np.ndarray, signs: np.ndarray) -> tuple[ClaimTest, np.ndarra
     return test, p[:, 0]
 
 
-def _estimate(cells: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """mean, stderr and df, [3, 1 + draws]."""
+def estimates(cells: np.ndarray, signs: np.ndarray, least: Least = Least()) -> np.ndarray:
+    """mean, stderr and df, [3, 1 + draws]: the two-way error, and not less than the least."""
     dealt = cells * signs[:, None]
     squares = mean_squares(dealt)
-    return np.stack([dealt.mean(axis=(1, 2)), np.sqrt(squares.variance), squares.df])
+    small = squares.variance < least.variance
+    variance = np.where(small, least.variance, squares.variance)
+    df = np.where(small, least.df, squares.df)
+    return np.stack([dealt.mean(axis=(1, 2)), np.sqrt(variance), df])

@@ -1,6 +1,6 @@
 """Every claim against a table of scores: holds, does not, unclear, or cannot be tested here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
@@ -13,9 +13,18 @@ from lycoris_bench.analysis.claims.claims import CLAIMS, ORDERS, Claim, Order
 from lycoris_bench.analysis.claims.contrasts import CONTRASTS, EPOCHS, pairs, settings
 from lycoris_bench.analysis.claims.families import family
 from lycoris_bench.analysis.claims.grid import Grids, grids
-from lycoris_bench.analysis.claims.significance import ClaimTest, of_claim, of_order, signs
+from lycoris_bench.analysis.claims.significance import (
+    ClaimTest,
+    Least,
+    estimates,
+    of_claim,
+    of_order,
+    signs,
+)
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
 from lycoris_bench.analysis.compare import ALPHA
+from lycoris_bench.analysis.comparing.mean_squares import Noise
+from lycoris_bench.analysis.comparing.pairs import mean_of, study_noise, weight_of
 from lycoris_bench.analysis.comparing.two_way import complete, two_way
 
 HOLDS, NOT, UNCLEAR, UNTESTED = "holds", "does not", "unclear", "cannot be tested here"
@@ -24,6 +33,8 @@ DRAWS = 200
 ONE_SEED = "one seed: training noise is not measured"
 ONE_CLASS = "one class: how much classes differ is not measured"
 Verdict = dict[str, Any]
+Pairs = Sequence[tuple[str, str]]
+Noises = Mapping[tuple[str, str], Noise | None]  # of a difference of two configurations, by view
 Said = TypeVar("Said", Claim, Order)
 
 
@@ -54,8 +65,11 @@ def judged(seen: Grids, table: pd.DataFrame, draws: int = DRAWS) -> dict[str, An
     """The same of arrays. table: as of `contrasts.settings`; draws: of exchanged sides."""
     matches = {name: pairs(table, contrast) for name, contrast in CONTRASTS.items()}
     dealt = signs(draws, len(seen.categories))
-    cases = [case for claim in CLAIMS for case in _claims(claim, seen, matches, dealt)]
-    cases += [case for claim in ORDERS for case in _orders(claim, seen, table, dealt)]
+    noise = {
+        view: study_noise(mean_of(np.moveaxis(grid, 2, -1))) for view, grid in seen.scores.items()
+    }
+    cases = [case for claim in CLAIMS for case in _claims(claim, seen, matches, noise, dealt)]
+    cases += [case for claim in ORDERS for case in _orders(claim, seen, table, noise, dealt)]
     families = {}
     for name, exploratory in (("overall", False), ("categories", True)):
         tested = [c for c in cases if c.test and c.record["exploratory"] == exploratory]
@@ -71,11 +85,12 @@ def judged(seen: Grids, table: pd.DataFrame, draws: int = DRAWS) -> dict[str, An
 
 
 def _claims(
-    claim: Claim, seen: Grids, matches: dict[str, list[tuple[str, str]]], dealt: np.ndarray
+    claim: Claim, seen: Grids, matches: Mapping[str, Pairs], noise: Noises, dealt: np.ndarray
 ) -> Iterator[Case]:
     claim = _asked(claim, seen)
     view = (claim.metric, claim.prompt_type)
-    contrast, known = CONTRASTS[claim.contrast], matches[claim.contrast]
+    contrast, asked = CONTRASTS[claim.contrast], matches[claim.contrast]
+    known = [pair for pair in asked if set(pair) <= set(seen.series)]
 
     def changes(grid: np.ndarray) -> np.ndarray:
         if claim.contrast == EPOCHS:
@@ -84,7 +99,7 @@ def _claims(
 
     if claim.contrast == EPOCHS:
         none = "only one epoch was scored"
-    elif known:
+    elif asked:
         none = "no such pair was trained with the same seed to the same epoch"
     else:
         none = f"no two configurations differ in {contrast.what} alone"
@@ -101,8 +116,13 @@ def _claims(
             yield Case(about | {"reason": none})
             continue
         cells = cells[np.ix_(seeds, classes)]
-        estimate = two_way(cells)
         shared = ~np.isnan(scores[:, seeds][..., classes]).all(axis=(1, 2, 3))
+        least = Least()
+        if claim.contrast != EPOCHS:
+            used = [pair for pair, there in zip(known, shared, strict=True) if there]
+            least = _least(noise[view], cells, weight_of(used))
+        _, stderr, df = estimates(cells, np.ones((1, cells.shape[1])), least)[:, 0]
+        estimate = replace(two_way(cells), stderr=stderr, df=df)
         about |= {
             "pairs": int(shared.sum()), "seeds": len(seeds), "classes": len(classes),
             "effect": estimate.mean,
@@ -113,10 +133,12 @@ def _claims(
         if reason := _too_few(cells):
             yield Case(about | {"reason": reason})
         else:
-            yield Case(about, of_claim(cells, dealt[:, columns[classes]], claim.expected))
+            yield Case(about, of_claim(cells, dealt[:, columns[classes]], claim.expected, least))
 
 
-def _orders(claim: Order, seen: Grids, table: pd.DataFrame, dealt: np.ndarray) -> Iterator[Case]:
+def _orders(
+    claim: Order, seen: Grids, table: pd.DataFrame, noise: Noises, dealt: np.ndarray
+) -> Iterator[Case]:
     claim = _asked(claim, seen)
     view = (claim.metric, claim.prompt_type)
     members = {}
@@ -142,7 +164,10 @@ def _orders(claim: Order, seen: Grids, table: pd.DataFrame, dealt: np.ndarray) -
         if reason := _too_few(cells[0]):
             yield Case(about | {"reason": reason})
             continue
-        test, p = of_order(cells, dealt[:, columns[classes]])
+        contexts = next(iter(members.values()))[:, seeds][..., columns[classes]]
+        alike = int((~np.isnan(contexts)).any(axis=(1, 2, 3)).sum())
+        least = _least(noise[view], cells[0], 1 / alike)
+        test, p = of_order(cells, dealt[:, columns[classes]], least)
         comparisons = [
             {"better": a, "worse": b, "effect": float(mean), "p": float(of_pair)}
             for (a, b), mean, of_pair in zip(stated, means, p, strict=True)
@@ -182,6 +207,12 @@ def _complete(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     some = np.flatnonzero(~np.isnan(cells).all(axis=0))
     seeds, classes = complete(~np.isnan(cells[:, some]))
     return seeds, some[classes]
+
+
+def _least(noise: Noise | None, cells: np.ndarray, weight: float) -> Least:
+    """What the pairs of the study let the mean of cells vary by, `weight` times as noisy as one."""
+    seeds, classes = cells.shape
+    return Least(*noise.of(seeds, classes, weight)) if noise else Least()
 
 
 def _too_few(cells: np.ndarray) -> str:
