@@ -9,7 +9,8 @@ import pandas as pd
 
 from lycoris_bench.analysis.claims.contrasts import DIM, FACTOR, NAMES
 from lycoris_bench.analysis.columns import SERIES
-from lycoris_bench.analysis.comparing.pairs import mean_of
+from lycoris_bench.analysis.comparing.mean_squares import Noise
+from lycoris_bench.analysis.comparing.pairs import mean_of, study_noise
 
 OWN = [*NAMES, "member", "algorithm", "lr", DIM, "alpha", "scale", FACTOR]
 
@@ -28,6 +29,12 @@ def over_epochs(grid: np.ndarray, epochs: int) -> np.ndarray:
     """An epoch less the one before it: a pair is a series and a step of the first `epochs`."""
     steps = np.diff(grid[:, :, :epochs], axis=2)
     return np.moveaxis(steps, 2, 1).reshape(-1, grid.shape[1], 1, grid.shape[3])
+
+
+def noise_of(grid: np.ndarray) -> Noise | None:
+    """Of the differences of two series, in the mean over epochs; or where `grid` has steps of
+    epochs, in the mean step."""
+    return study_noise(mean_of(np.moveaxis(grid, 2, -1)))
 
 
 def of_members(

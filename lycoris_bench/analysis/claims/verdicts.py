@@ -24,7 +24,7 @@ from lycoris_bench.analysis.claims.significance import (
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
 from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.analysis.comparing.mean_squares import Noise
-from lycoris_bench.analysis.comparing.pairs import mean_of, study_noise, weight_of
+from lycoris_bench.analysis.comparing.pairs import weight_of
 from lycoris_bench.analysis.comparing.two_way import complete, two_way
 
 HOLDS, NOT, UNCLEAR, UNTESTED = "holds", "does not", "unclear", "cannot be tested here"
@@ -65,9 +65,7 @@ def judged(seen: Grids, table: pd.DataFrame, draws: int = DRAWS) -> dict[str, An
     """The same of arrays. table: as of `contrasts.settings`; draws: of exchanged sides."""
     matches = {name: pairs(table, contrast) for name, contrast in CONTRASTS.items()}
     dealt = signs(draws, len(seen.categories))
-    noise = {
-        view: study_noise(mean_of(np.moveaxis(grid, 2, -1))) for view, grid in seen.scores.items()
-    }
+    noise = {view: differences.noise_of(grid) for view, grid in seen.scores.items()}
     cases = [case for claim in CLAIMS for case in _claims(claim, seen, matches, noise, dealt)]
     cases += [case for claim in ORDERS for case in _orders(claim, seen, table, noise, dealt)]
     families = {}
@@ -117,8 +115,12 @@ def _claims(
             continue
         cells = cells[np.ix_(seeds, classes)]
         shared = ~np.isnan(scores[:, seeds][..., classes]).all(axis=(1, 2, 3))
-        least = Least()
-        if claim.contrast != EPOCHS:
+        if claim.contrast == EPOCHS:
+            steps = np.diff(seen.scores[view][:, :, : len(seen.epochs)], axis=2)
+            series = shared.reshape(len(seen.series), -1).any(axis=1).sum()
+            # a step has half the variance that the difference of two has
+            least = _least(differences.noise_of(steps), cells, 1 / (2 * series))
+        else:
             used = [pair for pair, there in zip(known, shared, strict=True) if there]
             least = _least(noise[view], cells, weight_of(used))
         _, stderr, df = estimates(cells, np.ones((1, cells.shape[1])), least)[:, 0]
