@@ -41,7 +41,7 @@ def test_shuffled_labels_give_no_more_than_the_nominal_false_verdicts(
     imported: Path, run: str, axis: int
 ) -> None:
     """No setting does anything: 5 % of tables may have a verdict that one does, and of those that
-    are given (that a change is little is true) 5 % may be such. In each seed, six of 1000."""
+    are given (that a change is little is true) 5 % may be such."""
     scores, factors = tables(imported / run)
     seen, table = grids(scores), settings(factors)
     random = np.random.default_rng(0)
@@ -51,5 +51,4 @@ def test_shuffled_labels_give_no_more_than_the_nominal_false_verdicts(
         counts.append([false_and_given(found, exploratory=family) for family in (False, True)])
     false, given = np.moveaxis(np.array(counts), 2, 0)
     share = (false / np.maximum(given, 1)).mean(axis=0)
-    print(run, axis, share)
     assert (share <= 0.05).all()

@@ -123,7 +123,7 @@ def _claims(
         else:
             used = [pair for pair, there in zip(known, shared, strict=True) if there]
             least = _least(noise[view], cells, weight_of(used))
-        _, stderr, df = estimates(cells, np.ones((1, cells.shape[1])), least)[:, 0]
+        _, stderr, df = estimates(cells, np.ones((1, cells.shape[1])), least)[:, 0].tolist()
         estimate = replace(two_way(cells), stderr=stderr, df=df)
         about |= {
             "pairs": int(shared.sum()), "seeds": len(seeds), "classes": len(classes),
