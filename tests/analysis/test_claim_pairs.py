@@ -1,15 +1,14 @@
-"""Pairs never mix factors, and orders and intervals are what textbooks say."""
+"""Pairs never mix factors, and differences are those of a naive merge."""
 
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from lycoris_bench.analysis.claims import pairs as order
+from lycoris_bench.analysis.claims import differences
 from lycoris_bench.analysis.claims.contrasts import CONTRASTS, members, pairs, settings
-from lycoris_bench.analysis.claims.interval import effect, grid
+from lycoris_bench.analysis.claims.grid import grids
 from tests.analysis.conftest import named
 
 CHANGES = {  # what a pair of each contrast may differ in, written out
@@ -96,53 +95,91 @@ def test_table_1_columns_of_a_study_with_other_rates() -> None:
     }  # fmt: skip
 
 
-def test_a_grid_has_a_row_a_seed_and_a_column_a_class_as_they_come() -> None:
-    table = [(24, "b", 1.0), (24, "a", 2.0), (23, "b", 3.0), (24, "b", 4.0), (None, "a", 5.0),
-             (25, "c", np.nan)]  # fmt: skip
-    rows = pd.DataFrame(table, columns=["seed", "unit", "score"])
-    np.testing.assert_array_equal(grid(rows, "score"), [[2.5, 2.0], [3.0, np.nan], [np.nan, 5.0]])
-
-
-def test_the_interval_of_many_classes_is_students() -> None:
-    """One seed and n classes: the textbook's mean ± t s / sqrt(n), but for chance in drawing."""
-    cells = np.random.default_rng(2).normal(0.3, 0.1, size=(1, 30))
-    mean, low, high = effect(cells)
-    half = stats.t.ppf(0.975, 29) * cells.std(ddof=1) / np.sqrt(30)
-    assert mean == pytest.approx(cells.mean())
-    assert (mean - low, high - mean) == pytest.approx((half, half), rel=0.1)
-
-
-@pytest.mark.parametrize(("seeds", "classes"), [(3, 8), (1, 6), (3, 1)])
-def test_intervals_cover_what_they_should(seeds: int, classes: int) -> None:
-    """Seeds and classes with effects of their own, of which the truth is the mean."""
-    random = np.random.default_rng(3)
-    inside = 0
-    for _ in range(200):
-        cells = 0.2 + random.normal(0, 0.2, (1, classes)) * (classes > 1)
-        cells = cells + random.normal(0, 0.05, (seeds, 1)) + random.normal(0, 0.1, (seeds, classes))
-        _, low, high = effect(cells)
-        inside += low <= 0.2 <= high
-    assert 0.87 <= inside / 200 <= 0.995
-
-
-def test_missing_cells_are_left_out() -> None:
-    cells = np.array([[0.1, np.nan, 0.3], [0.1, 0.2, 0.3]])
-    mean, low, high = effect(cells)
-    assert mean == pytest.approx(np.nanmean(cells)) and low < mean < high
-    one_less = np.delete(cells, 1, axis=1)  # without the class that a seed lacks
-    assert effect(one_less)[0] == pytest.approx(0.2)
-    assert effect(np.full((3, 4), 0.5)) == pytest.approx((0.5, 0.5, 0.5))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_tau_is_scipys(seed: int) -> None:
+def scored(seed: int = 0, missing: float = 0.2) -> pd.DataFrame:
+    """Ranked rows of three series, some without a seed or an epoch, some cells missing."""
     random = np.random.default_rng(seed)
-    ranks = dict(zip("abcde", random.permutation(5) + 1, strict=True))
-    keys = [(s, c) for s in range(3) for c in "xyz"]
-    rows = pd.DataFrame(keys, columns=["seed", "unit"])
-    for name in ranks:
-        rows[name] = random.normal(random.normal(), 0.1, len(rows))
-    tau, low, high = order.agreement(rows, ranks)
-    means = [rows[name].mean() for name in ranks]
-    assert tau == pytest.approx(stats.kendalltau(means, list(ranks.values())).statistic)
-    assert -1 <= low <= tau <= high <= 1
+    keys = [
+        (name, s, e, *concept)
+        for name in "abc"
+        for s in (24, 23, None)
+        for e in (30, 10, 50, None)
+        for concept in (("toys", "x", "1"), ("toys", "x", "2"), ("styles", "x", ""), ("", "", ""))
+    ]
+    rows = pd.DataFrame(keys, columns=["series", "seed", "epoch", "category", "class", "subclass"])
+    rows = rows[random.random(len(rows)) > missing].astype({"seed": "Int64", "epoch": "Int64"})
+    rows = rows.assign(metric="vendi", prompt_type="alter")
+    return rows.assign(score=random.random(len(rows)), value=random.random(len(rows)))
+
+
+VIEW = ("vendi", "alter")
+CELL = ["seed", "epoch", "category", "class"]
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the sub-classes of a class."""
+    return rows.groupby(["series", *CELL], dropna=False)["score"].mean().reset_index()
+
+
+def test_a_grid_has_the_mean_of_each_class() -> None:
+    rows = scored()
+    seen = grids(rows)
+    assert (seen.epochs, list(seen.series)) == ([10, 30, 50], ["a", "b", "c"])
+    assert sorted(seen.categories) == ["", "styles", "toys"]
+    grid = seen.scores[VIEW]
+    assert grid.shape == (3, 3, 4, 3) and (~np.isnan(grid)).sum() == len(means(rows))
+    seeds = list(dict.fromkeys(rows["seed"].astype("object").where(rows["seed"].notna(), None)))
+    for row in means(rows).itertuples():
+        seed = seeds.index(None if pd.isna(row.seed) else row.seed)
+        epoch = 3 if pd.isna(row.epoch) else seen.epochs.index(row.epoch)
+        column = list(seen.categories).index(row.category)
+        assert grid["abc".index(row.series), seed, epoch, column] == pytest.approx(row.score)
+
+
+def test_differences_are_those_of_a_merge() -> None:
+    rows = scored(1)
+    seen = grids(rows)
+    sides = means(rows)
+    merged = sides[sides["series"] == "a"].merge(sides[sides["series"] == "c"], on=CELL)
+    naive = sorted(merged["score_y"] - merged["score_x"])
+    found = differences.between(seen.scores[VIEW], seen.series, [("a", "c")])
+    assert found.shape[0] == 1
+    np.testing.assert_allclose(sorted(found[~np.isnan(found)]), naive)
+
+
+def test_steps_of_epochs_are_those_of_a_merge() -> None:
+    rows = scored(2)
+    seen = grids(rows)
+    later = means(rows).assign(epoch=means(rows)["epoch"].map({30: 10, 50: 30}).astype("Int64"))
+    kept = ["series", *CELL]
+    merged = means(rows).dropna(subset="epoch").merge(later.dropna(subset="epoch"), on=kept)
+    found = differences.over_epochs(seen.scores[VIEW], 3)
+    assert found.shape == (6, 3, 1, 3)  # 3 series x 2 steps
+    naive = sorted(merged["score_y"] - merged["score_x"])
+    np.testing.assert_allclose(sorted(found[~np.isnan(found)]), naive)
+
+
+def test_a_cell_is_the_mean_over_pairs_and_epochs() -> None:
+    changes = np.array([1.0, 2.0, np.nan, 4.0, 5.0, 6.0]).reshape(3, 1, 2, 1)
+    np.testing.assert_allclose(differences.cells(changes), [[18 / 5]])
+    assert np.isnan(differences.cells(changes[:0])).all()
+
+
+def test_members_are_compared_in_a_context_that_all_of_them_have() -> None:
+    """Two LoRA of one context are averaged; where LoHa lacks a cell, nobody has it."""
+    about = {"alpha": 4.0, "dim": 8, "capacity": 1, "importance": True, "lr": 1e-3}
+    table = named(pd.DataFrame([
+        {"configuration": name, "algorithm": algorithm, "preset": preset, **about, "dim": dim}
+        for name, algorithm, preset, dim in (
+            ("lora", "lora", "full", 8), ("lora16", "lora", "full", 16),
+            ("loha", "loha", "full", 4), ("lokr", "lokr", "full", None),
+            ("alone", "lora", "attn-only", 8), ("unscored", "lora", "full", 8),
+        )
+    ]))  # fmt: skip
+    series = ["lora", "lora16", "loha", "lokr", "alone"]
+    grid = np.arange(5.0).reshape(5, 1, 1, 1) * np.ones((5, 2, 1, 3))
+    grid[2, 1, 0, 2] = np.nan
+    found = differences.of_members(grid, series, settings(table))
+    assert set(found) == {"lora", "loha", "lokr"}
+    for name, value in (("lora", 0.5), ("loha", 2.0), ("lokr", 3.0)):
+        cells = differences.cells(found[name])
+        assert np.isnan(cells[1, 2]) and np.nanmin(cells) == np.nanmax(cells) == value

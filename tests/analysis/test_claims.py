@@ -10,7 +10,7 @@ import pytest
 
 from lycoris_bench.analysis.claims.claims import CLAIMS, ORDERS, TABLE
 from lycoris_bench.analysis.claims.table import shown
-from lycoris_bench.analysis.claims.verdicts import judge
+from lycoris_bench.analysis.claims.verdicts import judge, said
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.report.page import environment
@@ -59,7 +59,7 @@ def scores(
 def judged(table: pd.DataFrame, category: str = OVERALL) -> dict[str, Any]:
     found = judge(table, FACTORS)
     json.dumps(found, allow_nan=False)  # plain values only
-    return {one["id"]: one for one in found if one["category"] == category}
+    return {verdict["id"]: verdict for verdict in said(found["verdicts"], category)}
 
 
 def test_known_effects_come_out_with_their_verdicts() -> None:
@@ -72,16 +72,22 @@ def test_known_effects_come_out_with_their_verdicts() -> None:
         "alpha-1": -0.1 - 0.4, "loha": -0.25, "lokr": 0.15,
     }  # fmt: skip
     for name, expected in effects.items():
-        one = found[f"{name}-fidelity"]
-        assert one["effect"] == pytest.approx(expected) == one["value"]
-        assert one["low"] == pytest.approx(expected) == one["high"]  # pairing removes the rest
-        assert one["verdict"] == "holds", name
+        verdict = found[f"{name}-fidelity"]
+        assert verdict["effect"] == pytest.approx(expected) == verdict["value"]
+        assert verdict["low"] == pytest.approx(expected) == verdict["high"]  # pairs cancel the rest
+        assert verdict["verdict"] == "holds", name
     for name in ("epochs", "rate", "capacity", "attention", "alpha-1", "loha", "lokr"):
         assert found[f"{name}-control"]["verdict"] == "does not"  # it moves as fidelity does here
-    assert found["epochs-fidelity"]["n"] == 8 * 3 * 4 * 2
-    assert found["rate-fidelity"]["n"] == 3 * 4 * 3
-    assert found["order-fidelity"]["effect"] == 1  # lokr, lora, loha
-    assert found["order-control"]["effect"] == -1
+    counts = {name: [found[name][key] for key in ("pairs", "seeds", "classes")]
+              for name in ("epochs-fidelity", "rate-fidelity", "order-fidelity")}  # fmt: skip
+    assert counts["epochs-fidelity"] == [8 * 2, 3, 4]  # configurations x steps of epochs
+    assert counts["rate-fidelity"] == [1, 3, 4] and counts["order-fidelity"] == [3, 3, 4]
+    order = found["order-fidelity"]
+    assert order["members"] == ["lokr", "lora", "loha"] and order["verdict"] == "holds"
+    assert (order["tau"], order["confirmed"], order["contradicted"]) == (1, 3, 0)
+    order = found["order-control"]
+    assert (order["tau"], order["confirmed"], order["contradicted"]) == (-1, 0, 3)
+    assert order["verdict"] == "does not"
 
 
 def test_noise_is_unclear_and_a_large_change_is_not_little() -> None:
@@ -97,7 +103,8 @@ def test_few_images_have_a_claim_of_their_own() -> None:
         scores(lambda name, epoch: epoch / 100, category="styles"),
         scores(lambda name, epoch: -epoch / 50, category="toys"),
     ])  # fmt: skip
-    found = {(one["id"], one["category"]): one for one in judge(table, FACTORS)}
+    verdicts = judge(table, FACTORS)["verdicts"]
+    found = {(verdict["id"], verdict["category"]): verdict for verdict in verdicts}
     assert found["epochs-fidelity", OVERALL]["effect"] == pytest.approx(0.2)  # of styles alone
     assert found["overtraining", OVERALL]["effect"] == pytest.approx(-0.4)
     assert found["overtraining", "toys"]["verdict"] == "holds"
@@ -115,15 +122,35 @@ def test_what_cannot_be_tested_says_why() -> None:
     assert reasons["no-tags-control"] == (
         "no two configurations differ in captions (main against no-tags) alone"
     )
-    assert reasons["overtraining"] == "no scores of image similarity on trigger prompts"
-    few = scores(flat, seeds=2)
-    reasons = {k: v.get("reason") for k, v in judged(few[few["class"] < "c2"]).items()}
-    assert reasons["rate-control"] == (
-        "2 seeds and 2 classes: at least 3 of one of them are needed"
+    assert reasons["overtraining"] == (
+        "the paper does not say it of the categories that were scored"
     )
     apart = scores(flat)
     apart = apart[(apart["configuration"] != "lora-slow") | (apart["seed"] == 9)]
     assert "the same seed" in judged(apart)["rate-fidelity"]["reason"]
+
+
+def test_one_training_or_one_class_says_nothing_of_a_setting() -> None:
+    """What is measured is shown, with the interval between these checkpoints."""
+    table = scores(lambda name, epoch: epoch / 100 - 0.3 * (name == "lora-slow"), noise=0.01)
+    for part, reason in (
+        (table[table["seed"] == 1], "one seed: training noise is not measured"),
+        (table[table["class"] == "c1"], "one class: how much classes differ is not measured"),
+    ):
+        found = judged(part)
+        rate, order = found["rate-fidelity"], found["order-fidelity"]
+        assert rate["verdict"] == order["verdict"] == "cannot be tested here"
+        assert rate["reason"] == order["reason"] == reason
+        assert rate["low"] < rate["effect"] < rate["high"] and "p" not in rate
+        assert rate["effect"] == pytest.approx(0.3, abs=0.01)
+    made = shown(judge(table[table["seed"] == 1], FACTORS))
+    rate = next(row for row in made["rows"] if "learning rate raises" in row["sentence"])
+    assert rate["cells"][0]["verdict"] == "no verdict" and rate["cells"][0]["amount"] == (
+        "1 pair, 1 seed, 4 classes"
+    )
+    assert any(reason in line for line in made["summary"] for reason in ["one seed"])
+    few = table[(table["seed"] < 2) & (table["class"] < "c2")]  # two of both are enough
+    assert judged(few)["rate-fidelity"]["verdict"] != "cannot be tested here"
 
 
 def test_without_trigger_prompts_the_record_names_what_was_looked_at() -> None:
@@ -135,9 +162,19 @@ def test_without_trigger_prompts_the_record_names_what_was_looked_at() -> None:
 
 def test_lower_is_better_turns_once(study: pd.DataFrame, factors: pd.DataFrame) -> None:
     """The world of conftest: each epoch raises fidelity and the raw style loss."""
-    found = {o["id"]: o for o in judge(rank_scores(study), factors) if o["category"] == OVERALL}
-    assert found["epochs-preservation"]["verdict"] == "holds"
+    verdicts = said(judge(rank_scores(study), factors)["verdicts"], OVERALL)
+    found = {verdict["id"]: verdict for verdict in verdicts}
+    assert found["epochs-preservation"]["p"] < 0.1
     assert found["epochs-preservation"]["effect"] < 0 < found["epochs-preservation"]["value"]
+
+
+def test_a_verdict_is_given_for_what_is_left_after_the_others() -> None:
+    """One of 28 tests: its own interval leaves out 0, and that is unclear among the others."""
+    table = scores(lambda name, epoch: 0.2 * (name == "lora-large"), noise=0.1)
+    found = judge(table, FACTORS)
+    verdict = next(v for v in said(found["verdicts"], OVERALL) if v["id"] == "capacity-fidelity")
+    assert verdict["low"] > 0 and verdict["p"] < 0.05 < verdict["p_adjusted"]
+    assert verdict["verdict"] == "unclear"
 
 
 def test_the_section_shows_every_cell_and_no_section_is_shown_without_any() -> None:
@@ -146,14 +183,21 @@ def test_the_section_shows_every_cell_and_no_section_is_shown_without_any() -> N
         scores(lambda name, epoch: epoch / 100),
         scores(lambda name, epoch: epoch / 100, category=hostile),
     ])  # fmt: skip
-    made = shown(judge(table, FACTORS))
-    assert made["categories"] == [OVERALL, "styles", hostile]
+    found = judge(table, FACTORS)
+    made = shown(found)
+    assert made["categories"] == ["styles", hostile]
     page = Page(environment().get_template("claims.html.j2").render(claims=made))
     rows = [tag for tag, about in page.tags if tag == "tr"]
-    assert len(rows) == 1 + len(made["rows"])
+    assert len(rows) == 1 + len(made["rows"]) + 1 + len(made["exploratory"])
     text = " ".join(page.texts)
     assert "holds" in text and "does not" in text and hostile in text
+    assert "16 pairs, 3 seeds, 8 classes" in text and "3 of 3 pairs confirmed" not in text
     assert "No two configurations differ in captions (main against no-tags) alone" in text
+    overall = [v["verdict"] for v in said(found["verdicts"], OVERALL)]
+    line = f"{overall.count('holds')} hold, {overall.count('does not')} do not"
+    assert line in made["summary"][0]
+    alone = shown(judge(table[table["category"] == "styles"], FACTORS))
+    assert alone["over"] == "styles" and alone["exploratory"] == alone["exploratory_summary"] == []
     nothing = shown(judge(table.assign(metric="variance"), FACTORS))
     assert nothing["rows"] == [] and len(nothing["untested"]) > 0
 

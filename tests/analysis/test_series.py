@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis.aggregation import by_checkpoint, units
-from lycoris_bench.analysis.claims.interval import grid
+from lycoris_bench.analysis.aggregation import by_checkpoint
+from lycoris_bench.analysis.claims.grid import grids
 from lycoris_bench.analysis.correlation import correlations
 from lycoris_bench.analysis.findings import findings
 from lycoris_bench.analysis.pipeline import analyze_tables
@@ -53,9 +53,11 @@ def test_what_lacks_a_seed_takes_part(table: Rows) -> None:
     scores = rank_scores(mixed(table))
     assert set(correlations(scores)["n"]) == {4 * len(CLASSES)}
     assert len(by_checkpoint(scores)) == 2 * 2 * 4  # categories, views, checkpoints
-    cells = grid(units(scores)[lambda u: u["metric"] == "text_similarity"], "value")
-    assert cells.shape == (2, len(CLASSES)) and not np.isnan(cells).any()
-    np.testing.assert_allclose(cells[1], [0.8 + k / 100 for k in range(len(CLASSES))])
+    seen = grids(scores)
+    cells = seen.values["text_similarity", "alter"][list(seen.series).index("file")]
+    assert cells.shape == (2, 3, len(CLASSES))  # seeds and epochs, and none of each
+    assert (~np.isnan(cells)).sum() == len(CLASSES)
+    np.testing.assert_allclose(cells[1, 2], [0.8 + k / 100 for k in range(len(CLASSES))])
 
 
 def test_numbers_that_stand_for_nothing_are_numbers(table: Rows) -> None:

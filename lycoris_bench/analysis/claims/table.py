@@ -1,67 +1,157 @@
-"""The verdicts as the page shows them: claims down, categories across."""
+"""The verdicts as the page shows them: claims over all categories, and category by category."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lycoris_bench.analysis.claims.claims import ORDERS
-from lycoris_bench.analysis.claims.verdicts import HOLDS, NOT, SMALL, UNCLEAR, UNTESTED, Verdict
+from lycoris_bench.analysis.claims.significance import SMALL
+from lycoris_bench.analysis.claims.verdicts import HOLDS, NOT, UNCLEAR, UNTESTED, Verdict
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
+from lycoris_bench.analysis.compare import ALPHA
+from lycoris_bench.messages.numbers import fixed, significant
 
 
-def shown(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """A dict: `categories`; `rows`, one a claim, with a cell per category (None: the paper does not
-    claim it there); `summary`, a sentence; `untested`, (reason, sentences) of the claims that no
-    category of the run can test; `small`, the size of a little effect."""
-    tested = {verdict["id"] for verdict in verdicts if verdict["verdict"] != UNTESTED}
-    there = [verdict for verdict in verdicts if verdict["id"] in tested]
-    names = [name for name in ordered(verdict["category"] for verdict in there) if name != OVERALL]
-    categories = names if len(names) == 1 else [OVERALL, *names]
-    cells = {(verdict["id"], verdict["category"]): verdict for verdict in there}
-    rows = [
-        {
-            "sentence": verdict["sentence"],
-            "section": verdict["section"],
-            "what": f"{words(verdict['metric'])}, {verdict['prompt_type']} prompts",
-            "cells": [cells.get((verdict["id"], name)) for name in categories],
-        }
-        for verdict in there
-        if verdict["category"] == OVERALL
+def shown(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `judge` found, as a dict: `rows`, a claim each with its cell over all categories;
+    `categories` and `exploratory`, rows with a cell per category (None: the paper does not claim it
+    there), empty for a single one; `summary`, sentences on both; `untested`, (reason, sentences) of
+    claims without any pair; `small`, the size of a little effect."""
+    verdicts = found["verdicts"]
+    cells = {(verdict["id"], verdict["category"]): verdict for verdict in verdicts}
+    overall = [verdict for verdict in verdicts if not verdict["exploratory"]]
+    there = [verdict for verdict in overall if measured(verdict)]
+    known = ordered(verdict["category"] for verdict in verdicts if verdict["exploratory"])
+    categories = known if len(known) > 1 and found["categories"]["tests"] else []
+    across = [[cells.get((row["id"], name)) for name in categories] for row in there]
+    exploratory = [
+        _row(verdict, line)
+        for verdict, line in zip(there, across, strict=True)
+        if any(cell and "p" in cell for cell in line)
     ]
     return {
+        "over": known[0] if len(known) == 1 else OVERALL,
+        "rows": [_row(verdict, [verdict]) for verdict in there],
         "categories": categories,
-        "rows": rows,
-        "untested": _reasons([verdict for verdict in verdicts if verdict["id"] not in tested]),
-        "summary": summary(verdicts),
+        "exploratory": exploratory,
+        "summary": summary(found),
+        "exploratory_summary": exploratory_summary(found) if len(known) > 1 else [],
+        "untested": _reasons([verdict for verdict in overall if not measured(verdict)]),
         "small": SMALL,
     }
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many claims hold over all categories, and in how many cells Table 1's orders do."""
-    overall = [verdict for verdict in verdicts if verdict["category"] == OVERALL]
-    count = Counter(verdict["verdict"] for verdict in overall)
-    line = (
-        f"Of {len(overall)} claims, over all categories: {count[HOLDS]} hold, {count[NOT]} do not, "
-        f"{count[UNCLEAR]} are unclear, {count[UNTESTED]} cannot be tested here."
-    )
-    names = {claim.id for claim in ORDERS}
-    cells = [
-        verdict for verdict in verdicts
-        if verdict["id"] in names and verdict["category"] != OVERALL and "effect" in verdict
-    ]  # fmt: skip
-    if cells:
-        agree = sum(verdict["verdict"] == HOLDS for verdict in cells)
-        line += (
-            f" Table 1’s order of algorithms shows in {agree} of {len(cells)} cells of criterion "
-            "and category."
+def measured(verdict: Verdict) -> bool:
+    """Whether there are pairs, be they too few for a verdict."""
+    return "pairs" in verdict
+
+
+def summary(found: Mapping[str, Any]) -> list[str]:
+    """How many claims hold over all categories, and how far to trust that."""
+    overall = [verdict for verdict in found["verdicts"] if not verdict["exploratory"]]
+    lines = [f"Of {len(overall)} claims {_counts(overall)}.", *by_chance(found["overall"])]
+    if too_few := [v for v in overall if measured(v) and v["verdict"] == UNTESTED]:
+        reasons = "; ".join(ordered(v["reason"] for v in too_few))
+        lines.append(
+            f"{len(too_few)} have an effect and no verdict ({reasons}): what is measured holds "
+            "between these checkpoints, on these classes."
         )
-    return line
+    return lines
+
+
+def exploratory_summary(found: Mapping[str, Any]) -> list[str]:
+    """The same of single categories."""
+    cells = [verdict for verdict in found["verdicts"] if verdict["exploratory"]]
+    if not found["categories"]["tests"]:
+        reasons = "; ".join(ordered(verdict["reason"] for verdict in cells if measured(verdict)))
+        return [f"No claim can be tested in a single category ({reasons})."] if reasons else []
+    return [
+        f"Of {len(cells)} cells of claim and category {_counts(cells)}.",
+        *by_chance(found["categories"]),
+    ]
+
+
+def by_chance(family: Mapping[str, Any]) -> list[str]:
+    """How many verdicts of a family are false, and how many come out of nothing."""
+    if not family["tests"]:
+        return []
+    count = family["verdicts"]
+    false = (
+        f"Of the {_many(count, 'verdict', 'verdicts')} at most "
+        f"{significant(family['false'], 2, short=True)} ({ALPHA:.0%}) are to be expected false."
+        if count
+        else "No verdict is given."
+    )
+    return [
+        f"{false} With the sides of all pairs exchanged at random, class by class, "
+        f"{fixed(family['exchanged'])} verdicts come out on average, in 95% of draws at most "
+        f"{family['exchanged_95']}."
+    ]
+
+
+def amount(verdict: Verdict) -> str:
+    """What a verdict is from.
+
+    >>> amount({"pairs": 8, "seeds": 3, "classes": 1})
+    '8 pairs, 3 seeds, 1 class'
+    """
+    pairs = "pairs of algorithms" if "tau" in verdict else "pairs"
+    nouns = {"pairs": ("pair", pairs), "seeds": ("seed", "seeds"), "classes": ("class", "classes")}
+    return ", ".join(_many(verdict[key], *noun) for key, noun in nouns.items())
+
+
+def _many(count: int, singular: str, plural: str) -> str:
+    return f"{count} {singular if count == 1 else plural}"
+
+
+def _counts(verdicts: Sequence[Verdict]) -> str:
+    count = Counter(verdict["verdict"] for verdict in verdicts)
+    return (
+        f"{count[HOLDS]} {'holds' if count[HOLDS] == 1 else 'hold'}, "
+        f"{count[NOT]} {'does' if count[NOT] == 1 else 'do'} not, "
+        f"{count[UNCLEAR]} {'is' if count[UNCLEAR] == 1 else 'are'} unclear and "
+        f"{count[UNTESTED]} cannot be tested here"
+    )
+
+
+def _row(verdict: Verdict, cells: Sequence[Verdict | None]) -> dict[str, Any]:
+    return {
+        "sentence": verdict["sentence"],
+        "section": verdict["section"],
+        "what": f"{words(verdict['metric'])}, {verdict['prompt_type']} prompts",
+        "cells": [cell and _cell(cell) for cell in cells],
+    }
+
+
+def _cell(verdict: Verdict) -> dict[str, Any]:
+    """The texts of a cell; those that it has not are empty."""
+    given = verdict["verdict"]
+    if not measured(verdict):
+        return {"verdict": "", "effect": "", "p": "", "detail": verdict["reason"], "amount": ""}
+    if "tau" in verdict:
+        effect, detail = f"tau {fixed(verdict['tau'], signed=True)}", ""
+        if "comparisons" in verdict:
+            detail = (
+                f"{verdict['confirmed']} of {verdict['pairs']} pairs confirmed, "
+                f"{verdict['contradicted']} contradicted"
+            )
+    else:
+        effect, detail = fixed(verdict["effect"], signed=True), ""
+        if "low" in verdict:
+            low, high = (fixed(verdict[key], signed=True) for key in ("low", "high"))
+            detail = f"{low} to {high}"
+    p = verdict.get("p_adjusted")
+    return {
+        "verdict": "no verdict" if given == UNTESTED else given,
+        "kind": {HOLDS: "best", NOT: "against"}.get(given, "soft"),
+        "effect": effect,
+        "detail": detail,
+        "p": "" if p is None else "< 0.001" if p < 0.001 else fixed(p, 3),
+        "amount": amount(verdict),
+    }
 
 
 def _reasons(untested: Sequence[Verdict]) -> list[tuple[str, list[str]]]:
     reasons: dict[str, list[str]] = {}
     for verdict in untested:
-        if verdict["category"] == OVERALL:
-            reasons.setdefault(verdict["reason"], []).append(verdict["sentence"])
+        reasons.setdefault(verdict["reason"], []).append(verdict["sentence"])
     return list(reasons.items())

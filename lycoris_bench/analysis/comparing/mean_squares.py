@@ -49,8 +49,9 @@ class MeanSquares:
         """What they consist of. With one seed or one class the rest cannot be told from the other
         term, and counts as that."""
         grid = (np.asarray(self.seeds) > 1) & (np.asarray(self.classes) > 1)
-        of_seeds = np.where(grid, (self.a - self.e) / self.classes, self.a)
-        of_classes = np.where(grid, (self.b - self.e) / self.seeds, self.b)
+        seeds, classes = np.maximum(self.seeds, 1), np.maximum(self.classes, 1)  # 0: no cell
+        of_seeds = np.where(grid, (self.a - self.e) / classes, self.a)
+        of_classes = np.where(grid, (self.b - self.e) / seeds, self.b)
         return Components(of_seeds, of_classes, self.e)
 
 

@@ -131,6 +131,13 @@ def outside(mean: Array | float, stderr: Array | float, df: Array | float, margi
     return _above(margin - np.abs(mean), stderr, df)
 
 
+def beyond(mean: Array | float, stderr: Array | float, df: Array | float, margin: float) -> Array:
+    """The p-value of "the truth is inside ± margin", at the nearer bound: a mean as far from 0 or
+    further, either way. With no margin it is `two_sided`."""
+    near, far = (_above(np.abs(mean) + bound, stderr, df) for bound in (-margin, margin))
+    return np.minimum(1.0, near + far)
+
+
 def _above(distance: Array | float, stderr: Array | float, df: Array | float) -> Array:
     """P(T >= distance / stderr). Without noise a distance is sure; without an error nothing is."""
     distance, stderr, df = np.broadcast_arrays(distance, stderr, df)
