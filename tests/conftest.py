@@ -7,17 +7,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
-import torch
 
-torch.set_num_threads(1)
-
-pytest_plugins = [
+FIXTURES = (
     "tests.support.paper_dataset",
     "tests.support.plugin",
     "tests.support.shared",
     "tests.support.small_run",
     "tests.support.tiny_diffusion",
-]
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fixtures for the processes that test: the one that only hands out files imports no torch,
+    and the others start as soon as it stands."""
+    if config.getoption("dist", "no") != "no":
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    for name in FIXTURES:
+        config.pluginmanager.import_plugin(name)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from lycoris_bench.adapter_tools.weights_on_disk import Layer, ModelFiles
-from lycoris_bench.adapters.algorithms.base import BIAS
+from lycoris_bench.adapters.algorithms.base import BIAS, Adapter
 from lycoris_bench.adapters.algorithms.recognise import description, recognise
 from lycoris_bench.adapters.delta import changes, check_bias
 from lycoris_bench.messages.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
+Form = tuple[str, torch.Size, tuple[int, ...] | None]  # name, shape, and numbers of integers
 
 
 def fits_model(tensors: Tensors, base: ModelFiles, place: Layer) -> None:
@@ -42,10 +44,26 @@ def fits(tensors: Tensors, weight: torch.Size, bias: torch.Size | None) -> None:
         if shape is not None and not _one_shape(shape, weight):
             raise BenchError(f"its change of shape {tuple(shape)} does not fit a weight of shape "
                              f"{tuple(weight)}")  # fmt: skip
-        changes(tensors, torch.empty(weight, device="meta"))
+        _computed(tuple((name, *_form(value)) for name, value in tensors.items()), weight, kind)
     shift = kind.bias_from(tensors)
     if shift is not None:
         check_bias(shift.shape, bias)
+
+
+@lru_cache(2048)  # a model has few layers that differ
+def _computed(forms: tuple[Form, ...], weight: torch.Size, kind: type[Adapter]) -> None:
+    """BenchError: ΔW by `kind` cannot be computed from tensors of these names, shapes and integers
+    for a weight of this shape."""
+    tensors = {
+        name: torch.empty(shape, device="meta") if whole is None
+        else torch.tensor(whole).reshape(shape) for name, shape, whole in forms
+    }  # fmt: skip
+    changes(tensors, torch.empty(weight, device="meta"))
+
+
+def _form(value: Tensor) -> tuple[torch.Size, tuple[int, ...] | None]:
+    """The shape, and the numbers where they are integers, which may choose what is computed."""
+    return value.shape, None if value.is_floating_point() else tuple(value.flatten().tolist())
 
 
 def _one_shape(shown: Sequence[int], weight: Sequence[int]) -> bool:

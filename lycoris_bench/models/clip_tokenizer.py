@@ -42,6 +42,7 @@ def write(folder: Path, pad: str = END) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
+@functools.cache  # of 49,408 tokens, which take a third of a second to read
 def clip_tokenizer(pad: str = END) -> Any:
     """A `CLIPTokenizer` of 77 tokens a chunk."""
     from transformers import CLIPTokenizer

@@ -81,7 +81,7 @@ def test_the_seed_alone_decides_the_start(models: Models, algorithm: str) -> Non
 @every_algorithm
 def test_a_state_continues_exactly(models: Models, batch: Batch, algorithm: str) -> None:
     network = attach(*models, "full", algorithm, {}, seed=1)
-    step(models, batch, network, 2)
+    step(models, batch, network)
     network.eval()  # dylora's steps draw a part
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     expected = predict(models, batch)

@@ -32,7 +32,7 @@ STUDY: dict[str, Any] = {
     "epochs": [1],
     "sampling": {
         "prompt_types": ["train", "trigger", "alter", "style", "agnostic"],
-        "images": 5,
+        "images": 3,
         "steps": 1,
     },
     "algorithms": {"lora": {"lr": 5e-2, "dim": 4, "alpha": 4}},

@@ -2,6 +2,7 @@
 process of it asks first."""
 
 import fcntl
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from lycoris_bench.data import dataset, heldout
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
+from lycoris_bench.study.load import locate
 from tests.support.world import run, tiny
 
 BRIEF: dict[str, Any] = {
@@ -34,6 +37,22 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
             make(folder)
             made.touch()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _package_is_scanned_once() -> Iterator[None]:
+    """The package's own images, which no test changes, are read once by a process of tests, not
+    for each plan; other folders are read each time."""
+    package, scan = locate("package:miniature", Path()), dataset.scan
+    kept = functools.cache(scan)
+
+    def scanned(folder: str | Path, **how: Any) -> dataset.Dataset:
+        return (kept if Path(folder).is_relative_to(package) else scan)(folder, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (dataset, heldout):
+            patch.setattr(room, "scan", scanned)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from torch import Tensor
 
@@ -117,13 +117,15 @@ def _splits(keys: Iterable[str]) -> dict[str, Split]:
         for mark, reason in refused.items():
             if f".{mark}" in key:
                 raise AdapterFileError(f"'{key}' is of {reason}")
-    spellings, names = _expressions(tuple(kinds().values()))
-    splits = {key: _split(key, spellings, names) for key in keys}
+    algorithms = tuple(kinds().values())
+    splits = {key: _split(key, algorithms) for key in keys}
     layers = {split[0] for split in splits.values() if split}
     return {key: split or _stranger(key, layers) for key, split in splits.items()}
 
 
-def _split(key: str, spellings: Spellings, names: re.Pattern[str]) -> Split | None:
+@lru_cache(8192)  # the names of a file, which is asked several times
+def _split(key: str, algorithms: tuple[type[Adapter], ...]) -> Split | None:
+    spellings, names = _expressions(algorithms)
     if match := PROCESSOR.fullmatch(key):
         return _processor(match)
     for form, name in spellings:
