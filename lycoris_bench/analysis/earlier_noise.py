@@ -18,7 +18,7 @@ from lycoris_bench.analysis.columns import (
 )
 from lycoris_bench.analysis.comparing.mean_squares import Components
 from lycoris_bench.analysis.comparing.pairs import grids, mean_components
-from lycoris_bench.analysis.judgement import scores_of
+from lycoris_bench.analysis.findings.judgement import scores_of
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.series import split_by_strength
 from lycoris_bench.analysis.stored_run import open_run

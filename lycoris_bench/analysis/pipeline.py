@@ -17,7 +17,7 @@ from lycoris_bench.analysis import (
     series,
 )
 from lycoris_bench.analysis.claims.verdicts import judge
-from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.messages.errors import BenchError

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.columns import OVERALL
-from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.ranks import rank_scores, scored
 from tests.analysis.conftest import Rows, row
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from lycoris_bench.analysis.findings import findings
-from lycoris_bench.analysis.sentences import ONE_SEED
+from lycoris_bench.analysis.findings.findings import findings
+from lycoris_bench.analysis.findings.sentences import ONE_SEED
 from lycoris_bench.analysis.series import split_by_strength
 from tests.analysis.conftest import Rows, row
 

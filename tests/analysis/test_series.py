@@ -6,7 +6,7 @@ import pandas as pd
 from lycoris_bench.analysis.aggregation import by_checkpoint
 from lycoris_bench.analysis.claims.grid import grids
 from lycoris_bench.analysis.correlation import correlations
-from lycoris_bench.analysis.findings import findings
+from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.ranks import rank_scores
 from tests.analysis.conftest import Rows, row

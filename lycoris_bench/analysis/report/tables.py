@@ -7,9 +7,9 @@ import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, PROTOCOL, SERIES, ordered, trained
 from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
+from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
-from lycoris_bench.analysis.separation import BEST, LEADS, separation
 from lycoris_bench.analysis.unlike import protocol_parts
 from lycoris_bench.messages.numbers import number
 

@@ -3,8 +3,8 @@ calls nothing best that cannot be told from the others."""
 
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion
 from lycoris_bench.analysis.compare import EQUIVALENT, MARGIN, UNDECIDED
-from lycoris_bench.analysis.remarks import below, conflict, copies, left_out
-from lycoris_bench.analysis.separation import (
+from lycoris_bench.analysis.findings.remarks import below, conflict, copies, left_out
+from lycoris_bench.analysis.findings.separation import (
     BEST,
     FEW,
     LEADS,
@@ -18,7 +18,7 @@ from lycoris_bench.analysis.separation import (
     ranked_names,
     separation,
 )
-from lycoris_bench.analysis.wording import some
+from lycoris_bench.analysis.findings.wording import some
 from lycoris_bench.messages.numbers import fixed, number
 
 ONE_SEED = (

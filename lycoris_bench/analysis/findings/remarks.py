@@ -3,7 +3,7 @@ copied, and what could not be compared."""
 
 from lycoris_bench.analysis.columns import CRITERIA
 from lycoris_bench.analysis.comparing.rank_correlation import rank_correlation
-from lycoris_bench.analysis.separation import (
+from lycoris_bench.analysis.findings.separation import (
     BEST,
     LEADS,
     SAME,
@@ -15,7 +15,7 @@ from lycoris_bench.analysis.separation import (
     ranked_names,
     separation,
 )
-from lycoris_bench.analysis.wording import ordinal, some
+from lycoris_bench.analysis.findings.wording import ordinal, some
 from lycoris_bench.messages.numbers import fixed, number
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lycoris_bench.analysis import sentences
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.columns import (
     CEILING,
@@ -19,7 +18,8 @@ from lycoris_bench.analysis.columns import (
 )
 from lycoris_bench.analysis.comparing.front import on_front
 from lycoris_bench.analysis.comparing.pairs import grids
-from lycoris_bench.analysis.judgement import Finding, Views, judged, scores_of
+from lycoris_bench.analysis.findings import sentences
+from lycoris_bench.analysis.findings.judgement import Finding, Views, judged, scores_of
 from lycoris_bench.analysis.ranks import positions, scored
 from lycoris_bench.study.records import BASE, REAL
 
