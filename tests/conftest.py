@@ -15,6 +15,7 @@ FIXTURES = (
     "tests.support.small_run",
     "tests.support.tiny_diffusion",
 )
+pytest.register_assert_rewrite(*FIXTURES)  # before the conftest of a folder imports one of them
 
 
 def pytest_configure(config: pytest.Config) -> None:
