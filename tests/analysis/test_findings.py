@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.findings.findings import findings
@@ -63,6 +65,21 @@ def test_lower_is_better_for_a_distance(table: Rows) -> None:
     found = made["categories"]["toys"]["preservation"]
     assert [r["configuration"] for r in found["ranking"]] == ["b", "c", "a"]
     assert found["base"] == {"value": 0.0, "position": 1.0} and "real" not in found
+
+
+def test_closer_than_the_base_model_is_asked_of_each_worse_of_all(table: Rows) -> None:
+    """A t-test of the six differences gives .039; five such together .2."""
+    spread = np.array([0.05, 0.1, 0.15, 0.3, 0.45, 0.75])
+    for sign, verdict in ((1, "closer"), (-1, "undecided")):
+        rows = [
+            row(0.5 + sign * d, name, class_name=c)
+            for name in "abcde"
+            for c, d in zip(CLASSES, spread, strict=True)
+        ]
+        rows += [row(0.5, "base", class_name=c) for c in CLASSES]
+        found = findings(table(rows))["categories"]["toys"]["fidelity"]["against_base"]
+        assert {part["verdict"] for part in found.values()} == {verdict}
+    assert stats.ttest_1samp(spread, 0).pvalue == pytest.approx(0.039, abs=0.001)
 
 
 def test_distance_closed_is_the_share_from_floor_to_ceiling(table: Rows) -> None:
