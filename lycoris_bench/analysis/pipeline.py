@@ -70,7 +70,7 @@ def analyze_tables(
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
             "findings": {
-                **findings(metrics, heldout),
+                **findings(metrics, heldout, factors[columns.SERIES]),
                 "claims": judge(columns.main_views(scores), factors),
             },
         }

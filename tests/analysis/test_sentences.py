@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.findings.findings import findings
-from lycoris_bench.analysis.findings.sentences import ONE_SEED
+from lycoris_bench.analysis.findings.sentences import ONE_CLASS, ONE_SEED
 from lycoris_bench.analysis.series import split_by_strength
 from tests.analysis.conftest import Rows, row
 
@@ -192,10 +192,50 @@ def test_of_two_both_are_ranked_by_what_they_share(table: Rows) -> None:
     assert [row["n"] for row in found["ranking"]] == [2, 2] and "unranked" not in found
 
 
+def test_the_best_is_not_dropped_for_a_cell_or_two(table: Rows) -> None:
+    """A class or two are left out for all, before a configuration that lacks them is."""
+    rows = [one for k, name in enumerate("abcde") for seed in (23, 24, 25)
+            for one in of(name, *[0.9 - k / 10] * 6, seed=seed)]  # fmt: skip
+    lacks = [row for row in rows if (row["configuration"], row["class"], row["seed"])
+             != ("a", CLASSES[1], 24)]  # fmt: skip
+    fidelity = findings(table(lacks))["categories"]["toys"]["fidelity"]
+    assert fidelity["best"] == "a" and "unranked" not in fidelity
+    assert (fidelity["classes"], fidelity["of_classes"]) == (5, 6)
+
+
+def test_the_best_without_one_of_its_seeds_is_not_ranked_and_said_to_be_best(table: Rows) -> None:
+    rows = [one for k, name in enumerate("abcde") for seed in (23, 24, 25)
+            for one in of(name, *[0.9 - k / 10] * 6, seed=seed)]  # fmt: skip
+    made = said(table([r for r in rows if (r["configuration"], r["seed"]) != ("a", 24)]))
+    assert made[-1] == (
+        "In fidelity a lacks cells that the others have and is not ranked, though of a higher "
+        "score."
+    )
+    most = [r for r in rows if r["configuration"] == "a" or r["seed"] != 24]
+    fidelity = findings(table(most))["categories"]["toys"]["fidelity"]
+    assert "unranked" not in fidelity and fidelity["ranking"][0]["n"] == 12, "two seeds for all"
+
+
+def test_who_has_no_score_at_the_last_epoch_is_named(table: Rows) -> None:
+    early = of("c", *[0.9] * 6, epoch=5)
+    rows = [*of("a", *[0.6] * 6), *of("b", *[0.5] * 6), *early]
+    assert said(table(rows))[-1] == "c has no score at epoch 10 and is left out."
+    found = findings(table(rows), series=["a", "b", "c", "d"])
+    assert found["absent"] == ["c", "d"]
+
+
+def test_one_class_is_said(table: Rows) -> None:
+    rows = [
+        row(0.9 - k / 10, name, class_name="bunny", seed=seed)
+        for k, name in enumerate("ab") for seed in range(9)
+    ]  # fmt: skip
+    assert ONE_CLASS in said(table(rows))
+
+
 def test_a_class_that_one_of_many_lacks_is_left_out_for_all(table: Rows) -> None:
     rows = [row for k, name in enumerate("abcd") for row in of(name, *[0.9 - k / 10] * 6)]
     lacks = [row for row in rows if row["configuration"] != "c" or row["class"] != CLASSES[0]]
-    assert "In fidelity configurations are compared on the 5 of 6 classes that all have." in said(
+    assert "In fidelity all are compared on 5 of 6 classes, which all ranked ones have." in said(
         table(lacks)
     )
 
@@ -209,7 +249,7 @@ def test_configurations_of_different_concepts_are_not_ranked(table: Rows) -> Non
 
 
 @pytest.mark.parametrize(("control", "sentence"), [
-    ((0.9, 0.5, 0.1), "a is first in both: no trade-off between fidelity and control shows here."),
+    ((0.9, 0.5, 0.1), "a is first in both fidelity and control."),
     ((0.5, 0.9, 0.1), "a, the most faithful, is 2nd of 3 in control."),
     ((0.1, 0.9, 0.5), "a, the most faithful, is 3rd of 3 in control."),
     ((0.5, 0.5, 0.5), None),
@@ -237,8 +277,8 @@ def test_two_conflict_where_the_order_of_one_is_the_others_backwards(table: Rows
     up = tuple(0.1 * k for k in range(6))
     made = said(table(of_both("abcdef", up, up[::-1])))
     assert made[2] == (
-        "The two conflict: the more faithful a configuration, the less controllable (rank "
-        "correlation -1.00, -1.00 to -1.00, over 6 configurations)."
+        "Fidelity and control conflict: the more faithful a configuration, the less controllable "
+        "(rank correlation -1.00, -1.00 to -0.62, over 6 configurations)."
     )
     shuffled = (0.5, 0.1, 0.4, 0.0, 0.3, 0.2)  # rho is -.54: it happens in one of seven orders
     assert not any("conflict" in line for line in said(table(of_both("abcdef", up, shuffled))))

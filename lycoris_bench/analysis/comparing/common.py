@@ -3,37 +3,41 @@
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+LEAST = 0.75  # of the classes stay; rather than leave out more, a configuration is not ranked
+
 
 def common(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Configurations, seeds and classes, as indices, between which no cell is missing.
 
-    scores: [configurations, seeds, classes], nan where one is missing. Whichever lacks the largest
-    part of its cells is dropped, a class and a seed for all or a configuration from the ranking
-    while more than two are left, until none does. Seeds that a configuration shares with no other
-    are not expected of the others, nor theirs of it: such are compared class by class."""
+    scores: [configurations, seeds, classes], nan where one is missing. A seed counts if more than
+    half of the configurations have it, a class if the configuration has it in all such seeds.
+    Beginning with who has most classes, configurations are taken in while three quarters of those
+    classes are left that all have; if that takes in nobody, as long as any is left. Seeds that
+    configurations share with no other are not expected of the others, nor theirs of them: such are
+    compared class by class."""
     there = ~np.isnan(scores)
-    expected = _expected(there)
-    kept = [np.arange(n) for n in scores.shape]
-    while True:
-        asked = expected[np.ix_(*kept)]
-        lacks = asked & ~there[np.ix_(*kept)]
-        if not lacks.any():
-            return kept[0], kept[1], kept[2]
-        droppable = (2, 1, 0) if len(kept[0]) > 2 else (2, 1)  # at a tie a class is dropped
-        shares = [_share(lacks, asked, axis) for axis in droppable]
-        axis = max(range(len(shares)), key=lambda place: shares[place].max())
-        kept[2 - axis] = np.delete(kept[2 - axis], shares[axis].argmax())
+    asked = _asked(there.any(axis=2))
+    has = (there | ~asked[:, :, None]).all(axis=1) & asked.any(axis=1, keepdims=True)
+    order = np.argsort(-has.sum(axis=1), kind="stable")
+    for least in (max(1.0, LEAST * has[order[0]].sum()), 1.0):
+        shared, kept = has[order[0]], [order[0]]
+        for configuration in order[1:]:
+            both = shared & has[configuration]
+            if both.sum() >= least:
+                shared = both
+                kept.append(configuration)
+        if len(kept) > 1:
+            break
+    rows = np.sort(kept)
+    return rows, np.flatnonzero(asked[rows].any(axis=0)), np.flatnonzero(shared)
 
 
-def _expected(there: np.ndarray) -> np.ndarray:
-    """Of which cells a lack counts: those of the seeds of all configurations that are linked by
-    seeds that they share."""
-    seeds = there.any(axis=2)
-    _, group = connected_components(seeds.astype(int) @ seeds.astype(int).T)
-    of_group = (group[:, None] == group).astype(int) @ seeds.astype(int) > 0
-    return np.broadcast_to(np.expand_dims(of_group, 2), there.shape)
-
-
-def _share(lacks: np.ndarray, asked: np.ndarray, axis: int) -> np.ndarray:
-    others = tuple(place for place in range(3) if place != axis)
-    return lacks.sum(axis=others) / np.maximum(asked.sum(axis=others), 1)
+def _asked(seeds: np.ndarray) -> np.ndarray:
+    """[configurations, seeds]: of which seeds a configuration needs all classes. They are those of
+    most of the configurations that it is linked with by seeds, or the commonest."""
+    group = np.asarray(connected_components(seeds.astype(int) @ seeds.astype(int).T)[1])
+    alike = np.equal.outer(group, group)
+    counts = alike.astype(int) @ seeds.astype(int)
+    most = counts > alike.sum(axis=1, keepdims=True) / 2
+    commonest = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
+    return np.where(most.any(axis=1, keepdims=True), most, commonest)

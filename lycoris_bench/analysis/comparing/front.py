@@ -28,19 +28,24 @@ def on_front(criteria: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def resampled_means(scores: np.ndarray) -> np.ndarray:
-    """Means as other seeds and classes might have given them: draws x configurations.
+    """Means as other seeds and classes might have given them: draws x configurations; nan of a
+    single seed and class, of which nothing says how far others would be.
 
-    To the mean are added the deviations of the means of seeds and of classes, each times a normal
-    number: it is the same for all configurations and criteria, so that what they share stays
-    shared. A difference then varies by (A + B) / (S C), a little more than its two-way error. With
-    one seed there is no training noise in it."""
+    To the mean are added the deviations of the means of seeds and of classes, each times a number
+    of Student's t with as many degrees of freedom: it is the same for all configurations and
+    criteria, so that what they share stays shared. With one seed there is no training noise in
+    it."""
     mean = mean_of(scores.reshape(len(scores), -1))
     random = np.random.default_rng(SEED)
-    parts = []
+    parts: list[np.ndarray] = []
     for across in (scores, np.swapaxes(scores, 1, 2)):
         lines = mean_of(across)  # the mean of each seed, then of each class
-        normal = random.standard_normal((DRAWS, lines.shape[1]))
+        count = lines.shape[1]
+        if count < 2:
+            continue
+        drawn = random.standard_normal((DRAWS, count))
+        drawn /= np.sqrt(random.chisquare(count - 1, (DRAWS, 1)) / (count - 1))
         apart = np.nan_to_num(lines - mean_of(lines)[:, None])
         n = (~np.isnan(lines)).sum(axis=1)
-        parts.append(normal @ (apart / np.sqrt(np.maximum(n * (n - 1), 1))[:, None]).T)
-    return mean + parts[0] + parts[1]
+        parts.append(drawn @ (apart / np.sqrt(np.maximum(n * (n - 1), 1))[:, None]).T)
+    return mean + sum(parts) if parts else np.full((DRAWS, len(scores)), np.nan)

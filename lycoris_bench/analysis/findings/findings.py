@@ -1,7 +1,7 @@
 """Which configuration is best at what, per category and over all. There is no total score:
 the criteria conflict, and how to weigh them is the reader's business (design, rule 8)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,12 @@ from lycoris_bench.analysis.columns import (
     CRITERIA,
     GROUP,
     OVERALL,
+    SERIES,
     at_last_epoch,
     main_views,
     ordered,
 )
+from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.front import on_front
 from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.findings import sentences
@@ -26,12 +28,15 @@ from lycoris_bench.study.records import BASE, REAL
 TRADE_OFF = ("fidelity", "control")
 
 
-def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
+def findings(
+    metrics: pd.DataFrame, heldout: bool | None = None, series: Iterable[str] = ()
+) -> Finding:
     """A plain dict: `epoch`, `ceiling`, then per category (OVERALL first) and criterion what
     `judged` says of the configurations at the last epoch, `front`, and `sentences`. What is absent
     has no key.
 
-    heldout: whether the real images were held out, or are half of the training images."""
+    heldout: whether the real images were held out, or are half of the training images. series:
+    names of all that was to be compared: `absent` are those without a score at the last epoch."""
     seen = main_views(metrics)
     rows = scored(seen)
     result: Finding = {}
@@ -41,6 +46,9 @@ def findings(metrics: pd.DataFrame, heldout: bool | None = None) -> Finding:
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
     at_last = at_last_epoch(rows)
+    named, there = ordered([*rows[SERIES], *series]), set(at_last[SERIES])
+    if there and (absent := [name for name in named if name not in there]):
+        result["absent"] = absent
     floored = _with_value_of(at_last, seen, BASE)
     views = Views(
         units(at_last), units(positions(seen)), units(floored),
@@ -69,12 +77,17 @@ def front(cells: Mapping[str, pd.DataFrame]) -> Finding:
     if not set(TRADE_OFF) <= set(cells):
         return {}
     sides = [scores_of(cells[key]) for key in TRADE_OFF]
-    names = [name for name in sides[0] if name in sides[1]]
+    names = np.array([name for name in sides[0] if name in sides[1]], dtype=object)
     if len(names) < 2:
         return {}
     scores = grids({f"{k} {name}": side[name] for k, side in enumerate(sides) for name in names})
-    shares = on_front([*scores.reshape(2, len(names), *scores.shape[1:])])
-    return {"front": {n: float(s) for n, s in zip(names, shares, strict=True) if not np.isnan(s)}}
+    both = scores.reshape(2, len(names), *scores.shape[1:])
+    rows, seeds, classes = common(both.sum(axis=0))  # nan where either is missing
+    if len(rows) < 2 or not len(classes):
+        return {}
+    shares = on_front([side[np.ix_(rows, seeds, classes)] for side in both])
+    known = {n: float(s) for n, s in zip(names[rows], shares, strict=True) if not np.isnan(s)}
+    return {"front": known} if known else {}
 
 
 def _with_value_of(rows: pd.DataFrame, metrics: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def scores_of(cells: pd.DataFrame) -> dict[str, pd.Series]:
 def _ranked(scores: dict[str, pd.Series]) -> Finding:
     names, all_cells = np.array(list(scores), dtype=object), grids(scores)
     kept, seeds, classes = common(all_cells)
-    if not len(kept) * len(seeds) * len(classes):  # no two share anything
+    if len(kept) < 2 <= len(names):  # no two share anything
         return {"ranking": [{"configuration": name} for name in names]}
     lacking = [
         {

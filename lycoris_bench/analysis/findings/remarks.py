@@ -54,9 +54,9 @@ def conflict(category: Finding) -> list[str]:
     lines = []
     if found is not None and found.high < 0:
         lines.append(
-            "The two conflict: the more faithful a configuration, the less controllable (rank "
-            f"correlation {fixed(found.mean)}, {fixed(found.low)} to {fixed(found.high)}, over "
-            f"{len(both)} configurations)."
+            "Fidelity and control conflict: the more faithful a configuration, the less "
+            f"controllable (rank correlation {fixed(found.mean)}, {fixed(found.low)} to "
+            f"{fixed(found.high)}, over {len(both)} configurations)."
         )
     best = sides[0]["best"]
     if best not in scores[1]:
@@ -64,12 +64,21 @@ def conflict(category: Finding) -> list[str]:
     place = next(row["rank"] for row in sides[1]["ranking"] if row["configuration"] == best)
     count = len(scores[1])
     if best == sides[1]["best"] and all(separation(side) == BEST for side in sides):
-        return [f"{best} is first in both: no trade-off between fidelity and control shows here."]
+        return [*lines, f"{best} is first in both fidelity and control."]
     who = "the most faithful" if separation(sides[0]) == BEST else "which leads in fidelity"
     where = ordinal(place[0])
     if place[0] != place[1]:
         where = f"between {where} and {ordinal(place[1])}"
     return [*lines, f"{best}, {who}, is {where} of {count} in control."]
+
+
+def absent(findings: Finding) -> list[str]:
+    """Who was to be compared and has no score at the epoch that is judged."""
+    if not (names := findings.get("absent")):
+        return []
+    when = f" at epoch {findings['epoch']}" if "epoch" in findings else ""
+    verbs = ("has", "is") if len(names) == 1 else ("have", "are")
+    return [f"{some(names)} {verbs[0]} no score{when} and {verbs[1]} left out."]
 
 
 def copies(category: Finding, ceiling: Finding | None) -> list[str]:
@@ -111,10 +120,12 @@ def _incomplete(judgement: Finding) -> list[str]:
     if unranked := [row["configuration"] for row in judgement.get("unranked", ())]:
         verb = "lacks cells that the others have and is" if len(unranked) == 1 else (
             "lack cells that the others have and are")  # fmt: skip
-        texts.append(f"{some(unranked)} {verb} not ranked")
+        top = max((row["score"] for row in judgement["ranking"] if "score" in row), default=1)
+        above = any(row["score"] > top for row in judgement["unranked"])
+        texts.append(f"{some(unranked)} {verb} not ranked" + above * ", though of a higher score")
     classes, every = judgement.get("classes", 0), judgement.get("of_classes", 0)
     if classes < every:
         texts.append(
-            f"configurations are compared on the {classes} of {every} classes that all have"
+            f"all are compared on {classes} of {every} classes, which all ranked ones have"
         )
     return texts

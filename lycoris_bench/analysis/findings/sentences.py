@@ -3,7 +3,7 @@ calls nothing best that cannot be told from the others."""
 
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion
 from lycoris_bench.analysis.compare import EQUIVALENT, MARGIN, UNDECIDED
-from lycoris_bench.analysis.findings.remarks import below, conflict, copies, left_out
+from lycoris_bench.analysis.findings.remarks import absent, below, conflict, copies, left_out
 from lycoris_bench.analysis.findings.separation import (
     BEST,
     FEW,
@@ -21,6 +21,7 @@ from lycoris_bench.analysis.findings.separation import (
 from lycoris_bench.analysis.findings.wording import some
 from lycoris_bench.messages.numbers import fixed, number
 
+ONE_CLASS = "With one class this is said of that class alone."
 ONE_SEED = (
     "With one seed this is said of these checkpoints, not of their settings: how far a second "
     "training would be from the first was not measured."
@@ -47,8 +48,10 @@ def overall(findings: Finding, checkpoints: bool = True) -> list[str]:
     told = any(separation(judgement) in (LEADS, BEST) for _, judgement in judged)
     if told and max(judgement.get("seeds", 0) for _, judgement in judged) == 1:
         lines.append(ONE_SEED)
+    if told and max(judgement.get("classes", 0) for _, judgement in judged) == 1:
+        lines.append(ONE_CLASS)
     return [*below(category), *lines, *conflict(category), *copies(category, ceiling),
-            *left_out(judged)]  # fmt: skip
+            *left_out(judged), *absent(findings)]  # fmt: skip
 
 
 def of_category(category: Finding, ceiling: Finding | None) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.columns import CRITERIA, PROTOCOL, SERIES, ordered, trained
 from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
-from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
+from lycoris_bench.analysis.findings.separation import BEST, LEADS, others, separation
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.analysis.unlike import protocol_parts
@@ -95,11 +95,13 @@ def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
 def _cell(judgement: Mapping[str, Any], row: Mapping[str, Any] | None, name: str) -> Any:
     if row is None:
         return None
-    told = separation(judgement) in (LEADS, BEST)
+    told, leads = separation(judgement) in (LEADS, BEST), name == judgement.get("best")
+    verdicts = {other["verdict"] for other in others(judgement)}
+    first = EQUIVALENT if verdicts == {EQUIVALENT} else UNDECIDED  # where nobody leads
     return {
         **row,
-        "best": told and name == judgement.get("best"),
-        "mark": MARKS[row["verdict"]] if told and "verdict" in row else "",
+        "best": told and leads,
+        "mark": MARKS[first if leads and not told else row.get("verdict", DIFFERENT)],
         "ranked": row not in judgement.get("unranked", ()),
         "of": len(judgement["ranking"]),
     }
