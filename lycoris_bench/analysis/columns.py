@@ -1,5 +1,6 @@
 """The columns of the analysis, declared once: what names a checkpoint, a view and a concept."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -94,6 +95,17 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     rows[PROTOCOL] = rows[PROTOCOL].fillna("") if PROTOCOL in rows else ""
     for name in MetricRow.columns():
         _refuse_other_kinds(rows[name], source)
+    if unnamed := int((rows["configuration"].str.strip() == "").sum()):
+        raise BenchError(
+            f"{source}: column 'configuration' is empty in {unnamed} of {len(rows)} "
+            "rows; a name is needed"
+        )
+    for text in ordered(rows[PROTOCOL]):
+        if text and not _is_object(text):
+            raise BenchError(
+                f"{source}: column '{PROTOCOL}' has {text[:40]!r}; a JSON object is needed, or "
+                "nothing where it is not known how the images were drawn"
+            )
     rows = rows.astype({"value": "float64", "seed": "Int64", "epoch": "Int64"})
     if SERIES not in rows:
         rows[SERIES] = rows["configuration"]
@@ -108,6 +120,13 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     if odd := set(rows["better"]) - {"higher", "lower"}:
         raise BenchError(f"{source}: better is {', '.join(sorted(odd))}; allowed: higher, lower")
     return rows
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def check_file(metrics: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -4,9 +4,10 @@ Nothing is attributed where the data cannot say it: too few checkpoints, or two 
 always change together, give a sentence instead of numbers."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained
 from lycoris_bench.messages.errors import BenchError
 
 if TYPE_CHECKING:
-    import shap  # takes seconds to import: inside the functions that need it
+    import shap  # takes seconds to import: in `_shap`, when it is needed
 
 FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", "strength"]
 LABELS = {"lr_level": "rate level"}
@@ -194,12 +195,21 @@ def _fitted(view: tuple[pd.DataFrame, list[str]]) -> tuple[CatBoostRegressor, di
     return model, dict(zip(R2, (fitted, *cross_validated(rows, features)), strict=True))
 
 
+def _shap() -> Any:
+    """The module shap, which builds its colour maps, once when imported, by methods that
+    matplotlib 3.11 deprecates. `catch_warnings` would not be safe here, in a thread."""
+    deprecated = "The set_(bad|over|under) function"
+    warnings.filterwarnings("ignore", deprecated, PendingDeprecationWarning, "shap")
+    import shap
+
+    return shap
+
+
 def _explain(
     rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fits: dict[str, float]
 ) -> pd.DataFrame:
     """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest."""
-    import shap
-
+    shap = _shap()
     explainer = shap.TreeExplainer(model)
     values = pd.DataFrame(
         explainer.shap_values(pool(rows, features)), columns=features, index=rows.index
@@ -225,8 +235,6 @@ def explanation(view: pd.DataFrame) -> "shap.Explanation":
     values' shape: texts for categorical factors, else numbers. Checkpoints are in the table's
     order. Native fine-tuning has no capacity: NaN in data, 0 in values. BenchError: the rows are
     of several views, or there are none."""
-    import shap
-
     if (views := len(view[["category", *VIEW]].drop_duplicates())) != 1:
         raise BenchError(
             f"the table has {views} combinations of category, {', '.join(VIEW)}; "
@@ -240,6 +248,6 @@ def explanation(view: pd.DataFrame) -> "shap.Explanation":
     for name in set(features) - set(CATEGORICAL):
         data[name] = pd.to_numeric(data[name], errors="coerce")  # NaN: without an epoch
     base = view["base_value"].groupby(checkpoint).first()
-    return shap.Explanation(
+    return _shap().Explanation(
         values.to_numpy(), base.to_numpy(), data.to_numpy(), feature_names=features
     )

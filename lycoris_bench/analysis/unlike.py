@@ -2,6 +2,7 @@
 one group, or two values of one checkpoint."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
 
+HALVES = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})")  # measured and drawn (planning/protocol.py)
 ALIKE = ["fingerprint", "n", "better"]  # what the numbers of a group agree in
 
 
@@ -74,10 +76,21 @@ def _differences(one: pd.Series, other: pd.Series) -> Iterator[str]:
             "writes it into them"
         )
     if known == others and one["n"] == other["n"] and one["fingerprint"] != other["fingerprint"]:
-        yield (
-            "they differ in metric version, encoder record (its weights or preprocessing), "
-            "reference images or texts"
-        )
+        yield _unlike_fingerprints(one["fingerprint"], other["fingerprint"])
+
+
+def _unlike_fingerprints(one: str, other: str) -> str:
+    """What two fingerprints differ in: how was measured, how the images were drawn, or both."""
+    measured = (
+        "metric version, encoder record (its weights or preprocessing), reference images or texts"
+    )
+    sides = HALVES.fullmatch(one), HALVES.fullmatch(other)
+    if not (sides[0] and sides[1]) or sides[0][2] == sides[1][2]:
+        return f"they differ in {measured}"
+    drawn = "what their images were drawn with (sampling, base model or prompts)"
+    return f"they differ in {drawn}" + (
+        "" if sides[0][1] == sides[1][1] else f", and in {measured}"
+    )
 
 
 def protocol_parts(protocol: str) -> dict[str, Any]:

@@ -103,6 +103,14 @@ def test_an_explanation_keeps_the_order_of_stored_rows_and_seeds_that_are_absent
     np.testing.assert_array_equal(turned.values, made.values[::-1])
 
 
+def test_a_first_import_of_shap_warns_of_nothing() -> None:
+    """In an interpreter of its own: here, shap is imported already."""
+    code = "from lycoris_bench.analysis.importance import _shap; assert _shap().TreeExplainer"
+    warned = "error::PendingDeprecationWarning"
+    done = subprocess.run([sys.executable, "-W", warned, "-c", code], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_shap_draws_an_explanation(explained: pd.DataFrame) -> None:
     import shap
     from matplotlib import pyplot

@@ -169,7 +169,7 @@ def test_three_classes_tell_nothing_apart(table: Rows) -> None:
 def test_too_few_pairs_are_said_of_the_criteria_they_are_too_few_for(table: Rows) -> None:
     rows = [*of("a", 0.9), *of("b", 0.5), *of("a", 0.2, **CONTROL), *of("b", 0.4, **CONTROL)]
     assert said(table(rows)) == [
-        "With less than two pairs of seed and class to compare, no difference can be told from "
+        "With fewer than two pairs of seed and class to compare, no difference can be told from "
         "noise in fidelity and control."
     ]
 

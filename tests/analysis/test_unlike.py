@@ -4,7 +4,10 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.analysis.unlike import HALVES
+from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.planning.protocol import fingerprint
 from tests.analysis.conftest import Rows, row
 
 TWELVE, FOUR = '{"sampler": "DDIM", "steps": 12}', '{"sampler": "DDIM", "steps": 4}'
@@ -49,6 +52,29 @@ def test_what_is_unlike_in_a_group(table: Rows, changed: dict[str, object], phra
     rows = table([row(1.0, "a"), row(2.0, "b"), row(3.0, "c", **changed)])
     with pytest.raises(BenchError, match=phrase):
         rank_scores(rows)
+
+
+M, OTHER_M, D, OTHER_D = ("0123456789abcdef", "f" * 16, "a" * 16, "e" * 16)
+DRAWN = r"what their images were drawn with \(sampling, base model or prompts\)"
+
+
+@pytest.mark.parametrize(("one", "other", "phrase"), [
+    (f"{M}-{D}", f"{M}-{OTHER_D}", rf"they differ in {DRAWN}\. "),
+    (f"{M}-{D}", f"{OTHER_M}-{D}", r"they differ in metric version, .* or texts\. "),
+    (f"{M}-{D}", f"{OTHER_M}-{OTHER_D}", rf"they differ in {DRAWN}, and in metric version, "),
+    ("vendi-bunny", "vendi-panda", "they differ in metric version, "),  # written by hand
+])  # fmt: skip
+def test_the_half_of_a_fingerprint_that_differs_is_named(
+    table: Rows, one: str, other: str, phrase: str
+) -> None:
+    """Of a table without protocols: the second half is the hash of one (planning/protocol.py)."""
+    rows = table([row(1.0, "a", fingerprint=one), row(2.0, "b", fingerprint=other)])
+    with pytest.raises(BenchError, match=f"cannot be ranked together: {phrase}"):
+        rank_scores(rows.drop(columns="protocol"))
+
+
+def test_fingerprints_have_these_halves() -> None:
+    assert HALVES.fullmatch(fingerprint(uid("measured"), TWELVE))
 
 
 def test_two_studies_of_one_protocol_are_ranked_together(table: Rows) -> None:

@@ -107,7 +107,7 @@ def left_out(judged: Judged) -> list[str]:
         for text in _incomplete(judgement):
             lines.setdefault(text, []).append(field)
     said = [
-        f"With less than two pairs of seed and class to compare, no difference can be told from "
+        f"With fewer than two pairs of seed and class to compare, no difference can be told from "
         f"noise in {some(fields)}" + (f" for {names}." if names else ".")
         for names, fields in few.items()
     ]
