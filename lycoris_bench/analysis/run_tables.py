@@ -50,6 +50,14 @@ def analyze_folder(store: Store) -> outcome.Outcome:
         )
     names = set(table["configuration"])
     known = factors(study.configurations)
+    if unknown := sorted(
+        set(columns.trained(table)["configuration"]) - set(known["configuration"])
+    ):
+        raise StoreError(
+            f"{described} has no configuration: {', '.join(unknown)}; {store.table('metrics')} has "
+            "scores of it, and what the report says of a configuration is read from study.toml: "
+            "add it there, or leave its rows out"
+        )
     there = known["configuration"].isin(names)
     return write_analysis(
         store, table, known[there].reset_index(drop=True), study,

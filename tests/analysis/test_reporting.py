@@ -193,6 +193,14 @@ def test_a_table_that_is_none_is_named(run: Store, damage, said: str) -> None:
     assert not run.report.exists()
 
 
+def test_a_configuration_that_the_study_lacks_is_named_with_the_file(run: Store) -> None:
+    table = pd.read_parquet(run.table("metrics"))
+    run.put_frame(run.table("metrics"), table.replace({"configuration": {"full": "mine"}}))
+    said = rf"^{run.root}/study.toml has no configuration: mine; {run.root}/.* add it there"
+    with pytest.raises(StoreError, match=said):
+        run_tables.analyze_folder(run)
+
+
 @pytest.mark.parametrize("content", ["[]", "7", '"text"', "{", "null"])
 def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None:
     run.write(run.root / "provenance.json", content)
