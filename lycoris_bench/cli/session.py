@@ -1,6 +1,7 @@
 """What the commands on a study share: opens it on its run folder, runs a stage with a progress
 display, and returns what is printed as data and text."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from lycoris_bench.cli.progress import shown
 from lycoris_bench.messages.errors import doing
 from lycoris_bench.messages.numbers import percent
 from lycoris_bench.messages.printable import printable
+from lycoris_bench.run.folder import STUDY
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.stages.study_context import StudyContext, open_context
 from lycoris_bench.study.load import StudyError, load, locate
@@ -34,6 +36,9 @@ def open_study(
     with doing(f"opening the study {file}"):
         if to_run == "analyze" and not locate(file, Path()).exists():
             raise StudyError(file, ["there is no such study file or run folder"])
+        if ((place := locate(file, Path())) / STUDY).is_file():
+            typed = shlex.join([str(place / STUDY), "--run", str(place)])
+            raise StudyError(file, [f"is a run folder; give its study file: {typed}"])
         study = load(file, overrides)
         context = open_context(study, run, device=device, limit=limit, to_run=to_run)
     for doubt in context.plan.doubts:

@@ -106,6 +106,11 @@ def _items(role: str, images: Sequence[OneImage]) -> list[Item]:
             path = disk.expand(image)
             items.append((sha256(disk.read_bytes(path)).hexdigest(), path))
         else:
+            if isinstance(image, Image.Image) and image.mode != "RGB":
+                raise BenchError(
+                    f"{role}[{k}] is an image of mode {image.mode}; convert it to RGB: "
+                    'image.convert("RGB")'
+                )
             pixels = np.asarray(image)
             rgb = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
             if not (rgb or isinstance(image, Image.Image)) or not pixels.size:

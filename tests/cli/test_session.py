@@ -107,6 +107,24 @@ def test_an_error_that_nobody_expected_says_what_was_done_and_asks_for_a_report(
     assert capsys.readouterr().err == f"error: {file}: is a folder; a plain file is needed\n"
 
 
+def test_a_run_folder_in_place_of_a_study_is_told_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is told works."""
+    from lycoris_bench.study.load import parse
+    from tests.support.world import table
+
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "study.toml").write_text(parse(table()).toml())
+    assert main.call(main.app, ["ls", str(run)]) == 2
+    told, _, typed = capsys.readouterr().err.partition("give its study file: ")
+    assert told == f"error: {run}: is a run folder; "
+    assert shlex.split(typed) == [str(run / "study.toml"), "--run", str(run)]
+    assert main.call(main.app, ["ls", *shlex.split(typed)]) == 0
+    assert "lora" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("metrics", "encoders", "sampling", "said"),
     [
