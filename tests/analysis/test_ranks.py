@@ -67,6 +67,13 @@ def test_unlike_concepts_may_have_unlike_fingerprints(table: Rows) -> None:
     assert len(rank_scores(table(rows))) == 4
 
 
+def test_a_configuration_that_always_wins_does_not_reach_1(table: Rows) -> None:
+    """Its other seeds are ranked too (docs/analysis.md): (3 + 4 + 5) / 5 / 3 of three."""
+    rows = [row(v + s / 100, c, seed=s) for v, c in ((1.0, "a"), (2.0, "b")) for s in (1, 2, 3)]
+    means = rank_scores(table(rows)).groupby("configuration")["score"].mean()
+    assert means.to_dict() == pytest.approx({"a": 0.2, "b": 0.8})
+
+
 def test_two_values_of_one_checkpoint_are_refused(table: Rows) -> None:
     with pytest.raises(ValueError, match="a/seed-23/epoch-010 has two values"):
         rank_scores(table([row(1.0, "a"), row(2.0, "a")]))
