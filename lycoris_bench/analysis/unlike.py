@@ -12,7 +12,9 @@ from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
 
-HALVES = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})")  # measured and drawn (planning/protocol.py)
+HALVES = re.compile(
+    r"([0-9a-f]{16})(?:-([0-9a-f]{16}))?"
+)  # measured and drawn (planning/protocol.py)
 ALIKE = ["fingerprint", "n", "better"]  # what the numbers of a group agree in
 
 
@@ -87,10 +89,10 @@ def _unlike_fingerprints(one: str, other: str) -> str:
     sides = HALVES.fullmatch(one), HALVES.fullmatch(other)
     if not (sides[0] and sides[1]) or sides[0][2] == sides[1][2]:
         return f"they differ in {measured}"
-    drawn = "what their images were drawn with (sampling, base model or prompts)"
-    return f"they differ in {drawn}" + (
-        "" if sides[0][1] == sides[1][1] else f", and in {measured}"
-    )
+    drawn = "they differ in what their images were drawn with (sampling, base model or prompts)"
+    if not (sides[0][2] and sides[1][2]):
+        drawn = "the fingerprint of one does not say how its images were drawn"
+    return drawn if sides[0][1] == sides[1][1] else f"{drawn}; they differ in {measured}"
 
 
 def protocol_parts(protocol: str) -> dict[str, Any]:
