@@ -165,7 +165,7 @@ def test_the_frechet_distance_says_on_how_many_images_it_rests(asked: Plan, stor
         f"frechet_distance, {name}, letterbox" for name in (IMAGE, "miniature-image-text")
     }
     sentence = said[f"frechet_distance, {IMAGE}, letterbox"]
-    assert sentence.startswith(f"15 drawn and {dataset} dataset images, effectively, in 128 dimen")
+    assert sentence.startswith(f"9 drawn and {dataset} dataset images, effectively, in 128 dimen")
     assert "so few drawn and dataset images have a singular covariance, or nearly, " in sentence
     unweighted = scored_with.images(store, [REAL_IMAGES])
     assert unweighted == {}  # real images have no such number
