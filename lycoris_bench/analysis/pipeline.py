@@ -1,6 +1,6 @@
 """The whole analysis: tables in, tables and a page out. Nothing is read or written here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,7 @@ def analyze_tables(
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
+    expected: Iterable[str] = (),
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -53,7 +54,8 @@ def analyze_tables(
     lr, lr_level, capacity, importance, and what else the report should show); gallery: what the
     images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
     and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
-    out, or are half of the training images against the other half.
+    out, or are half of the training images against the other half; expected: configurations that
+    were to be compared, those without factors too, to name the ones that have no score.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = columns.check(metrics)
     check_factors(metrics, factors)
@@ -70,7 +72,7 @@ def analyze_tables(
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
             "findings": {
-                **findings(metrics, heldout, factors[columns.SERIES]),
+                **findings(metrics, heldout, [*factors["configuration"], *expected]),
                 "claims": judge(columns.main_views(scores), factors),
             },
         }

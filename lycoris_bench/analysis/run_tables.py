@@ -115,8 +115,9 @@ def write_analysis(
         "weighted images": scored_with.images(store, sources),
     }
     result = analyze_tables(
-        without_false_ceilings(table), known, shown, provenance, costs, failures, heldout
-    )
+        without_false_ceilings(table), known, shown, provenance, costs, failures, heldout,
+        expected=[configuration.name for configuration in study.configurations],
+    )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})

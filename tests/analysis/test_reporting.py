@@ -65,7 +65,9 @@ def test_a_folder_is_enough(run: Store, capsys: pytest.CaptureFixture[str]) -> N
     assert scores.to_dict() == {(n, c): s for n, s in expected.items() for c in CLASSES}
     page = run.report.read_text()
     assert "no floor and no ceiling" in page and "base model</span>" not in page
-    assert "lora-no-tags" not in page  # a configuration without scores is not what was compared
+    compared = page[page.index('id="compared"') :]
+    assert "lora-no-tags" not in compared  # it has no scores, and the first lines say so
+    assert "<li>lora-no-tags has no score at epoch 10 and is left out.</li>" in page
     assert not (run.root / "images").exists()
 
 

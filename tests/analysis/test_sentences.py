@@ -220,7 +220,7 @@ def test_who_has_no_score_at_the_last_epoch_is_named(table: Rows) -> None:
     early = of("c", *[0.9] * 6, epoch=5)
     rows = [*of("a", *[0.6] * 6), *of("b", *[0.5] * 6), *early]
     assert said(table(rows))[-1] == "c has no score at epoch 10 and is left out."
-    found = findings(table(rows), series=["a", "b", "c", "d"])
+    found = findings(table(rows), expected=["a", "b", "c", "d"])
     assert found["absent"] == ["c", "d"]
 
 

@@ -12,7 +12,6 @@ from lycoris_bench.analysis.columns import (
     CRITERIA,
     GROUP,
     OVERALL,
-    SERIES,
     at_last_epoch,
     main_views,
     ordered,
@@ -29,14 +28,15 @@ TRADE_OFF = ("fidelity", "control")
 
 
 def findings(
-    metrics: pd.DataFrame, heldout: bool | None = None, series: Iterable[str] = ()
+    metrics: pd.DataFrame, heldout: bool | None = None, expected: Iterable[str] = ()
 ) -> Finding:
     """A plain dict: `epoch`, `ceiling`, then per category (OVERALL first) and criterion what
     `judged` says of the configurations at the last epoch, `front`, and `sentences`. What is absent
     has no key.
 
-    heldout: whether the real images were held out, or are half of the training images. series:
-    names of all that was to be compared: `absent` are those without a score at the last epoch."""
+    heldout: whether the real images were held out, or are half of the training images. expected:
+    configurations that were to be compared: `absent` are those without a score at the last
+    epoch."""
     seen = main_views(metrics)
     rows = scored(seen)
     result: Finding = {}
@@ -46,7 +46,7 @@ def findings(
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
     at_last = at_last_epoch(rows)
-    named, there = ordered([*rows[SERIES], *series]), set(at_last[SERIES])
+    named, there = ordered([*rows["configuration"], *expected]), set(at_last["configuration"])
     if there and (absent := [name for name in named if name not in there]):
         result["absent"] = absent
     floored = _with_value_of(at_last, seen, BASE)
