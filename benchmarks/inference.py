@@ -176,8 +176,8 @@ def closed(count: int, classes: int = 12, seed: int = 0) -> tuple[float, float, 
         shares.append(estimate.mean)
         before.append(value.std(ddof=1) / np.sqrt(classes) / (real - base).mean())
         after.append(estimate.stderr)
-    printed = (float(np.sqrt(np.mean(np.square(errors)))) for errors in (before, after))
-    return float(np.std(shares)), *printed  # type: ignore[return-value]
+    old_error, error = (float(np.sqrt(np.mean(np.square(e)))) for e in (before, after))
+    return float(np.std(shares)), old_error, error
 
 
 def row(what: str, promised: str, size: str, answers: list[tuple[float, float]]) -> str:

@@ -118,7 +118,7 @@ def _before(seen: Grids, table: pd.DataFrame, matches: Mapping[str, Any]) -> tup
     for order in ORDERS:
         grid = seen.scores[order.metric, order.prompt_type]
         members = differences.of_members(grid, seen.series, table)
-        best_first = sorted(members, key=lambda name, of=order: -of.ranks[name])  # type: ignore[misc]
+        best_first = sorted(members, key=lambda name, of=order: -of.ranks[name])
         cells = np.stack([differences.cells(members[name]) for name in best_first])
         for exploratory, columns in _parts(seen, grid, np.ones(grid.shape[-1], dtype=bool)):
             totals[exploratory] += before.orders(cells[..., columns])

@@ -34,7 +34,7 @@ from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 Seen = dict[str, np.ndarray]
 
 
-class Prepared(Dataset):  # type: ignore[type-arg]
+class Prepared(Dataset):
     """The images of a folder as an encoder takes them."""
 
     def __init__(self, paths: list[Path], encoder: Encoder) -> None:

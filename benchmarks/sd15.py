@@ -161,7 +161,7 @@ def drawn(device: str, given: argparse.Namespace) -> str:
         if device.startswith("cuda"):
             torch.cuda.reset_peak_memory_stats(device)
         start = time.perf_counter()
-        made = sample(backbone, prompts, range(given.images), **how)  # type: ignore[arg-type]
+        made = sample(backbone, prompts, range(given.images), **how)
         seconds = time.perf_counter() - start
     memory = (
         f", peak {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB"

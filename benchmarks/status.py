@@ -98,7 +98,7 @@ def child(root: str, arguments: list[str]) -> None:
     def counted(file: object, *rest: object, **more: object) -> Image.Image:
         name = str(getattr(file, "name", file))
         opened.extend([name] if name.startswith(root) else [])
-        return honest(file, *rest, **more)  # type: ignore[arg-type]
+        return honest(file, *rest, **more)
 
     def first(*_: object) -> tuple[None, None]:
         print(f"first image after {time.time() - began:.1f} s;", flush=True)

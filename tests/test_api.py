@@ -102,12 +102,12 @@ def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Pa
         ({"progress": 1}, "progress is 1; a function"),
     ):
         with pytest.raises(lb.BenchError, match=said):
-            lb.run_stage("score", **{"study": small_study, **changed})  # type: ignore[arg-type]
+            lb.run_stage("score", **{"study": small_study, **changed})
     for overrides in ("a.b=1", [1], None):
         with pytest.raises(lb.BenchError, match="overrides is .*; a list such as"):
-            lb.load_study(small_study, overrides)  # type: ignore[arg-type]
+            lb.load_study(small_study, overrides)
     with pytest.raises(lb.BenchError, match="folder is None; a path is allowed"):
-        lb.open_run(None)  # type: ignore[arg-type]
+        lb.open_run(None)
     with pytest.raises(lb.BenchError, match="there is no such study file"):
         lb.load_study(tmp_path / "none.toml")
     with pytest.raises(lb.BenchError, match="belongs to the study 'small', not to 'demo'"):

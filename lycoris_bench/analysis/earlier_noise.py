@@ -18,7 +18,7 @@ from lycoris_bench.analysis.columns import (
 )
 from lycoris_bench.analysis.comparing.mean_squares import Components
 from lycoris_bench.analysis.comparing.pairs import grids, mean_components
-from lycoris_bench.analysis.findings.judgement import scores_of
+from lycoris_bench.analysis.findings.judgement import scores_of, seen_by
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.series import split_by_strength
 from lycoris_bench.analysis.stored_run import open_run
@@ -74,12 +74,7 @@ def _cells(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def _scores(cells: pd.DataFrame, criterion: Criterion) -> np.ndarray:
     """[configurations, seeds, classes]"""
-    seen = cells[
-        (cells["category"] == OVERALL)
-        & (cells["metric"] == criterion.metric)
-        & (cells["prompt_type"] == criterion.prompt_type)
-    ]
-    scores = scores_of(seen)
+    scores = scores_of(seen_by(cells, OVERALL, criterion))
     return grids(scores) if scores else np.empty((0, 0, 0))
 
 

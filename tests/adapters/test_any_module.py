@@ -117,9 +117,9 @@ def test_a_language_model_is_trained_saved_loaded_and_merged(tmp_path: Path) -> 
     own = load_file(file)
     name = "lycoris_model_layers_1_self_attn_q_proj"
     assert own.keys() >= {f"{name}.{part}" for part in ("lora_up.weight", "alpha")}
-    layer = model.model.layers[1].self_attn.q_proj  # type: ignore[union-attr, index]
+    layer = model.model.layers[1].self_attn.q_proj
     up, down = (own[f"{name}.lora_{side}.weight"].float() for side in ("up", "down"))
-    by_hand = layer.weight.detach() + 4 / 2 * up @ down  # type: ignore[operator]
+    by_hand = layer.weight.detach() + 4 / 2 * up @ down
     applied = apply_adapter(model, file)
     torch.testing.assert_close(layer.weight.detach(), by_hand, rtol=1e-6, atol=1e-7)
     assert torch.equal(say(model), adapted), "merged and adapted are one"
@@ -127,7 +127,7 @@ def test_a_language_model_is_trained_saved_loaded_and_merged(tmp_path: Path) -> 
     applied.remove()
     tensors = read_adapter(file)[name]
     torch.testing.assert_close(
-        merged_weight(tensors, layer.weight.detach(), 0.5), layer.weight + up @ down  # type: ignore
+        merged_weight(tensors, layer.weight.detach(), 0.5), layer.weight + up @ down
     )  # fmt: skip
     with safe_open(file, "pt") as opened:  # of no family of diffusion models
         assert opened.metadata()["ss_network_args"].startswith('{"algo": "lora"')

@@ -88,12 +88,12 @@ def test_a_strength_is_a_finite_number(function: Callable[[Any], Any], strength:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda: apply_adapter(Mixed(), None), "file is None; a path, or a mapping of an adap"),  # type: ignore[arg-type]
-        (lambda: apply_adapter(Mixed(), {"x": 1}), "file is of type dict; a path, or"),  # type: ignore[dict-item]
-        (lambda: read_adapter(None), "file is None; a path is"),  # type: ignore[arg-type]
-        (lambda: merged_weight(FILE, [1.0]), r"weight is \[1.0\]; a tensor is"),  # type: ignore[arg-type]
-        (lambda: merged_weight({"lin": FILE}, torch.ones(3, 3)), "tensors is of type dict; a map"),  # type: ignore[dict-item]
-        (lambda: attach(Mixed(), layers=["Linear"]).save(None), "path is None; a path is"),  # type: ignore[arg-type]
+        (lambda: apply_adapter(Mixed(), None), "file is None; a path, or a mapping of an adap"),
+        (lambda: apply_adapter(Mixed(), {"x": 1}), "file is of type dict; a path, or"),
+        (lambda: read_adapter(None), "file is None; a path is"),
+        (lambda: merged_weight(FILE, [1.0]), r"weight is \[1.0\]; a tensor is"),
+        (lambda: merged_weight({"lin": FILE}, torch.ones(3, 3)), "tensors is of type dict; a map"),
+        (lambda: attach(Mixed(), layers=["Linear"]).save(None), "path is None; a path is"),
     ],
 )  # fmt: skip
 def test_tensors_and_files(function: Callable[[], Any], said: str) -> None:
@@ -103,9 +103,9 @@ def test_tensors_and_files(function: Callable[[], Any], said: str) -> None:
 
 def test_numbers_of_numpy_are_numbers() -> None:
     weight = torch.ones(2, 2)
-    half = merged_weight({"diff": weight}, weight, np.float32(0.5))  # type: ignore[arg-type]
+    half = merged_weight({"diff": weight}, weight, np.float32(0.5))
     assert torch.equal(half, torch.full((2, 2), 1.5))
-    attach(Mixed(), layers=["Linear"], seed=np.int64(3)).set_strength(np.int64(1))  # type: ignore[arg-type]
+    attach(Mixed(), layers=["Linear"], seed=np.int64(3)).set_strength(np.int64(1))
 
 
 def test_what_is_applied_under_adapters_acts_or_is_refused(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def contract(test: Callable[..., None]) -> Callable[..., None]:
 def adapted(algorithm: str, options: dict, layer: str) -> tuple[Toy, Tensor, AdapterNetwork]:
     model, x = toy(layer)
     network = attach(model, None, "full", algorithm, options, seed=7)
-    return model, x, network.eval()  # type: ignore[return-value]
+    return model, x, network.eval()
 
 
 @contract
@@ -85,7 +85,7 @@ def test_gradients_are_those_of_finite_differences(
                 parameter.add_(direction, alpha=step)
                 values.append(float(model(x).double().square().sum()))
             parameter.add_(direction, alpha=1e-2)
-            slope = float((parameter.grad * direction).sum())  # type: ignore[operator]
+            slope = float((parameter.grad * direction).sum())
             assert (values[0] - values[1]) / 2e-2 == pytest.approx(slope, rel=2e-2, abs=0.05)
 
 

@@ -112,13 +112,13 @@ def test_full_and_norm_files_hold_differences() -> None:
     full = Full(weight, bias)
     with torch.no_grad():
         full.weight.copy_(torch.full((6, 4), 2.0))
-        full.bias.copy_(torch.full((6,), -1.0))  # type: ignore[union-attr]
+        full.bias.copy_(torch.full((6,), -1.0))
     tensors = full.tensors()
     close(tensors["diff"].detach(), 2.0 - weight.double().numpy())
     close(tensors["diff_b"].detach(), -1.0 - bias.double().numpy())
     shift = {"w_norm": torch.arange(6.0), "b_norm": torch.ones(6)}
     assert NormShift.delta_from(shift, bias).tolist() == [0, 1, 2, 3, 4, 5]
-    assert NormShift.bias_from(shift).tolist() == [1] * 6  # type: ignore[union-attr]
+    assert NormShift.bias_from(shift).tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("kind", [LoRA, LoHa, LoKr, Full])
@@ -147,7 +147,7 @@ def test_lokr_decomposes_a_block_only_below_half_its_size() -> None:
     weight = torch.empty(64, 64)
 
     def forms(**options: object) -> set[str]:
-        tensors = LoKr(weight, factor=4, **options).tensors()  # type: ignore[arg-type]
+        tensors = LoKr(weight, factor=4, **options).tensors()
         return {name.removeprefix("lokr_") for name in tensors} - {"alpha"}
 
     assert forms() == forms(dim=8) == forms(dim=1, full_matrix=True) == {"w1", "w2"}

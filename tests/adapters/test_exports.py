@@ -59,7 +59,7 @@ def without_bias(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 @pytest.mark.parametrize(("algorithm", "options", "rank"), EXACT)
 def test_exact_as_plain_lora(algorithm: str, options: dict, rank: int | None, layer: str) -> None:
     model, tensors = trained(algorithm, options, layer)
-    weight = model.layer.weight.detach()  # type: ignore[union-attr]
+    weight = model.layer.weight.detach()
     made = write.plain_lora(tensors, directory(models(model)), weight_of=lambda *_: weight)
     assert made.errors == {LAYER: 0.0}
     assert made.left_out == tuple(k for k in tensors if k.endswith("diff_b"))
@@ -71,7 +71,7 @@ def test_exact_as_plain_lora(algorithm: str, options: dict, rank: int | None, la
     matrix = wanted.flatten(1).numpy()
     found = len(made.tensors[f"{LAYER}.lora_down.weight"])
     assert found == (rank or np.linalg.matrix_rank(matrix, tol=1e-4 * np.abs(matrix).max()))
-    kernel = tuple(model.layer.weight.shape[2:])  # type: ignore[union-attr]
+    kernel = tuple(model.layer.weight.shape[2:])
     assert tuple(made.tensors[f"{LAYER}.lora_down.weight"].shape[2:]) == kernel
 
 

@@ -36,7 +36,7 @@ def layer_of(algorithm: str, options: dict, layer: str) -> Layer:
     known = adapter_file.recognise(tensors)
     assert known is not None
     exact = {k: v.double() if v.is_floating_point() else v for k, v in tensors.items()}
-    return known[1], exact, model.layer.weight.detach().double()  # type: ignore[union-attr]
+    return known[1], exact, model.layer.weight.detach().double()
 
 
 def delta(tensors: dict[str, Tensor], weight: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Unknown(Adapter):
         return {"t": self.t}
 
     @staticmethod
-    def delta_from(tensors: dict[str, Tensor], weight: Tensor) -> Tensor:  # type: ignore[override]
+    def delta_from(tensors: dict[str, Tensor], weight: Tensor) -> Tensor:  # type: ignore[override]  # static: it needs no class
         return 3 * tensors["t"] * weight
 
 

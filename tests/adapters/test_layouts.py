@@ -167,10 +167,10 @@ def test_conv_factors_as_matrices(tmp_path: Path) -> None:
     up, down = torch.randn(20, 2), torch.randn(2, 12 * 9)
     name = "lora_unet_down_blocks_0_layer"
     save_file({f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}, tmp_path / "a.st")
-    before = model.layer.weight.detach().double().numpy()  # type: ignore[union-attr]
+    before = model.layer.weight.detach().double().numpy()
     before = before.copy()
     Merger(model).merge(adapter_file.read(tmp_path / "a.st")[0])
-    change = model.layer.weight.detach().double().numpy() - before  # type: ignore[union-attr]
+    change = model.layer.weight.detach().double().numpy() - before
     wanted = (up.double().numpy() @ down.double().numpy()).reshape(20, 12, 3, 3)
     np.testing.assert_allclose(change, wanted, rtol=1e-5, atol=1e-5)
 

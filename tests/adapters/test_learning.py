@@ -19,7 +19,7 @@ CASES = [
 
 def wanted(algorithm: str, model: nn.Module) -> torch.Tensor:
     """A weight that the algorithm can come near: W with its outputs scaled, and a bit turned."""
-    weight = model.layer.weight.detach()  # type: ignore[union-attr]
+    weight = model.layer.weight.detach()
     generator = torch.Generator().manual_seed(6)
     scales = 1 + 0.4 * torch.randn(len(weight), generator=generator)
     turned = torch.linalg.matrix_exp(0.1 * _skew(len(weight), generator))

@@ -26,9 +26,9 @@ def test_a_long_change_is_shortened(algorithm: str, options: dict, layer: str) -
     network = attach(model, None, "full", algorithm, {**options, "max_norm": LIMIT}, seed=7)
     randomise(network)
     (adapter,) = network.adapters.values()
-    before = adapter.delta(model.layer.weight).detach()  # type: ignore[operator]
+    before = adapter.delta(model.layer.weight).detach()
     report = network.constrain()
-    after = adapter.delta(model.layer.weight).detach()  # type: ignore[operator]
+    after = adapter.delta(model.layer.weight).detach()
     assert float(after.norm()) == pytest.approx(LIMIT, rel=1e-3)
     cosine = (before.double() * after).sum() / before.double().norm() / after.double().norm()
     assert float(cosine) == pytest.approx(1, abs=1e-6)

@@ -29,7 +29,7 @@ def attached(
     model, x = toy(layer)
     network = attach(model, None, "full", algorithm, options, seed=3)
     randomise(network)
-    return model, x, network.eval()  # type: ignore[return-value]
+    return model, x, network.eval()
 
 
 @pytest.mark.parametrize("algorithm", ["loha", "lokr"])
@@ -88,7 +88,7 @@ def test_5_the_bias_stays(algorithm: str) -> None:
     weight, bias = adapter(model.layer.weight, model.layer.bias)
     assert not torch.equal(weight, model.layer.weight) and bias is model.layer.bias
     tensors = {key.partition(".")[2]: value for key, value in network.tensors().items()}
-    assert merged_bias(tensors, model.layer.bias) is model.layer.bias  # type: ignore[arg-type]
+    assert merged_bias(tensors, model.layer.bias) is model.layer.bias
     zero = torch.zeros(1, 12)
     torch.testing.assert_close(model(zero)[0], model.layer.bias)
 

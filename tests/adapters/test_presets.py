@@ -35,7 +35,7 @@ def file_length(tensors: dict[str, Tensor], metadata: dict[str, str]) -> int:
     header, start = {"__metadata__": metadata}, 0
     for key, value in tensors.items():
         end = start + 2 * value.numel()
-        header[key] = {"dtype": "F16", "shape": list(value.shape), "data_offsets": [start, end]}  # type: ignore[dict-item]
+        header[key] = {"dtype": "F16", "shape": list(value.shape), "data_offsets": [start, end]}
         start = end
     return 8 + len(json.dumps(header, separators=(",", ":"))) + start
 

@@ -36,7 +36,7 @@ def row(value: float, configuration: str = "lora", **changes: object) -> dict[st
         "fingerprint": "f0",
         **changes,
     }
-    return dict(MetricRow(**fields).record())  # type: ignore[arg-type]
+    return dict(MetricRow(**fields).record())
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def wide(algorithms: int = 4, strengths: int = 1, **changes: object) -> Plan:
     """28 configurations or more, with a rate and a capacity that stand out among them."""
     names = ["lora", "loha", "lokr", "full", "dylora", "glora", "boft", "diag-oft"][:algorithms]
     tables = {name: {"lr": RATES[0], "vary": [{"lr": lr} for lr in RATES[1:]]} for name in names}
-    tables["lora"]["vary"][2]["capacity"] = 2  # type: ignore[index]
+    tables["lora"]["vary"][2]["capacity"] = 2
     sampling = {"images": 3, "strength": [*(0.1 * k for k in range(1, strengths)), 1.0]}
     return plan(tiny(concepts=CATEGORIES, algorithms=tables, sampling=sampling, **changes))
 

@@ -40,7 +40,7 @@ def scored(name: str, class_name: str, value: float, **other: object) -> dict[st
         "subclass": "", "prompt_type": "trigger", "metric": "image_similarity", "encoder": "eye",
         "resize": "crop", "value": value, "better": "higher", "n": 3, "fingerprint": class_name,
     }  # fmt: skip
-    return dict(MetricRow(**{**about, **other}).record())  # type: ignore[arg-type]
+    return dict(MetricRow(**{**about, **other}).record())
 
 
 @pytest.fixture

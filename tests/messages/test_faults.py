@@ -110,7 +110,7 @@ def test_odd_images_and_hostile_names_go_through_the_whole_line(
     ],
 )
 def test_a_damaged_dataset_is_a_sentence(dataset: Path, damage: object, said: str) -> None:
-    damage(dataset)  # type: ignore[operator]
+    damage(dataset)
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         plan(with_data(dataset))
 

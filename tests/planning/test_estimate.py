@@ -85,7 +85,7 @@ def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
     predict = Backbone.predict
 
     def watched(self: Backbone, noisy: torch.Tensor, *rest: object) -> torch.Tensor:
-        result = predict(self, noisy, *rest)  # type: ignore[arg-type]
+        result = predict(self, noisy, *rest)
         seen.append((noisy.shape, result.dtype))
         return result
 
@@ -117,7 +117,7 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     assert rate.images == pytest.approx(1 / (100 * 0.5 + 2.0))
     assert rate.steps == pytest.approx(1 / (3 * 0.25 * 8))
     assert [name for name, *_ in asked_of] == [asked.base_model, asked.study.settings.base_model]
-    assert sum(budget for *_, budget in asked_of) == pace.BUDGET  # type: ignore[misc]
+    assert sum(budget for *_, budget in asked_of) == pace.BUDGET
     alone = plan(tiny(sampling={**sampling, "guidance": 1.0}), absent=[])
     assert time_and_disk.measured(alone, Store("nowhere"), "cpu").images == pytest.approx(1 / 27)
 

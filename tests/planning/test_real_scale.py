@@ -53,7 +53,7 @@ def test_all_stages_run_on_the_real_architecture(
         "optimizer": "adamw8bit needs CUDA; on cpu plain AdamW is used, and each checkpoint's "
         "card says so"
     }
-    rows = store.frame(store.table("metrics"))[0]  # type: ignore[index]
+    rows = store.frame(store.table("metrics"))[0]
     names = {configuration.name for configuration in asked.study.configurations}
     assert set(rows["configuration"]) == {"base", "real", *names}
     assert not rows["value"].isna().any()
@@ -75,7 +75,7 @@ def test_all_stages_run_on_the_real_architecture(
     assert len(latents) == len(asked.data.examples)
 
 
-def len_batches(asked) -> int:  # type: ignore[no-untyped-def]
+def len_batches(asked) -> int:
     """Batches of an epoch, from the plan with one batch a step."""
     training = asked.study.settings.training.model_copy(update={"gradient_accumulation": 1})
     settings = asked.study.settings.model_copy(update={"training": training})

@@ -130,7 +130,7 @@ def test_what_is_damaged_inside_is_drawn_again_once_it_was_decoded(
     assert path.read_bytes() == honest
     assert not STAGES["score"](asked, store, HERE).failed
     mine, theirs = (one.frame(one.table("metrics")) for one in (store, whole))
-    pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)  # type: ignore[index]
+    pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "exchanged"])
@@ -202,7 +202,7 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
         path.unlink()
     for source in scored_rows.sources(asked):
         path = store.metrics(store.branch(source))
-        frame, _ = store.frame(path)  # type: ignore[misc]
+        frame, _ = store.frame(path)
         old = without_protocol(frame)
         store.put_frame(path, old, scored_rows.inputs_of_0_1(asked, store, source))
     before = store.table("metrics").read_bytes()
@@ -224,12 +224,12 @@ def test_rows_without_a_protocol_get_it_without_being_scored(
     """As versions up to this one stored them; also in the middle of a `score`. The tables are those
     of a run that was scored now."""
     for path in [*store.root.glob("metrics/**/*[!s].parquet"), store.table("metrics")]:
-        frame, identity = store.frame(path)  # type: ignore[misc]
+        frame, identity = store.frame(path)
         store.put_frame(path, without_protocol(frame), identity)
     for checkpoint in rescored:
         store.metrics(store.branch(checkpoint)).unlink()
     assert STAGES["score"](asked, store, HERE).done == len(rescored)
-    mine, theirs = (one.frame(one.table("metrics"))[0] for one in (store, whole))  # type: ignore[index]
+    mine, theirs = (one.frame(one.table("metrics"))[0] for one in (store, whole))
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
     assert not STAGES["analyze"](asked, store, HERE).failed
     assert STAGES["score"](asked, store, HERE).done == 0

@@ -109,8 +109,8 @@ def test_features_at_odds_with_their_index_are_made_anew(
     shutil.rmtree(copied.root / "metrics")
     assert not STAGES["score"](brief, copied, HERE).failed
     pd.testing.assert_frame_equal(
-        copied.frame(copied.table("metrics"))[0],  # type: ignore[index]
-        finished.frame(finished.table("metrics"))[0],  # type: ignore[index]
+        copied.frame(copied.table("metrics"))[0],
+        finished.frame(finished.table("metrics"))[0],
         check_exact=True,
     )
 

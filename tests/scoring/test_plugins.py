@@ -83,7 +83,7 @@ def test_plugins_go_through_the_line(asked: Plan, tmp_path: Path) -> None:
         found = rows.loc[name, "image_similarity"]
         assert found["value"] == pytest.approx(np.mean(cosines), abs=1e-5)
         assert (found["encoder"], found["resize"]) == ("random-projection", "stretch")
-    heldout = [colourful(example.path) for example in asked.heldout.of(TOY)]  # type: ignore[union-attr]
+    heldout = [colourful(example.path) for example in asked.heldout.of(TOY)]
     assert rows.loc["real", "colourfulness"]["value"] == pytest.approx(np.mean(heldout))
     assert {metric for _, metric in rows.index} == OURS - {"rating"}  # nobody has rated yet
     images = pd.read_parquet(store.metrics(store.branch(asked.checkpoints[1]), "-images"))

@@ -277,7 +277,7 @@ def _published(name: str) -> pd.DataFrame:
     names = {"Vendi": "vendi", "Dissimilarity": "dissimilarity", "Var": "variance"}
     parts = []
     for column in wide.columns[2:]:
-        measure, encoder, resize = re.fullmatch(r"(\w+) \((.*)-(\w+)\)", column).groups()  # type: ignore[union-attr]
+        measure, encoder, resize = re.fullmatch(r"(\w+) \((.*)-(\w+)\)", column).groups()
         part = wide[["Folder", "Count"]].set_axis(["folder", "n"], axis=1)
         about = {"encoder": encoder, "resize": resize, "measure": names[measure]}
         parts.append(part.assign(**about, value=wide[column]))

@@ -54,7 +54,7 @@ def store(asked: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def rows(store: Store) -> pd.DataFrame:
-    return store.frame(store.table("metrics"))[0]  # type: ignore[index]
+    return store.frame(store.table("metrics"))[0]
 
 
 def seen(spec: str, paths: list[Path]) -> list:
@@ -131,7 +131,7 @@ def test_a_metric_is_named_as_in_the_table_or_by_its_module(
     (tmp_path / "images").symlink_to(store.root / "images")
     fresh = Store(tmp_path)
     score_one(asked, fresh, asked.checkpoints[1], HERE.device)
-    found = fresh.frame(fresh.metrics(fresh.branch(asked.checkpoints[1])))[0]  # type: ignore[index]
+    found = fresh.frame(fresh.metrics(fresh.branch(asked.checkpoints[1])))[0]
     assert set(found["metric"]) == {"style_loss"} and set(found["prompt_type"]) == kinds
     both = found.merge(rows, on=[c for c in rows if c != "value"], suffixes=("", "_all"))
     assert len(both) == len(found) and (both["value"] == both["value_all"]).all()

@@ -30,7 +30,7 @@ def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) 
     ]
     plan = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs, kinds={})
     store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
-    return DrawnSets(plan, store, BASE_CHECKPOINT)  # type: ignore[arg-type]
+    return DrawnSets(plan, store, BASE_CHECKPOINT)
 
 
 def test_weights_by_hand() -> None:

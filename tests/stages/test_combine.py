@@ -254,7 +254,7 @@ def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     outcomes = run(asked, store)
     assert all(not outcome.failed for outcome in outcomes.values())
-    assert isinstance(store.frame(store.table("metrics"))[0], pd.DataFrame)  # type: ignore[index]
+    assert isinstance(store.frame(store.table("metrics"))[0], pd.DataFrame)
 
 
 def test_dropouts_and_max_norm_are_options_of_every_algorithm(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_dropouts_and_max_norm_are_options_of_every_algorithm(tmp_path: Path) ->
     asked, store = plan(study), Store(tmp_path)
     assert run(asked, store, ("train",))["train"].done == 1
     (checkpoint,) = asked.trained
-    bound = store.card(checkpoint).max_norm  # type: ignore[union-attr]
+    bound = store.card(checkpoint).max_norm
     assert bound["largest"] == pytest.approx(0.01) and bound["mean"] <= 0.01
     tensors, metadata = adapter_file.read(store.checkpoint(checkpoint))
     layers = adapter_file.by_layer(tensors)

@@ -68,7 +68,7 @@ def test_the_report_says_on_how_many_images_the_frechet_distance_rests(whole: St
 
 
 def test_base_against_itself_has_no_style_loss(whole: Store) -> None:
-    rows = whole.frame(whole.table("metrics"))[0]  # type: ignore[index]
+    rows = whole.frame(whole.table("metrics"))[0]
     loss = rows[(rows["configuration"] == "base") & (rows["metric"] == "style_loss")]["value"]
     assert len(loss) and (loss == 0).all()
     other = rows[(rows["configuration"] == "lora") & (rows["metric"] == "style_loss")]["value"]
@@ -78,8 +78,8 @@ def test_base_against_itself_has_no_style_loss(whole: Store) -> None:
 def test_rows_per_image_average_to_the_metric(asked: Plan, whole: Store) -> None:
     for checkpoint in asked.checkpoints[:2]:
         branch = whole.branch(checkpoint)
-        rows = whole.frame(whole.metrics(branch))[0]  # type: ignore[index]
-        images = whole.frame(whole.metrics(branch, "-images"))[0]  # type: ignore[index]
+        rows = whole.frame(whole.metrics(branch))[0]
+        images = whole.frame(whole.metrics(branch, "-images"))[0]
         keys = ["class", "prompt_type", "metric", "encoder"]
         means = images.groupby(keys)["value"].mean()
         assert len(means)

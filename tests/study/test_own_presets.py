@@ -29,7 +29,7 @@ def test_a_study_trains_the_layers_of_its_own_preset(tmp_path: Path) -> None:
     assert not run(asked, store, ("train", "generate"))["generate"].failed
     (checkpoint,) = asked.trained
     found = adapter_file.by_layer(adapter_file.read(store.checkpoint(checkpoint))[0])
-    assert {adapter_file.recognise(tensors)[0] for tensors in found.values()} == {"lora", "lokr"}  # type: ignore[index]
+    assert {adapter_file.recognise(tensors)[0] for tensors in found.values()} == {"lora", "lokr"}
     for layer, tensors in found.items():
         kind = "lokr_w1" if layer.endswith("ff_net_2") else "lora_up.weight"
         assert kind in tensors and layer.endswith(("attn1_to_q", "ff_net_2"))

@@ -152,7 +152,7 @@ def test_steps_are_counted_without_the_batches_and_are_as_many() -> None:
     random = np.random.default_rng(0)
     for _ in range(20):
         counts = {Concept("a", str(k)): int(n) for k, n in enumerate(random.integers(1, 40, 3))}
-        data = declared(counts, tuple(random.integers(32, 96, 2).tolist()))  # type: ignore[arg-type]
+        data = declared(counts, tuple(random.integers(32, 96, 2).tolist()))
         settings = Training(
             resolution=64, bucket_step=8, bucket_min=40, bucket_max=96,
             batch_size=int(random.integers(1, 9)), images_per_class=int(random.integers(1, 90)),

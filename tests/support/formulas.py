@@ -40,7 +40,7 @@ def lora(t: Tensors, w: Tensor) -> Tensor:
     if "lora_mid.weight" in t:
         return scale * tucker(t["lora_mid.weight"], up, down).reshape(w.shape)
     terms = (torch.outer(up[:, r], down[r].flatten()) for r in range(len(down)))
-    return scale * sum(terms).reshape(w.shape)  # type: ignore[union-attr]
+    return scale * sum(terms).reshape(w.shape)
 
 
 def loha(t: Tensors, w: Tensor) -> Tensor:

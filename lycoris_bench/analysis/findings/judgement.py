@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.columns import SERIES, Criterion
-from lycoris_bench.analysis.compare import Comparison, compare
+from lycoris_bench.analysis.compare import ALPHA, Comparison, compare
 from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.many_tests import holm
 from lycoris_bench.analysis.comparing.pairs import grids
@@ -18,7 +18,6 @@ from lycoris_bench.messages.numbers import number
 from lycoris_bench.study.records import BASE, REAL
 
 CELL = ["seed", "unit"]
-ALPHA = 0.05
 Finding = dict[str, Any]
 
 
@@ -36,7 +35,7 @@ class Views:
 
     def of(self, category: str, criterion: Criterion) -> "Views":
         """The rows of one category and criterion."""
-        return Views(*(_of(getattr(self, f.name), category, criterion) for f in fields(self)))
+        return Views(*(seen_by(getattr(self, f.name), category, criterion) for f in fields(self)))
 
 
 def judged(criterion: Criterion, views: Views) -> Finding:
@@ -174,7 +173,8 @@ def _grid(part: pd.DataFrame, values: pd.Series) -> np.ndarray:
     return grids({"": values.set_axis(pd.MultiIndex.from_frame(part[CELL]))})[0]
 
 
-def _of(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:
+def seen_by(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:
+    """The cells of a category whose metric and prompts are the criterion's."""
     return cells[
         (cells["category"] == category)
         & (cells["metric"] == criterion.metric)

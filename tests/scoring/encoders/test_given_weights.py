@@ -52,7 +52,7 @@ def test_other_weights_are_another_identity_and_other_features(copy: Path) -> No
     assert loaded.record.hash == encoders.resolved("miniature-image", str(copy)).hash != before
     image = torch.zeros(1, 3, 64, 64)
     true = encoders.load("miniature-image").encode(image)
-    assert not torch.allclose(loaded.encode(image), true)  # type: ignore[arg-type]
+    assert not torch.allclose(loaded.encode(image), true)
 
 
 def test_content_of_the_hubs_file_is_in_the_identity(
@@ -83,7 +83,7 @@ def test_a_file_is_read_once_and_again_when_it_changes(
 
     def counted(file: object, kind: str) -> object:
         reads.append(kind)
-        return digest(file, kind)  # type: ignore[arg-type]
+        return digest(file, kind)
 
     monkeypatch.setattr(hashlib, "file_digest", counted)
     found = [weights.sha256(copy) for _ in range(3)]
