@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lycoris_bench.run import outcome
+
 NONE: list[str] = []
 NO_FILES: list[Path] = []
 StudyFile = Annotated[
@@ -42,6 +44,25 @@ From = Annotated[
         metavar="RUN",
         help="Expect the noise of the scores in this run folder (default: the published noise).",
     ),
+]
+AlsoScored = Annotated[
+    bool,
+    typer.Option(
+        "--also-scored",
+        help="Also for checkpoints that are scored, which need neither weights "
+        "nor images any more.",
+    ),
+]
+KeepImages = Annotated[
+    outcome.KeepImages,
+    typer.Option(
+        help="Of the images drawn here, once they are scored; sample: the first of each "
+        "set, and what the report shows."
+    ),
+]
+KeepCheckpoints = Annotated[
+    outcome.KeepCheckpoints,
+    typer.Option(help="Of the weights trained here, once they are scored; last: the last epoch's."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

@@ -10,10 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from lycoris_bench.messages.numbers import rough_duration, significant
 from lycoris_bench.run import outcome
+from lycoris_bench.run.outcome import WHOLE
 
 EVERY = 30.0  # seconds between two lines
 log = logging.getLogger("lycoris_bench")
@@ -29,17 +38,26 @@ def shown() -> Iterator[outcome.Progress]:
 
 @contextlib.contextmanager
 def _bars(console: Console) -> Iterator[outcome.Progress]:
-    columns = (TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(),
+    columns = (TextColumn("{task.description:<9}"), BarColumn(), _Count(),
                TimeRemainingColumn(elapsed_when_finished=True))  # fmt: skip
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, Any] = {}
 
-        def progress(what: str, steps: int, total: int) -> None:
+        def progress(what: str, steps: float, total: float) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.advance(tasks[what], steps)
 
         yield progress
+
+
+class _Count(MofNCompleteColumn):
+    """Steps done of all; of the whole line, whose steps are of several kinds, a share."""
+
+    def render(self, task: Task) -> Text:
+        return (
+            Text(f"{task.percentage:.0f} %") if task.description == WHOLE else super().render(task)
+        )
 
 
 @dataclass
@@ -49,12 +67,12 @@ class Lines:
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     what: str = ""
-    done: int = 0
-    total: int = 0
+    done: float = 0
+    total: float = 0
     began: float = 0.0
     lock: Any = field(default_factory=threading.Lock)
 
-    def __call__(self, what: str, steps: int, total: int) -> None:
+    def __call__(self, what: str, steps: float, total: float) -> None:
         """Counts `steps` more steps of the stage `what` as done."""
         with self.lock:
             if what != self.what:
@@ -67,11 +85,15 @@ class Lines:
             passed = self.clock() - self.began
             if not self.total or passed <= 0:
                 return
-            line = f"{self.what}: {self.done:,} of {self.total:,} ({self.done / self.total:.0%})"
+            share = f"{self.done / self.total:.0%}"
+            line = f"{self.what}: {self.done:,} of {self.total:,} ({share})"
+            if self.what == WHOLE:
+                line = f"{self.what}: {share}"
             if self.done:
                 rate = self.done / passed
                 left = rough_duration(max(0, self.total - self.done) / rate)
-                line += f", {_rate(rate)}, about {left} left"
+                line += "" if self.what == WHOLE else f", {_rate(rate)}"
+                line += f", about {left} left"
         self.say(line)
 
 

@@ -11,7 +11,7 @@ from lycoris_bench.messages.errors import doing
 from lycoris_bench.messages.numbers import percent
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.run.folder import STUDY
-from lycoris_bench.run.outcome import Outcome
+from lycoris_bench.run.outcome import WHOLE, Options, Outcome
 from lycoris_bench.stages.study_context import StudyContext, open_context
 from lycoris_bench.study.load import StudyError, load, locate
 
@@ -59,10 +59,12 @@ def planned(
     return {**asked, "can_show": shown, "text": f"{asked['text']}\n{shown.pop('text')}"}
 
 
-def run_stage(context: StudyContext, name: str, workers: int | None, debug: bool) -> Outcome:
-    """Runs one stage and shows its progress."""
+def run_stage(
+    context: StudyContext, name: str, workers: int | None, debug: bool, **chosen: Any
+) -> Outcome:
+    """Runs one stage, or "run", and shows its progress; `chosen` are more of its `Options`."""
     with shown() as progress:
-        return context.run(name, workers, progress, debug)
+        return context.run(name, Options(progress=progress, debug=debug, **chosen), workers)
 
 
 def print_problems(name: str, outcome: Outcome) -> None:
@@ -81,7 +83,7 @@ def summary(context: StudyContext, name: str, outcome: Outcome) -> dict[str, Any
         text += f", {len(outcome.failed)} failed"
     place: Path | None = context.store.root
     where = f"Result: {place}"
-    if name == "analyze":
+    if name in ("analyze", WHOLE):
         place, where = _report(context.store.report, bool(outcome.done))
     return {
         "stage": name, "done": outcome.done, "already_there": outcome.skipped,

@@ -35,8 +35,11 @@ def needed(plan: Plan, stage: str) -> int:
 
     Training holds the base model in single precision and the trained parameters; drawing holds
     the model in `sampling.precision` and a copy of the weights that checkpoints change; scoring
-    holds each encoder's network once, whatever its resizings."""
+    holds each encoder's network once, whatever its resizings. `run` holds all of it."""
     settings = plan.study.settings
+    if stage == "run":
+        parts = [needed(plan, part) for part in ("train", "generate", "score")]
+        return sum(parts) - 2 * MARGIN
     if stage == "train":
         trained = time_and_disk.parameters(plan) or {}
         most = max(trained.values(), default=0)

@@ -29,7 +29,7 @@ def overview(
     trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
     images = sum(row["images"] for row in stored)
     asked = [row["of"] for row in stored]
-    steps, drawing = time_and_disk.steps_left(status), sum(asked) - images
+    steps, drawing = time_and_disk.steps_left(status), sum(row["to_draw"] for row in stored)
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     pictures, weights = time_and_disk.disk_bytes(plan)
@@ -67,7 +67,7 @@ def overview(
         f"epoch, {result['steps_per_run']:,} a run, {steps:,} left",
         f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
-        f"scored       {_scored_in_all(stored)}",
+        f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time)}",
         f"disk         about {_size(pictures)} of images, {files} of checkpoints",
         *(f"download     {download}" for download in needed),
@@ -107,7 +107,7 @@ def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, A
     width = max(len(row["checkpoint"]) for row in states)
     lines = [
         f"{row['checkpoint']:<{width}}  {row['status']:<9}  "
-        f"{row['images']}/{row['of']} images  {_scored(row)}".rstrip()
+        f"{row['images']}/{row['of']} images  {'scored' if row['scored'] else ''}".rstrip()
         for row in states
     ]
     lines += [f"missing: {sentence}" for sentence in absent]
@@ -115,33 +115,17 @@ def listing(plan: Plan, store: Store, absent: Sequence[str] = ()) -> dict[str, A
 
 
 def state(status: Status, checkpoint: Checkpoint) -> dict[str, Any]:
-    """The status of a checkpoint: its weights, images stored, whether its rows are, and whether it
-    is scored: has rows and all images."""
+    """The status of a checkpoint: its weights, images stored, and whether it is scored. A scored
+    one needs neither weights nor images."""
     asked, lacking = status.plan.image_count(checkpoint), status.lacking(checkpoint)
-    rows = status.has_rows(checkpoint)
     return {
         "checkpoint": str(checkpoint),
         "status": status.of_weights(checkpoint),
         "images": asked - lacking,
         "of": asked,
-        "rows": rows,
-        "scored": rows and not lacking,
+        "to_draw": lacking if status.needs_images(checkpoint) else 0,
+        "scored": status.has_rows(checkpoint),
     }
-
-
-def _scored_in_all(states: Sequence[dict[str, Any]]) -> str:
-    rows, scored = (sum(row[key] for row in states) for key in ("rows", "scored"))
-    lost = f", and {rows - scored} whose images are not all there" if rows > scored else ""
-    return f"{scored} of {len(states)}{lost}"
-
-
-def _scored(row: dict[str, Any]) -> str:
-    if row["scored"] or not row["rows"]:
-        return "scored" if row["scored"] else ""
-    lacking = row["of"] - row["images"]
-    return (
-        f"scored, but {lacking} {'image is' if lacking == 1 else 'images are'} missing or damaged"
-    )
 
 
 def _size(value: float) -> str:

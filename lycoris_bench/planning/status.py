@@ -3,7 +3,6 @@
 Something is stored if the folder has it under its present uid. The manifest of a checkpoint
 (`run.manifest`) lists complete image sets; images outside it are opened to read their uids."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +29,6 @@ from lycoris_bench.study.records import (
 CLOSELY = 200_000
 """The most images of a study for which the size and time of each is compared, which takes a
 second. In a larger study a file that was changed in place is found when it is decoded."""
-OFTEN = 100  # images drawn between two writes of a checkpoint's manifest
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,23 @@ class Status:
     store: Store
     keeps: bool = False
 
+    # ---- what is needed yet: of a checkpoint whose rows are stored neither weights nor images
+
+    def needs_images(self, checkpoint: Checkpoint) -> bool:
+        """Whether images are needed to score this checkpoint or, the base model's, another."""
+        if not self.has_rows(checkpoint):
+            return True
+        return checkpoint.is_base and any(not self.has_rows(c) for c in self.plan.checkpoints)
+
+    def needs_weights(self, checkpoint: Checkpoint) -> bool:
+        """Whether images are needed that these weights draw, alone or in a combination."""
+        return checkpoint in self._needed_weights
+
+    @cached_property
+    def _needed_weights(self) -> set[Checkpoint | Path]:
+        lacking = [c for c in self.plan.checkpoints if not self.has_rows(c)]
+        return {part for checkpoint in lacking for part, _ in self.plan.parts(checkpoint)}
+
     # ---- weights
 
     def is_trained(self, checkpoint: Checkpoint) -> bool:
@@ -51,13 +66,15 @@ class Status:
 
     def of_weights(self, checkpoint: Checkpoint) -> str:
         """One of: given, trained, diverged, stale (trained under other settings), unknown (stored,
-        but the dataset or base model that would decide is missing) and missing. The base model and
-        combinations are given, or missing where a part is."""
+        but the dataset or base model that would decide is missing), not kept (removed after all
+        that they draw was scored) and missing. The base model and combinations are given, or
+        missing where a part is."""
         if checkpoint.is_base or checkpoint.is_combined:
-            return "missing" if self.unusable(checkpoint) else "given"
+            lost = self.needs_images(checkpoint) and self.unusable(checkpoint)
+            return "missing" if lost else "given"
         card = self.store.card(checkpoint.weights)
         if card is None:
-            return "missing"
+            return "missing" if self.needs_weights(checkpoint.weights) else "not kept"
         if card.uid != self.plan.checkpoint_uid(checkpoint):
             return "stale" if self.plan.complete else "unknown"
         return "trained" if card.status == "done" else card.status
@@ -168,6 +185,8 @@ class Status:
         """Whether the rows of a checkpoint or of real images are stored under the present inputs.
         They stay valid where images are lost since: `lacking` tells. A table whose file is
         unchanged since its last reading is not read again."""
+        if not self._rows(source).exists():
+            return False
         if self._is_kept(source):
             return True
         return scored_rows.rows(self.plan, self.store, source) is not None
@@ -212,42 +231,3 @@ class Status:
     @cached_property
     def _shared(self) -> str:
         return scored_rows.shared_inputs(self.plan, self.store)
-
-
-class DrawnSets:
-    """Keeps the manifest of a checkpoint up to date while its images are drawn: an image set
-    leaves it when drawing begins and enters it again with its last image. After a kill only the
-    images of unfinished sets, and of those since the last write, have to be opened."""
-
-    def __init__(self, status: Status, checkpoint: Checkpoint, lacking: Iterable[Job]) -> None:
-        self.plan, self.store = status.plan, status.store
-        self.path = self.store.manifest(checkpoint)
-        self.drawn_by = self.plan.drawn_by(checkpoint)
-        self.asked = {
-            (p.concept, p.prompt_type): self.plan.asked(p)
-            for p in self.plan.prompt_sets_of(checkpoint)
-        }
-        self.left = Counter(job.image_set for job in lacking)
-        self.known = Manifest.read(self.path)
-        self.since = 0
-        dropped = [self.known.sets.pop(self.store.name_of(drawn), None) for drawn in self.left]
-        if any(dropped):
-            self.write()
-
-    def stored(self, job: Job) -> None:
-        """Counts the image of `job` as stored."""
-        drawn = job.image_set
-        self.left[drawn] -= 1
-        self.since += 1
-        if not self.left[drawn]:
-            images = self.plan.study.settings.sampling.images
-            asked = self.asked[drawn.concept, drawn.prompt_type]
-            entry = manifest.entry(self.store.image_folder(drawn), images, self.drawn_by, asked)
-            if entry:
-                self.known.sets[self.store.name_of(drawn)] = entry
-            if self.since >= OFTEN:
-                self.write()
-
-    def write(self) -> None:
-        self.since = 0
-        self.store.write(self.path, self.known.to_text())

@@ -52,12 +52,12 @@ def given(text: str) -> Rate:
 
 
 def steps_left(status: Status) -> int:
-    """The number of training steps to all checkpoints that are not stored."""
+    """The number of training steps to all checkpoints that are needed and not stored."""
     plan = status.plan
     steps = {epoch: plan.steps(epoch) for epoch in {c.epoch or 0 for c in plan.trained}}
     training = 0
     for run in plan.by_run():
-        lacking = [c for c in run if not status.is_trained(c)]
+        lacking = [c for c in run if status.needs_weights(c) and not status.is_trained(c)]
         training += steps[lacking[-1].epoch or 0] if lacking else 0
     return training
 

@@ -2,10 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 STAGES = ("train", "generate", "score", "analyze")
-Progress = Callable[[str, int, int], None]
-"""`progress(stage, steps done since the last call, steps in all)`, which a stage calls."""
+WHOLE = "run"  # all stages as one
+Progress = Callable[[str, float, float], None]
+"""`progress(stage, steps done since the last call, steps in all)`, which a stage calls. Of `run` a
+step is a pass of the U-Net."""
+
+
+class KeepImages(StrEnum):
+    """What `run` keeps of a scored checkpoint's images. A sample is the first of each set, and what
+    the report shows."""
+
+    ALL = "all"
+    SAMPLE = "sample"
+    NONE = "none"
+
+
+class KeepCheckpoints(StrEnum):
+    """Which weights `run` keeps once all that they draw is scored; "last": those of the last epoch
+    of each configuration and seed."""
+
+    ALL = "all"
+    LAST = "last"
+    NONE = "none"
 
 
 @dataclass
@@ -29,9 +50,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Options:
-    """Where and with how many processes a stage runs. None of these changes a result."""
+    """Where a stage runs and with how many processes, what it makes and what it keeps. None of
+    these changes a number.
+
+    `train` and `generate` leave out what only scored checkpoints lack, unless `also_scored`.
+    `keep_images` and `keep_checkpoints` are for `run`: what it keeps of the images and weights that
+    it made, once they are scored."""
 
     device: str = "cpu"
     workers: int = 1
     progress: Progress | None = None
     debug: bool = False
+    also_scored: bool = False
+    keep_images: str = KeepImages.SAMPLE
+    keep_checkpoints: str = KeepCheckpoints.ALL

@@ -6,7 +6,7 @@ used, and a checksum, so that damaged ones are not."""
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,15 @@ class Store:
             return None
         return "damaged, or nothing vouches for its content" if path.exists() else "missing"
 
+    def trained(self, checkpoint: Checkpoint, uid: str) -> Card | None:
+        """The card of a training under this uid, also where its weights are gone since."""
+        card = self._card(checkpoint)
+        return card if card and card.uid == uid else None
+
+    def remove_weights(self, checkpoint: Checkpoint) -> None:
+        """Removes a checkpoint's weights. Its card stays."""
+        self.checkpoint(checkpoint).unlink(missing_ok=True)
+
     def weights(self, checkpoint: Checkpoint) -> Path:
         """The weights file of a checkpoint, with its checksum verified. StoreError: the checksum
         differs; the file is set aside, and `train` makes it again."""
@@ -173,6 +182,24 @@ class Store:
     def image_uid(self, path: Path) -> str | None:
         """The uid in an image's text chunk; None where there is none, or the file is cut short."""
         return image_file.uid(path)
+
+    def remove_images(self, checkpoint: Checkpoint, kept: Collection[Path] = ()) -> None:
+        """Removes a checkpoint's images, apart from those `kept`, and their features."""
+        place = self.manifest(checkpoint).parent
+        self.manifest(checkpoint).unlink(missing_ok=True)  # first: it would list images
+        for image in place.rglob("*.png"):
+            if image not in kept:
+                image.unlink(missing_ok=True)
+        for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+        for features in (self.root / "features" / self.branch(checkpoint)).glob("*.safetensors"):
+            features.unlink(missing_ok=True)
+
+    @property
+    def passing(self) -> Path:
+        """The list of what `run` made and may remove (`run.passing`)."""
+        return self.root / "passing.json"
 
     # ---- features, metrics, analysis
 

@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from lycoris_bench.data.images import DataError, read_image
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring import encoders
@@ -19,6 +22,8 @@ from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics.inputs import Item
 
+Given = Path | np.ndarray[Any, Any]
+"""An image as its file, or as its pixels: uint8 [h,w,3]."""
 AHEAD = 64  # prepared images that wait for the accelerator
 
 
@@ -82,19 +87,25 @@ class UnreadableImages(BenchError):
         self.problems = dict(problems)
 
 
-def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: int = 0) -> int:
+def feature_pass(
+    items: Iterable[Item],
+    consumers: Sequence[Consumer],
+    threads: int = 0,
+    drawn: Iterable[tuple[str, Given]] = (),
+) -> int:
     """Gives each image to the consumers that need it. Returns the number of images decoded.
 
-    `threads` read ahead and prepare images; with 0 this thread does, one after the other. Results
-    do not depend on it. UnreadableImages: names all images that cannot be read, after trying
-    each."""
+    `threads` read ahead and prepare images; with 0 this thread does, one after the other. Images
+    that are `drawn` meanwhile, in the order of their uids among the items, are taken as they come,
+    to the last. Results depend on neither. UnreadableImages: names all images that cannot be read,
+    after trying each."""
     pending = [frozenset(consumer.pending) for consumer in consumers]
     problems: dict[Path, str] = {}
 
-    def prepared(item: Item) -> list[tuple[Consumer, Any]]:
-        uid, path = item
+    def prepared(item: tuple[str, Given]) -> list[tuple[Consumer, Any]]:
+        uid, given = item
         try:
-            image = Picture(read_image(path))
+            image = Picture(_opened(given))
             pairs = zip(consumers, pending, strict=True)
             return [(c, c.prepare(uid, image)) for c, uids in pairs if uid in uids]
         except DataError as error:
@@ -102,8 +113,9 @@ def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: 
             return []
 
     anywhere = frozenset().union(*pending)
-    needed = [(uid, path) for uid, path in dict(items).items() if uid in anywhere]
-    for (uid, _), given in zip(needed, _each(prepared, needed, threads), strict=True):
+    needed = {uid: path for uid, path in dict(items).items() if uid in anywhere}
+    opened = _each(prepared, _with_drawn(needed, iter(drawn)), threads)
+    for uid, given in zip(needed, opened, strict=True):
         for consumer, image in given if not problems else ():
             consumer.consume(uid, image)
     if problems:
@@ -114,12 +126,35 @@ def feature_pass(items: Iterable[Item], consumers: Sequence[Consumer], threads: 
     return len(needed)
 
 
+def _with_drawn(
+    needed: Mapping[str, Path], drawn: Iterator[tuple[str, Given]]
+) -> Iterator[tuple[str, Given]]:
+    """The needed images in their order: those that are drawn as they are drawn, the others from
+    their files. Draws to the end, also what is not needed, or was needed before."""
+    left = dict(needed)
+    ahead = next(drawn, None)
+    for uid, path in needed.items():
+        while ahead and ahead[0] not in left:
+            ahead = next(drawn, None)
+        if ahead and ahead[0] == uid:
+            yield ahead
+        else:
+            yield uid, path
+        del left[uid]
+    for _ in drawn:
+        pass
+
+
+def _opened(given: Given) -> Image.Image:
+    return read_image(given) if isinstance(given, Path) else Image.fromarray(given)
+
+
 def threads_for(device: str) -> int:
     """The number of reading threads for a device: up to 16 for an accelerator, 0 for the CPU."""
     return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
 
 
-def _each(work: Callable[[Item], Any], items: Sequence[Item], threads: int) -> Iterator[Any]:
+def _each(work: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
     """work(item) for each item, in order, computed at most AHEAD items early."""
     if not threads:
         yield from map(work, items)

@@ -1,6 +1,6 @@
 """Evaluates metrics on the image sets of one source, for each encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.embeddings import Embedders, Embeddings
 from lycoris_bench.scoring.encoders.base import Encoder
-from lycoris_bench.scoring.feature_pass import feature_pass, threads_for
+from lycoris_bench.scoring.feature_pass import Given, feature_pass, threads_for
 from lycoris_bench.scoring.gram_features import Grams
-from lycoris_bench.scoring.image_sets import COLLECTIONS, ImageSets, image_sets
+from lycoris_bench.scoring.image_sets import COLLECTIONS, GENERATED, ImageSets, image_sets
 from lycoris_bench.scoring.metric_values import finite, numbers, place
 from lycoris_bench.scoring.metrics.base import OUTPUTS
 from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
@@ -49,8 +49,11 @@ class Scorer:
         return self.encoded.texts(texts)
 
 
-def scorers(sets: ImageSets, views: Sequence[View]) -> list[Scorer]:
-    """Runs one pass over all images and returns the scorer of each view."""
+def scorers(
+    sets: ImageSets, views: Sequence[View], drawn: Iterable[tuple[str, Given]] = ()
+) -> list[Scorer]:
+    """Runs one pass over all images, of which some are `drawn` meanwhile, and returns the scorer
+    of each view."""
     embedders = Embedders(sets)
     asked = [metric for _, metrics in views for metric in metrics if sets.of(metric)]
     readings = Readings(sets, asked)
@@ -65,10 +68,12 @@ def scorers(sets: ImageSets, views: Sequence[View]) -> list[Scorer]:
     all_scorers = [Scorer(encoded(encoder, metrics), readings) for encoder, metrics in views]
     consumers = [c for scorer in all_scorers for c in scorer.encoded.consumers] + readings.consumers
     needed = {row.collection for metric in asked for row in metric.inputs if row.is_encoded}
+    if drawn:  # in the order in which they are drawn, whoever needs them
+        needed.add(GENERATED)
     items = [i for name in COLLECTIONS if name in needed for i in sets.collection(name).items]
     threads = max((threads_for(encoder.device.type) for encoder, _ in views if encoder), default=0)
     once = list({id(consumer): consumer for consumer in consumers}.values())
-    feature_pass([*items, *readings.items], once, threads)
+    feature_pass([*items, *readings.items], once, threads, drawn)
     return all_scorers
 
 

@@ -17,44 +17,39 @@ NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-ben
 
 
 def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outcome:
-    """Analyzes the checkpoints that are scored; the outcome names the others as failures. Rows of
-    images that are lost since stay valid; a warning names their checkpoints."""
+    """Analyzes the checkpoints that are scored; the outcome names the others as failures."""
     table = scored_rows.table(plan, store)
-    failures, warned = _problems(plan, store, table)
+    failures = _unscored(plan, store, table)
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
-        return outcome.Outcome(failed=failures, warnings=warned)
-    result = run_tables.write_analysis(
+        return outcome.Outcome(failed=failures)
+    return run_tables.write_analysis(
         store, table, run_tables.factors(plan.study.configurations), plan.study,
         gallery(plan, store), pd.DataFrame(_costs(plan, store)), failures,
         heldout=plan.heldout is not None,
     )  # fmt: skip
-    result.warnings |= warned
-    return result
 
 
 def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """The training cost of each configuration and seed at its last checkpoint, from its card."""
     rows = []
     for run in plan.by_run():
-        cards = [card for c in run if (card := store.card(c)) and card.status == "done"]
+        known = [store.trained(c, plan.checkpoint_uid(c)) for c in run]
+        cards = [card for card in known if card and card.status == "done"]
         if cards:
             about = {"configuration": run[0].configuration.name, "seed": run[0].seed}
             rows.append({**cards[-1].cost, **about, "size": cards[-1].bytes})
     return rows
 
 
-def _problems(
-    plan: Plan, store: Store, table: pd.DataFrame | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The checkpoints that have no row in the table, each with the reason; and those that have
-    rows and no longer all their images, each with a warning."""
+def _unscored(plan: Plan, store: Store, table: pd.DataFrame | None) -> dict[str, str]:
+    """The checkpoints that have no row in the table, each with the reason."""
     status = Status(plan, store)
     names = ["configuration", "seed", "epoch", "strength"]
     there: set[Any] = set()
     if table is not None:
         known = table[names].astype(object).where(table[names].notna(), None)
         there = set(known.itertuples(index=False, name=None))
-    failed, warned = {}, {}
+    failed = {}
     for checkpoint in plan.checkpoints:
         key = (
             checkpoint.configuration.name, checkpoint.seed, checkpoint.epoch, checkpoint.strength
@@ -62,10 +57,4 @@ def _problems(
         if key not in there:
             reason = status.unusable(checkpoint) or ""
             failed[str(checkpoint)] = reason if "diverged" in reason else NOT_SCORED
-        elif lost := status.lacking(checkpoint):
-            warned[str(checkpoint)] = (
-                f"{lost} of {plan.image_count(checkpoint)} images are missing or damaged; its "
-                "numbers were made of all of them; run 'lycoris-bench generate' to draw the same "
-                "images again"
-            )
-    return failed, warned
+    return failed

@@ -6,7 +6,15 @@ from pathlib import Path
 from lycoris_bench.messages.arguments import COUNT, FUNCTION, PATH, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
-from lycoris_bench.run.outcome import STAGES, Outcome, Progress
+from lycoris_bench.run.outcome import (
+    STAGES,
+    WHOLE,
+    KeepCheckpoints,
+    KeepImages,
+    Options,
+    Outcome,
+    Progress,
+)
 from lycoris_bench.stages.study_context import open_context
 from lycoris_bench.study.load import Study, load
 
@@ -25,20 +33,33 @@ def run_stage(
     workers: int = 1,
     limit: int | None = None,
     progress: Progress | None = None,
+    also_scored: bool = False,
+    keep_images: str = "sample",
+    keep_checkpoints: str = "all",
 ) -> Outcome:
-    """Runs "train", "generate", "score" or "analyze" of a study in its run folder (by default
-    runs/NAME), and continues what is there. The outcome counts items done and items that were
-    there already, and names failures.
+    """Runs "train", "generate", "score" or "analyze" of a study, or all of it with "run", in its
+    run folder (by default runs/NAME), and continues what is there. The outcome counts items done
+    and items that were there already, and names failures.
 
     `study` is the result of `load_study`, or a file. `limit` is the number of checkpoints to take,
     from the first. `progress(stage, steps, total)` is called with the steps done since the last
     call. With several `workers` a script needs `if __name__ == "__main__":`, since each worker
     imports it.
 
+    A checkpoint that is scored needs neither weights nor images; `also_scored` trains or draws them
+    nevertheless. "run" keeps, of the images that it draws, once they are scored, `keep_images`
+    "all", "sample" (the first of each set, and what the report shows) or "none"; of the weights
+    that it trains `keep_checkpoints` "all", "last" (the last epoch's) or "none".
+
     BenchError: an argument of another type or range, an unknown stage, a mistake in the study or in
     a file it names, or a run folder that belongs to another study or is in use."""
-    if stage not in STAGES:
-        raise BenchError(unknown("stage", stage, STAGES))
+    for what, given, allowed in (
+        ("stage", stage, [*STAGES, WHOLE]),
+        ("keep_images", keep_images, [*KeepImages]),
+        ("keep_checkpoints", keep_checkpoints, [*KeepCheckpoints]),
+    ):
+        if given not in allowed:
+            raise BenchError(unknown(what, given, allowed))
     STUDY.check("study", study)
     PATH.or_none().check("run", run)
     TEXT.check("device", device)
@@ -49,5 +70,9 @@ def run_stage(
     context = open_context(study, run, device=device, limit=limit, to_run=stage)
     for doubt in context.plan.doubts:
         warnings.warn(doubt, stacklevel=2)
+    options = Options(
+        progress=progress, also_scored=also_scored, keep_images=keep_images,
+        keep_checkpoints=keep_checkpoints,
+    )  # fmt: skip
     with context.store.lock():
-        return context.run(stage, workers, progress)
+        return context.run(stage, options, workers)

@@ -3,7 +3,7 @@ as rows of the metric table."""
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.protocol import protocols
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
+from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.effective_images import effective_images
 from lycoris_bench.scoring.encoders.base import Record
-from lycoris_bench.scoring.feature_pass import UnreadableImages, shared_encoder
+from lycoris_bench.scoring.feature_pass import Given, UnreadableImages, shared_encoder
 from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, Metric
@@ -33,15 +34,21 @@ from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 OF_SETS = ("value", "n", "protocol")  # columns of a set of images, not of each of its images
 
 
+class DamagedImages(BenchError):
+    """Images of the run cannot be decoded and were set aside."""
+
+
 def score(plan: Plan, store: Store, options: Options) -> Outcome:
     """Scores checkpoints that have no rows under their present inputs; the outcome names those
-    whose images are not all there as failures."""
+    whose images are not all there as failures. Rows outlive their images."""
     outcome = Outcome()
-    items: list[tuple[str, tuple[Any, ...]]] = []
+    items: list[Item] = []
     status = Status(plan, store, keeps=True)
     for source in scored_rows.sources(plan):
         name = str(source)
-        if isinstance(source, Checkpoint) and (lacking := status.lacking(source)):
+        if isinstance(source, Checkpoint) and not status.needs_images(source):
+            outcome.skipped += 1
+        elif isinstance(source, Checkpoint) and (lacking := status.lacking(source)):
             outcome.failed[name] = (
                 f"{lacking} of {plan.image_count(source)} images are missing, damaged or of other "
                 "settings; run 'lycoris-bench generate'"
@@ -49,11 +56,11 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
         elif status.has_rows(source):
             outcome.skipped += 1
         else:
-            items.append((name, (plan, store, source)))
-    if BASE_CHECKPOINT in plan.checkpoints and str(BASE_CHECKPOINT) in outcome.failed:
+            items.append(Item(name, score_one, (plan, store, source)))
+    if str(BASE_CHECKPOINT) in outcome.failed:
         return outcome  # nothing can be compared with base
     results = executor.each(
-        score_one, items, workers=options.workers, total=len(items), what="score",
+        items, workers=options.workers, total=len(items), what="score",
         devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
@@ -62,12 +69,18 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
             outcome.failed[name] = error
         else:
             outcome.done += 1
+    finish(plan, store, status, outcome)
+    return outcome
+
+
+def finish(plan: Plan, store: Store, status: Status, outcome: Outcome) -> None:
+    """Joins the stored rows to one table where that lacks some, and warns of encoders whose
+    weights are not pinned."""
     scoring = plan.study.settings.scoring
     if outcome.done and (loose := encoders.unpinned(scoring.encoders, scoring.weights)):
         outcome.warnings["encoders"] = "; ".join(loose)
     if outcome.done or not status.is_assembled():
         assemble(plan, store)
-    return outcome
 
 
 def assemble(plan: Plan, store: Store) -> None:
@@ -84,13 +97,26 @@ def assemble(plan: Plan, store: Store) -> None:
 
 
 def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
+    """Scores one checkpoint or real images from their files."""
+    write_rows(plan, store, source, device)
+    executor.advance()
+
+
+def write_rows(
+    plan: Plan,
+    store: Store,
+    source: Source,
+    device: str,
+    drawn: Iterable[tuple[str, Given]] = (),
+) -> None:
     """Writes two tables of one checkpoint or of real images: a row per metric and image set, and,
-    for metrics that are means over images, a row per image."""
+    for metrics that are means over images, a row per image. Images that are `drawn` meanwhile are
+    not read from their files."""
     branch = store.branch(source)
     rows: list[MetricRow] = []
     images: list[dict[str, Any]] = []
     with _damaged_set_aside(plan, store, source):
-        for row, value, names in _scored(plan, store, source, device):
+        for row, value, names in _scored(plan, store, source, device, drawn):
             rows.append(row)
             if isinstance(value, np.ndarray):
                 about = {k: v for k, v in row.record().items() if k not in OF_SETS}
@@ -100,7 +126,6 @@ def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
     store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(images))
     store.put_frame(store.metrics(branch), frame, scored_rows.inputs(plan, store, source))
-    executor.advance()
 
 
 @contextlib.contextmanager
@@ -117,7 +142,7 @@ def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[Non
                 Status(plan, store).forget(drawn)
         if not damaged:
             raise
-        raise BenchError(
+        raise DamagedImages(
             f"{len(damaged)} images are damaged and were set aside; run 'lycoris-bench generate' "
             f"to draw them again ({error.problems[damaged[0]]})"
         ) from None
@@ -127,7 +152,9 @@ Scored = tuple[MetricRow, float | Array, list[str]]
 """A row of the table, the metric's number or numbers per image, and the images' names."""
 
 
-def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[Scored]:
+def _scored(
+    plan: Plan, store: Store, source: Source, device: str, drawn: Iterable[tuple[str, Given]]
+) -> Iterator[Scored]:
     """Evaluates, for each encoder and image set, the metrics whose inputs are available."""
     sets, scoring = image_sets(plan, store, source), plan.study.settings.scoring
     views: list[View] = [
@@ -137,7 +164,7 @@ def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[S
     records = [encoder.record for encoder, _ in views if encoder]
     scored_rows.keep(store, records)
     views.append((None, scored_rows.without_encoder(plan)))
-    protocol, evaluated = protocols(plan, source), scorers(sets, views)
+    protocol, evaluated = protocols(plan, source), scorers(sets, views, drawn)
     images = effective_images(sets, views, evaluated)
     scored_with.keep(store, source, device, records, images)
     for scorer, (encoder, metrics) in zip(evaluated, views, strict=True):
@@ -146,8 +173,8 @@ def _scored(plan: Plan, store: Store, source: Source, device: str) -> Iterator[S
             for metric in metrics:
                 if scored in sets.of(metric):
                     value = scorer.value(metric, scored)
-                    drawn = protocol[scored.cell]
-                    row = _row(plan, source, record, metric, scored, value, drawn)
+                    under = protocol[scored.cell]
+                    row = _row(plan, source, record, metric, scored, value, under)
                     yield row, value, [path.name for _, path in scored.generated]
 
 

@@ -1,7 +1,7 @@
 """A study opened on its run folder: what the commands and the Python API check before any work,
 and how both run a stage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.planning import memory, resolve, scored_rows
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run import environment
-from lycoris_bench.run.outcome import Options, Outcome, Progress
+from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.scorer import without_number
 from lycoris_bench.study.load import Study, StudyError
@@ -25,15 +25,9 @@ class StudyContext:
     device: str
     absent: tuple[str, ...] = ()
 
-    def run(
-        self,
-        stage: str,
-        workers: int | None = None,
-        progress: Progress | None = None,
-        debug: bool = False,
-    ) -> Outcome:
-        """Describes the run in its folder, which the caller has locked, and runs one stage.
-        Without `workers` there are as many as fit the machine."""
+    def run(self, stage: str, options: Options, workers: int | None = None) -> Outcome:
+        """Describes the run in its folder, which the caller has locked, and runs one stage on the
+        study's device. Without `workers` there are as many as fit the machine."""
         about = environment.provenance(
             stage=stage, device="" if stage == "analyze" else self.device
         )
@@ -41,7 +35,7 @@ class StudyContext:
             self.store.describe(self.plan.study.toml(), about, scored_rows.identities(self.plan))
             workers = workers or memory.workers(self.plan, stage, self.device)
             function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
-            options = Options(self.device, workers, progress, debug)
+            options = replace(options, device=self.device, workers=workers)
             outcome: Outcome = function(self.plan, self.store, options)
             return outcome
 
@@ -64,7 +58,7 @@ def open_context(
     store.belongs_to(study.name)
     device = environment.device(device)
     lacking = resolve.missing_libraries(study, device)
-    if to_run == "train" and lacking:
+    if to_run in ("train", "run") and lacking:
         raise BenchError("; ".join(lacking))
     absent: list[str] = []
     asked = plan(study, limit, None if to_run else absent)

@@ -13,6 +13,7 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.cards import Card
+from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
@@ -27,34 +28,11 @@ STATE_SECONDS = 20.0  # between two saved states: the most training that a kill 
 
 def train(plan: Plan, store: Store, options: Options) -> Outcome:
     """Trains missing checkpoints; an interrupted training continues from its last saved state,
-    with the same result bit for bit."""
+    with the same result bit for bit. A checkpoint that is scored needs no weights any more."""
     outcome = Outcome()
-    settings = plan.study.settings.training
-    if settings.tensorboard:
-        tensorboard.check()
-    status = Status(plan, store)
-    items: list[tuple[str, tuple[Any, ...]]] = []
-    total = 0
-    for checkpoints in plan.by_run():
-        lacking = [c for c in checkpoints if not status.is_trained(c)]
-        outcome.skipped += len(checkpoints) - len(lacking)
-        if lacking:
-            outcome.warnings |= {
-                str(c): f"is {lost}; it is trained again"
-                for c in lacking
-                if (lost := store.lost(c, plan.checkpoint_uid(c)))
-            }
-            run = lacking[0]
-            name = f"{run.configuration.name}/seed-{run.seed}"
-            items.append((name, (plan, store, lacking)))
-            total += plan.steps(lacking[-1].epoch or 0)
-    if items and available(settings.optimizer, options.device) != settings.optimizer:
-        outcome.warnings["optimizer"] = (
-            f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
-            "checkpoint's card says so"
-        )
+    items = trainings(plan, store, options, outcome)
     results = executor.each(
-        train_run, items, workers=options.workers, total=total, what="train",
+        items, workers=options.workers, total=sum(map(steps_of, items)), what="train",
         devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
@@ -67,6 +45,49 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
         if card and card.status == "diverged":
             outcome.failed[str(checkpoint)] = f"diverged: {card.reason}"
     return outcome
+
+
+def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> list[Item]:
+    """An item for each configuration and seed that lacks checkpoints; the outcome gets the number
+    of those that are there, and warnings."""
+    settings = plan.study.settings.training
+    if settings.tensorboard:
+        tensorboard.check()
+    status = Status(plan, store)
+    items: list[Item] = []
+    for checkpoints in plan.by_run():
+        lacking = [
+            c
+            for c in checkpoints
+            if not status.is_trained(c) and (options.also_scored or status.needs_weights(c))
+        ]
+        outcome.skipped += len(checkpoints) - len(lacking)
+        if lacking:
+            outcome.warnings |= {
+                str(c): f"is {lost}; it is trained again"
+                for c in lacking
+                if (lost := store.lost(c, plan.checkpoint_uid(c)))
+            }
+            run = lacking[0]
+            name = f"{run.configuration.name}/seed-{run.seed}"
+            items.append(Item(name, train_run, (plan, store, lacking)))
+    if items and available(settings.optimizer, options.device) != settings.optimizer:
+        outcome.warnings["optimizer"] = (
+            f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
+            "checkpoint's card says so"
+        )
+    return items
+
+
+def checkpoints_of(item: Item) -> list[Checkpoint]:
+    """The checkpoints that an item of `trainings` makes."""
+    return list(item.arguments[2])
+
+
+def steps_of(item: Item) -> int:
+    """The training steps to the last checkpoint of an item of `trainings`."""
+    plan: Plan = item.arguments[0]
+    return plan.steps(checkpoints_of(item)[-1].epoch or 0)
 
 
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:

@@ -66,7 +66,7 @@ def test_a_page_of_any_study_has_room(tmp_path: Path, algorithms: int, strengths
         "its lowest and highest rate and largest capacity, then the others in the study's order), "
         f"{len(concepts)} of 39 concepts (the first of each category in turn)"
     )
-    assert made.left_out.endswith("All images lie in the run folder, under images.")
+    assert made.left_out.endswith("What is kept of all images lies under images.")
 
 
 def test_the_bound_holds_for_one_concept_of_every_prompt_type() -> None:
@@ -93,7 +93,7 @@ def test_a_small_study_is_shown_whole(tmp_path: Path) -> None:
             store.put_image(store.image(job.image_set, job.k), pixels, {})
     made = gallery(asked, store)
     assert made.left_out == (
-        "Shown are at most 3 images of each set. All images lie in the run folder, under images."
+        "Shown are at most 3 images of each set. What is kept of all images lies under images."
     )
     labels = [row["label"] for row in made.entries[0]["rows"]]
     assert labels == ["base", "lora/seed-23/epoch-001", "lokr/seed-23/epoch-001"]

@@ -14,7 +14,7 @@ import tomli_w
 
 from lycoris_bench.cli import main, session
 from lycoris_bench.planning.plan import plan
-from lycoris_bench.run import executor
+from lycoris_bench.run import executor, local_workers
 from lycoris_bench.run.outcome import Progress
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load
@@ -186,9 +186,9 @@ def test_a_stopped_run_continues_to_the_same_weights(
         if os.getpid() != here and list(run.root.rglob("epoch-002.json")):
             threading.Event().wait()  # a worker is not done before the signal comes
 
-    monkeypatch.setattr(executor.multiprocessing, "get_context", lambda *_: fork)
+    monkeypatch.setattr(local_workers.multiprocessing, "get_context", lambda *_: fork)
     monkeypatch.setattr(executor, "advance", stay)
-    monkeypatch.setattr(executor, "GRACE", 600.0)  # however slow this machine is
+    monkeypatch.setattr(local_workers, "GRACE", 600.0)  # however slow this machine is
     for workers, number, status in ((1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)):
         with monkeypatch.context() as patch:  # first at epoch 1, then at epoch 2
             patch.setattr(session, "shown", lambda n=number, e=workers: sending(n, run.root, e))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lycoris_bench.planning import scored_rows, status
+from lycoris_bench.planning import drawn_sets, scored_rows, status
 from lycoris_bench.planning.overview import listing, overview
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
@@ -277,9 +277,9 @@ def test_a_set_is_kept_as_soon_as_it_is_whole(
     asked: Plan, tmp_path: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed `generate` opens the images of the sets in work, not those of the whole sets."""
-    monkeypatch.setattr(status, "OFTEN", 2)
+    monkeypatch.setattr(drawn_sets, "OFTEN", 2)
     store, images = Store(tmp_path), asked.jobs(BASE_CHECKPOINT)
-    drawn = status.DrawnSets(Status(asked, store), BASE_CHECKPOINT, images)
+    drawn = drawn_sets.DrawnSets(Status(asked, store), BASE_CHECKPOINT, images)
     for job in images[:5]:  # two sets of two, and one image
         store.put_image(store.image(job.image_set, job.k), _grey(), {"uid": job.uid})
         drawn.stored(job)

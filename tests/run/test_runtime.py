@@ -15,7 +15,8 @@ import pytest
 
 import lycoris_bench
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.run import environment, executor
+from lycoris_bench.run import environment, executor, local_workers
+from lycoris_bench.run.executor import Item
 from lycoris_bench.run.signals import Terminated, terminable
 
 
@@ -37,18 +38,19 @@ def refuse(number: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_exception_that_cannot_be_pickled_is_a_sentence_too(workers: int) -> None:
-    results = executor.each(refuse, ITEMS, workers=workers, total=3, what="refuse")
+    results = executor.each(each_of(refuse), workers=workers, total=3, what="refuse")
     assert sorted(error or "" for _, _, error in results) == [f"data: ['{n}']" for n in (2, 3, 8)]
 
 
-ITEMS = [(f"item {n}", (n,)) for n in (2, 3, 8)]
+def each_of(work: Callable[[int], Any]) -> list[Item]:
+    return [Item(f"item {n}", work, (n,)) for n in (2, 3, 8)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failure_is_named_and_the_rest_goes_on(workers: int) -> None:
     steps: list[tuple[str, int, int]] = []
     results = executor.each(
-        halve, ITEMS, workers=workers, total=3, what="halve", progress=lambda *s: steps.append(s)
+        each_of(halve), workers=workers, total=3, what="halve", progress=lambda *s: steps.append(s)
     )
     assert sorted(results, key=str) == [
         ("item 2", 1, None),
@@ -71,12 +73,12 @@ def meet(place: Path, others: int, device: str) -> tuple[int, str]:
 def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
     """Three processes on two GPUs: the third shares the first one's."""
     gpus = ["cuda:0", "cuda:1"]
-    items = [(str(k), (tmp_path, 3)) for k in range(3)]
-    results = executor.each(meet, items, workers=3, total=3, what="meet", devices=gpus)
+    items = [Item(str(k), meet, (tmp_path, 3)) for k in range(3)]
+    results = executor.each(items, workers=3, total=3, what="meet", devices=gpus)
     found = [told for _, told, _ in results]
     assert len({process for process, _ in found}) == 3
     assert sorted(device for _, device in found) == ["cuda:0", "cuda:0", "cuda:1"]
-    alone = executor.each(meet, items[:1], workers=3, total=1, what="meet", devices=gpus)
+    alone = executor.each(items[:1], workers=3, total=1, what="meet", devices=gpus)
     assert [told for _, told, _ in alone] == [(os.getpid(), "cuda:0")]
 
 
@@ -85,7 +87,7 @@ def die(number: int) -> None:
 
 
 def test_a_worker_that_dies_is_a_sentence() -> None:
-    results = list(executor.each(die, ITEMS, workers=2, total=3, what="die"))
+    results = list(executor.each(each_of(die), workers=2, total=3, what="die"))
     assert len(results) == 3
     assert all("worker process died" in str(error) for _, _, error in results)
 
@@ -102,7 +104,7 @@ def leave(folder: str) -> None:
 def test_stopped_workers_close_what_they_have_open(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE", 600.0)  # however slow this machine is
+    monkeypatch.setattr(local_workers, "GRACE", 600.0)  # however slow this machine is
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises((KeyboardInterrupt, Terminated)), terminable():
@@ -121,7 +123,7 @@ def refuse_to_leave(folder: str) -> None:
 def test_a_worker_that_does_not_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE", 0.0)
+    monkeypatch.setattr(local_workers, "GRACE", 0.0)
     with pytest.raises(Terminated), terminable():
         list(stopped_at_work(refuse_to_leave, str(tmp_path), signal.SIGTERM))
     assert not list(tmp_path.iterdir())
@@ -138,8 +140,8 @@ def stopped_at_work(work: Callable[[str], None], folder: str, number: int) -> It
         if steps and begun == 2:
             os.kill(os.getpid(), number)
 
-    items = [(name, (folder,)) for name in "abc"]
-    return executor.each(work, items, workers=2, total=3, what="leave", progress=progress)
+    items = [Item(name, work, (folder,)) for name in "abc"]
+    return executor.each(items, workers=2, total=3, what="leave", progress=progress)
 
 
 def interrupt_myself(number: int) -> int:
@@ -148,7 +150,7 @@ def interrupt_myself(number: int) -> int:
 
 
 def test_ctrl_c_is_left_to_the_parent_of_a_worker() -> None:
-    results = executor.each(interrupt_myself, ITEMS, workers=2, total=3, what="go on")
+    results = executor.each(each_of(interrupt_myself), workers=2, total=3, what="go on")
     assert sorted(result for _, result, _ in results) == [2, 3, 8]
 
 
@@ -170,8 +172,9 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         "    open(path, 'w').write(str(os.getpid()))\n"
         "    threading.Event().wait()\n"  # for ever
         "if __name__ == '__main__':\n"
-        f"    items = [(n, (os.path.join({str(tmp_path)!r}, n),)) for n in ('a', 'b')]\n"
-        "    list(executor.each(wait, items, workers=2, total=2, what='wait'))\n"
+        f"    place = lambda n: os.path.join({str(tmp_path)!r}, n)\n"
+        "    items = [executor.Item(n, wait, (place(n),)) for n in ('a', 'b')]\n"
+        "    list(executor.each(items, workers=2, total=2, what='wait'))\n"
     )
     path = {**os.environ, "PYTHONPATH": str(Path(lycoris_bench.__file__).parent.parent)}
     parent = subprocess.Popen([sys.executable, str(script)], env=path)

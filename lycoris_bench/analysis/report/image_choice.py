@@ -31,13 +31,12 @@ PAGE = 6_000_000  # bytes of all: 8 MB as text. One concept fits whatever it sho
 def gallery(plan: Plan, store: Store) -> Gallery:
     """Thumbnails (WebP) of the base model and of configurations at their first seed and last epoch;
     image k has the same prompt and noise in all. Concepts are added while the page has room."""
-    every = _last(plan)
-    shown = [BASE_CHECKPOINT, *_chosen(every, ROWS - 1)]
+    every, shown = _last(plan), shown_checkpoints(plan)
     jobs = {checkpoint: by_set(plan.jobs(checkpoint)) for checkpoint in shown}
     entries: list[dict[str, Any]] = []
     concepts: list[Concept] = []
     room = PAGE
-    for concept in _concepts(plan):
+    for concept in shown_concepts(plan):
         kinds = [p.prompt_type for p in plan.prompt_sets if p.concept == concept]
         made = [_entry(store, jobs, (concept, kind)) for kind in kinds]
         room -= sum(
@@ -49,6 +48,11 @@ def gallery(plan: Plan, store: Store) -> Gallery:
         concepts.append(concept)
     drawn = any(entry["rows"] for entry in entries)
     return Gallery(entries, _left_out(plan, len(every), len(shown) - 1, concepts) * drawn)
+
+
+def shown_checkpoints(plan: Plan) -> list[Checkpoint]:
+    """The checkpoints of which a report shows images."""
+    return [BASE_CHECKPOINT, *_chosen(_last(plan), ROWS - 1)]
 
 
 def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key) -> dict[str, Any]:
@@ -117,8 +121,9 @@ def _chosen(checkpoints: Sequence[Checkpoint], count: int) -> list[Checkpoint]:
     return [checkpoint for checkpoint in checkpoints if checkpoint in chosen]
 
 
-def _concepts(plan: Plan) -> list[Concept]:
-    """Concepts of all categories in turn: the first of each, then the second of each, ..."""
+def shown_concepts(plan: Plan) -> list[Concept]:
+    """The concepts that a page may show, of all categories in turn: the first of each, then the
+    second of each, ..."""
     by_category: dict[str, list[Concept]] = defaultdict(list)
     for concept in dict.fromkeys(p.concept for p in plan.prompt_sets):
         by_category[concept.category].append(concept)
@@ -143,4 +148,4 @@ def _left_out(plan: Plan, rows: int, shown: int, concepts: Sequence[Concept]) ->
     if len(settings.epochs) > 1:
         parts.append(f"the last of {len(settings.epochs)} epochs")
     parts.append(f"at most {IMAGES} images of each set")
-    return f"Shown are {', '.join(parts)}. All images lie in the run folder, under images."
+    return f"Shown are {', '.join(parts)}. What is kept of all images lies under images."

@@ -1,0 +1,44 @@
+"""What is kept of scored checkpoints: `run` removes images and weights that it made itself."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lycoris_bench.analysis.report.image_choice import IMAGES, shown_checkpoints, shown_concepts
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.run.passing import Passing
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Checkpoint, ImageSet
+
+
+def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
+    """The images that a sample keeps: the first of each set, and those that the report shows."""
+    shown = shown_checkpoints(plan)
+    concepts = set(shown_concepts(plan)) if checkpoint in shown else set()
+    kept = set()
+    for asked in plan.prompt_sets_of(checkpoint):
+        drawn = ImageSet(checkpoint, asked.concept, asked.prompt_type)
+        count = IMAGES if asked.concept in concepts else 1
+        kept |= {store.image(drawn, k) for k in range(count)}
+    return kept
+
+
+def remove_images(plan: Plan, store: Store, checkpoint: Checkpoint, keep: str) -> None:
+    """Removes images of a checkpoint that is scored, if `run` drew them, but those to `keep`:
+    "all", "sample" or "none"."""
+    if keep != "all" and str(checkpoint) in Passing.read(store).images:
+        kept = sample_of(plan, store, checkpoint) if keep == "sample" else ()
+        store.remove_images(checkpoint, kept)
+
+
+def remove_weights(plan: Plan, store: Store, unscored: Iterable[Checkpoint], keep: str) -> None:
+    """Removes weights that `run` trained and no `unscored` checkpoint is made of, but those to
+    `keep`: "all", "last" (of each configuration and seed) or "none"."""
+    passing = Passing.read(store).weights if keep != "all" else frozenset()
+    if not passing:
+        return
+    needed = {part for checkpoint in unscored for part, _ in plan.parts(checkpoint)}
+    if keep == "last":
+        needed |= {run[-1] for run in plan.by_run()}
+    for checkpoint in plan.trained:
+        if str(checkpoint) in passing and checkpoint not in needed:
+            store.remove_weights(checkpoint)

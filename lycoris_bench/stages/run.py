@@ -1,0 +1,168 @@
+"""The whole line as one command: each checkpoint is trained, drawn and scored as soon as it can be,
+and what is scored is analyzed at the end.
+
+Images are encoded in the process that draws them, from the pixels that their files hold, so that
+the rows are those of the four stages one after the other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.status import Status
+from lycoris_bench.run import environment, executor
+from lycoris_bench.run.executor import Item
+from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.run.passing import Passing
+from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.feature_pass import Given
+from lycoris_bench.stages import keeping
+from lycoris_bench.stages.analyze import analyze
+from lycoris_bench.stages.drawing import Drawing
+from lycoris_bench.stages.score import DamagedImages, finish, score_one, write_rows
+from lycoris_bench.stages.train import checkpoints_of, steps_of, trainings
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
+
+BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
+BACKWARD = 2.0  # a backward pass costs about two forward passes
+DECODE = 3.0  # decoding an image costs about three forward passes of Stable Diffusion's U-Net
+
+
+def run(plan: Plan, store: Store, options: Options) -> Outcome:
+    """Runs what is missing of the whole line. A checkpoint whose rows are stored counts as done.
+
+    Of what it makes itself it keeps, once it is scored, what `options` say: the disk never holds
+    all images of more checkpoints than the base model and one a worker."""
+    outcome = Outcome()
+    status = Status(plan, store, keeps=True)
+    unscored = [c for c in plan.checkpoints if not status.has_rows(c)]
+    _tidy(plan, store, unscored, options)
+    trained = trainings(plan, store, options, outcome)
+    drawn = list(_checkpoints(plan, store, status, trained, options))
+    items = [*_real_images(plan, store, status), *drawn, *_longest_first(trained)]
+    _list_what_passes(plan, store, status, unscored, trained)
+    results = executor.each(
+        items, workers=options.workers, total=_passes(plan, status, items), what="run",
+        devices=environment.devices(options.device),
+        progress=options.progress, debug=options.debug,
+    )  # fmt: skip
+    by_name = {str(checkpoint): checkpoint for checkpoint in plan.checkpoints}
+    outcome.skipped = len(plan.checkpoints) - len(drawn)
+    for name, result, error in results:
+        if error:
+            outcome.failed[name] = error
+        elif name in by_name:
+            outcome.done += 1
+            unscored = [c for c in unscored if c != by_name[name]]
+            keeping.remove_weights(plan, store, unscored, options.keep_checkpoints)
+            if result:
+                outcome.warnings[name] = result
+    finish(plan, store, status, outcome)
+    if not unscored:
+        keeping.remove_images(plan, store, BASE_CHECKPOINT, options.keep_images)
+    analyzed = analyze(plan, store, options)
+    return replace(
+        outcome,
+        failed={**analyzed.failed, **outcome.failed},
+        warnings={**outcome.warnings, **analyzed.warnings},
+    )
+
+
+def draw_and_score(
+    plan: Plan, store: Store, checkpoint: Checkpoint, keep: str, device: str
+) -> str | None:
+    """Draws a checkpoint's missing images and scores it as they come; then removes those that
+    need not be kept. Returns a sentence of warnings, or None. The base model's images stay, as
+    others are compared with them."""
+    status = Status(plan, store)
+    if reason := status.unusable(checkpoint):
+        raise BenchError(reason)
+    drawing = Drawing(plan, store, checkpoint, device)
+    if status.has_rows(checkpoint):  # the base model's images are needed again
+        for _ in _all_of(drawing):
+            pass
+    else:
+        try:
+            write_rows(plan, store, checkpoint, device, _all_of(drawing))
+        except DamagedImages:  # of this checkpoint or of the base model; they are set aside
+            for _ in _all_of(Drawing(plan, store, BASE_CHECKPOINT, device)):
+                pass
+            write_rows(plan, store, checkpoint, device, _all_of(drawing))
+    if not checkpoint.is_base:
+        keeping.remove_images(plan, store, checkpoint, keep)
+    return drawing.warned
+
+
+def _all_of(drawing: Drawing) -> Iterator[tuple[str, Given]]:
+    """All images of a drawing; BenchError: some were refused."""
+    yield from drawing.images()
+    if drawing.refused:
+        raise BenchError(drawing.refused)
+
+
+def _real_images(plan: Plan, store: Store, status: Status) -> Iterator[Item]:
+    if not status.has_rows(REAL_IMAGES):
+        yield Item(str(REAL_IMAGES), score_one, (plan, store, REAL_IMAGES), turn=BASE_FIRST)
+
+
+def _checkpoints(
+    plan: Plan, store: Store, status: Status, trained: Sequence[Item], options: Options
+) -> Iterator[Item]:
+    """An item for each checkpoint that is not scored, after its trainings and the base model."""
+    training = {c: item.name for item in trained for c in checkpoints_of(item)}
+    sampling = plan.study.settings.sampling
+    image = (2 if sampling.guidance > 1 else 1) * sampling.steps + DECODE
+    for checkpoint in plan.checkpoints:
+        if not status.needs_images(checkpoint):
+            continue
+        after = {training[part] for part, _ in plan.parts(checkpoint) if part in training}
+        if not checkpoint.is_base and status.needs_images(BASE_CHECKPOINT):
+            after.add(str(BASE_CHECKPOINT))
+        arguments = (plan, store, checkpoint, options.keep_images)
+        turn = BASE_FIRST if checkpoint.is_base else DRAW
+        yield Item(str(checkpoint), draw_and_score, arguments, frozenset(after), turn, image)
+
+
+def _longest_first(trained: Sequence[Item]) -> Iterator[Item]:
+    """The trainings, of which the longest begins first; a step counts as passes of its images."""
+    longest = max(map(steps_of, trained), default=0)
+    for item in trained:
+        settings = item.arguments[0].study.settings.training
+        step = (1 + BACKWARD) * settings.batch_size * settings.gradient_accumulation
+        yield replace(item, turn=TRAIN + 1 - steps_of(item) / longest, unit=step)
+
+
+def _passes(plan: Plan, status: Status, items: Sequence[Item]) -> float:
+    """All work in forward passes of the U-Net for one image, of the training's or the images'
+    size."""
+    total = 0.0
+    for item in items:
+        if item.work is draw_and_score:
+            total += item.unit * status.lacking(item.arguments[2])
+        elif item.turn >= TRAIN:
+            total += item.unit * steps_of(item)
+        else:
+            total += item.unit
+    return total
+
+
+def _list_what_passes(
+    plan: Plan,
+    store: Store,
+    status: Status,
+    unscored: Sequence[Checkpoint],
+    trained: Sequence[Item],
+) -> None:
+    """Lists what this command is about to make, from nothing: what it may remove afterwards."""
+    images = [str(c) for c in unscored if status.lacking(c) == plan.image_count(c)]
+    weights = [str(c) for item in trained for c in checkpoints_of(item)]
+    if images or weights:
+        Passing.read(store).adding(images, weights).write(store)
+
+
+def _tidy(plan: Plan, store: Store, unscored: Sequence[Checkpoint], options: Options) -> None:
+    """Removes what a killed run left."""
+    for checkpoint in plan.checkpoints:
+        if checkpoint not in unscored and not (checkpoint.is_base and unscored):
+            keeping.remove_images(plan, store, checkpoint, options.keep_images)
+    keeping.remove_weights(plan, store, unscored, options.keep_checkpoints)
