@@ -22,15 +22,15 @@ class Passing:
         return cls(*(frozenset(map(str, found.get(kind, ()))) for kind in ("images", "weights")))
 
     def adding(self, images: Iterable[str], weights: Iterable[str]) -> "Passing":
+        """The list with more names."""
         return Passing(self.images | set(images), self.weights | set(weights))
 
-    def without_images(self, images: Iterable[str]) -> "Passing":
-        return Passing(self.images - set(images), self.weights)
-
-    def without_weights(self, weights: Iterable[str]) -> "Passing":
-        return Passing(self.images, self.weights - set(weights))
+    def less(self, images: Iterable[str] = (), weights: Iterable[str] = ()) -> "Passing":
+        """The list without names: what is made on request is kept."""
+        return Passing(self.images - set(images), self.weights - set(weights))
 
     def write(self, store: Store) -> None:
-        store.write(
-            store.passing, manifest.sealed({k: sorted(names) for k, names in asdict(self).items()})
-        )
+        """Stores the list, unless it is there."""
+        if self != Passing.read(store):
+            lists = {kind: sorted(names) for kind, names in asdict(self).items()}
+            store.write(store.passing, manifest.sealed(lists))

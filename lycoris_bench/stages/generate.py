@@ -5,6 +5,7 @@ from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages.drawing import Drawing
 from lycoris_bench.study.records import Checkpoint
@@ -28,6 +29,7 @@ def generate(plan: Plan, store: Store, options: Options) -> Outcome:
         else:
             items.append(Item(name, draw, (plan, store, checkpoint)))
             total += missing
+    Passing.read(store).less(images=[item.name for item in items]).write(store)
     results = executor.each(
         items, workers=options.workers, total=total, what="generate",
         devices=environment.devices(options.device),

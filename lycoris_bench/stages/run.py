@@ -6,6 +6,7 @@ the rows are those of the four stages one after the other."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning.plan import Plan
@@ -109,14 +110,19 @@ def _checkpoints(
     plan: Plan, store: Store, status: Status, trained: Sequence[Item], options: Options
 ) -> Iterator[Item]:
     """An item for each checkpoint that is not scored, after its trainings and the base model."""
-    training = {c: item.name for item in trained for c in checkpoints_of(item)}
+    begins_after: dict[Checkpoint | Path, str] = {
+        c: item.name for item in trained for c in checkpoints_of(item)
+    }
     sampling = plan.study.settings.sampling
     image = (2 if sampling.guidance > 1 else 1) * sampling.steps + DECODE
     for checkpoint in plan.checkpoints:
-        if not status.needs_images(checkpoint):
+        lacking = status.needs_images(checkpoint) and status.lacking(checkpoint)
+        if status.has_rows(checkpoint) and not lacking:
             continue
-        after = {training[part] for part, _ in plan.parts(checkpoint) if part in training}
-        if not checkpoint.is_base and status.needs_images(BASE_CHECKPOINT):
+        after = {begins_after[p] for p, _ in plan.parts(checkpoint) if p in begins_after}
+        if checkpoint.is_base:
+            begins_after[checkpoint] = str(checkpoint)
+        elif BASE_CHECKPOINT in begins_after:
             after.add(str(BASE_CHECKPOINT))
         arguments = (plan, store, checkpoint, options.keep_images)
         turn = BASE_FIRST if checkpoint.is_base else DRAW
@@ -156,8 +162,7 @@ def _list_what_passes(
     """Lists what this command is about to make, from nothing: what it may remove afterwards."""
     images = [str(c) for c in unscored if status.lacking(c) == plan.image_count(c)]
     weights = [str(c) for item in trained for c in checkpoints_of(item)]
-    if images or weights:
-        Passing.read(store).adding(images, weights).write(store)
+    Passing.read(store).adding(images, weights).write(store)
 
 
 def _tidy(plan: Plan, store: Store, unscored: Sequence[Checkpoint], options: Options) -> None:

@@ -15,6 +15,7 @@ from lycoris_bench.run import environment, executor
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
@@ -31,13 +32,15 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
     with the same result bit for bit. A checkpoint that is scored needs no weights any more."""
     outcome = Outcome()
     items = trainings(plan, store, options, outcome)
+    made = [str(checkpoint) for item in items for checkpoint in checkpoints_of(item)]
+    Passing.read(store).less(weights=made).write(store)
     results = executor.each(
         items, workers=options.workers, total=sum(map(steps_of, items)), what="train",
         devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
-    for name, made, error in results:
-        outcome.done += made or 0
+    for name, count, error in results:
+        outcome.done += count or 0
         if error:
             outcome.failed[name] = error
     for checkpoint in plan.trained:
