@@ -109,3 +109,15 @@ def scaled(value: float, step: int, units: Sequence[str]) -> str:
 def absent(value: Any) -> bool:
     """None, NaN, or what pandas puts in their place."""
     return value is None or type(value).__name__ == "NAType" or math.isnan(value)
+
+
+def size(value: float) -> str:
+    """Bytes, in MiB, GB or TB.
+
+    >>> size(3 * 2**20), size(47e9)
+    ('3 MiB', '47.0 GB')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value / 2**20:,.0f} MiB"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lycoris_bench.messages.numbers import rough_duration, significant
+from lycoris_bench.messages.numbers import rough_duration, significant, size
 from lycoris_bench.planning import time_and_disk
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import Plan
@@ -58,7 +58,7 @@ def overview(
         "downloads": [{**vars(download)} for download in needed],
         "missing": list(absent),
     }
-    files = "not counted" if weights is None else _size(weights)
+    files = "not counted" if weights is None else size(weights)
     lines = [
         f"study        {result['study']} in {result['run']}",
         f"checkpoints  {result['checkpoints']} of {result['configurations']} configurations, "
@@ -69,7 +69,7 @@ def overview(
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time)}",
-        f"disk         about {_size(pictures)} of images, {files} of checkpoints",
+        f"disk         about {size(pictures)} of images, {files} of checkpoints",
         *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),
     ]
@@ -126,10 +126,3 @@ def state(status: Status, checkpoint: Checkpoint) -> dict[str, Any]:
         "to_draw": lacking if status.needs_images(checkpoint) else 0,
         "scored": status.has_rows(checkpoint),
     }
-
-
-def _size(value: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9)):
-        if value >= size:
-            return f"{value / size:.1f} {unit}"
-    return f"{value / 2**20:,.0f} MiB"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lycoris_bench.analysis.report.image_choice import IMAGES, shown_checkpoints, shown_concepts
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.planning.time_and_disk import PNG
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint, ImageSet
@@ -20,6 +21,20 @@ def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
         count = IMAGES if asked.concept in concepts else 1
         kept |= {store.image(drawn, k) for k in range(count)}
     return kept
+
+
+def most_bytes(plan: Plan, workers: int = 1) -> int:
+    """Bytes on disk of images, at most, while `run` keeps samples: those of each checkpoint, and
+    all of the base model and of one checkpoint a worker. Weights come besides."""
+    sampling, shown = plan.study.settings.sampling, set(shown_checkpoints(plan))
+    concepts = set(shown_concepts(plan))
+    images = 0
+    for checkpoint in plan.checkpoints:
+        asked = plan.prompt_sets_of(checkpoint)
+        more = sum(p.concept in concepts for p in asked) if checkpoint in shown else 0
+        images += len(asked) + more * (min(IMAGES, sampling.images) - 1)
+    images += (1 + workers) * max(map(plan.image_count, plan.checkpoints))
+    return int(images * sampling.width * sampling.height * PNG)
 
 
 def remove_images(plan: Plan, store: Store, checkpoint: Checkpoint, keep: str) -> None:

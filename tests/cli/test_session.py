@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from lycoris_bench.cli import exits, main, session
+from lycoris_bench.cli import exits, main, printing, session
 from lycoris_bench.run import outcome
 from lycoris_bench.run.store import Store
 
@@ -72,7 +72,7 @@ def test_no_findings_are_a_sentence(context: Any, content: str | None) -> None:
 
 
 def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    main._say({"text": "a\x1b[31m leads\n\u202eb"}, as_json=False)
+    printing.say({"text": "a\x1b[31m leads\n\u202eb"}, as_json=False)
     session.print_problems("train", outcome.Outcome(failed={"\x07lora": "line\nline"}))
     out, err = capsys.readouterr()
     assert out == "a\\x1b[31m leads\n\\u202eb\n"

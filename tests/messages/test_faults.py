@@ -154,7 +154,8 @@ def test_damaged_and_foreign_checkpoints(copied: Store) -> None:
     two = {"lora": {**LORA, "vary": [{"dim": 2}]}}
     asked, store = plan(tiny(**BRIEF | {"algorithms": two})), copied
     assert STAGES["train"](asked, store, HERE).done == 2, "those of the other configuration"
-    shutil.rmtree(store.root / "images")
+    for folder in ("images", "metrics"):
+        shutil.rmtree(store.root / folder)
     cut, foreign = (store.checkpoint(checkpoint) for checkpoint in asked.checkpoints[1:3])
     whole, other = cut.read_bytes(), foreign.read_bytes()
     cut.write_bytes(whole[:1000])
@@ -173,6 +174,7 @@ def test_damaged_and_foreign_checkpoints(copied: Store) -> None:
 def test_lost_weights_are_said_to_be_missing(brief: Plan, copied: Store) -> None:
     checkpoint = brief.trained[0]
     copied.checkpoint(checkpoint).unlink()
+    shutil.rmtree(copied.root / "metrics")
     said = STAGES["generate"](brief, copied, HERE).failed[str(checkpoint)]
     assert said == "is missing; run 'lycoris-bench train'"
     said = STAGES["train"](brief, copied, HERE).warnings[str(checkpoint)]
@@ -183,9 +185,9 @@ def test_images_that_show_nothing_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lycoris_bench.sampling.sample import Images
-    from lycoris_bench.stages import generate
+    from lycoris_bench.stages import drawing
 
-    real = generate.sample
+    real = drawing.sample
 
     def broken(*arguments: object, **keywords: object) -> Images:
         pixels, finite = real(*arguments, **keywords)
@@ -196,7 +198,7 @@ def test_images_that_show_nothing_are_refused(
 
     asked, store = plan(tiny(sampling={"steps": 1}), limit=0), Store(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(generate, "sample", broken)
+        patched.setattr(drawing, "sample", broken)
         outcome = STAGES["generate"](asked, store, HERE)
     assert outcome.status == 1
     assert "is not finite" in outcome.failed["base"] and "is blank" in outcome.failed["base"]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 LINE = ("train", "generate", "score")
+AGAIN = replace(HERE, also_scored=True)
 CHANGES: dict[str, Any] = {
     "concepts": ["toys/bunny"], "epochs": [1], "sampling": {"images": 2, "steps": 1},
     "scoring": {"encoders": ["miniature-image"]},
@@ -103,7 +105,8 @@ def test_what_was_removed_is_found(asked: Plan, store: Store, closely: bool) -> 
     assert naive(asked, store, BASE_CHECKPOINT) == [lost.uid]
     shutil.rmtree(store.root / "images/lora")
     assert Status(asked, store).lacking(asked.trained[0]) == asked.image_count(asked.trained[0])
-    assert [STAGES["generate"](asked, store, HERE).done for _ in range(2)] == [2, 0]
+    assert [STAGES["generate"](asked, store, HERE).done for _ in range(2)] == [0, 0]
+    assert [STAGES["generate"](asked, store, AGAIN).done for _ in range(2)] == [2, 0]
     assert naive(asked, store, BASE_CHECKPOINT) == []
 
 
@@ -134,9 +137,10 @@ def test_what_is_damaged_inside_is_drawn_again_once_it_was_decoded(
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "exchanged"])
-def test_lost_images_are_said_alike_by_every_command(
+def test_lost_images_of_a_scored_checkpoint_are_counted_and_not_missed(
     asked: Plan, store: Store, damage: str
 ) -> None:
+    """Its rows were made of all of them. They are drawn again on request."""
     checkpoint, count = asked.trained[0], asked.image_count(asked.trained[0])
     path = store.root / f"images/{checkpoint}/toys/bunny/train/00001.png"
     honest, rows = path.read_bytes(), store.table("metrics").read_bytes()
@@ -146,28 +150,18 @@ def test_lost_images_are_said_alike_by_every_command(
         path.unlink()
     name, all_ = str(checkpoint), len(asked.checkpoints)
     (row,) = [r for r in listing(asked, store)["checkpoints"] if r["checkpoint"] == name]
-    assert (row["images"], row["rows"], row["scored"]) == (count - 1, True, False)
-    said = listing(asked, store)["text"]
-    assert f"{count - 1}/{count} images  scored, but 1 image is missing or damaged" in said
-    found = overview(asked, store, [])
-    assert found["scored"] == all_ - 1
-    assert f"scored       {all_ - 1} of {all_}, and 1 whose images are not all" in found["text"]
-    assert (
-        f"1 of {count} images are missing, damaged or"
-        in (STAGES["score"](asked, store, HERE).failed[name])
-    )
-    analyzed = STAGES["analyze"](asked, store, HERE)
-    assert analyzed.done == 1 and not analyzed.failed
-    assert f"1 of {count} images are missing or damaged" in analyzed.warnings[name]
-    drawn = STAGES["generate"](asked, store, HERE)
+    assert (row["images"], row["to_draw"], row["scored"]) == (count - 1, 0, True)
+    assert f"{count - 1}/{count} images  scored" in listing(asked, store)["text"]
+    assert overview(asked, store, [])["scored"] == all_
+    for stage in ("generate", "score", "analyze"):
+        outcome = STAGES[stage](asked, store, HERE)
+        assert (outcome.done, outcome.failed) == (int(stage == "analyze"), {})
+    drawn = STAGES["generate"](asked, store, AGAIN)
     place = path.relative_to(store.root)
     assert drawn.warnings == (
         {} if damage == "gone" else {name: f"drawn again, since damaged or exchanged: {place}"}
     )
     assert path.read_bytes() == honest
-    assert not STAGES["analyze"](asked, store, HERE).warnings
-    assert overview(asked, store, [])["scored"] == all_
-    assert STAGES["score"](asked, store, HERE).done == 0
     assert store.table("metrics").read_bytes() == rows
 
 
@@ -210,9 +204,12 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
     assert all(Status(asked, store).has_rows(c) for c in asked.checkpoints)
     assert not list(store.root.rglob("manifest.json")), "who only looks writes nothing"
     assert [STAGES[name](asked, store, HERE).done for name in LINE] == [0, 0, 0]
-    assert len(opened) == count, "each once"
+    assert opened == [], "what is scored needs no images"
     assert store.table("metrics").read_bytes() == before
+    assert STAGES["generate"](asked, store, AGAIN).done == 0
+    assert len(opened) == count, "each once"
     opened.clear()
+    assert STAGES["generate"](asked, store, AGAIN).done == 0
     assert [STAGES[name](asked, store, HERE).done for name in LINE] == [0, 0, 0]
     assert opened == []
 
@@ -269,7 +266,7 @@ def test_a_killed_generate_never_leaves_a_manifest_of_other_images(
             found = [job.uid for job in Status(made, store).absent(checkpoint)]
             assert found == naive(made, store, checkpoint)
     assert naive(asked, store, BASE_CHECKPOINT) and naive(other, store, BASE_CHECKPOINT)
-    assert not STAGES["generate"](asked, store, HERE).failed
+    assert not STAGES["generate"](asked, store, AGAIN).failed
     assert naive(asked, store, BASE_CHECKPOINT) == []
 
 
@@ -294,7 +291,7 @@ def test_half_written_images_are_removed_by_who_holds_the_run(asked: Plan, store
     for path in (half, download, merge):
         path.write_bytes(b"half")
     assert Status(asked, store).lacking(BASE_CHECKPOINT) == 0 and half.exists()
-    assert STAGES["generate"](asked, store, HERE).done == 0
+    assert STAGES["generate"](asked, store, AGAIN).done == 0
     assert not half.exists() and not merge.exists() and download.exists()
 
 
