@@ -8,7 +8,7 @@ from typing import Any
 
 from lycoris_bench.cli.progress import shown
 from lycoris_bench.messages.errors import doing
-from lycoris_bench.messages.numbers import percent, size
+from lycoris_bench.messages.numbers import percent
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.run.folder import STUDY
 from lycoris_bench.run.outcome import WHOLE, Options, Outcome
@@ -56,15 +56,9 @@ def planned(
     from lycoris_bench.stages.keeping import most_bytes
 
     shown = power(context.plan, earlier)
-    asked = overview(context.plan, context.store, context.absent, device, rate)
     sampled = most_bytes(context.plan)
-    text = (
-        f"{asked['text']}\n             {size(sampled)} of images at most with 'lycoris-bench run'"
-    )
-    return {
-        **asked, "can_show": shown, "disk_bytes_of_sampled_images": sampled,
-        "text": f"{text}\n{shown.pop('text')}",
-    }  # fmt: skip
+    asked = overview(context.plan, context.store, context.absent, device, rate, sampled)
+    return {**asked, "can_show": shown, "text": f"{asked['text']}\n{shown.pop('text')}"}
 
 
 def run_stage(

@@ -20,9 +20,10 @@ def overview(
     absent: Sequence[str],
     device: str | None = None,
     rate: str | None = None,
+    sampled: int | None = None,
 ) -> dict[str, Any]:
-    """Counts of a study's checkpoints and images, how many are stored, the time left, disk,
-    downloads and what is missing. The rate is measured on `device`; without one, time is
+    """Counts of a study's checkpoints and images, how many are stored, the time left, disk (with
+    the bytes of `sampled` images, which `run` keeps), downloads and what is missing. The rate is measured on `device`; without one, time is
     estimated only where a `rate` is given."""
     status = Status(plan, store)
     stored = [state(status, checkpoint) for checkpoint in plan.checkpoints]
@@ -55,6 +56,7 @@ def overview(
         and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
         "seconds_left": time,
         "disk_bytes": pictures + (weights or 0),
+        "disk_bytes_of_run": None if sampled is None else sampled + (weights or 0),
         "downloads": [{**vars(download)} for download in needed],
         "missing": list(absent),
     }
@@ -69,11 +71,15 @@ def overview(
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time)}",
-        f"disk         about {size(pictures)} of images, {files} of checkpoints",
+        f"disk         about {size(pictures)} of images{_sampled(sampled)}, {files} of checkpoints",
         *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),
     ]
     return {**result, "text": "\n".join(lines)}
+
+
+def _sampled(sampled: int | None) -> str:
+    return "" if sampled is None else f" ({size(sampled)} with 'lycoris-bench run')"
 
 
 def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None) -> str:
