@@ -22,9 +22,9 @@ def overview(
     rate: str | None = None,
     sampled: int | None = None,
 ) -> dict[str, Any]:
-    """Counts of a study's checkpoints and images, how many are stored, the time left, disk (with
-    the bytes of `sampled` images, which `run` keeps), downloads and what is missing. The rate is measured on `device`; without one, time is
-    estimated only where a `rate` is given."""
+    """Counts of a study's checkpoints and images, how many are stored, the time left, disk,
+    downloads and what is missing. The rate is measured on `device`; without one, time is estimated
+    only where a `rate` is given. `sampled`: the most bytes of images that `run` holds."""
     status = Status(plan, store)
     stored = [state(status, checkpoint) for checkpoint in plan.checkpoints]
     trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
@@ -33,7 +33,7 @@ def overview(
     steps, drawing = time_and_disk.steps_left(status), sum(row["to_draw"] for row in stored)
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
-    pictures, weights = time_and_disk.disk_bytes(plan)
+    pictures, weights, last = time_and_disk.disk_bytes(plan)
     needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
     epochs = plan.study.settings.epochs
     result: dict[str, Any] = {
@@ -56,7 +56,7 @@ def overview(
         and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
         "seconds_left": time,
         "disk_bytes": pictures + (weights or 0),
-        "disk_bytes_of_run": None if sampled is None else sampled + (weights or 0),
+        "disk_bytes_of_run": sampled and sampled + (last or 0),
         "downloads": [{**vars(download)} for download in needed],
         "missing": list(absent),
     }
@@ -71,15 +71,20 @@ def overview(
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time)}",
-        f"disk         about {size(pictures)} of images{_sampled(sampled)}, {files} of checkpoints",
+        f"disk         about {size(pictures)} of images, {files} of checkpoints",
+        *_with_run(sampled, last),
         *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),
     ]
     return {**result, "text": "\n".join(lines)}
 
 
-def _sampled(sampled: int | None) -> str:
-    return "" if sampled is None else f" ({size(sampled)} with 'lycoris-bench run')"
+def _with_run(sampled: int | None, last: int | None) -> list[str]:
+    """What is needed where images and weights of scored checkpoints are not kept."""
+    if sampled is None:
+        return []
+    line = f"             with 'lycoris-bench run' about {size(sampled)} of images"
+    return [line if last is None else f"{line}, {size(last)} with '--keep-checkpoints last'"]
 
 
 def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None) -> str:

@@ -104,16 +104,17 @@ def _source(drawn: Pace, precision: str, trained: bool) -> str:
     )
 
 
-def disk_bytes(plan: Plan) -> tuple[int, int | None]:
-    """(bytes of all images, bytes of all checkpoints in fp16) of the complete study; the second is
-    None where the base model is missing and not known by name."""
+def disk_bytes(plan: Plan) -> tuple[int, int | None, int | None]:
+    """(bytes of all images, of all checkpoints in fp16, of each run's last checkpoint) of the
+    complete study; the latter are None where the base model is missing and not known by name."""
     sampling = plan.study.settings.sampling
     images = sum(plan.image_count(checkpoint) for checkpoint in plan.checkpoints)
     counted = parameters(plan)
-    weights = None
+    weights = last = None
     if counted is not None:
         weights = sum(2 * counted[c.configuration.name] for c in plan.trained)
-    return int(images * sampling.width * sampling.height * PNG), weights
+        last = sum(2 * counted[run[-1].configuration.name] for run in plan.by_run())
+    return int(images * sampling.width * sampling.height * PNG), weights, last
 
 
 _counted: dict[tuple[object, ...], int] = {}  # of this process, which may plan many studies
