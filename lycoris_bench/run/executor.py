@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -17,6 +18,7 @@ from lycoris_bench.messages.errors import explained
 from lycoris_bench.run.outcome import Progress
 from lycoris_bench.run.signals import TERMINATED, Terminated, terminable
 
+OUT_OF_MEMORY = "OutOfMemoryError"  # torch's; this module does not import it
 GRACE = 10.0  # seconds that stopped workers have to close their files
 
 
@@ -168,7 +170,9 @@ def _guarded(
     try:
         return work(*arguments), None
     except Exception as error:
-        return None, sentence(error, debug)
+        said = sentence(error, debug)
+        _free_gpu(error)
+        return None, said
 
 
 def _listen(receiver: Any, tell: Callable[[int], None]) -> None:
@@ -180,4 +184,18 @@ def sentence(error: BaseException, debug: bool = False) -> str:
     """An error as one sentence, or with `debug` as its traceback."""
     if debug:
         return "".join(traceback.format_exception(error))
+    if type(error).__name__ == OUT_OF_MEMORY:
+        return (
+            "the GPU's memory does not suffice; lower 'batch_size' of training, sampling or "
+            f"scoring, or set training.gradient_checkpointing ({str(error).splitlines()[0]})"
+        )
     return explained(error)
+
+
+def _free_gpu(error: BaseException) -> None:
+    """Gives back what the failed item has left in torch's cache, so that the next one may fit."""
+    if type(error).__name__ == OUT_OF_MEMORY:
+        error.__traceback__ = None  # its frames hold the item's tensors
+        torch = sys.modules["torch"]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

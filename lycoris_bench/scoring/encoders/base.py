@@ -106,8 +106,8 @@ class Encoder(ABC):
             height, width, _ = rgb.shape
             rows = rgb.reshape(height, width * 3).astype(np.float32)  # long rows, for speed
             rows /= np.float32(255)
-            rows -= np.tile(np.float32(record.mean), width)
-            rows /= np.tile(np.float32(record.std), width)
+            rows -= np.tile(np.array(record.mean, np.float32), width)
+            rows /= np.tile(np.array(record.std, np.float32), width)
             return torch.from_numpy(rows).view(height, width, 3).permute(2, 0, 1)
 
         return picture.once((record.mode, record.size, record.mean, record.std), normalised)

@@ -55,7 +55,9 @@ class GramOnDevice(ToyGram, OnDevice):
 
 @pytest.mark.parametrize("mode", ["scale", "letterbox"])
 def test_pixels_and_prepared_images_give_the_same_features(mode, picture):
-    images = [picture(*shape, seed) for seed, shape in enumerate([(20, 9), (9, 20), (20, 9), (12, 12)])]
+    images = [
+        picture(*shape, seed) for seed, shape in enumerate([(20, 9), (9, 20), (20, 9), (12, 12)])
+    ]
     device, host = OnDevice(mode), Toy(mode)
     raw, prepared = [device.prepare(i) for i in images], [host.prepare(i) for i in images]
     assert {one.dtype for one in raw} == {torch.uint8} and raw[0].shape == (3, 9, 20)
