@@ -35,7 +35,7 @@ Workers = Annotated[
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
 Rate = Annotated[
     str | None,
-    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,8."),
+    typer.Option(metavar="STEPS,IMAGES", help="Training steps and images a second: 7,4."),
 ]
 From = Annotated[
     Path | None,

@@ -1,7 +1,9 @@
 """The machine: device, default number of workers, versions and hardware."""
 
+import contextlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -47,8 +49,14 @@ def default_workers(device_name: str) -> int:
     """One process per CPU core, at most 8, since one thread each is fastest; or one per GPU."""
     if device_name != "cpu":
         return len(devices(device_name))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, 8))
+    return min(cores(), 8)
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -> dict[str, Any]:
@@ -66,7 +74,32 @@ def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -
         "processor": _processor(),
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in packages},
+        **({"cuda": cuda(device)} if device.startswith("cuda") else {}),
         "git": _git(),
+    }
+
+
+def cuda(device: str) -> dict[str, Any]:
+    """What numbers depend on besides the code on this device: hardware, libraries, and which
+    arithmetic torch would choose."""
+    import torch
+
+    backends = torch.backends
+    attention = {
+        "flash": backends.cuda.flash_sdp_enabled(),
+        "cudnn": backends.cuda.cudnn_sdp_enabled(),
+        "memory-efficient": backends.cuda.mem_efficient_sdp_enabled(),
+        "math": backends.cuda.math_sdp_enabled(),
+    }
+    return {
+        "gpus": [torch.cuda.get_device_name(name) for name in devices(device)],
+        "capability": [list(torch.cuda.get_device_capability(name)) for name in devices(device)],
+        "cuda": torch.version.cuda,
+        "cudnn": backends.cudnn.version(),
+        "driver": _driver(),
+        "tf32 in convolutions": backends.cudnn.allow_tf32,
+        "precision of matrix products": torch.get_float32_matmul_precision(),
+        "attention": [name for name, enabled in attention.items() if enabled],
     }
 
 
@@ -108,6 +141,14 @@ def _processor() -> str:
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor()
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"\d+\.\d+(\.\d+)?", Path("/proc/driver/nvidia/version").read_text())
+        return found.group() if found else None
+    return None
 
 
 def _git() -> str | None:

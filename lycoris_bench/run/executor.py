@@ -1,6 +1,7 @@
 """Runs work items, here or in worker processes: in the order of their dependencies, with progress,
 and so that the failure of one stops no other."""
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from lycoris_bench.messages.errors import explained
 from lycoris_bench.run.outcome import Progress
 
+OUT_OF_MEMORY = "OutOfMemoryError"  # torch's; this module does not import it
 Result = tuple[str, Any, str | None]
 """The name of an item, what its work returned, and the sentence of its error."""
 
@@ -126,11 +128,27 @@ def guarded(item: Item, device: Sequence[str], debug: bool) -> tuple[Any, str | 
     try:
         return item.work(*item.arguments, *device), None
     except Exception as error:
-        return None, sentence(error, debug)
+        said = sentence(error, debug)
+        _free_gpu(error)
+        return None, said
 
 
 def sentence(error: BaseException, debug: bool = False) -> str:
     """An error as one sentence, or with `debug` as its traceback."""
     if debug:
         return "".join(traceback.format_exception(error))
+    if type(error).__name__ == OUT_OF_MEMORY:
+        return (
+            "the GPU's memory does not suffice; lower 'batch_size' of training, sampling or "
+            f"scoring, or set training.gradient_checkpointing ({str(error).splitlines()[0]})"
+        )
     return explained(error)
+
+
+def _free_gpu(error: BaseException) -> None:
+    """Gives back what the failed item has left in torch's cache, so that the next one may fit."""
+    if type(error).__name__ == OUT_OF_MEMORY:
+        error.__traceback__ = None  # its frames hold the item's tensors
+        torch = sys.modules["torch"]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -80,7 +80,8 @@ class Embedders:
         stored file."""
         collection = self.sets.collection(name)
         record = encoder.record
-        key = (collection.branch, replace(record, resize="") if collection.square else record)
+        alike = replace(record, resize="tf32" if record.tf32 else "")
+        key = (collection.branch, alike if collection.square else record)
         if key not in self._made:
             self._made[key] = Embedder(
                 self.sets.store, collection.branch, encoder, collection.items,

@@ -3,7 +3,6 @@
 feature_pass(items, [Embedder(...), Embedder(...), Pairs(...)])
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from PIL import Image
 
 from lycoris_bench.data.images import DataError, read_image
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
@@ -151,7 +151,7 @@ def _opened(given: Given) -> Image.Image:
 
 def threads_for(device: str) -> int:
     """The number of reading threads for a device: up to 16 for an accelerator, 0 for the CPU."""
-    return 0 if device == "cpu" else min(16, os.cpu_count() or 1)
+    return 0 if device == "cpu" else min(16, environment.cores())
 
 
 def _each(work: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:

@@ -3,7 +3,6 @@ mean and spread of a set. Both are computed during the pass over the images."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,36 +21,87 @@ Uids = tuple[str, ...]
 _known: dict[tuple[str, Uids], GramSet] = {}  # dataset images' statistics, by encoder record
 
 
+class Held:
+    """Gram matrices of the base model's images, batch by batch, on the CPU: they are the same for
+    each checkpoint that this process scores. Batches that come once `limit` bytes are held are
+    encoded again (docs/decisions/0003)."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.bytes = limit, 0
+        self._batches: dict[tuple[str, Uids], list[torch.Tensor]] = {}
+        self._images: set[tuple[str, str]] = set()
+
+    def has(self, record: str, uid: str) -> bool:
+        """Whether an image is in a batch that is held."""
+        return (record, uid) in self._images
+
+    def get(self, record: str, uids: Uids) -> list[torch.Tensor] | None:
+        """The stacks of a batch of just these images in this order: others in its place could
+        change the last bit."""
+        return self._batches.get((record, uids))
+
+    def put(self, record: str, uids: Uids, grams: list[torch.Tensor]) -> None:
+        """Holds a batch, if there is room."""
+        size = sum(layer.nbytes for layer in grams)
+        if (record, uids) not in self._batches and self.bytes + size <= self.limit:
+            self._batches[record, uids] = grams
+            self._images.update((record, uid) for uid in uids)
+            self.bytes += size
+
+
+held = Held(256 * 2**20)  # 5700 images of miniature-gram, 110 of vgg19
+
+
 class Pairs(Consumer):
-    """Compares each image with the base model's image of the same seed: one number per image."""
+    """Compares each image with the base model's image of the same seed: one number per image.
+
+    `others` maps the uid of an image to the base model's. An image that is its own partner is at
+    distance exactly 0, and so is an equal one: both are encoded in batches of the same shapes."""
 
     def __init__(
-        self, encoder: Encoder, metrics: Sequence[Any], others: Mapping[str, Path], batch_size: int
+        self, encoder: Encoder, metrics: Sequence[Any], others: Mapping[str, Item], batch_size: int
     ) -> None:
         super().__init__(encoder.prepare, batch_size)
         self.encoder, self.metrics, self.others = encoder, metrics, others
+        self.record = f"{encoder.record.hash} on {encoder.device}"
         self.values: dict[tuple[str, str], float] = {}  # (metric, uid) -> number
 
     @property
     def pending(self) -> Collection[str]:
         return self.others.keys()
 
-    def prepare(self, uid: str, image: Picture) -> tuple[torch.Tensor, torch.Tensor]:
-        """The prepared image and its partner, which is read here and not in the pass."""
-        return self.encoder.prepare(image), self.encoder.prepare(read_image(self.others[uid]))
+    def prepare(self, uid: str, image: Picture) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The prepared image and its partner, which is read here and not in the pass; None where
+        the partner is known."""
+        other = self.others[uid][0]
+        known = other == uid or held.has(self.record, other)
+        return self.encoder.prepare(image), None if known else self._partner(uid)
 
     def take(
-        self, uids: Sequence[str], prepared: Sequence[tuple[torch.Tensor, torch.Tensor]]
+        self, uids: Sequence[str], prepared: Sequence[tuple[torch.Tensor, torch.Tensor | None]]
     ) -> None:
-        """Encodes images and partners in batches of the same shapes, so that an image is at
-        distance exactly 0 from itself."""
-        images, others = zip(*prepared, strict=True)
-        grams, against = self.encoder.encode(images), self.encoder.encode(others)
+        """The numbers of a batch."""
+        grams = self._encoded([image for image, _ in prepared])
+        partners = tuple(self.others[uid][0] for uid in uids)
+        against = grams if partners == tuple(uids) else held.get(self.record, partners)
+        if against is None:
+            others = zip(uids, (other for _, other in prepared), strict=True)
+            against = self._encoded(
+                [self._partner(uid) if other is None else other for uid, other in others]
+            )
+        held.put(self.record, partners, against)
         where = f"{len(uids)} images"
         for metric in self.metrics:
             values = numbers(metric, partial(metric, grams, against), len(uids), where)
             for uid, value in zip(uids, np.asarray(values), strict=True):
                 self.values[metric.__name__, uid] = float(value)
+
+    def _partner(self, uid: str) -> torch.Tensor:
+        return self.encoder.prepare(read_image(self.others[uid][1]))
+
+    def _encoded(self, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Gram matrices on the CPU, where a metric takes them one by one."""
+        return [layer.cpu() for layer in self.encoder.encode(images)]
 
 
 class Pools(Consumer):
@@ -95,7 +145,7 @@ class Grams:
             uid: base
             for metric in paired
             for scored in sets.of(metric)
-            for (uid, _), (_, base) in zip(scored.generated, scored.base, strict=True)
+            for (uid, _), base in zip(scored.generated, scored.base, strict=True)
         }
         self._pairs = Pairs(encoder, paired, others, sets.batch_size)
         asked: dict[str, list[Uids]] = {REFERENCE: []}

@@ -5,10 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from lycoris_bench.analysis import run_tables
 from lycoris_bench.run import environment
 from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.feature_pass import threads_for
 
 
 def about(stage: str, time: str, host: str, **more: str) -> dict[str, object]:
@@ -59,8 +61,13 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         is_available=lambda: True,
         device_count=lambda: 2,
         get_device_name=lambda name: names[int(name.partition(":")[2] or 0)],
+        get_device_capability=lambda name: [(9, 0), (8, 0)][int(name.partition(":")[2] or 0)],
     )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    fake = SimpleNamespace(
+        cuda=cuda, backends=torch.backends, version=SimpleNamespace(cuda="13.0"),
+        get_float32_matmul_precision=torch.get_float32_matmul_precision,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "torch", fake)
 
 
 def test_plain_cuda_is_every_gpu(two_gpus: None) -> None:
@@ -69,3 +76,38 @@ def test_plain_cuda_is_every_gpu(two_gpus: None) -> None:
     assert [environment.default_workers(name) for name in ("cuda", "cuda:1", "mps")] == [2, 1, 1]
     assert environment.device_name("cuda") == "cuda (H100, A100)"
     assert environment.device_name("cuda:1") == "cuda:1 (A100)"
+
+
+def test_what_decides_numbers_on_a_gpu_is_kept(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver is read where Linux tells it."""
+    monkeypatch.setattr(environment, "_driver", lambda: "580.82.07")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.backends.cuda.flash_sdp_enabled()
+    torch.backends.cuda.enable_flash_sdp(False)
+    try:
+        found = environment.provenance([], "score", "cuda:1")["cuda"]
+    finally:
+        torch.backends.cuda.enable_flash_sdp(before)
+    assert found == {
+        "gpus": ["A100"], "capability": [[8, 0]], "cuda": "13.0",
+        "cudnn": torch.backends.cudnn.version(), "driver": "580.82.07",
+        "tf32 in convolutions": True, "precision of matrix products": "highest",
+        "attention": ["cudnn", "memory-efficient", "math"],
+    }  # fmt: skip
+    assert "cuda" not in environment.provenance([], "score", "cpu")
+
+
+def test_threads_and_workers_keep_to_the_cores_that_they_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(3)), raising=False)
+    assert (environment.default_workers("cpu"), threads_for("cuda"), threads_for("cpu")) == (
+        3,
+        3,
+        0,
+    )
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert (environment.default_workers("cpu"), threads_for("cuda")) == (8, 16)

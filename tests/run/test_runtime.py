@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import lycoris_bench
 from lycoris_bench.messages.errors import BenchError
@@ -25,6 +26,26 @@ def halve(number: int) -> int:
     if number % 2:
         raise BenchError(f"{number} is odd;   an even\nnumber is needed")
     return number // 2
+
+
+def fill(number: int) -> int:
+    if number == 3:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nMore words")
+    return number
+
+
+def test_a_full_gpu_is_a_sentence_with_advice_and_the_next_item_finds_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emptied: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
+    results = list(executor.each(each_of(fill), workers=1, total=3, what="fill"))
+    assert [made for _, made, _ in results] == [2, None, 8] and emptied == [1]
+    assert results[1][2] == (
+        "the GPU's memory does not suffice; lower 'batch_size' of training, sampling or scoring, "
+        "or set training.gradient_checkpointing (CUDA out of memory. Tried to allocate 9 GiB.)"
+    )
 
 
 class Unpicklable(BenchError):

@@ -207,6 +207,7 @@ def test_an_image_is_decoded_once_for_all_encoders(
     monkeypatch.setattr(feature_pass, "read_image", counted)
     monkeypatch.setattr(gram_features, "read_image", counted)
     monkeypatch.setattr(gram_features, "_known", {})
+    monkeypatch.setattr(gram_features, "held", gram_features.Held(0))
     (tmp_path / "images").symlink_to(store.root / "images")
     fresh, checkpoint = Store(tmp_path), asked.checkpoints[1]
     score_one(asked, fresh, checkpoint, HERE.device)

@@ -45,9 +45,10 @@ def record(spec: str) -> Record:
     entry: type[Encoder] = ENCODERS.get(name)
     chosen = entry.record.with_resize(resize) if resize else entry.record
     if chosen.resize not in entry.resizings:
+        fits = chosen.mode in entry.resizings
+        why = "computes in fp32 alone" if fits else "takes square images, which '{}' does not make"
         raise BenchError(
-            f"encoder '{name}' takes square images, which '{resize}' does not make; "
-            f"allowed are: {', '.join(entry.resizings)}"
+            f"encoder '{name}' {why.format(chosen.mode)}; allowed are: {', '.join(entry.resizings)}"
         )
     return chosen
 

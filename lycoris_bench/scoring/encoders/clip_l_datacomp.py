@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import with_tf32
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.resize import SQUARE
 from lycoris_bench.scoring.encoders.weights import OPEN_CLIP, locate, needed, reading
@@ -22,7 +23,7 @@ class CLIPLDataComp(Encoder):
     Source: Gadre et al., DataComp, NeurIPS 2023; Cherti et al., OpenCLIP, CVPR 2023.
     """
 
-    resizings = SQUARE
+    resizings = with_tf32(SQUARE)
     files = OPEN_CLIP
     gigabytes = 1.7
     record = Record(

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import placed, with_tf32
 from lycoris_bench.scoring.encoders.base import Encoder, Record
+from lycoris_bench.scoring.encoders.resize import RESIZINGS
 from lycoris_bench.scoring.encoders.timm_network import MEAN, STD, timm_network
 from lycoris_bench.scoring.encoders.weights import TIMM
 
@@ -18,6 +20,7 @@ class ConvNeXtV2L(Encoder):
     Source: Woo et al., ConvNeXt V2, CVPR 2023 (weights: CC-BY-NC 4.0, not for commercial use).
     """
 
+    resizings = with_tf32(tuple(RESIZINGS))
     files = TIMM
     gigabytes = 0.8
     record = Record(
@@ -36,7 +39,7 @@ class ConvNeXtV2L(Encoder):
         self.record, self.device = record, torch.device(device)
         network = timm_network(MODEL, record)
         network.reset_classifier(0)
-        self.network = network.to(self.device)
+        self.network = placed(network, self.device)
 
     def forward(self, batch: Tensor) -> Tensor:
         features: Tensor = self.network(batch)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import with_tf32
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.resize import SQUARE
 from lycoris_bench.scoring.encoders.timm_network import MEAN, STD, timm_network
@@ -21,7 +22,7 @@ class DINOv2L(Encoder):
     Source: Oquab et al., DINOv2, TMLR 2024.
     """
 
-    resizings = SQUARE
+    resizings = with_tf32(SQUARE)
     files = TIMM
     gigabytes = 1.2
     record = Record(

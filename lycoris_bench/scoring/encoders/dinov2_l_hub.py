@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import interpolate
 
+from lycoris_bench.scoring.encoders.arithmetic import with_tf32
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.resize import SQUARE
 from lycoris_bench.scoring.encoders.timm_network import MEAN, STD, timm_network
@@ -22,7 +23,7 @@ class DINOv2LHub(Encoder):
     Source: Oquab et al., DINOv2, TMLR 2024, and its published code.
     """
 
-    resizings = SQUARE
+    resizings = with_tf32(SQUARE)
     files = TIMM
     gigabytes = 1.2
     record = Record(

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.gram_matrix import gram_matrix
 from lycoris_bench.scoring.encoders.weights import PACKAGE, locate, reading
@@ -29,7 +30,7 @@ class MiniatureGram(Encoder):
         self.record, self.device = record, torch.device(device)
         path = locate(record)
         with reading(path, record.name):
-            self.network = GramNetwork.load(path).to(self.device)
+            self.network = placed(GramNetwork.load(path), self.device)
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         return [gram_matrix(maps) for maps in self.network(batch)]

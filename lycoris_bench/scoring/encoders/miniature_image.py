@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.weights import PACKAGE, locate, reading
 
@@ -28,7 +29,7 @@ class MiniatureImage(Encoder):
         self.record, self.device = record, torch.device(device)
         path = locate(record)
         with reading(path, record.name):
-            self.network = ImageEncoder.load(path).to(self.device)
+            self.network = placed(ImageEncoder.load(path), self.device)
 
     def forward(self, batch: Tensor) -> Tensor:
         features: Tensor = self.network(batch)

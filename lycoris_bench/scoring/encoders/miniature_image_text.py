@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.weights import PACKAGE, local_file, locate, reading
 
@@ -36,7 +37,7 @@ class MiniatureImageText(Encoder):
         self.record, self.device = record, torch.device(device)
         path = locate(record)
         with reading(path, record.name):
-            self.network = ImageTextEncoder.load(path).to(self.device)
+            self.network = placed(ImageTextEncoder.load(path), self.device)
         folder = local_file(TOKENIZER, record.name).parent
         with reading(folder, record.name):
             self.tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

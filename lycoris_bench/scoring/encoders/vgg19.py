@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.gram_matrix import gram_matrix
 from lycoris_bench.scoring.encoders.timm_network import MEAN, STD, timm_network
@@ -41,7 +42,7 @@ class VGG19(Encoder):
     def __init__(self, record: Record, device: str = "cpu") -> None:
         self.record, self.device = record, torch.device(device)
         network = timm_network(MODEL, record)
-        self.layers = network.features[: max(TAPS) + 1].to(self.device)
+        self.layers = placed(network.features[: max(TAPS) + 1], self.device)
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         return tapped_grams(self.layers, batch)

@@ -71,7 +71,11 @@ def test_the_papers_grid_can_be_written_in_a_study():
         (
             "clip-l-datacomp:scale",
             "encoder 'clip-l-datacomp' takes square images, which 'scale' does not make; "
-            "allowed are: letterbox, crop, stretch",
+            "allowed are: letterbox, crop, stretch, letterbox+tf32, crop+tf32, stretch+tf32",
+        ),
+        (
+            "vgg19:crop+tf32",
+            "encoder 'vgg19' computes in fp32 alone; allowed are: scale, letterbox, crop, stretch",
         ),
     ],
 )
