@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.formats.adapter_file import to_bytes
+from lycoris_bench.adapters.layer_forward import forward
 from lycoris_bench.adapters.presets.layers import Target, weight_and_bias
 from lycoris_bench.files import disk
 from lycoris_bench.messages.arguments import FINITE, PATH
@@ -50,7 +50,7 @@ class AdapterNetwork(nn.Module):
         for parameter in self._trainable:
             parameter.requires_grad_(False)
         for layer, adapter in zip(self._layers, adapters, strict=True):
-            layer.forward = partial(_forward, layer, adapter)
+            layer.forward = partial(forward, layer, adapter)
 
     @property
     def modules_matched(self) -> int:
@@ -116,35 +116,10 @@ def keeps_base(model: nn.Module) -> Adapter | None:
     a reference, as `full` does: what is merged into that base weight has no effect. None where
     there is none."""
     for layer in model.modules():
-        forward = vars(layer).get("forward")
-        if isinstance(forward, partial) and forward.func is _forward:
-            adapter: Adapter = forward.args[1]
+        attached = vars(layer).get("forward")
+        if isinstance(attached, partial) and attached.func is forward:
+            adapter: Adapter = attached.args[1]
             storages = {parameter.data_ptr() for parameter in layer.parameters(recurse=False)}
             if any(buffer.data_ptr() in storages for buffer in adapter.buffers()):
                 return adapter
     return None
-
-
-def _forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
-    """Computes the layer with the adapted weight and bias. With dropout on the adapter's output
-    the layer is computed twice, since the base's output has no dropout."""
-    parameters = weight_and_bias(layer)
-    weight, bias = adapter(*parameters)
-    if not (adapter.training and adapter.limits.dropout) or weight is parameters[0]:
-        return _operate(layer, x, weight, bias)
-    base = _operate(layer, x, *parameters)
-    return base + F.dropout(_operate(layer, x, weight, bias) - base, adapter.limits.dropout)
-
-
-def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    match layer:
-        case nn.Linear():
-            return F.linear(x, weight, bias)
-        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            output: Tensor = layer._conv_forward(x, weight, bias)
-            return output
-        case nn.LayerNorm():
-            return F.layer_norm(x, layer.normalized_shape, weight, bias, layer.eps)
-        case nn.GroupNorm():
-            return F.group_norm(x, layer.num_groups, weight, bias, layer.eps)
-    raise BenchError(f"a {type(layer).__name__} takes no adapter")

@@ -11,6 +11,7 @@ from torch import nn
 
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.attention import for_small_heads
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
@@ -57,6 +58,7 @@ def train(
     with (
         trainable_only(network, backbone) as parameters,
         gradient_checkpointing(backbone, settings.gradient_checkpointing),
+        for_small_heads(backbone.unet),
     ):
         run = TrainingRun(backbone, network, dataset, latents, settings, seed, lr, parameters)
         if resume is not None:

@@ -104,6 +104,26 @@ def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> Non
 
 
 @contract
+def test_a_training_step_computes_what_is_merged(
+    algorithm: str, options: dict, layer: str
+) -> None:
+    """By whichever way is the cheapest: values and gradients are those of the merged weight, whose
+    own way evaluation takes."""
+    found = []
+    for strength in (1.0, 0.35):
+        for training in (True, False):
+            model, x, network = adapted(algorithm, options, layer)
+            randomise(network)
+            network.set_strength(strength)
+            network.train(training and algorithm != "dylora")  # whose steps train a part
+            y = model(x.requires_grad_())
+            y.square().mean().backward()
+            found.append([y.detach(), x.grad, *(p.grad for p in network.parameters())])
+        for quick, plain in zip(*found[-2:], strict=True):
+            torch.testing.assert_close(quick, plain, rtol=1e-4, atol=1e-5)
+
+
+@contract
 def test_strength_0_is_the_base(algorithm: str, options: dict, layer: str) -> None:
     base, x = toy(layer)
     model, _, network = adapted(algorithm, options, layer)

@@ -96,7 +96,7 @@ def test_all_rows_dropped_is_no_change_and_not_0_over_0() -> None:
 
 @every_algorithm
 def test_module_dropout_leaves_out_the_layer(algorithm: str) -> None:
-    """Exactly the base in p of the steps, exactly the adapter in the others."""
+    """The base in p of the steps, the adapter in the others, but for the last digits."""
     model, x, network = trained(algorithm, module_dropout=0.25)
     network.eval()
     whole = model(x)
@@ -106,8 +106,9 @@ def test_module_dropout_leaves_out_the_layer(algorithm: str) -> None:
     skipped = 0
     for _ in range(DRAWS):
         y = model(x)
-        skipped += int(torch.equal(y, base))
-        assert torch.equal(y, base) or torch.equal(y, whole)
+        left_out = torch.allclose(y, base, rtol=1e-4, atol=1e-5)
+        skipped += left_out
+        assert left_out or torch.allclose(y, whole, rtol=1e-4, atol=1e-5)
     # a standard deviation of 8.7 draws
     assert skipped == pytest.approx(0.25 * DRAWS, abs=30)
 

@@ -38,7 +38,9 @@ class Full(Adapter):
         self.register_buffer(
             "original_bias", None if bias is None else bias.detach(), persistent=False
         )
-        self.weight = nn.Parameter(weight.detach().float().clone())
+        # the optimizer's fused step takes all tensors for contiguous, also those of a saved state
+        own = weight.detach().float().clone(memory_format=torch.contiguous_format)
+        self.weight = nn.Parameter(own)
         self.bias = None if bias is None else nn.Parameter(bias.detach().float().clone())
 
     def tensors(self) -> dict[str, Tensor]:
@@ -46,6 +48,9 @@ class Full(Adapter):
         if self.bias is not None and self.original_bias is not None:
             tensors[BIAS] = self.bias - self.original_bias.float()
         return tensors
+
+    def moved(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
+        return self.weight if self.strength == 1 and weight.dtype == torch.float32 else None
 
     @staticmethod
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:

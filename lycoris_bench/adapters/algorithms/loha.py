@@ -87,6 +87,14 @@ class LoHa(Decomposable):
         self.scalar = zeros(weight) if random else None
         self.magnitude = magnitude(weight, options)
 
+    @property
+    def factor_rank(self) -> int:
+        return len(self.w1b) ** 2 if self.magnitude is None else 0
+
+    def as_factors(self) -> Product:
+        up, down, _ = self.factors_of(self.tensors())
+        return Product(self.strength * up if self.strength != 1 else up, down)
+
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
         rank = {"dim": 3, "alpha": 2}

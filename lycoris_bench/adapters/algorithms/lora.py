@@ -86,6 +86,22 @@ class LoRA(Decomposable):
         self.scalar = zeros(weight) if random else None
         self.magnitude = magnitude(weight, options)
 
+    @property
+    def factor_rank(self) -> int:
+        return len(self.down) if self.magnitude is None else 0
+
+    def as_factors(self) -> Product:
+        up, down, _ = self.factors_of(self.tensors())
+        return Product(self.strength * up if self.strength != 1 else up, down)
+
+    def moved(self, tensors: Tensors, weight: Tensor) -> Tensor | None:
+        if tensors.keys() > PLAIN or weight.dtype != torch.float32:
+            return None
+        up, down = tensors[UP].flatten(1), tensors[DOWN].flatten(1)
+        by = self.strength * scale(tensors, len(down))
+        new: Tensor = torch.addmm(weight.flatten(1), up, down, alpha=by)
+        return new.reshape(weight.shape)
+
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
         rank = {"dim": 3, "alpha": 2}
