@@ -11,8 +11,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from lycoris_bench.analysis.plots.outlines import Measured, draw
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
@@ -58,7 +57,7 @@ def figure(width: float = 4.0, height: float = 3.5) -> Iterator[tuple[Figure, Ax
         # Its size is guessed then; `to_svg` leaves the drawing to the reader's own fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         made = Figure(figsize=(width, height))
-        FigureCanvasAgg(made)
+        Measured(made)
         yield made, made.add_subplot()
 
 
@@ -84,14 +83,12 @@ def to_svg(made: Figure) -> bytes:
     Words are outlines, alike everywhere; where matplotlib's font lacks a character, or cannot set
     it from right to left, the words of that figure are text, which a browser sets."""
     buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     outlines = all(drawable(text.get_text()) for text in made.findobj(Text))
     for patch in (made.patch, *(axes.patch for axes in made.axes)):
         patch.set_facecolor("none")
     made.dpi = 200  # of what is a raster, as the cells of a heatmap
     with matplotlib.rc_context({**_STYLE, "svg.fonttype": "path" if outlines else "none"}):
-        # `savefig` would draw everything twice, as its format might need the layout beforehand
-        FigureCanvasSVG(made).print_svg(buffer, metadata=nothing)
+        draw(made, buffer)
     return lean(buffer.getvalue()).encode()
 
 
