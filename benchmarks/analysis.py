@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import tempfile
 import time
 from collections import Counter

@@ -64,7 +64,8 @@ def changes(
     working = torch.float64 if any(_beyond_fp32(value) for value in tensors.values()) else precision
     converted = {
         name: value.to(weight.device if value.dim() else value.device, working)
-        if value.is_floating_point() else value
+        if value.is_floating_point()
+        else value
         for name, value in tensors.items()
     }
     name = titled("adapter", kind.__name__, kind)

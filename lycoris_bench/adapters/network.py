@@ -14,7 +14,6 @@ from lycoris_bench.adapters.layer_forward import forward
 from lycoris_bench.adapters.presets.layers import Target, weight_and_bias
 from lycoris_bench.files import disk
 from lycoris_bench.messages.arguments import FINITE, PATH
-from lycoris_bench.messages.errors import BenchError
 
 
 @dataclass(frozen=True)

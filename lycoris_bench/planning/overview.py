@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lycoris_bench.messages.numbers import rough_duration, significant, size
-from lycoris_bench.planning import time_and_disk
+from lycoris_bench.planning import memory, time_and_disk
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
@@ -33,6 +33,9 @@ def overview(
     steps, drawing = time_and_disk.steps_left(status), sum(row["to_draw"] for row in stored)
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
+    if speed and time and speed.scored:
+        time["score"] = sum(row["of"] for row in stored if not row["scored"]) / speed.scored
+    workers = memory.workers(plan, "run", environment.device(device)) if device else 1
     pictures, weights, last = time_and_disk.disk_bytes(plan)
     needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
     epochs = plan.study.settings.epochs
@@ -54,7 +57,8 @@ def overview(
         "steps_left": steps,
         "rate": speed
         and {"training_steps": speed.steps, "images": speed.images, "source": speed.source},
-        "seconds_left": time,
+        "seconds_left": time,  # of one process
+        "workers": workers,
         "disk_bytes": pictures + (weights or 0),
         "disk_bytes_of_run": sampled and sampled + (last or 0),
         "downloads": [{**vars(download)} for download in needed],
@@ -70,7 +74,7 @@ def overview(
         f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
-        f"time left    {_left(speed, time)}",
+        f"time left    {_left(speed, time, workers)}",
         f"disk         about {size(pictures)} of images, {files} of checkpoints",
         *_with_run(sampled, last),
         *(f"download     {download}" for download in needed),
@@ -87,14 +91,16 @@ def _with_run(sampled: int | None, last: int | None) -> list[str]:
     return [line if last is None else f"{line}, {size(last)} with '--keep-checkpoints last'"]
 
 
-def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None) -> str:
+def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None, workers: int) -> str:
     if speed is None or time is None:
         return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
     parts = ", ".join(f"{name} {rough_duration(value)}" for name, value in time.items())
     steps, images = (significant(rate, short=True) for rate in (speed.steps, speed.images))
+    total = sum(time.values())
+    several = f"about {rough_duration(total / workers)} with {workers} processes; "
     return (
-        f"about {rough_duration(sum(time.values()))} ({parts}), one process, at {steps} training "
-        f"steps and {images} images a second, {speed.source}"
+        f"{several if workers > 1 else ''}about {rough_duration(total)} ({parts}), one process, at "
+        f"{steps} training steps and {images} images a second, {speed.source}"
     )
 
 

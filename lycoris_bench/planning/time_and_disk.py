@@ -1,9 +1,10 @@
 """Estimates the time left for a study, and the disk space of all of it.
 
-Rates are measured: from the cost of stored checkpoints if there are any, else by passes of the
-base model's U-Net that take seconds (`planning.pace`). A rate is assumed where the base model is
-missing, and `--rate` replaces it."""
+Rates are measured: from the cost of stored checkpoints if there are any, by a trial of a study's
+own work (`planning.trial`), or by passes of the base model's U-Net that take seconds
+(`planning.pace`). A rate is assumed where the base model is missing, and `--rate` replaces it."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.outline import outline
+from lycoris_bench.planning import trial
 from lycoris_bench.planning.pace import BUDGET, Pace, pace
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
@@ -20,16 +22,19 @@ from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.training.run import DTYPES
 
+LONGEST = 6.0  # seconds that a batch of images may take to be drawn as a trial
 BACKWARD = 2.0  # a backward pass costs about two forward passes
 PNG = 1.85  # bytes a pixel of a stored PNG, as the demo's images have
 
 
 class Rate(NamedTuple):
-    """Training steps and images per second of one process, and the source of the figures."""
+    """Training steps and images per second of one process, images scored per second where that is
+    known, and the source of the figures."""
 
     steps: float
     images: float
     source: str
+    scored: float | None = None
 
 
 # Stable Diffusion 1.5 at 512x512 in batches of 8 on one H100-class GPU: estimated and not measured.
@@ -66,8 +71,9 @@ def steps_left(status: Status) -> int:
 
 
 def measured(plan: Plan, store: Store, device: str) -> Rate:
-    """The rate of this machine in `sampling.precision`, from passes of the model that draws and,
-    where no stored checkpoint has a training cost, of the model that is trained."""
+    """The rate of this machine: by the cost of checkpoints that are trained, and else by a trial of
+    the study's own work where passes of the U-Net say that it takes seconds; else by the passes
+    alone, of the model that draws and of the one that is trained, in `sampling.precision`."""
     settings = plan.study.settings
     sampling, training = settings.sampling, settings.training
     side, width, height = training.resolution, sampling.width, sampling.height
@@ -80,6 +86,9 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     )
     passes = 2 if sampling.guidance > 1 else 1
     image = passes * sampling.steps * drawn.forward + drawn.decode
+    tried = image * sampling.batch_size <= LONGEST
+    if tried:
+        image = trial.seconds_an_image(plan, device, DTYPES[sampling.precision])
     if costs:
         step = sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs)
     else:
@@ -89,9 +98,18 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
                 settings.base_model, device, sampling.precision, side, side, training.batch_size,
                 budget,
             )  # fmt: skip
-        images = training.batch_size * training.gradient_accumulation
-        step = (1 + BACKWARD) * tuned.forward * images
-    return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
+        step = (1 + BACKWARD) * tuned.forward * training.batch_size * training.gradient_accumulation
+        if step <= LONGEST / 8:
+            step = _over_runs(plan, trial.seconds_a_step(plan, device))
+    scored = trial.seconds_a_scored_image(plan, device) if tried else None
+    source = _source(drawn, sampling.precision, bool(costs), tried)
+    return Rate(1 / step, 1 / image, source, scored and 1 / scored)
+
+
+def _over_runs(plan: Plan, seconds: Mapping[str, float]) -> float:
+    """The mean seconds of a step over all trainings of a study, from those of each algorithm."""
+    steps = [(run[0].configuration.algorithm, run[-1].epoch or 0) for run in plan.by_run()]
+    return sum(seconds[name] * n for name, n in steps) / sum(n for _, n in steps)
 
 
 def _pace(
@@ -100,10 +118,13 @@ def _pace(
     return pace(Backbone.load(name, device, DTYPES[precision]), width, height, batch, budget)
 
 
-def _source(drawn: Pace, precision: str, trained: bool) -> str:
+def _source(drawn: Pace, precision: str, trained: bool, tried: bool) -> str:
+    cards = " and by the checkpoints that are trained" if trained else ""
+    if tried:
+        return f"measured here by a trial in {precision}{cards}"
     return (
         f"measured here by U-Net passes of {drawn.rows} x {drawn.width} x {drawn.height} pixels "
-        f"in {precision}" + (" and by the checkpoints that are trained" if trained else "")
+        f"in {precision}{cards}"
     )
 
 

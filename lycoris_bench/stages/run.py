@@ -26,6 +26,7 @@ from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
 BACKWARD = 2.0  # a backward pass costs about two forward passes
+ANALYSIS = 0.05  # of all other work: a share for the progress that is shown, no measurement
 DECODE = 3.0  # decoding an image costs about three forward passes of Stable Diffusion's U-Net
 
 
@@ -42,8 +43,9 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     drawn = list(_checkpoints(plan, store, status, trained, options))
     items = [*_real_images(plan, store, status), *drawn, *_longest_first(trained)]
     _list_what_passes(plan, store, status, unscored, trained)
+    passes = _passes(plan, status, items)
     results = executor.each(
-        items, workers=options.workers, total=_passes(plan, status, items), what="run",
+        items, workers=options.workers, total=(1 + ANALYSIS) * passes, what="run",
         devices=environment.devices(options.device),
         progress=options.progress, debug=options.debug,
     )  # fmt: skip
@@ -62,6 +64,8 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     if not unscored:
         keeping.remove_images(plan, store, BASE_CHECKPOINT, options.keep_images)
     analyzed = analyze(plan, store, options)
+    if options.progress:
+        options.progress("run", ANALYSIS * passes, (1 + ANALYSIS) * passes)
     return replace(
         outcome,
         failed={**analyzed.failed, **outcome.failed},

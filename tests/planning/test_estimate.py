@@ -12,7 +12,7 @@ import torch
 from lycoris_bench.cli import main
 from lycoris_bench.models import outline
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.planning import pace, time_and_disk
+from lycoris_bench.planning import pace, time_and_disk, trial
 from lycoris_bench.planning.pace import Pace, grown, sizes, timings
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.cards import Card
@@ -20,7 +20,7 @@ from lycoris_bench.run.store import Store
 from tests.support.world import table, tiny
 
 Captured = pytest.CaptureFixture[str]
-STAGES = ("train", "generate", "score", "analyze")
+STAGES = ("train", "generate", "score", "analyze", "run")
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
 
     monkeypatch.setattr(Backbone, "predict", watched)
     monkeypatch.setattr(time_and_disk, "BUDGET", budget)
+    monkeypatch.setattr(time_and_disk, "LONGEST", 0.0)  # no trial
     sampling = {"precision": precision, "width": 128, "height": 64, "batch_size": 3}
     asked = plan(tiny(sampling=sampling, training={"resolution": 48, "batch_size": 3}))
     rate = time_and_disk.measured(asked, Store("nowhere"), "cpu")
@@ -111,6 +112,7 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
         return Pace(0.5 if width == 64 else 0.25, 2.0, width, height)
 
     monkeypatch.setattr(time_and_disk, "_pace", known)
+    monkeypatch.setattr(time_and_disk, "LONGEST", 0.0)  # no trial
     sampling = {"steps": 50, "guidance": 4.0, "width": 64, "height": 64, "base_model": "a/b"}
     asked = plan(tiny(sampling=sampling, training={"batch_size": 8}), absent=[])
     rate = time_and_disk.measured(asked, Store("nowhere"), "cpu")
@@ -120,6 +122,58 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     assert sum(budget for *_, budget in asked_of) == pace.BUDGET
     alone = plan(tiny(sampling={**sampling, "guidance": 1.0}), absent=[])
     assert time_and_disk.measured(alone, Store("nowhere"), "cpu").images == pytest.approx(1 / 27)
+
+
+def test_a_trial_does_the_study_s_own_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of both algorithms on its buckets and captions, a batch of its images in all its steps,
+    its encoders; then nothing is left attached."""
+    seen: list[tuple[int, ...]] = []
+    predict = Backbone.predict
+
+    def watched(self: Backbone, noisy: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(tuple(noisy.shape))
+        return predict(self, noisy, *rest)
+
+    monkeypatch.setattr(Backbone, "predict", watched)
+    asked = plan(tiny(sampling={"steps": 3, "batch_size": 5}))
+    found = trial.seconds_a_step(asked, "cpu")
+    assert set(found) == {"lora", "lokr"} and all(seconds > 0 for seconds in found.values())
+    assert {shape[0] for shape in seen} <= {1, 2, 3, 4} and len(seen) == 2 * (1 + trial.TIMED)
+    assert not [name for name, _ in Backbone.load(asked.base_model).unet.named_modules()
+                if "parametriz" in name]  # fmt: skip
+    seen.clear()
+    assert trial.seconds_an_image(asked, "cpu", torch.float32) > 0
+    assert seen == [(10, 4, 8, 8)] * (1 + 3)
+    assert (trial.seconds_a_scored_image(asked, "cpu") or 0) > 0
+
+
+def test_what_is_slow_or_missing_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "LARGEST", 0)
+    missing = tiny(scoring={"encoders": ["dinov2-l", "miniature-image"]})
+    assert trial.seconds_a_scored_image(plan(missing), "cpu") is None
+
+
+@pytest.mark.parametrize("costs", [True, False])
+def test_the_rate_of_a_trial_is_weighted_by_the_steps_of_each_algorithm(
+    costs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lora is trained twice as often as lokr; of checkpoints that are trained the cost counts."""
+    monkeypatch.setattr(time_and_disk, "_pace", lambda *_: Pace(1e-6, 1e-6, 64, 64))
+    monkeypatch.setattr(trial, "seconds_a_step", lambda *_: {"lora": 1.0, "lokr": 4.0})
+    monkeypatch.setattr(trial, "seconds_an_image", lambda *_: 0.5)
+    monkeypatch.setattr(trial, "seconds_a_scored_image", lambda *_: 0.25)
+    algorithms = {
+        "lora": {"lr": 2e-3, "dim": 4, "alpha": 2, "vary": [{"dim": 2}]},
+        "lokr": {"lr": 2e-3, "factor": 4},
+    }
+    asked, store = plan(tiny(algorithms=algorithms)), Store(tmp_path)
+    if costs:
+        card = Card(asked.checkpoint_uid(asked.trained[0]), "done", cost={"seconds": 9, "steps": 3})
+        store.put_checkpoint(asked.trained[0], b"weights", card)
+    rate = time_and_disk.measured(asked, store, "cpu")
+    assert (rate.images, rate.scored) == (2.0, 4.0)
+    assert rate.steps == pytest.approx(1 / 3 if costs else 1 / 2)
+    assert "a trial in fp32" in rate.source
 
 
 @pytest.mark.parametrize("stage", STAGES)
