@@ -113,6 +113,65 @@ def test_a_worker_that_dies_is_a_sentence() -> None:
     assert all("worker process died" in str(error) for _, _, error in results)
 
 
+def note(place: Path, name: str) -> None:
+    with (place / "order").open("a") as file:  # a short line is written whole
+        file.write(f"{name}\n")
+    if name == "bad":
+        raise BenchError("as asked")
+
+
+def noted(place: Path, *named: tuple[str, float, set[str]]) -> list[Item]:
+    return [Item(name, note, (place, name), frozenset(after), turn) for name, turn, after in named]
+
+
+def test_items_begin_after_those_they_need_and_by_their_turn(tmp_path: Path) -> None:
+    items = noted(tmp_path, ("long", 2, set()), ("last", 0, {"long", "first"}), ("first", 1, set()))
+    list(executor.each(items, workers=1, total=3, what="note"))
+    assert (tmp_path / "order").read_text().split() == ["first", "long", "last"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_waits_for_a_failed_item_is_named_and_the_rest_goes_on(
+    tmp_path: Path, workers: int
+) -> None:
+    items = noted(
+        tmp_path, ("good", 0, set()), ("bad", 0, set()), ("next", 1, {"bad"}),
+        ("then", 1, {"next", "good"}), ("both", 1, {"bad", "next"}), ("free", 2, {"good"}),
+    )  # fmt: skip
+    results = executor.each(items, workers=workers, total=6, what="note")
+    found = {name: error for name, _, error in results}
+    assert found == {
+        "good": None, "free": None, "bad": "as asked", "next": "not begun, as bad failed",
+        "then": "not begun, as next failed", "both": found["both"],
+    }  # fmt: skip
+    assert found["both"] in ("not begun, as bad failed", "not begun, as next failed")
+    assert set((tmp_path / "order").read_text().split()) == {"good", "bad", "free"}
+
+
+def test_progress_counts_each_item_in_its_own_unit() -> None:
+    steps: list[float] = []
+    items = [Item(str(n), halve, (n,), unit=float(n)) for n in (2, 4)]
+    progress = lambda *told: steps.append(told[1])  # noqa: E731
+    list(executor.each(items, workers=1, total=6, what="halve", progress=progress))
+    assert steps == [0, 2.0, 4.0]
+
+
+def die_once(place: Path, number: int) -> int:
+    if number == 2 and not (place / "died").exists():
+        (place / "died").touch()
+        os._exit(9)
+    return number
+
+
+def test_the_death_of_a_worker_costs_what_was_at_work(tmp_path: Path) -> None:
+    """Killed for memory, say: the items that had not begun are done by new processes."""
+    items = [Item(str(n), die_once, (tmp_path, n)) for n in range(6)]
+    results = list(executor.each(items, workers=2, total=6, what="die"))
+    lost = [name for name, _, error in results if error]
+    assert "2" in lost and len(lost) <= 2
+    assert {name for name, made, _ in results if made is not None} == set("012345") - set(lost)
+
+
 def leave(folder: str) -> None:
     try:
         executor.advance()
