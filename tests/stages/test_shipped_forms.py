@@ -14,6 +14,7 @@ from PIL import Image
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import feature_pass
+from lycoris_bench.stages.run import run as run_all
 from lycoris_bench.study.load import load
 from tests.support.world import HERE, STAGES
 
@@ -69,12 +70,11 @@ def asked(study: str, dataset: Path, encoders: list[str], limit: int | None = No
 
 
 def whole_line(plan: Plan, store: Store) -> pd.DataFrame:
-    """All stages; nothing fails, and nothing is said but what optimizer is used and what
-    weights no commit pins."""
-    for name, stage in STAGES.items():
-        outcome = stage(plan, store, HERE)
-        assert not outcome.failed, (name, outcome.failed)
-        assert set(outcome.warnings) <= {"optimizer", "encoders"}
+    """All stages as one command; nothing fails, and nothing is said but what optimizer is used and
+    what weights no commit pins."""
+    outcome = run_all(plan, store, HERE)
+    assert not outcome.failed, outcome.failed
+    assert set(outcome.warnings) <= {"optimizer", "encoders"}
     found = store.frame(store.table("metrics"))
     assert found is not None and store.report.exists()
     rows: pd.DataFrame = found[0]
