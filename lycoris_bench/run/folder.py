@@ -96,6 +96,7 @@ def sweep(root: Path) -> None:
     described = (root / PROVENANCE).is_dir() or (root / f"{PROVENANCE}.json").is_file()
     if not described or not (root / STUDY).is_file():
         return
+    remove_partial(root.glob(f"*{disk.PARTIAL}"))
     for folder in FOLDERS:
         remove_partial((root / folder).rglob(f"*{disk.PARTIAL}"))
 

@@ -53,7 +53,7 @@ def _scene(concept: ConceptDesign, rng: np.random.Generator) -> Scene:
     )
 
 
-def _camera(parts: list[Part], rng: np.random.Generator) -> list[Part]:
+def camera(parts: list[Part], rng: np.random.Generator) -> list[Part]:
     """A place seen a little nearer and from a little aside, so that its pictures differ."""
     zoom, dx, dy = rng.uniform(1.0, 1.25), rng.uniform(-0.08, 0.08), rng.uniform(-0.05, 0.05)
 
@@ -85,7 +85,7 @@ def picture(concept: ConceptDesign, index: int, held_out: bool = False) -> Tagge
     scene, outfit = _scene(concept, rng), None
     at, height, turn, flip = layout(scene, rng)
     place = (concept.place or PLACES[scene.background])(rng)
-    place = _camera(place, rng) if concept.place else place
+    place = camera(place, rng) if concept.place else place
     look = concept.look
     if look is not None:
         if concept.free_outfit and isinstance(look, Person):
