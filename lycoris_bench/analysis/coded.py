@@ -1,0 +1,32 @@
+"""Names as codes: a study's whole grid is more than a million rows, each with a dozen names of which
+there are few. Coded (pandas' category), they take a tenth of the memory, and groups a tenth of the
+time."""
+
+import pandas as pd
+
+
+def coded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table with a code in place of each text; columns of anything else stay as they are."""
+    kinds = {name: "category" for name in rows if _of_texts(rows[name])}
+    return rows.astype(kinds) if kinds else rows
+
+
+def texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table with texts in place of codes."""
+    kinds = {name: rows[name].cat.categories.dtype for name in rows if is_coded(rows[name])}
+    return rows.astype(kinds) if kinds else rows
+
+
+def text(column: pd.Series) -> pd.Series:
+    """The column with texts in place of codes."""
+    return column.astype(column.cat.categories.dtype) if is_coded(column) else column
+
+
+def is_coded(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.CategoricalDtype)
+
+
+def _of_texts(column: pd.Series) -> bool:
+    if is_coded(column) or pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
