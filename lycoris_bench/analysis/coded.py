@@ -1,6 +1,6 @@
-"""Names as codes: a study's whole grid is more than a million rows, each with a dozen names of which
-there are few. Coded (pandas' category), they take a tenth of the memory, and groups a tenth of the
-time."""
+"""Names as codes: a study's whole grid is more than a million rows with a dozen names each, of
+which there are few. Coded (pandas' category), they take a tenth of the memory, and groups a tenth
+of the time."""
 
 import pandas as pd
 

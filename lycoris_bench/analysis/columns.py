@@ -107,10 +107,10 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
             f"{source}: column 'configuration' is empty in {unnamed} of {len(rows)} "
             "rows; a name is needed"
         )
-    for text in ordered(rows[PROTOCOL]):
-        if text and not _is_object(text):
+    for said in ordered(rows[PROTOCOL]):
+        if said and not _is_object(said):
             raise BenchError(
-                f"{source}: column '{PROTOCOL}' has {text[:40]!r}; a JSON object is needed, or "
+                f"{source}: column '{PROTOCOL}' has {said[:40]!r}; a JSON object is needed, or "
                 "nothing where it is not known how the images were drawn"
             )
     rows = rows.astype({"value": "float64", "seed": "Int64", "epoch": "Int64"})

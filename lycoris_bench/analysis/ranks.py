@@ -36,8 +36,10 @@ def positions(metrics: pd.DataFrame) -> pd.DataFrame:
     -> the rows of base and real + `position` in [0, 1], on the axis of the scores."""
     metrics = check(metrics)
     outside, ranked = reference_rows(metrics), trained(metrics)
-    pairs = outside[[*GROUP, "better", "value"]].reset_index().merge(
-        ranked[[*GROUP, "value"]], on=GROUP, suffixes=("", "_other")
+    pairs = (
+        outside[[*GROUP, "better", "value"]]
+        .reset_index()
+        .merge(ranked[[*GROUP, "value"]], on=GROUP, suffixes=("", "_other"))
     )
     ahead = pairs["value"] - pairs["value_other"]
     ahead = ahead.where(pairs["better"] == "higher", -ahead)

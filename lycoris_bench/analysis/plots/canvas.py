@@ -11,12 +11,12 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from lycoris_bench.analysis.plots.outlines import Measured, draw
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
 from matplotlib.text import Text
 
+from lycoris_bench.analysis.plots.outlines import Measured, draw
 from lycoris_bench.messages.printable import printable
 
 INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"

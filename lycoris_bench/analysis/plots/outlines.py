@@ -43,7 +43,11 @@ class Outlines(TextToPath):
         return self._width(s, prop.copy(), ismath)  # a copy: it can change, and its hash with it
 
     def get_glyphs_with_font(
-        self, font: Any, s: str, glyph_map: Any = None, return_new_glyphs_only: bool = False,
+        self,
+        font: Any,
+        s: str,
+        glyph_map: Any = None,
+        return_new_glyphs_only: bool = False,
         **named: Any,
     ) -> Any:
         """As of the base class, with all glyphs of the text that `glyph_map` lacks."""
