@@ -13,13 +13,15 @@ def coded(rows: pd.DataFrame) -> pd.DataFrame:
 
 def texts(rows: pd.DataFrame) -> pd.DataFrame:
     """The table with texts in place of codes."""
-    kinds = {name: rows[name].cat.categories.dtype for name in rows if is_coded(rows[name])}
-    return rows.astype(kinds) if kinds else rows
+    return rows.assign(**{name: text(rows[name]) for name in rows if is_coded(rows[name])})
 
 
 def text(column: pd.Series) -> pd.Series:
     """The column with texts in place of codes."""
-    return column.astype(column.cat.categories.dtype) if is_coded(column) else column
+    if not is_coded(column):
+        return column
+    named = column.cat.categories.array.take(column.cat.codes.to_numpy(), allow_fill=True)
+    return pd.Series(named, index=column.index, name=column.name)
 
 
 def is_coded(column: pd.Series) -> bool:

@@ -91,6 +91,7 @@ def analyze_tables(
             )
         )
         shap, refusals = explaining.result()
+    del metrics, scores  # codes and texts of a large table need not be there at once
     tables |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
