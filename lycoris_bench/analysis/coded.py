@@ -25,6 +25,7 @@ def text(column: pd.Series) -> pd.Series:
 
 
 def is_coded(column: pd.Series) -> bool:
+    """Whether the column has codes in place of texts."""
     return isinstance(column.dtype, pd.CategoricalDtype)
 
 
