@@ -12,13 +12,14 @@ import functools
 import hashlib
 import importlib
 import json
+import multiprocessing
 import os
 import platform
 import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -72,7 +73,7 @@ def table(study: Study, views: int = len(VIEWS)) -> pd.DataFrame:
     drawn = pd.DataFrame([
         {"configuration": c.configuration.name, "algorithm": c.configuration.algorithm,
          "seed": c.seed, "epoch": c.epoch}
-        for c in study.checkpoints
+        for c in study.checkpoints if not c.is_base
     ])  # fmt: skip
     outside = pd.DataFrame({"configuration": [BASE, REAL], "algorithm": [BASE, REAL]})
     checkpoints = pd.concat([drawn, outside], ignore_index=True).assign(strength=1.0)
@@ -115,15 +116,14 @@ def table(study: Study, views: int = len(VIEWS)) -> pd.DataFrame:
     return pd.DataFrame(rows)[MetricRow.columns()]
 
 
-def written(folder: Path) -> Path:
-    """The run folder of such a table."""
+def write(folder: Path) -> None:
+    """The run folder of such a table; in a process of its own, as memory is measured."""
     study = load(STUDY, ["name=full-grid", f"dataset={folder / 'dataset'}"])
     store = Store(folder)
     made = table(study)
     store.write(store.study, study.toml())
     store.write(store.table("metrics"), parquet.to_bytes(made))
-    print(f"{len(made)} rows, {len(study.checkpoints)} checkpoints, {len(VIEWS)} views")
-    return folder
+    print(f"{len(made)} rows, {len(study.checkpoints) - 1} checkpoints, {len(VIEWS)} views")
 
 
 def timed(spent: Counter[str]) -> Iterator[Any]:
@@ -133,16 +133,19 @@ def timed(spent: Counter[str]) -> Iterator[Any]:
         owner: Any = importlib.import_module(".".join(p for p in path if p != "Store"))
         owner = owner.Store if "Store" in path else owner
 
-        def called(
-            *arguments: Any, function: Any = getattr(owner, name), words: str = words, **named: Any
-        ) -> Any:
-            start = time.thread_time()
-            try:
-                return function(*arguments, **named)
-            finally:
-                spent[words] += time.thread_time() - start
+        function = getattr(owner, name)
+        yield patch.object(owner, name, functools.wraps(function)(_timing(function, words, spent)))
 
-        yield patch.object(owner, name, functools.wraps(getattr(owner, name))(called))
+
+def _timing(function: Callable[..., Any], words: str, spent: Counter[str]) -> Callable[..., Any]:
+    def called(*arguments: Any, **named: Any) -> Any:
+        start = time.thread_time()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent[words] += time.thread_time() - start
+
+    return called
 
 
 def main() -> None:
@@ -150,7 +153,11 @@ def main() -> None:
     parser.add_argument("run", nargs="?", type=Path, help="a run folder; else a synthetic one")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        run = asked.run or written(Path(made))
+        run = asked.run or Path(made)
+        if not asked.run:
+            builder = multiprocessing.get_context("spawn").Process(target=write, args=(run,))
+            builder.start()
+            builder.join()
         spent: Counter[str] = Counter()
         start, cpu = time.perf_counter(), time.process_time()
         with ExitStack() as stack:

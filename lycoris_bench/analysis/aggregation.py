@@ -1,9 +1,12 @@
 """From concepts to categories (paper D.6): mean over the sub-classes of a class, then over the
 classes of a category, or of all. A class counts as much as another, however many images it has."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
+from lycoris_bench.analysis.coded import is_coded, texts
 from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, SERIES, VIEW
 from lycoris_bench.analysis.comparing.pairs import errors
 
@@ -16,16 +19,26 @@ def units(scores: pd.DataFrame) -> pd.DataFrame:
     means and standard errors run over. Each row is there twice: under its own category, and
     under OVERALL; a number of the whole checkpoint, which has none, only there. Column `unit`
     names the class, with its category so that it is unique."""
+    return pd.concat([*_units(texts(scores))], ignore_index=True)
+
+
+def _units(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """`units` in two parts: of each category, and of all."""
     classes = _mean(scores, [*RUN, "category", "class"])
-    classes["unit"] = classes["category"] + "/" + classes["class"]
+    kinds = classes.groupby(["category", "class"], sort=False, observed=True).ngroup()
+    named = texts(classes[["category", "class"]][~kinds.duplicated()])
+    names = pd.array(named["category"] + "/" + named["class"])
+    coded = is_coded(classes["class"])
+    classes["unit"] = pd.Categorical.from_codes(kinds, names) if coded else names.take(kinds)
     classes = classes.drop(columns="class")
-    of_categories = classes[classes["category"] != ""]
-    return pd.concat([of_categories, classes.assign(category=OVERALL)], ignore_index=True)
+    yield classes[classes["category"] != ""].reset_index(drop=True)
+    yield classes.assign(category=OVERALL)
 
 
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over classes for each checkpoint; n is the number of classes."""
-    return _summary(units(scores), [SERIES, *CHECKPOINT, "category", *VIEW, "better"])
+    keys = [SERIES, *CHECKPOINT, "category", *VIEW, "better"]
+    return pd.concat([texts(_summary(c, keys)) for c in _units(scores)], ignore_index=True)
 
 
 def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
@@ -35,9 +48,13 @@ def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
     variance, is the paper's, which takes all cells for independent. Absent where n is 1."""
     keys = [name for name in (SERIES, *CHECKPOINT) if name != "seed"]
     keys += ["category", *VIEW, "better"]
-    cells = units(scores)
+    tables = [texts(_with_two_way_errors(cells, keys)) for cells in _units(scores)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _with_two_way_errors(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     table = _summary(cells, keys)
-    groups = cells.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    groups = cells.groupby(keys, sort=False, dropna=False, observed=True).ngroup().to_numpy()
     seeds, classes = (pd.factorize(cells[n], use_na_sentinel=False) for n in ("seed", "unit"))
     for name in ("value", "score"):
         grids = np.full((len(table), len(seeds[1]), len(classes[1])), np.nan)
@@ -54,12 +71,13 @@ def references(positions: pd.DataFrame) -> pd.DataFrame:
 
 def _mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     numbers = [name for name in NUMBERS if name in rows]
-    return rows.groupby(keys, sort=False, dropna=False)[numbers].mean().reset_index()
+    grouped = rows.groupby(keys, sort=False, dropna=False, observed=True)
+    return grouped[numbers].mean().reset_index()
 
 
 def _summary(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     numbers = [name for name in NUMBERS if name in cells]
-    grouped = cells.groupby(keys, sort=False, dropna=False)[numbers]
+    grouped = cells.groupby(keys, sort=False, dropna=False, observed=True)[numbers]
     errors = grouped.sem().add_suffix("_stderr")  # sem divides by n - 1, as the docstring says
     counts = grouped.size().rename("n")
     return grouped.mean().join(errors).join(counts).reset_index()

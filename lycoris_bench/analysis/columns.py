@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from lycoris_bench.analysis.coded import is_coded, text, texts
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import BASE, REAL, MetricRow
 
@@ -67,8 +68,14 @@ EXPLAINED = (
 
 def explained(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """(metric, prompt type) of the paper's explanations that a table has; all it has if none."""
-    there = ordered(zip(rows["metric"], rows["prompt_type"], strict=True))
+    there = metrics_and_kinds(rows)
     return [pair for pair in EXPLAINED if pair in there] or there
+
+
+def metrics_and_kinds(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """(metric, prompt type) of the rows, each once, in their order."""
+    pairs = rows[["metric", "prompt_type"]].drop_duplicates()
+    return [*pairs.itertuples(index=False, name=None)]
 
 
 def words(name: str) -> str:
@@ -91,8 +98,8 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     if missing := [name for name in needed if name not in metrics]:
         raise BenchError(f"{source} lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
-    rows["subclass"] = rows["subclass"].fillna("")
-    rows[PROTOCOL] = rows[PROTOCOL].fillna("") if PROTOCOL in rows else ""
+    rows["subclass"] = _filled(rows["subclass"])
+    rows[PROTOCOL] = _filled(rows[PROTOCOL]) if PROTOCOL in rows else ""
     for name in MetricRow.columns():
         _refuse_other_kinds(rows[name], source)
     if unnamed := int((rows["configuration"].str.strip() == "").sum()):
@@ -100,10 +107,10 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
             f"{source}: column 'configuration' is empty in {unnamed} of {len(rows)} "
             "rows; a name is needed"
         )
-    for text in ordered(rows[PROTOCOL]):
-        if text and not _is_object(text):
+    for said in ordered(rows[PROTOCOL]):
+        if said and not _is_object(said):
             raise BenchError(
-                f"{source}: column '{PROTOCOL}' has {text[:40]!r}; a JSON object is needed, or "
+                f"{source}: column '{PROTOCOL}' has {said[:40]!r}; a JSON object is needed, or "
                 "nothing where it is not known how the images were drawn"
             )
     rows = rows.astype({"value": "float64", "seed": "Int64", "epoch": "Int64"})
@@ -117,9 +124,13 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
             "which numbers may be compared: run 'lycoris-bench score', or write one text for all "
             "numbers of a metric and concept that were measured alike"
         )
-    if odd := set(rows["better"]) - {"higher", "lower"}:
+    if odd := {*rows["better"].unique()} - {"higher", "lower"}:
         raise BenchError(f"{source}: better is {', '.join(sorted(odd))}; allowed: higher, lower")
     return rows
+
+
+def _filled(column: pd.Series) -> pd.Series:
+    return text(column).fillna("") if column.isna().any() else column
 
 
 def _is_object(text: str) -> bool:
@@ -140,7 +151,8 @@ def check_file(metrics: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def _refuse_other_kinds(column: pd.Series, source: str) -> None:
     """Names are texts and complete; numbers are numbers, seeds and epochs whole or absent."""
-    name, kind = column.name, pd.api.types.infer_dtype(column.astype("object"), skipna=True)
+    name, cells = column.name, column.cat.categories if is_coded(column) else column
+    kind = pd.api.types.infer_dtype(cells.astype("object"), skipna=True)
     if name not in NUMBERS:
         if kind not in ("string", "empty") or column.isna().any():
             found = "empty cells" if column.isna().any() else f"values of another kind ({kind})"
@@ -172,10 +184,27 @@ def at_last_epoch(rows: pd.DataFrame) -> pd.DataFrame:
 
 def main_views(metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows seen through each metric's first encoder and resizing, the study's main ones."""
-    first = trained(metrics).drop_duplicates("metric")[["metric", "encoder", "resize"]]
-    return metrics.merge(first, on=["metric", "encoder", "resize"])
+    of_checkpoints = metrics[~metrics["configuration"].isin([BASE, REAL])]
+    return texts(seen_as(first_views(of_checkpoints), metrics))
+
+
+def first_views(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each metric's first encoder and resizing: one row a metric."""
+    return texts(rows.drop_duplicates("metric")[["metric", "encoder", "resize"]])
+
+
+def seen_as(views: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose metric, encoder and resizing are in `views`."""
+    there = pd.Series(False, index=rows.index)
+    for metric, encoder, resize in views.itertuples(index=False):
+        there |= (rows["metric"] == metric) & (rows["encoder"] == encoder) & (
+            rows["resize"] == resize
+        )  # fmt: skip
+    return rows[there].reset_index(drop=True)
 
 
 def ordered(values: Iterable[T]) -> list[T]:
     """Each value once, in the order of the table, which is the study's."""
+    if isinstance(values, pd.Series):  # by their codes: there may be a million
+        return list(values.unique().tolist())
     return list(dict.fromkeys(values))

@@ -18,10 +18,11 @@ def comparable(
     captions = dict(zip(factors["configuration"], factors["captions"], strict=True))
     rows = trained(metrics)
     rows["captions"] = rows["configuration"].map(captions)
-    among_all = rows.groupby(GROUP, sort=False)["fingerprint"].nunique()
-    among_alike = rows.groupby([*GROUP, "captions"], sort=False)["fingerprint"].nunique()
-    alike = among_alike.groupby(level=GROUP, sort=False).max() == 1
-    alike &= rows.groupby(GROUP, sort=False)[PROTOCOL].nunique() == 1
+    among_all = rows.groupby(GROUP, sort=False, observed=True)["fingerprint"].nunique()
+    kinds = [*GROUP, "captions"]
+    among_alike = rows.groupby(kinds, sort=False, observed=True)["fingerprint"].nunique()
+    alike = among_alike.groupby(level=GROUP, sort=False, observed=True).max() == 1
+    alike &= rows.groupby(GROUP, sort=False, observed=True)[PROTOCOL].nunique() == 1
     unlike = among_all[(among_all > 1) & alike.reindex(among_all.index)].reset_index()
     if unlike.empty:
         return metrics, []

@@ -1,7 +1,9 @@
 """Do metrics, encoders, resizings and prompt types agree (paper E)?"""
 
+import numpy as np
 import pandas as pd
 
+from lycoris_bench.analysis.coded import texts
 from lycoris_bench.analysis.columns import CHECKPOINT, CONCEPT, VIEW
 
 
@@ -14,8 +16,13 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     or with fewer than three samples, has no correlation and no row."""
     if scores.empty:
         return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
-    sample = scores.groupby([*CHECKPOINT, *CONCEPT], sort=False, dropna=False).ngroup()
-    wide = scores.pivot_table(index=sample, columns=VIEW, values="score", sort=False)
+    names = {"sort": False, "dropna": False, "observed": True}
+    sample = scores.groupby([*CHECKPOINT, *CONCEPT], **names).ngroup()
+    view = scores.groupby(VIEW, **names).ngroup()
+    seen = texts(scores[VIEW][~view.duplicated()])
+    wide = np.full((sample.max() + 1, len(seen)), np.nan)
+    wide[sample, view] = scores["score"]  # a checkpoint is there once (ranks.py)
+    wide = pd.DataFrame(wide, columns=pd.MultiIndex.from_frame(seen))
     r = wide.corr(min_periods=3)
     there = wide.notna().astype("int64")
     n = there.T @ there

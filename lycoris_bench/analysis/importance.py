@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
-from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained
+from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained, first_views, seen_as
 from lycoris_bench.messages.errors import BenchError
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
     used = factors[factors["importance"].astype(bool)]
     known = used[[SERIES, *(f for f in FACTORS if f in used and f not in CHECKPOINT)]]
     rows = checkpoints.merge(known, on=SERIES)
-    first = checkpoints.drop_duplicates("metric")[["metric", "encoder", "resize"]]
     pairs = pd.DataFrame(explained(checkpoints), columns=["metric", "prompt_type"])
-    rows = rows.merge(first, on=list(first)).merge(pairs, on=list(pairs))
+    rows = seen_as(first_views(checkpoints), rows).merge(pairs, on=list(pairs))
     asked, refused = [], []
     for target, part in rows.groupby(["category", *VIEW], sort=False):
         names = dict(zip(["category", *VIEW], target, strict=True))
@@ -142,8 +141,8 @@ def fit(rows: pd.DataFrame, features: list[str]) -> CatBoostRegressor:
 
 
 def regressor() -> CatBoostRegressor:
-    """The authors': 300 iterations, rate 0.1, all else as CatBoost has it, but that it splits by a
-    value of a category, not by a mean score of the rows before in a random order (decision 0014)."""
+    """The authors': 300 iterations, rate 0.1, all else as CatBoost has it, but that it splits by
+    the values of a category, not by mean scores along a random order of rows (decision 0014)."""
     return CatBoostRegressor(
         iterations=300, learning_rate=0.1, random_seed=123, one_hot_max_size=MOST_VALUES,
         thread_count=1, allow_writing_files=False, verbose=False,

@@ -17,6 +17,7 @@ from lycoris_bench.analysis import (
     series,
 )
 from lycoris_bench.analysis.claims.verdicts import judge
+from lycoris_bench.analysis.coded import coded, texts
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
@@ -57,7 +58,7 @@ def analyze_tables(
     out, or are half of the training images against the other half; expected: configurations that
     were to be compared, those without factors too, to name the ones that have no score.
     ValueError: rows that cannot be compared, or configurations without factors."""
-    metrics = columns.check(metrics)
+    metrics = coded(columns.check(coded(metrics)))
     check_factors(metrics, factors)
     metrics, aside = comparable.comparable(metrics, factors)
     metrics, factors = series.split_by_strength(metrics, factors)
@@ -90,10 +91,11 @@ def analyze_tables(
             )
         )
         shap, refusals = explaining.result()
+    del metrics, scores  # codes and texts of a large table need not be there at once
     tables |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
-            tables[key] = series.restore_names(table)
+            tables[key] = texts(series.restore_names(table))
     return Analysis(**tables, html=page)
 
 
@@ -105,5 +107,5 @@ def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:
     names = factors["configuration"]
     if twice := sorted(set(names[names.duplicated()])):
         raise BenchError(f"the factors have two rows for: {', '.join(twice)}")
-    if unknown := sorted(set(columns.trained(metrics)["configuration"]) - set(names)):
+    if unknown := sorted({*columns.trained(metrics)["configuration"].unique()} - {*names}):
         raise BenchError(f"the factors have no row for: {', '.join(unknown)}")

@@ -24,7 +24,7 @@ def scored(metrics: pd.DataFrame) -> pd.DataFrame:
     refuse_unlike(metrics)
     rows = trained(metrics)
     refuse_twice(rows)
-    values = rows.groupby(GROUP, sort=False)["value"]
+    values = rows.groupby(GROUP, sort=False, observed=True)["value"]
     n, rank = values.transform("size"), values.rank(method="average")
     rank = rank.where(rows["better"] == "higher", n + 1 - rank)
     return rows.assign(score=(rank - 1) / (n - 1))  # 0 / 0 in a group of one
@@ -36,8 +36,10 @@ def positions(metrics: pd.DataFrame) -> pd.DataFrame:
     -> the rows of base and real + `position` in [0, 1], on the axis of the scores."""
     metrics = check(metrics)
     outside, ranked = reference_rows(metrics), trained(metrics)
-    pairs = outside.reset_index().merge(
-        ranked[[*GROUP, "value"]], on=GROUP, suffixes=("", "_other")
+    pairs = (
+        outside[[*GROUP, "better", "value"]]
+        .reset_index()
+        .merge(ranked[[*GROUP, "value"]], on=GROUP, suffixes=("", "_other"))
     )
     ahead = pairs["value"] - pairs["value_other"]
     ahead = ahead.where(pairs["better"] == "higher", -ahead)

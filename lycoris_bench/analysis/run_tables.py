@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis import columns
+from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.planning import scored_rows, scored_with
@@ -37,7 +38,8 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
     study = studies.load_stored(described)
-    table, made_under = found
+    table, made_under = coded(found[0]), found[1]
+    del found
     if columns.trained(columns.check_file(table, str(store.table("metrics")))).empty:
         raise StoreError(
             f"{store.table('metrics')} holds no scores of a checkpoint; run 'lycoris-bench score'"
@@ -48,10 +50,10 @@ def analyze_folder(store: Store) -> outcome.Outcome:
             f"{store.table('metrics')} holds the numbers of other settings or data than the run "
             f"has now, of: {shown}; run 'lycoris-bench score' with the study file"
         )
-    names = set(table["configuration"])
+    names = {*table["configuration"].unique()}
     known = factors(study.configurations)
     if unknown := sorted(
-        set(columns.trained(table)["configuration"]) - set(known["configuration"])
+        {*columns.trained(table)["configuration"].unique()} - {*known["configuration"]}
     ):
         raise StoreError(
             f"{described} has no configuration: {', '.join(unknown)}; {store.table('metrics')} has "

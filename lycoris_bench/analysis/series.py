@@ -6,6 +6,7 @@ alone."""
 
 import pandas as pd
 
+from lycoris_bench.analysis.coded import coded, is_coded, text, texts
 from lycoris_bench.analysis.columns import SERIES, reference_rows, trained
 from lycoris_bench.files.identity import exact
 
@@ -22,15 +23,18 @@ def split_by_strength(
     pairs = rows[["configuration", "strength"]].drop_duplicates()
     alone = pairs["configuration"].nunique() == 1 < len(pairs)
     pairs[SERIES] = [name(c, s, alone) for c, s in pairs.itertuples(index=False)]
-    rows = rows.merge(pairs, on=["configuration", "strength"])
-    outside[SERIES] = outside["configuration"]
+    pairs = texts(pairs)
+    place = rows.groupby(["configuration", "strength"], sort=False, observed=True).ngroup()
+    rows[SERIES] = pairs[SERIES].array.take(place)
+    outside[SERIES] = text(outside["configuration"])
     scored = factors.merge(pairs.sort_values("strength", ascending=False), on="configuration")
     unscored = factors[~factors["configuration"].isin(pairs["configuration"])]
     unscored = unscored.assign(**{SERIES: unscored["configuration"]})
     known = pd.concat([scored, unscored], ignore_index=True)
     if known["strength"].nunique() < 2:
         known = known.drop(columns="strength")
-    return pd.concat([rows, outside], ignore_index=True), known
+    all_rows = pd.concat([rows, outside], ignore_index=True)
+    return coded(all_rows) if is_coded(rows["configuration"]) else all_rows, known
 
 
 def restore_names(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lycoris_bench.analysis.coded import text, texts
 from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
@@ -33,11 +34,12 @@ def refuse_unlike(metrics: pd.DataFrame) -> None:
 
     Real images are exempt: their set has its own size and its own reference images."""
     rows = metrics[metrics["configuration"] != REAL]
-    rows = rows.assign(origin=rows["study"].where(rows[PROTOCOL] == "", ""))
+    rows = rows.assign(origin=text(rows["study"]).where(rows[PROTOCOL] == "", ""))
     sides = rows.drop_duplicates([*GROUP, *ALIKE, "origin"])
     unlike = sides[sides.duplicated(GROUP, keep=False)]
     if unlike.empty:
         return
+    rows, unlike = texts(rows), texts(unlike)
     group = rows[(rows[GROUP] == unlike.iloc[0][GROUP]).all(axis=1)]
     parts = [part for _, part in group.groupby([*ALIKE, "origin"], sort=False)]
     first, second = parts[0].iloc[0], parts[1].iloc[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 from lycoris_bench.files import disk
 
+PIECE = 1 << 16  # rows that are checked at once, so that a large table is not copied as texts
 UID, CHECKSUM = b"uid", b"lycoris-bench.checksum"
 
 
@@ -49,6 +50,21 @@ def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
     footer, which says what the pages mean, has none."""
     digest = hashlib.sha256(repr(sorted(about.items())).encode())
     for field, column in zip(table.schema, table.columns, strict=True):
-        values = json.dumps(column.to_pylist(), default=repr)
-        digest.update(f"{field.name} {field.type} {values}".encode(errors="surrogatepass"))
+        digest.update(f"{field.name} {field.type} [".encode(errors="surrogatepass"))
+        for start in range(0, len(column), PIECE):
+            values = _json(column.slice(start, PIECE))
+            digest.update(f"{', ' if start else ''}{values}".encode(errors="surrogatepass"))
+        digest.update(b"]")
     return digest.hexdigest().encode()
+
+
+def _json(column: Any) -> str:
+    """The values as `json.dumps` writes those of a list, without its brackets. Of texts, which
+    repeat, each is written once."""
+    import pyarrow as pa
+
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return json.dumps(column.to_pylist(), default=repr)[1:-1]
+    known = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    written = [json.dumps(value) for value in known.dictionary.to_pylist()]
+    return ", ".join(map(written.__getitem__, known.indices.to_pylist()))

@@ -106,8 +106,7 @@ def test_r2_is_near_the_printed_one_where_the_data_allow(
     imported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The published means lack native fine-tuning (135 of the 207 rows) and are ranked by
-    category, where the paper ranks by class: on alter prompts R2 is the printed one, on the
-    others it is less."""
+    category, where the paper ranks by class: R2 is the printed one but for train prompts."""
     rows = pd.read_parquet(imported / "main-means/metrics.parquet")
     rows = rows[
         rows["category"].isin(PRINTED)
@@ -130,5 +129,5 @@ def test_r2_is_near_the_printed_one_where_the_data_allow(
     for category, (alter, trigger, train, text) in PRINTED.items():
         assert r2[category, "image_similarity", "alter"] == pytest.approx(alter, abs=0.07)
         assert r2[category, "text_similarity", "alter"] == pytest.approx(text, abs=0.07)
-        assert trigger - 0.25 < r2[category, "image_similarity", "trigger"] < trigger
-        assert train - 0.25 < r2[category, "image_similarity", "train"] < train
+        assert r2[category, "image_similarity", "trigger"] == pytest.approx(trigger, abs=0.07)
+        assert r2[category, "image_similarity", "train"] == pytest.approx(train, abs=0.14)

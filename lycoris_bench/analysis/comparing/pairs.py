@@ -116,11 +116,12 @@ def _squares(cells: np.ndarray) -> tuple[np.ndarray, MeanSquares]:
     mean = np.full(len(cells), np.nan)
     a, b, e = np.zeros((3, len(cells)))
     seeds, classes = np.zeros((2, len(cells)), dtype="int64")
-    there = ~np.isnan(cells.reshape(len(cells), cells.shape[1] * cells.shape[2]))
-    patterns, kinds = np.unique(there, axis=0, return_inverse=True)
-    for kind, pattern in enumerate(patterns):
-        pairs = np.flatnonzero(kinds.ravel() == kind)
-        rows, columns = complete(pattern.reshape(cells.shape[1:]))
+    there = ~np.isnan(cells)
+    bits = np.packbits(there.reshape(len(cells), cells.shape[1] * cells.shape[2]), axis=1)
+    kinds, patterns = pd.factorize(pd.Series([row.tobytes() for row in bits], dtype=object))
+    for kind in range(len(patterns)):
+        pairs = np.flatnonzero(kinds == kind)
+        rows, columns = complete(there[pairs[0]])
         if len(rows):
             grid = cells[np.ix_(pairs, rows, columns)]
             squares = mean_squares(grid)

@@ -46,7 +46,8 @@ def findings(
         name, like = CEILING[heldout]
         result["ceiling"] = {"name": name, "like": like, "halves": heldout is False}
     at_last = at_last_epoch(rows)
-    named, there = ordered([*rows["configuration"], *expected]), set(at_last["configuration"])
+    named = ordered([*rows["configuration"].unique(), *expected])
+    there = {*at_last["configuration"].unique()}
     if there and (absent := [name for name in named if name not in there]):
         result["absent"] = absent
     floored = _with_value_of(at_last, seen, BASE)
@@ -56,7 +57,7 @@ def findings(
     )  # fmt: skip
     result["categories"] = {
         category: _category(views, category)
-        for category in [OVERALL, *ordered(filter(None, rows["category"]))]
+        for category in [OVERALL, *filter(None, ordered(rows["category"]))]
     }
     for found in result["categories"].values():
         found["sentences"] = sentences.of_category(found, result.get("ceiling"))

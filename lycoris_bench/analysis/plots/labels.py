@@ -18,6 +18,7 @@ PLACES = (  # offset in points, horizontal and vertical alignment
     (6, -7, "left", "top"),
     (-6, -7, "right", "top"),
 )
+ALIGNED = {"left": 0.0, "bottom": 0.0, "center": 0.5, "right": 1.0, "top": 1.0}
 Point = tuple[float, float]
 
 
@@ -47,11 +48,15 @@ def place(
             annotation_clip=False, zorder=6, bbox=ground(),
         )  # fmt: skip
         text.set_in_layout(False)
+        size_of = text.get_window_extent()
+        px, py = axes.transData.transform(point)
         for dx, dy, across, along in PLACES:
-            text.set(position=(dx, dy), ha=across, va=along)
-            box = text.get_window_extent()
+            left = px + dx * figure.dpi / 72 - ALIGNED[across] * size_of.width
+            bottom = py + dy * figure.dpi / 72 - ALIGNED[along] * size_of.height
+            box = Bbox.from_bounds(left, bottom, size_of.width, size_of.height)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0
             if inside and box.y1 <= frame.y1 and not any(box.overlaps(other) for other in blocked):
+                text.set(position=(dx, dy), ha=across, va=along)
                 blocked.append(box)
                 written.append(name)
                 break

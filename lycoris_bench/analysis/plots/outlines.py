@@ -70,6 +70,6 @@ def draw(made: Figure, file: TextIO) -> None:
     width, height = made.get_size_inches()
     renderer = RendererSVG(72 * width, 72 * height, file, image_dpi=raster, metadata=NOTHING)
     renderer._text2path = OUTLINES
-    mixed = MixedModeRenderer(made, width, height, raster, renderer)
+    mixed: Any = MixedModeRenderer(made, width, height, raster, renderer)
     made.draw(mixed)
     mixed.finalize()

@@ -6,7 +6,17 @@ from itertools import product
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, VIEW, at_last_epoch, explained, ordered, words
+from lycoris_bench.analysis.coded import texts
+from lycoris_bench.analysis.columns import (
+    CRITERIA,
+    VIEW,
+    at_last_epoch,
+    explained,
+    first_views,
+    metrics_and_kinds,
+    ordered,
+    words,
+)
 from lycoris_bench.analysis.plots.beeswarm import beeswarm
 from lycoris_bench.analysis.plots.curves import curves
 from lycoris_bench.analysis.plots.heatmap import heatmap
@@ -46,7 +56,7 @@ def undrawn(rows: pd.DataFrame, axes: Iterable[tuple[str, str]]) -> str | None:
     """A sentence that names the views for want of which a plot is missing; None: none is.
 
     axes: metric and prompt type of each view that the plots are of."""
-    there = set(zip(rows["metric"], rows["prompt_type"], strict=True))
+    there = metrics_and_kinds(rows)
     lacking = [
         f"{words(m)} on {kind} prompts" for m, kind in ordered(axes) if (m, kind) not in there
     ]
@@ -70,7 +80,7 @@ def over(
 ) -> Iterator[Figure]:
     """How the value of each criterion moves with "epoch" or "strength", in one category; where
     there is none, that of each other metric."""
-    there = ordered(zip(checkpoints["metric"], checkpoints["prompt_type"], strict=True))
+    there = metrics_and_kinds(checkpoints)
     criteria = [(c.metric, c.prompt_type) for c in CRITERIA]
     for metric, prompt_type in [axis for axis in criteria if axis in there] or there:
         if svg := curves(checkpoints, references, factors, (metric, prompt_type), along):
@@ -106,8 +116,8 @@ def swarms(shap: pd.DataFrame, factors: pd.DataFrame) -> Iterator[Figure]:
 
 def agreement(correlation: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Figure]:
     """Between criteria (each metric's main view), then between encoders and resizings."""
-    main = scores.drop_duplicates("metric").set_index("metric")[["encoder", "resize"]]
-    seen = ordered(zip(*(scores[name] for name in VIEW), strict=True))
+    main = first_views(scores).set_index("metric")
+    seen = [*texts(scores[VIEW].drop_duplicates()).itertuples(index=False, name=None)]
     criteria = [
         view
         for metric in main.index
@@ -128,7 +138,8 @@ def _square(
     correlation: pd.DataFrame, views: list[tuple[str, ...]], names: list[str], heading: str
 ) -> Figure:
     sides = [[f"{name}_{side}" for name in VIEW] for side in "ab"]
-    r = correlation.set_index([*sides[0], *sides[1]])["r"]
+    cells = zip(*(correlation[name] for name in (*sides[0], *sides[1])), strict=True)
+    r = dict(zip(cells, correlation["r"], strict=True))
     matrix = pd.DataFrame(
         [[r.get((*a, *b), float("nan")) for b in views] for a in views], index=names, columns=names
     )

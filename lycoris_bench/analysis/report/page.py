@@ -10,7 +10,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from lycoris_bench.analysis.claims.table import shown as shown_claims
-from lycoris_bench.analysis.columns import CRITERIA, OVERALL, main_views, ordered
+from lycoris_bench.analysis.columns import (
+    CRITERIA,
+    OVERALL,
+    first_views,
+    ordered,
+    seen_as,
+    trained,
+)
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
@@ -43,10 +50,15 @@ class Context:
 
 def render(context: Context) -> str:
     """The page as HTML text: styles, pictures and images are inside; every name is escaped."""
-    names = ordered(context.metrics["study"].astype(str))
+    names = ordered(context.metrics["study"])
     template = environment().get_template("report.html.j2")
     shown = shown_categories(context.findings)
-    categories = [_category(context, name) for name in shown]
+    views = first_views(trained(context.metrics))
+    seen = [
+        seen_as(views, rows)
+        for rows in (context.aggregate, context.checkpoints, context.references)
+    ]
+    categories = [_category(context, name, *seen) for name in shown]
     agreement = list(figures.agreement(context.correlation, context.scores))
     shap = context.explained()  # last: by now it is likely there
     for category in categories:
@@ -100,31 +112,21 @@ def shown_categories(findings: Mapping[str, Any]) -> list[str]:
     return names if len(names) == 1 else [OVERALL, *names]
 
 
-def _category(context: Context, name: str) -> dict[str, Any]:
-    """What the page shows of one category."""
-
-    def of(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[frame["category"] == name]
-
-    seen = [of(main_views_of(frame, context)) for frame in (context.aggregate, context.checkpoints)]
-    references = of(main_views_of(context.references, context))
+def _category(context: Context, name: str, *seen: pd.DataFrame) -> dict[str, Any]:
+    """What the page shows of one category; seen: main views of its aggregate, its checkpoints and
+    its references."""
+    aggregate, checkpoints, references = (rows[rows["category"] == name] for rows in seen)
     found = context.findings["categories"][name]
     return {
         "name": name,
         "found": found,
         "table": tables.scores(found, context.factors),
-        "scatters": list(figures.scatters(seen[0], references, context.factors)),
-        "unscattered": figures.undrawn(seen[0], (axis for pair in PAIRS for axis in pair)),
-        "curves": list(figures.over("epoch", seen[1], references, context.factors)),
-        "uncurved": figures.undrawn(seen[1], ((c.metric, c.prompt_type) for c in CRITERIA)),
-        "strengths": list(figures.over_strengths(seen[1], references, context.factors)),
+        "scatters": list(figures.scatters(aggregate, references, context.factors)),
+        "unscattered": figures.undrawn(aggregate, (axis for pair in PAIRS for axis in pair)),
+        "curves": list(figures.over("epoch", checkpoints, references, context.factors)),
+        "uncurved": figures.undrawn(checkpoints, ((c.metric, c.prompt_type) for c in CRITERIA)),
+        "strengths": list(figures.over_strengths(checkpoints, references, context.factors)),
     }
-
-
-def main_views_of(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
-    """A frame's rows as each metric's main encoder sees them."""
-    first = main_views(context.metrics)[["metric", "encoder", "resize"]].drop_duplicates()
-    return frame.merge(first, on=["metric", "encoder", "resize"])
 
 
 def data_uri(data: bytes) -> Markup:

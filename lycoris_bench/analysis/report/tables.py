@@ -127,8 +127,10 @@ def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
 def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Per metric, encoder and resizing: what its numbers were computed over."""
     rows = []
-    for names, part in trained(metrics).groupby(["metric", "encoder", "resize"], sort=False):
-        marks = ordered(part["fingerprint"].astype(str))
+    for names, part in trained(metrics).groupby(
+        ["metric", "encoder", "resize"], sort=False, observed=True
+    ):
+        marks = ordered(part["fingerprint"])
         rows.append(
             {"names": names, "n": ordered(map(str, sorted(part["n"].unique()))), "marks": marks}
         )
