@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py: that a failure stops nothing, and, narrowed on the CPU, that its checks hold."""
+"""benchmarks/gpu.py: a failure stops nothing, and, narrowed on the CPU, its checks hold."""
 
 import sys
 from pathlib import Path
