@@ -12,19 +12,21 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if __name__ == "__main__" and not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.gpu_checks.context import Check, Context, Log, perform
+if TYPE_CHECKING:  # worker processes import this file, and nothing that they do not need
+    from benchmarks.gpu_checks.context import Check
 
 LAST_START = 450.0  # seconds after which no check begins
 END = 475.0  # seconds after which the command ends, whatever is running
 
 
-def checks() -> list[Check]:
+def checks() -> "list[Check]":
     """All checks, in the order of what would stop a user first. The number is about how many
     seconds each takes on one H100."""
     from benchmarks.gpu_checks import (
@@ -37,7 +39,8 @@ def checks() -> list[Check]:
         scoring,
         study,
         training,
-    )  # fmt: skip
+    )
+    from benchmarks.gpu_checks.context import Check
 
     return [
         Check("machine", 15, machine.machine),
@@ -73,6 +76,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(default))
     given = parser.parse_args()
     import torch
+
+    from benchmarks.gpu_checks.context import Context, Log, perform
 
     if given.device == "cpu":
         torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """torch.compile: seconds to start, the rate, and that switching adapters recompiles nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ def random_adapter(backbone: Backbone, algorithm: str, options: Mapping[str, obj
 
 def switches_without_recompiling(context: Context) -> Iterator[str]:
     """The compiled U-Net draws base, merged adapters of each kind, and base again."""
+    shutil.rmtree(CACHE, ignore_errors=True)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(CACHE)
     backbone = context.backbone(context.half)
     eager = draw(context, optimize_for_inference(backbone), context.batch)

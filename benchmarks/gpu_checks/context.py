@@ -64,6 +64,7 @@ class Context:
         self.size, self.batch, self.steps = (64, 2, 2) if narrow else (512, 8, 25)
         self.rate = 0.0  # of half-precision matrix products, FLOP/s, once `machine` knows it
         self.half = torch.float16 if self.cuda else torch.float32  # to draw in
+        self.not_finite = 0  # images that were drawn and are none
         self._shared: dict[Any, Backbone] = {}
 
     def share(self, images: float) -> str:

@@ -9,6 +9,7 @@ from benchmarks.gpu_checks.drawing import draw
 from benchmarks.gpu_checks.training import trained
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import environment, executor
+from lycoris_bench.sampling.sample import sample
 
 SIZES = ((1365, 1999), (1024, 1023))  # which bf16 would round to 1368, 2000 and 1024, 1024
 
@@ -47,7 +48,7 @@ def limits(context: Context) -> Iterator[str]:
     context.needs_cuda()
     backbone = context.backbone(torch.float16)
     try:
-        draw(context, backbone, 8192)
+        sample(backbone, ["a"] * 8192, range(8192), steps=1, guidance=7.0, width=512, height=512)
     except torch.OutOfMemoryError as error:
         yield f"a batch of 8192: {executor.sentence(error)[:200]}"
     else:

@@ -1,5 +1,6 @@
 """Scoring: features as on the CPU, from files at the speed of the reader, beside drawing."""
 
+import copy
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -59,9 +60,11 @@ def encoders_agree(context: Context) -> Iterator[str]:
         encoder = random_encoder(spec, context.device, context.narrow)
         found = features(encoder, images)
         if context.cuda:
-            there = random_encoder(spec, "cpu", context.narrow)
-            own, peer = (vars(e).get("network") or vars(e)["layers"] for e in (encoder, there))
-            peer.load_state_dict({k: v.cpu() for k, v in own.state_dict().items()})
+            there = copy.deepcopy(encoder)
+            there.device = torch.device("cpu")
+            for module in vars(there).values():
+                if isinstance(module, torch.nn.Module):
+                    module.cpu()
             error = relative(found, features(there, images))
             before = torch.backends.cudnn.allow_tf32
             fast = encoder.with_record(encoder.record.with_resize(encoder.record.mode + "+tf32"))

@@ -173,8 +173,9 @@ def profile(context: Context) -> Iterator[str]:
     """The GPU's share of the time of some steps, its waits and its longest kernels."""
     backbone = context.shared()
     trained(context, backbone, 2)
-    with torch.profiler.profile() as profiler:
-        found = trained(context, backbone, 4)
+    kinds = torch.profiler.ProfilerActivity
+    with torch.profiler.profile(activities=[kinds.CUDA if context.cuda else kinds.CPU]) as profiler:
+        found = trained(context, backbone, 4 if context.cuda else 1)
     rows = profiler.key_averages()
     wall = sum(found.seconds)
     kind = "device" if context.cuda else "cpu"
