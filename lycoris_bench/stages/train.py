@@ -180,9 +180,10 @@ def _resumable(path: Path, identity: str, first: int) -> bytes | None:
 def _backbone(base_model: str, device: str) -> Backbone:
     """The base model of this process; each training attaches its adapters and detaches them.
 
-    Channels lie last, for which convolutions have the faster code on every device."""
+    On a GPU channels lie last, for which convolutions have the faster code there."""
     backbone = Backbone.load(base_model, device=device)
-    backbone.unet.to(memory_format=torch.channels_last)
+    if backbone.device.type == "cuda":
+        backbone.unet.to(memory_format=torch.channels_last)
     return backbone
 
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.attention import for_small_heads
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
@@ -58,7 +57,6 @@ def train(
     with (
         trainable_only(network, backbone) as parameters,
         gradient_checkpointing(backbone, settings.gradient_checkpointing),
-        for_small_heads(backbone.unet),
     ):
         run = TrainingRun(backbone, network, dataset, latents, settings, seed, lr, parameters)
         if resume is not None:
