@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
@@ -21,7 +22,7 @@ from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.optimizer import SCHEDULE, available, rate
+from lycoris_bench.training.optimizer import SCHEDULE, available, check, rate
 from lycoris_bench.training.state import State, StateError
 
 STATE_SECONDS = 20.0  # between two saved states: the most training that a kill can lose
@@ -50,6 +51,8 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
             name = f"{run.configuration.name}/seed-{run.seed}"
             items.append((name, (plan, store, lacking)))
             total += plan.steps(lacking[-1].epoch or 0)
+    if items:
+        check(settings.optimizer, options.device)
     if items and available(settings.optimizer, options.device) != settings.optimizer:
         outcome.warnings["optimizer"] = (
             f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
@@ -84,8 +87,8 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     backbone = _backbone(plan.study.settings.base_model, device)
     by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
-    identity = plan.run_uid(last)
     optimizer = available(settings.optimizer, device)
+    identity = f"{plan.run_uid(last)}-{optimizer}"  # one's moments are not the other's
     warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
@@ -98,17 +101,17 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         )
         card = Card(
             plan.checkpoint_uid(checkpoint), "done", cost=asdict(cost), optimizer=optimizer,
-            max_norm=asdict(bound) if bound else None, **environment.trained_on(device),
+            max_norm=asdict(bound.read()) if bound else None, **environment.trained_on(device),
         )  # fmt: skip
         store.put_checkpoint(checkpoint, adapter_file.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
-    def advance(done: int, total: int, loss: float) -> None:
+    def advance(done: int, total: int, loss: Tensor) -> None:
         nonlocal steps, bound, curves
         bound = network.constrain()
         if settings.tensorboard:
             curves = curves or tensorboard.Board(store.logs(last), done - 1)
-            curves.step(done, loss=loss, rate=rate(configuration.lr, done - 1, warmup))
+            curves.step(done, loss=float(loss), rate=rate(configuration.lr, done - 1, warmup))
         executor.advance(done - steps)
         steps = done
 

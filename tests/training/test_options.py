@@ -39,7 +39,7 @@ def test_the_gradient_of_a_group_is_that_of_one_large_batch(backbone, tree, trai
     (group,) = steps.groups(1)
     assert [len(batch) for batch in sorted(group, key=len)] == [1, 2]
     for place, batch in enumerate(group):
-        steps.accumulate(1, 0, place, batch, len(batch) / 3)
+        steps.accumulate((1, place, tuple(batch)), len(batch) / 3)
     found = [p.grad.clone() for p in parameters]
     total = 0.0
     for place, batch in enumerate(group):
