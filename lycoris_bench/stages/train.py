@@ -11,6 +11,7 @@ from torch import Tensor
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
@@ -22,6 +23,7 @@ from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
+from lycoris_bench.training.modes import repeatable
 from lycoris_bench.training.optimizer import SCHEDULE, available, check, rate
 from lycoris_bench.training.state import State, StateError
 
@@ -77,7 +79,22 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
     """Trains one configuration and seed to its last missing checkpoint; returns the number of
     checkpoints stored. When the loss stops being finite, the remaining checkpoints are marked as
-    diverged."""
+    diverged. BenchError: memory is too small."""
+    try:
+        with repeatable(plan.study.settings.training.deterministic):
+            return _train_run(plan, store, lacking, device)
+    except torch.OutOfMemoryError:
+        pass  # outside of here the error no longer holds the tensors
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    raise BenchError(
+        f"the memory of {device} is too small; lower training.batch_size (with a higher "
+        "training.gradient_accumulation a step stays the same), or set "
+        "training.gradient_checkpointing = true"
+    )
+
+
+def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
     last = lacking[-1]
     configuration, seed = last.configuration, last.seed or 0
     settings = plan.study.settings.training

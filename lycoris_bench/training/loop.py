@@ -1,7 +1,9 @@
 """Training an adapter: the denoiser's loss on cached latents, with AdamW (paper D.2).
 
 Everything random in a step is drawn from (seed, epoch, step), so a training that is killed and
-resumed from any state makes the same weights, bit by bit, as one that never stopped."""
+resumed from any state makes the same weights as one that never stopped: bit by bit on a CPU, and on
+a GPU within `modes.repeatable`; without it as nearly as two trainings of one seed are alike there,
+since CUDA's attention and convolutions add gradients in no fixed order."""
 
 import contextlib
 import time
@@ -15,8 +17,8 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.modes import gradient_checkpointing, trainable_only
-from lycoris_bench.training.run import Diverged, TrainingRun
+from lycoris_bench.training.modes import frozen_in, gradient_checkpointing, trainable_only
+from lycoris_bench.training.run import DTYPES, Diverged, TrainingRun
 from lycoris_bench.training.state import State
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def train(
     with (
         trainable_only(network, backbone) as parameters,
         gradient_checkpointing(backbone, settings.gradient_checkpointing),
+        frozen_in(backbone, DTYPES[settings.precision], settings.precision != "fp32"),
         contextlib.ExitStack() as closing,
     ):
         run = TrainingRun(backbone, network, dataset, latents, settings, seed, lr, parameters)

@@ -22,7 +22,7 @@ from lycoris_bench.training.rng import generator, number
 from lycoris_bench.training.state import State, StateError, restore_optimizer
 from lycoris_bench.training.watch import Diverged, Watch
 
-__all__ = ["Diverged", "TrainingRun"]
+__all__ = ["DTYPES", "Diverged", "TrainingRun"]
 
 if TYPE_CHECKING:
     from lycoris_bench.study.settings import Training
