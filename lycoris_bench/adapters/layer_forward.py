@@ -9,7 +9,6 @@ from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.factors import Product
 from lycoris_bench.adapters.presets.layers import weight_and_bias
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models import products
 
 MARGIN = 2.0  # of FLOPs, since products with few columns are the slower ones
 CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}  # by the sizes of their input
@@ -19,17 +18,17 @@ def forward(layer: nn.Module, adapter: Adapter, x: Tensor) -> Tensor:
     """Computes the layer with the adapted weight and bias. With dropout on the adapter's output
     the layer is computed twice, since the base's output has no dropout."""
     weight, bias = weight_and_bias(layer)
-    limits, fast = adapter.limits, adapter.training
-    if fast and _has_factors(layer, adapter, x) and fewer(adapter.factor_rank, weight):
-        base = _operate(layer, x, weight, bias, fast)
+    limits = adapter.limits
+    if _has_factors(layer, adapter, x) and fewer(adapter.factor_rank, weight):
+        base = _operate(layer, x, weight, bias)
         if limits.skips():
             return base
         return base + F.dropout(_by_factors(layer, x, adapter.as_factors()), limits.dropout)
     new, shifted = adapter(weight, bias)
     if not (adapter.training and limits.dropout) or new is weight:
-        return _operate(layer, x, new, shifted, fast)
-    base = _operate(layer, x, weight, bias, fast)
-    return base + F.dropout(_operate(layer, x, new, shifted, fast) - base, limits.dropout)
+        return _operate(layer, x, new, shifted)
+    base = _operate(layer, x, weight, bias)
+    return base + F.dropout(_operate(layer, x, new, shifted) - base, limits.dropout)
 
 
 def fewer(rank: int, weight: Tensor) -> bool:
@@ -42,10 +41,12 @@ def fewer(rank: int, weight: Tensor) -> bool:
 
 
 def _has_factors(layer: nn.Module, adapter: Adapter, x: Tensor) -> bool:
-    """Whether the change of the output is up·(down·x), in a precision that x shares with them."""
+    """Whether a training step's change of the output is up·(down·x), in a precision that x shares
+    with them."""
     autocast = torch.is_autocast_enabled("cpu" if x.is_meta else x.device.type)
     return (
-        adapter.factor_rank > 0
+        adapter.training
+        and adapter.factor_rank > 0
         and not adapter.limits.rank_dropout
         and getattr(layer, "groups", 1) == 1
         and (autocast or x.dtype == torch.float32)
@@ -63,19 +64,11 @@ def _by_factors(layer: nn.Module, x: Tensor, factors: Product) -> Tensor:
     return CONVOLUTIONS[layer.weight.dim()](inner, up.reshape(*up.shape, *ones))
 
 
-def _operate(
-    layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None, fast: bool
-) -> Tensor:
-    """The layer's output; `fast` where its last digits need not be those of the merged model."""
+def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     match layer:
         case nn.Linear():
-            if fast and products.suits(x):
-                return products.linear(x, weight, bias)
             return F.linear(x, weight, bias)
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            if fast and _is_linear(layer, x) and products.suits(x):
-                rows = x.permute(0, 2, 3, 1)
-                return products.linear(rows, weight.flatten(1), bias).permute(0, 3, 1, 2)
             output: Tensor = layer._conv_forward(x, weight, bias)
             return output
         case nn.LayerNorm():
@@ -83,13 +76,3 @@ def _operate(
         case nn.GroupNorm():
             return F.group_norm(x, layer.num_groups, weight, bias, layer.eps)
     raise BenchError(f"a {type(layer).__name__} takes no adapter")
-
-
-def _is_linear(layer: nn.Module, x: Tensor) -> bool:
-    """Whether a convolution of images whose channels lie last is one product."""
-    return (
-        isinstance(layer, nn.Conv2d)
-        and (*layer.kernel_size, *layer.stride, layer.groups) == (1, 1, 1, 1, 1)
-        and layer.padding in ((0, 0), "same", "valid")
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )

@@ -25,6 +25,21 @@ class Constrained:
     largest: float
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """The norms of all bounded ΔW before a step's `constrain`, on their device, and their limits."""
+
+    norms: Tensor
+    limits: tuple[float, ...]
+
+    def read(self) -> Constrained:
+        """The effect in numbers, for which a device must be waited for."""
+        pairs = list(zip(self.norms.tolist(), self.limits, strict=True))
+        after = [min(norm, limit) for norm, limit in pairs]
+        shrunk = sum(norm > limit for norm, limit in pairs)
+        return Constrained(shrunk, sum(after) / len(after), max(after))
+
+
 class AdapterNetwork(nn.Module):
     """The adapters of one model. Its parameters are those of the adapters, never the base model's;
     `state_dict` holds them in fp32, so that training continues exactly.
@@ -86,20 +101,19 @@ class AdapterNetwork(nn.Module):
             adapter.strength = float(strength)
 
     @torch.no_grad()
-    def constrain(self) -> Constrained | None:
+    def constrain(self) -> "Bounds | None":
         """Shrinks each ΔW whose norm is above its `max_norm`; None where no layer has one."""
-        norms, scaled = [], 0
+        norms, limits = [], []
         for layer, adapter in zip(self._layers, self._kinds, strict=True):
             limit = adapter.limits.max_norm
             if limit is None:
                 continue
             weight, _ = weight_and_bias(layer)
-            norm = float(torch.linalg.vector_norm(adapter.delta(weight)))
-            if norm > limit:
-                adapter.shrink(limit / norm)
-                scaled += 1
-            norms.append(min(norm, limit))
-        return Constrained(scaled, sum(norms) / len(norms), max(norms)) if norms else None
+            norm = torch.linalg.vector_norm(adapter.delta(weight))
+            adapter.shrink((limit / norm).clamp(max=1))
+            norms.append(norm)
+            limits.append(limit)
+        return Bounds(torch.stack(norms), tuple(limits)) if norms else None
 
     def detach(self) -> None:
         """Restores the base model. A second call does nothing."""

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone, fingerprint
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
@@ -23,7 +25,8 @@ from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
-from lycoris_bench.training.optimizer import SCHEDULE, available, rate
+from lycoris_bench.training.modes import repeatable
+from lycoris_bench.training.optimizer import SCHEDULE, available, check, rate
 from lycoris_bench.training.state import State, StateError
 
 STATE_SECONDS = 20.0  # between two saved states: the most training that a kill can lose
@@ -76,6 +79,8 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"
             items.append(Item(name, train_run, (plan, store, lacking)))
+    if items:
+        check(settings.optimizer, options.device)
     if items and available(settings.optimizer, options.device) != settings.optimizer:
         outcome.warnings["optimizer"] = (
             f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
@@ -98,7 +103,22 @@ def steps_of(item: Item) -> int:
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
     """Trains one configuration and seed to its last missing checkpoint; returns the number of
     checkpoints stored. When the loss stops being finite, the remaining checkpoints are marked as
-    diverged."""
+    diverged. BenchError: memory is too small."""
+    try:
+        with repeatable(plan.study.settings.training.deterministic):
+            return _train_run(plan, store, lacking, device)
+    except torch.OutOfMemoryError:
+        pass  # outside of here the error no longer holds the tensors
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    raise BenchError(
+        f"the memory of {device} is too small; lower training.batch_size (with a higher "
+        "training.gradient_accumulation a step stays the same), or set "
+        "training.gradient_checkpointing = true"
+    )
+
+
+def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
     last = lacking[-1]
     configuration, seed = last.configuration, last.seed or 0
     settings = plan.study.settings.training
@@ -108,8 +128,8 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
     backbone = _backbone(plan.study.settings.base_model, device)
     by_epoch = {checkpoint.epoch or 0: checkpoint for checkpoint in lacking}
     state = store.training_state(last)
-    identity = plan.run_uid(last)
     optimizer = available(settings.optimizer, device)
+    identity = f"{plan.run_uid(last)}-{optimizer}"  # one's moments are not the other's
     warmup = round(settings.warmup_epochs * plan.steps(1))
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
@@ -122,17 +142,17 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         )
         card = Card(
             plan.checkpoint_uid(checkpoint), "done", cost=asdict(cost), optimizer=optimizer,
-            max_norm=asdict(bound) if bound else None, **environment.trained_on(device),
+            max_norm=asdict(bound.read()) if bound else None, **environment.trained_on(device),
         )  # fmt: skip
         store.put_checkpoint(checkpoint, adapter_file.to_bytes(network.tensors(), about), card)
         made.append(epoch)
 
-    def advance(done: int, total: int, loss: float) -> None:
+    def advance(done: int, total: int, loss: Tensor) -> None:
         nonlocal steps, bound, curves
         bound = network.constrain()
         if settings.tensorboard:
             curves = curves or tensorboard.Board(store.logs(last), done - 1)
-            curves.step(done, loss=loss, rate=rate(configuration.lr, done - 1, warmup))
+            curves.step(done, loss=float(loss), rate=rate(configuration.lr, done - 1, warmup))
         executor.advance(done - steps)
         steps = done
 
@@ -204,9 +224,10 @@ def _resumable(path: Path, identity: str, first: int) -> bytes | None:
 def _backbone(base_model: str, device: str) -> Backbone:
     """The base model of this process; each training attaches its adapters and detaches them.
 
-    Channels lie last, for which convolutions have the faster code on every device."""
+    On a GPU channels lie last, for which convolutions have the faster code there."""
     backbone = Backbone.load(base_model, device=device)
-    backbone.unet.to(memory_format=torch.channels_last)
+    if backbone.device.type == "cuda":
+        backbone.unet.to(memory_format=torch.channels_last)
     return backbone
 
 

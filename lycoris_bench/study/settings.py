@@ -81,6 +81,7 @@ class Training(Table):
     gradient_checkpointing: bool = False  # less memory, more time
     cache_latents: bool = False  # kept on disk for later runs
     tensorboard: bool = False
+    deterministic: bool = False  # on a GPU the same bits each time, a few percent slower
 
     @model_validator(mode="after")
     def _buckets_hold_the_resolution(self) -> "Training":
@@ -94,7 +95,7 @@ class Training(Table):
     def identity(self) -> dict[str, Any]:
         """What can change the trained weights. Keys that are younger than the first runs are left
         out at their default, so that those runs stay valid."""
-        left_out = {"gradient_checkpointing", "cache_latents", "tensorboard"}
+        left_out = {"gradient_checkpointing", "cache_latents", "tensorboard", "deterministic"}
         if self.gradient_accumulation == 1:
             left_out.add("gradient_accumulation")
         return self.model_dump(exclude=left_out)

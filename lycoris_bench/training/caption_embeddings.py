@@ -6,6 +6,7 @@ import torch
 
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.conditioning import Conditioning, stacked
+from lycoris_bench.training.ahead import sent
 
 
 class Captions:
@@ -24,8 +25,8 @@ class Captions:
         text = self._embed(unique) if self.trained else self._remembered(unique)
         if len(unique) == len(captions):
             return text
-        rows = torch.tensor([unique.index(c) for c in captions], device=text.hidden.device)
-        return text.rows(rows)
+        rows = torch.tensor([unique.index(c) for c in captions])
+        return text.rows(sent(rows, text.hidden.device))
 
     def _embed(self, captions: Sequence[str]) -> Conditioning:
         return self.backbone.condition(captions, self.max_tokens, self.clip_skip)
@@ -35,4 +36,5 @@ class Captions:
         for caption in captions:
             if caption not in self._kept:
                 self._kept[caption] = self._embed([caption]).to(cpu)
-        return stacked([self._kept[caption] for caption in captions]).to(self.backbone.device)
+        texts = stacked([self._kept[caption] for caption in captions])
+        return texts.each(lambda value: sent(value, self.backbone.device))

@@ -34,6 +34,7 @@ class Meter:
     images: int = 0
     loss_sum: float = 0.0  # of the current epoch
     loss_steps: int = 0
+    overflows: int = 0  # steps in a row that fp16 has left out
 
     @classmethod
     def start(cls, device: torch.device) -> "Meter":

@@ -2,7 +2,7 @@
 nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,26 @@ if TYPE_CHECKING:
     from lycoris_bench.study.settings import Training
 
 NAME = "latents"
+KEPT = 1 << 30  # bytes of latents in memory: 16 thousand images of 512 x 512
 
 
 @dataclass(frozen=True)
 class Files(Sequence[Tensor]):
-    """Latents that are read when they are asked for."""
+    """Latents that are read when they are first asked for, and kept as long as there is room."""
 
     paths: tuple[Path, ...]
+    kept: dict[int, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, k: int) -> Tensor:  # type: ignore[override]  # no slices
-        return read(self.paths[k])
+        if k in self.kept:
+            return self.kept[k]
+        latents = read(self.paths[k])
+        if (len(self.kept) + 1) * latents.nbytes <= KEPT:
+            self.kept[k] = latents
+        return latents
 
 
 def stored(

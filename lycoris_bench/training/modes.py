@@ -1,6 +1,7 @@
 """How the models are switched while an adapter is trained: which parameters learn, and whether
 activations are kept. Afterwards everything is as it was."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from torch import nn
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
+
+ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # what autocast computes in half precision
 
 
 @contextmanager
@@ -25,7 +28,8 @@ def trainable_only(network: nn.Module, backbone: Backbone) -> Iterator[list[nn.P
     parts: list[Any] = [backbone.unet, *backbone.text_encoders, backbone.vae, network]
     switches = {id(p): (p, p.requires_grad) for part in parts for p in part.parameters()}
     modes = [(module, module.training) for part in parts for module in part.modules()]
-    devices = [] if backbone.device.type == "cpu" else [backbone.device]
+    # torch knows how to fork the generators of the CPU and of CUDA in every version
+    devices = [backbone.device] if backbone.device.type == "cuda" else []
     try:
         for parameter, _ in switches.values():
             parameter.requires_grad_(id(parameter) in chosen)
@@ -64,6 +68,56 @@ def gradient_checkpointing(backbone: Backbone, wanted: bool = True) -> Iterator[
             _switch(encoder, "disable")
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def frozen_in(backbone: Backbone, dtype: torch.dtype, wanted: bool = True) -> Iterator[None]:
+    """Within it frozen layers without an adapter are held in the precision that autocast computes
+    them in, where it would round them anew in each step. Numbers stay the same, and afterwards the
+    weights; a GPU has more room, as these wait on the CPU."""
+    if not wanted:
+        yield
+        return
+    waiting: list[tuple[nn.Parameter, torch.Tensor]] = []
+    aside = torch.device("cpu")
+    try:
+        for model in (backbone.unet, *backbone.text_encoders):
+            for module in model.modules():
+                if type(module) not in ROUNDED or "forward" in vars(module):
+                    continue
+                for parameter in module.parameters(recurse=False):
+                    if not parameter.requires_grad and parameter.dtype == torch.float32:
+                        waiting.append((parameter, parameter.data.to(aside)))
+                        parameter.data = parameter.data.to(dtype)
+        yield
+    finally:
+        for parameter, value in waiting:
+            parameter.data = value.to(backbone.device)
+
+
+@contextmanager
+def repeatable(wanted: bool = True) -> Iterator[None]:
+    """Within it torch computes by algorithms that give the same bits each time, or raises; some
+    of CUDA's add numbers in the order in which they happen to be there. It must begin before the
+    first product on a GPU, as cuBLAS reads its setting once."""
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    convolutions = torch.backends.cudnn.deterministic
+    # not to warn only: then attention would keep to its quicker backward pass
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # no result depends on it
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+        torch.backends.cudnn.deterministic = convolutions
 
 
 def _switch(encoder: Any, how: str, *given: Any) -> None:

@@ -1,8 +1,9 @@
 """The steps of a training, and the state between them."""
 
-import math
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,17 @@ from torch.nn.functional import mse_loss
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.training.buckets import epoch_batches
+from lycoris_bench.training.ahead import Ahead, sent
+from lycoris_bench.training.buckets import Sides, epoch_batches
 from lycoris_bench.training.caption_embeddings import Captions
-from lycoris_bench.training.cost import Meter
+from lycoris_bench.training.cost import Meter, TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.optimizer import adamw, available, rate
 from lycoris_bench.training.rng import generator, number
 from lycoris_bench.training.state import State, StateError, restore_optimizer
+from lycoris_bench.training.watch import Diverged, Watch
+
+__all__ = ["DTYPES", "Diverged", "TrainingRun"]
 
 if TYPE_CHECKING:
     from lycoris_bench.study.settings import Training
@@ -25,15 +30,17 @@ if TYPE_CHECKING:
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Diverged(BenchError):
-    """The loss or the gradient is no longer a number; lower the rate."""
+class Inputs(NamedTuple):
+    """What a batch needs that no network computes, on the CPU."""
 
-    def __init__(self, epoch: int, step: int, what: str = "loss") -> None:
-        super().__init__(epoch, step, what)
-        self.epoch, self.step, self.what = epoch, step, what
+    latents: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    captions: list[str]
+    sizes: list[tuple[Sides, Sides]]  # of each image and of its bucket
 
-    def __str__(self) -> str:
-        return f"the {self.what} is not finite in epoch {self.epoch}, step {self.step}"
+
+Key = tuple[int, int, tuple[int, ...]]  # epoch, place in it, examples
 
 
 class TrainingRun:
@@ -65,6 +72,8 @@ class TrainingRun:
         fp16 = settings.precision == "fp16"
         self.scaler = torch.amp.GradScaler(backbone.device.type, enabled=fp16)
         self.epoch, self.step, self.meter = 1, 0, Meter.start(backbone.device)
+        self.watch = Watch(self.meter, backbone.device, fp16)
+        self.inputs = Ahead(self.made, threaded=backbone.device.type == "cuda")
 
     def groups(self, epoch: int) -> list[list[list[int]]]:
         """The batches of each step of an epoch: one, or so many as are accumulated."""
@@ -79,73 +88,103 @@ class TrainingRun:
         self.epoch, self.step = self.epoch + 1, 0
         self.meter.next_epoch()
 
-    def train_step(self, epoch: int, step: int, group: list[list[int]]) -> float:
+    def train_step(
+        self,
+        epoch: int,
+        step: int,
+        group: list[list[int]],
+        following: list[list[int]] | None = None,
+    ) -> Tensor:
         """One step: the loss of a group of batches, its gradient clipped by its norm, AdamW.
 
-        Each batch counts by its images, so that a group is what one large batch would be."""
+        Each batch counts by its images, so that a group is what one large batch would be. The
+        inputs of the `following` group may be made meanwhile. Returns the loss, which a GPU may
+        not have computed yet."""
         images = sum(map(len, group))
+        first = step * self.settings.gradient_accumulation
+        keys = [(epoch, place, tuple(batch)) for place, batch in enumerate(group, first)]
+        coming = [(epoch, first + len(group), tuple(batch)) for batch in (following or [])[:1]]
+        shares = [len(batch) / images for batch in group]
         with self.meter.step(images):
             for param_group in self.optimizer.param_groups:
                 param_group["lr"] = rate(self.lr, self.meter.steps, self.warmup)
-            value, changes = 0.0, False
-            first = step * self.settings.gradient_accumulation
-            for place, batch in enumerate(group, first):
-                share = len(batch) / images
-                part, flows = self.accumulate(epoch, step, place, batch, share)
-                value, changes = value + share * part, changes or flows
-            if changes:  # else module dropout has left out every adapter
-                self.update(epoch, step)
-            self.meter.saw(value)
-        return value
+            losses = [
+                self.accumulate(key, share, [*keys[k + 1 :], *coming])
+                for k, (key, share) in enumerate(zip(keys, shares, strict=True))
+            ]
+            # without a gradient module dropout has left out every adapter
+            changes = any(loss.requires_grad for loss in losses)
+            norm = self.update() if changes else torch.zeros(())
+            self.watch.saw(epoch, step + 1, losses, shares, norm)
+        return torch.stack(
+            [s * loss.detach() for s, loss in zip(shares, losses, strict=True)]
+        ).sum()
 
-    def accumulate(
-        self, epoch: int, step: int, place: int, batch: list[int], share: float
-    ) -> tuple[float, bool]:
-        """Loss of the epoch's batch number `place`, its gradient added; whether there was one."""
+    def accumulate(self, key: Key, share: float, following: Sequence[Key] = ()) -> Tensor:
+        """The loss of a batch, `share` of whose gradient is added."""
+        epoch, place, _ = key
         torch.manual_seed(number(self.seed, "adapter", epoch, place))  # for adapter dropout
-        loss = self.loss(batch, generator(self.seed, "step", epoch, place))
+        loss = self.loss(self.inputs(key, following))
         self.meter.look(self.backbone.device)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(epoch, step + 1)
         if loss.requires_grad:
             self.scaler.scale(loss * share).backward()
-        return value, loss.requires_grad
+        return loss
 
-    def update(self, epoch: int, step: int) -> None:
-        """Clips the gradient and applies it."""
+    def update(self) -> Tensor:
+        """Clips the gradient, applies it, and returns the norm that it had. The scaler of fp16
+        leaves out steps that overflow, and lowers its scale."""
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
-        # The scaler of fp16 leaves out steps that overflow, and lowers its scale.
-        if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
-            raise Diverged(epoch, step + 1, "gradient")
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        return norm
 
-    def loss(self, batch: list[int], draw: torch.Generator) -> Tensor:
-        """|prediction - target|^2, averaged, at timesteps that the family draws; captions are
-        dropped with the probability `caption_dropout`."""
-        backbone, settings = self.backbone, self.settings
+    def made(self, key: Key) -> Inputs:
+        """The inputs of a batch, at timesteps that the family draws; captions are dropped with the
+        probability `caption_dropout`."""
+        epoch, place, batch = key
+        draw = generator(self.seed, "step", epoch, place)
         latents = self.latents.batch(batch)
         noise = torch.randn(latents.shape, generator=draw)
-        timesteps = backbone.timesteps(len(batch), draw).to(backbone.device)
-        dropped = torch.rand(len(batch), generator=draw) < settings.caption_dropout
-        captions = [
-            "" if drop else self.dataset.examples[k].caption
-            for k, drop in zip(batch, dropped.tolist(), strict=True)
-        ]
-        latents = latents.to(backbone.device, backbone.dtype)
-        noise = noise.to(backbone.device, backbone.dtype)
+        timesteps = self.backbone.timesteps(len(batch), draw)
+        dropped = torch.rand(len(batch), generator=draw) < self.settings.caption_dropout
+        examples = [self.dataset.examples[k] for k in batch]
+        captions = ["" if drop else example.caption
+                    for example, drop in zip(examples, dropped.tolist(), strict=True)]  # fmt: skip
+        sizes = [(example.size, self.latents.buckets[k])
+                 for example, k in zip(examples, batch, strict=True)]  # fmt: skip
+        if self.backbone.device.type == "cuda":
+            latents, noise, timesteps = (t.pin_memory() for t in (latents, noise, timesteps))
+        return Inputs(latents, noise, timesteps, captions, sizes)
+
+    def loss(self, given: Inputs) -> Tensor:
+        """|prediction - target|^2, averaged."""
+        backbone, precision = self.backbone, self.settings.precision
+        latents, noise, timesteps = (sent(t, backbone.device) for t in given[:3])
+        latents, noise = latents.to(backbone.dtype), noise.to(backbone.dtype)
         noisy = backbone.add_noise(latents, noise, timesteps)
-        dtype = DTYPES[settings.precision]
-        with torch.autocast(backbone.device.type, dtype, enabled=settings.precision != "fp32"):
-            sizes = [(self.dataset.examples[k].size, self.latents.buckets[k]) for k in batch]
-            text = backbone.framed(self.captions(captions), sizes)
+        with torch.autocast(backbone.device.type, DTYPES[precision], enabled=precision != "fp32"):
+            text = backbone.framed(self.captions(given.captions), given.sizes)
             predicted = backbone.predict(noisy, timesteps, text)
         return mse_loss(predicted.float(), backbone.target(latents, noise, timesteps).float())
 
+    def ended(self) -> TrainingCost:
+        """Looks at the numbers of the epoch that ended here; returns what all has cost."""
+        started = time.perf_counter()
+        self.watch.ended(self.epoch, self.step)
+        if self.backbone.device.type == "cuda":
+            torch.cuda.synchronize(self.backbone.device)
+        self.meter.seconds += time.perf_counter() - started
+        return self.meter.record(self.size)
+
+    def close(self) -> None:
+        """Ends the thread that makes inputs."""
+        self.inputs.close()
+
     def state(self, identity: str) -> State:
+        """All that a training goes on from; raises `Diverged` for what would go on with it."""
+        self.watch.all()
         about = {
             "identity": identity,
             "epoch": self.epoch,
@@ -164,4 +203,4 @@ class TrainingRun:
         restore_optimizer(self.optimizer, state)
         self.scaler.load_state_dict(state.about["scaler"])
         self.epoch, self.step = state.about["epoch"], state.about["step"]
-        self.meter = Meter(**state.about["meter"])
+        self.meter = self.watch.meter = Meter(**state.about["meter"])

@@ -1,6 +1,7 @@
 """Where a training stands, as bytes. No random state is part of it: see `rng`."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +33,12 @@ class State:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.items()}
         plain: dict[str, dict[str, Any]] = {}
         for index, moments in self.optimizer.items():
-            for name, value in moments.items():
+            for name, value in _flat(moments):
                 if isinstance(value, Tensor):
                     tensors[f"optimizer.{index}.{name}"] = value
                 else:
                     plain.setdefault(str(index), {})[name] = value
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        tensors = _apart(tensors)
         about = json.dumps({"about": self.about, "optimizer": plain})
         return seal(save(tensors, {"format": FORMAT, "state": about}))
 
@@ -63,6 +64,29 @@ class State:
             raise
         except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise StateError(f"the saved training state is broken ({error})") from None
+
+
+def _flat(moments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A parameter's moments by name. bitsandbytes has those with 8 bits in a mapping of their own;
+    it reads them with and without it."""
+    for name, value in moments.items():
+        if isinstance(value, Mapping):
+            yield from value.items()
+        else:
+            yield name, value
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, none in the memory of another, which safetensors refuses: all 8-bit
+    moments have one table of values."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in taken else tensor
+        taken.add(place)
+    return apart
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -8,7 +8,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lycoris_bench.adapters import layer_forward
 from lycoris_bench.adapters.attach import attach
-from lycoris_bench.models import products
 
 LAYERS = {
     "linear": (lambda: nn.Linear(160, 128), (3, 50, 160)),
@@ -80,35 +79,3 @@ def test_no_module_is_left_out_more_often_than_asked_and_dropout_keeps_the_base(
     shares = torch.stack([c.float().mean() for c in changed])
     assert float((shares == 0).float().mean()) == pytest.approx(0.25, abs=0.1)
     assert float(shares[shares > 0].mean()) == pytest.approx(0.5, abs=0.02)
-
-
-def test_products_by_onednn_are_exact_to_fp32_or_not_used():
-    torch.default_generator.manual_seed(0)
-    assert torch.get_float32_matmul_precision() == "highest"
-    x, weight = torch.randn(7, 30, 96, requires_grad=True), torch.randn(40, 96, requires_grad=True)
-    bias = torch.randn(40, requires_grad=True)
-    y = products.linear(x, weight, bias)
-    y.square().sum().backward()
-    assert torch.get_float32_matmul_precision() == "highest"
-    exact = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
-    wanted = nn.functional.linear(*exact)
-    wanted.square().sum().backward()
-    torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-4)
-    for mine, theirs in zip((x, weight, bias), exact, strict=True):
-        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-2)
-
-
-def test_a_cpu_whose_products_are_rounded_keeps_to_blas(monkeypatch):
-    class Rounding:
-        def __enter__(self):
-            self.real = torch.Tensor.__matmul__
-            torch.Tensor.__matmul__ = lambda a, b: self.real(a.bfloat16(), b.bfloat16()).float()
-
-        def __exit__(self, *_):
-            torch.Tensor.__matmul__ = self.real
-
-    products.exact.cache_clear()
-    monkeypatch.setattr(products, "_ByOneDNN", Rounding)
-    assert not products.exact() and not products.suits(torch.ones(2))
-    monkeypatch.undo()
-    products.exact.cache_clear()

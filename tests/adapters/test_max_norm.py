@@ -27,14 +27,14 @@ def test_a_long_change_is_shortened(algorithm: str, options: dict, layer: str) -
     randomise(network)
     (adapter,) = network.adapters.values()
     before = adapter.delta(model.layer.weight).detach()
-    report = network.constrain()
+    report = network.constrain().read()
     after = adapter.delta(model.layer.weight).detach()
     assert float(after.norm()) == pytest.approx(LIMIT, rel=1e-3)
     cosine = (before.double() * after).sum() / before.double().norm() / after.double().norm()
     assert float(cosine) == pytest.approx(1, abs=1e-6)
     assert report is not None and report.scaled == 1
     assert report.mean == report.largest == pytest.approx(LIMIT)
-    again = network.constrain()  # what is short enough stays as it is, but for a rounding
+    again = network.constrain().read()  # what is short enough stays as it is, but for a rounding
     assert again is not None and again.largest == pytest.approx(LIMIT, rel=1e-4)
     tensors = {key.partition(".")[2]: value for key, value in network.tensors().items()}
     found = merged_weight(tensors, model.layer.weight.detach()) - model.layer.weight
@@ -46,7 +46,7 @@ def test_a_short_change_is_left_alone() -> None:
     network = attach(model, None, "full", "lora", {"dim": 2, "max_norm": 1e3}, seed=7)
     randomise(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    report = network.constrain()
+    report = network.constrain().read()
     assert report is not None and report.scaled == 0 and report.largest > 0
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert attach(toy("linear")[0], None, "full", "lora", {}, seed=7).constrain() is None

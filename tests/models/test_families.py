@@ -78,6 +78,16 @@ def test_images_equal_those_of_the_familys_pipeline(family):
     assert abs(made.pixels.astype(int) - (expected * 255).round()).max() <= 1
 
 
+def test_sizes_are_told_exactly_where_the_text_is_in_half_precision():
+    """bf16 has 8 bits, and the U-Net makes waves of the sizes: 3 pixels are another phase."""
+    backbone = families.backbone("sdxl")
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        text = backbone.framed(backbone.condition(["a"]), [((1999, 1365), (1024, 1023))])
+    told = text.added["time_ids"]
+    assert text.added["text_embeds"].dtype == torch.bfloat16 and told.dtype == torch.float32
+    assert told.tolist() == [[1365, 1999, 0, 237, 1023, 1024]]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_steps_of_training_reach_every_text_encoder_and_the_images(family, small_tree):
     backbone = copied(families.backbone(family))

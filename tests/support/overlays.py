@@ -45,7 +45,7 @@ def run(world, training, *, network=None, epochs=(1, 2), seed=23, lr=2e-3, **mor
     train(
         backbone, network, data, cache, training, seed=seed, epochs=epochs, lr=lr,
         on_epoch=on_epoch, on_state=states.append,
-        on_step=lambda *values: losses.append(values), **more,
+        on_step=lambda done, total, loss: losses.append((done, total, float(loss))), **more,
     )  # fmt: skip
     return kept, states, losses
 

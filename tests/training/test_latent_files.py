@@ -56,3 +56,20 @@ def test_other_buckets_and_other_pixels_have_files_of_their_own(world, training,
     again = tree({"toys/bunny/1.png": ("olis toy", (44, 40))})
     stored(backbone, scan(again), training, tmp_path / "l", write)
     assert len(list((tmp_path / "l").iterdir())) == 9
+
+
+def test_latents_are_read_once_as_long_as_there_is_room(world, training, tmp_path, monkeypatch):
+    backbone, data, _ = world
+    cache = latent_cache.stored(backbone, data, training, tmp_path, write)
+    read, whole = [], latent_cache.read
+    monkeypatch.setattr(latent_cache, "read", lambda path: read.append(path) or whole(path))
+    for _ in range(2):
+        first = [cache.latents[k] for k in range(len(cache))]
+    assert len(read) == len(cache) == len(set(read))
+    read.clear()
+    monkeypatch.setattr(latent_cache, "KEPT", 2 * max(one.nbytes for one in first))
+    again = latent_cache.stored(backbone, data, training, tmp_path, write)
+    read.clear()
+    for _ in range(2):
+        assert all(torch.equal(again.latents[k], first[k]) for k in range(len(again)))
+    assert len(again.latents.kept) == 2 and len(read) == 2 * len(again) - 2

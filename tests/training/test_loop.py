@@ -2,19 +2,22 @@
 
 import copy
 import pickle
+import threading
 
 import pytest
 import torch
 from torch import nn
 
 from lycoris_bench.data.dataset import scan
+from lycoris_bench.training import loop as loop_module
 from lycoris_bench.training import run as steps_module
+from lycoris_bench.training.ahead import Ahead
 from lycoris_bench.training.buckets import epoch_batches
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import Diverged, train
 from lycoris_bench.training.optimizer import adamw
 from lycoris_bench.training.rng import generator
-from tests.support.overlays import Network, run
+from tests.support.overlays import Network, run, same
 
 
 def naive(world, training, seed, lr, steps):
@@ -175,6 +178,63 @@ def test_a_gradient_that_overflows_is_diverged(world, training, monkeypatch):
     monkeypatch.setattr(steps_module, "mse_loss", steep)
     with pytest.raises(Diverged, match="the gradient is not finite in epoch 1"):
         run(world, training)
+
+
+def test_a_training_in_fp16_without_a_gradient_that_counts_is_diverged(
+    world, training, monkeypatch
+):
+    """Each of its steps is left out, and its weights would be those of the start."""
+    original = steps_module.mse_loss
+
+    def steep(*values):
+        loss = original(*values)
+        loss.register_hook(lambda gradient: gradient * float("nan"))
+        return loss
+
+    monkeypatch.setattr(steps_module, "mse_loss", steep)
+    with pytest.raises(Diverged, match="the gradient is not finite in epoch 1, step 4"):
+        run(world, training.model_copy(update={"precision": "fp16"}))
+
+
+def test_inputs_that_are_made_ahead_are_the_same(world, training, monkeypatch):
+    settings = training.model_copy(update={"gradient_accumulation": 3})
+    plain, _, losses = run(world, settings)
+    makers = []
+    monkeypatch.setattr(
+        steps_module, "Ahead",
+        lambda make, threaded: makers.append(Ahead(counted(make), threaded=True)) or makers[-1],
+    )  # fmt: skip
+    made = []
+
+    def counted(make):
+        return lambda key: made.append((key, threading.current_thread().name)) or make(key)
+
+    threaded, _, again = run(world, settings)
+    assert same(plain[2][0], threaded[2][0]) and again == losses
+    assert len(made) == len({key for key, _ in made}) == 8  # none twice
+    ahead = [thread for _, thread in made if thread.startswith("batches")]
+    assert len(ahead) == 6  # all but the first of each epoch
+    assert not any(t.name.startswith("batches") for t in threading.enumerate())
+
+
+def test_states_lie_further_apart_where_they_take_long(world, training, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])
+    backbone, data, cache = world
+    saved = []
+
+    def step(*_):
+        now[0] += 10
+
+    def save(_):
+        saved.append(now[0])
+        now[0] += 2  # seconds, so 60 lie between
+
+    train(
+        backbone, Network(backbone.unet), data, cache, training, seed=1, epochs=[4], lr=1e-3,
+        on_epoch=lambda *_: None, on_step=step, on_state=save, state_seconds=15,
+    )  # fmt: skip
+    assert saved[:3] == [20, 92, 164]
 
 
 def test_nothing_to_train_is_an_error(world, training):

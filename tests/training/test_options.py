@@ -1,5 +1,8 @@
 """What a training may ask for beyond the paper's: accumulation, recomputation, half precision."""
 
+import contextlib
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -9,10 +12,16 @@ from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.sampling.sample import optimize_for_inference, sample
+from lycoris_bench.training import loop
 from lycoris_bench.training.buckets import steps_per_epoch
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import train
-from lycoris_bench.training.modes import gradient_checkpointing
+from lycoris_bench.training.modes import (
+    frozen_in,
+    gradient_checkpointing,
+    repeatable,
+    trainable_only,
+)
 from lycoris_bench.training.rng import generator
 from lycoris_bench.training.run import TrainingRun
 from tests.support.copies import copied
@@ -39,7 +48,7 @@ def test_the_gradient_of_a_group_is_that_of_one_large_batch(backbone, tree, trai
     (group,) = steps.groups(1)
     assert [len(batch) for batch in sorted(group, key=len)] == [1, 2]
     for place, batch in enumerate(group):
-        steps.accumulate(1, 0, place, batch, len(batch) / 3)
+        steps.accumulate((1, place, tuple(batch)), len(batch) / 3)
     found = [p.grad.clone() for p in parameters]
     total = 0.0
     for place, batch in enumerate(group):
@@ -123,6 +132,42 @@ def test_recomputing_keeps_fewer_activations_and_leaves_no_trace(backbone):
     assert not backbone.unet.is_gradient_checkpointing
     assert not any(getattr(m, "gradient_checkpointing", False)
                    for m in backbone.text_encoder.modules())  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, precision):
+    """Autocast rounds them in each step to what they are held in; afterwards they are as before."""
+    settings = training.model_copy(update={"precision": precision})
+    backbone = world[0]
+    before = {n: p.clone() for n, p in backbone.unet.named_parameters()}
+    held = trained(world, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "frozen_in", lambda *_: contextlib.nullcontext())
+        plain = trained(world, settings)
+    assert same(held, plain)
+    network = attach(backbone.unet, None, "attn-mlp", "lora", {"dim": 2}, seed=7)
+    frozen, adapted = backbone.unet.conv_in, backbone.unet.mid_block.attentions[0].proj_in
+    with trainable_only(network, backbone), frozen_in(backbone, torch.bfloat16):
+        assert frozen.weight.dtype == frozen.bias.dtype == torch.bfloat16
+        assert adapted.weight.dtype == backbone.unet.conv_norm_out.weight.dtype == torch.float32
+    network.detach()
+    assert same(before, dict(backbone.unet.named_parameters()))
+
+
+def test_repeatable_algorithms_are_asked_for_and_then_no_longer(world, training, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    plain = trained(world, training)
+    with repeatable():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert same(trained(world, training), plain)  # no operation of a step lacks one
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.deterministic
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    with repeatable(False):
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_bf16_trains_to_nearly_the_same_weights(world, training):

@@ -116,8 +116,9 @@ class Adapter(Knowledge, nn.Module, ABC):
         with full_precision(weight):
             return self.delta_from(self.tensors(), weight)
 
-    def shrink(self, ratio: float) -> None:
-        """Scales the parameters so that ΔW becomes ratio · ΔW, for max_norm."""
+    def shrink(self, ratio: Tensor) -> None:
+        """Scales the parameters so that ΔW becomes ratio · ΔW, for max_norm; ratio is a number on
+        their device, 1 for most layers."""
         raise NotImplementedError
 
     def forward(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

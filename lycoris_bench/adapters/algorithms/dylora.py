@@ -74,7 +74,7 @@ class DyLoRA(Adapter):
     def delta_from(tensors: Tensors, weight: Tensor) -> Tensor:
         return LoRA.delta_from(tensors, weight)
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.up.mul_(ratio)
 
 

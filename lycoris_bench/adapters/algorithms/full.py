@@ -74,5 +74,5 @@ class Full(Adapter):
     def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
         return None
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.weight.lerp_(self.original.float(), 1 - ratio)

@@ -104,7 +104,7 @@ class GLoRA(Adapter):
     def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
         return f"computes glora {SWAPPED}" if swapped else None
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.a2.mul_(ratio)
         self.b2.mul_(ratio)
 

@@ -69,7 +69,7 @@ class IA3(Adapter):
             raise BenchError(f"{with_shapes(tensors, 'on_input')} is not one number, 0 or 1")
         return None  # of what is scaled one size is known
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.weight.mul_(ratio)
 
     @classmethod

@@ -163,7 +163,7 @@ class LoHa(Decomposable):
         alphas = {path: alpha_of(tensors, ranks[path]) for path, tensors in layers.items()}
         return as_lycoris(layers, ranks, alphas, "hada_t1")
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.w1a.mul_(ratio)
 
 

@@ -225,7 +225,7 @@ class LoKr(Decomposable):
         rest = {key: value for key, value in tensors.items() if key in (MAGNITUDE, BIAS)}
         return {"lokr_w1": blocks.block(exact, 1), "lokr_w2": w2.reshape(v, vi, *kernel), **rest}
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.factors[self._first].mul_(ratio)
 
 

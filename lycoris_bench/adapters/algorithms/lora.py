@@ -158,7 +158,7 @@ class LoRA(Decomposable):
     def rows(cls, tensors: Tensors, spans: Sequence[Span]) -> dict[str, Tensor]:
         return divided(tensors, spans, UP) | dora.divided_magnitude(tensors, spans)
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.up.mul_(ratio)
 
     @classmethod

@@ -58,5 +58,5 @@ class NormShift(Adapter):
     def comfyui_refuses(cls, tensors: Tensors, swapped: bool) -> str | None:
         return None
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.w_norm.mul_(ratio)

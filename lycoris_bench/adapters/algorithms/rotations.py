@@ -42,7 +42,7 @@ class Rotation(Adapter):
 
     def start(self, weight: Tensor, options: Turned, *shape: int) -> None:
         """Makes the parameters, with blocks of this shape."""
-        alpha = torch.tensor(float(options.constraint), device=weight.device)
+        alpha = torch.tensor(float(options.constraint))  # asked for its value: not on a GPU
         self.register_buffer("alpha", alpha, persistent=False)
         self.blocks = zeros(weight, *shape)
         self.rescale = magnitudes(weight) if options.rescaled else None
@@ -81,12 +81,10 @@ def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
 
 def bounded(skew: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
     """Q, or Q·c/|Q| where |Q| is above c = constraint·outputs and c is not 0."""
-    if constraint is None:
+    bound = 0.0 if constraint is None else float(constraint) * outputs
+    if not bound > 0:
         return skew
-    bound = constraint.to(skew.dtype).reshape(()) * outputs
-    limit = torch.where(bound > 0, bound, 1.0)
-    ratio = limit / torch.maximum(torch.linalg.vector_norm(skew) + 1e-8, limit)
-    return skew * torch.where(bound > 0, ratio, 1.0)
+    return skew * (bound / (torch.linalg.vector_norm(skew) + 1e-8).clamp_min(bound))
 
 
 def magnitudes(weight: Tensor) -> nn.Parameter:

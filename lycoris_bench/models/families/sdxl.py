@@ -103,7 +103,7 @@ class SDXL(Family):
         for tokenizer, encoder in zip(model.tokenizers, model.text_encoders, strict=True):
             ids, needed = chunked(tokenizer, prompts, max_tokens)
             n, chunks, length = ids.shape
-            flat = ids.to(model.device).reshape(n * chunks, length)
+            flat = ids.to(model.device, non_blocking=True).reshape(n * chunks, length)
             output = encoder(flat, output_hidden_states=True)
             layer = back(output.hidden_states, clip_skip + 1)
             layers.append(layer.reshape(n, chunks * length, -1))
@@ -114,8 +114,10 @@ class SDXL(Family):
         return text.telling(**{SUMMARY: summaries[-1]})
 
     def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
-        frames = torch.tensor([frame(*both) for both in sizes], device=text.hidden.device)
-        return text.telling(**{FRAME: frames.to(text.added[SUMMARY].dtype)})
+        """In fp32, as bf16 has 8 bits and turns 1365 into 1368; the U-Net rounds their waves."""
+        frames = [frame(*both) for both in sizes]
+        told = torch.tensor(frames, dtype=torch.float32)
+        return text.telling(**{FRAME: told.to(text.hidden.device, non_blocking=True)})
 
 
 def frame(size: Size, bucket: Size) -> tuple[int, ...]:
