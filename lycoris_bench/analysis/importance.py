@@ -142,7 +142,7 @@ def fit(rows: pd.DataFrame, features: list[str]) -> CatBoostRegressor:
 
 def regressor() -> CatBoostRegressor:
     """The authors': 300 iterations, rate 0.1, all else as CatBoost has it, but that it splits by
-    the values of a category, not by mean scores along a random order of rows (decision 0014)."""
+    the values of a category, not by mean scores along a random order of rows (decision 0015)."""
     return CatBoostRegressor(
         iterations=300, learning_rate=0.1, random_seed=123, one_hot_max_size=MOST_VALUES,
         thread_count=1, allow_writing_files=False, verbose=False,

@@ -207,7 +207,7 @@ def test_rows_of_which_only_the_left_out_vary_are_foretold_as_the_rest() -> None
 def test_seeds_do_not_change_what_is_explained(
     checkpoints: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
-    """Categories are split by values, not along a random order of rows (decision 0014)."""
+    """Categories are split by values, not along a random order of rows (decision 0015)."""
     rows = joined(checkpoints, factors)
     features = importance.varying(rows)
     settings = importance.regressor().get_params()
