@@ -19,7 +19,8 @@ from lycoris_bench.planning.status import DrawnSets, Status
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training.run import DTYPES
 
