@@ -73,7 +73,7 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     alike = (settings.base_model, side, side) == (plan.base_model, width, height)
     budget = BUDGET if costs or alike else BUDGET / 2
     drawn = _pace(
-        plan.base_model, device, sampling.precision, width, height, sampling.batch_size, budget
+        plan.base_model, device, sampling.computed_in, width, height, sampling.batch_size, budget
     )
     passes = 2 if sampling.guidance > 1 else 1
     image = passes * sampling.steps * drawn.forward + drawn.decode
@@ -83,12 +83,12 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
         tuned = drawn
         if not alike:
             tuned = _pace(
-                settings.base_model, device, sampling.precision, side, side, training.batch_size,
+                settings.base_model, device, sampling.computed_in, side, side, training.batch_size,
                 budget,
             )  # fmt: skip
         images = training.batch_size * training.gradient_accumulation
         step = (1 + BACKWARD) * tuned.forward * images
-    return Rate(1 / step, 1 / image, _source(drawn, sampling.precision, bool(costs)))
+    return Rate(1 / step, 1 / image, _source(drawn, sampling.computed_in, bool(costs)))
 
 
 def _pace(

@@ -66,7 +66,7 @@ def draw(
     that a continued run draws the same pixels. Returns a sentence on images that were not stored
     and one of warnings, or None."""
     sampling = plan.study.settings.sampling
-    backbone, merger = _loaded(plan.base_model, device, sampling.precision, sampling.compile)
+    backbone, merger = _loaded(plan.base_model, device, sampling.computed_in, sampling.compile)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         _merge(plan, store, merger, checkpoint)
@@ -84,7 +84,8 @@ def draw(
         pixels, finite = sample(
             backbone, [job.prompt for job in batch], [job.seed for job in batch],
             steps=sampling.steps, guidance=sampling.guidance,
-            width=sampling.width, height=sampling.height, embeddings=embeddings,
+            width=sampling.width, height=sampling.height, scheduler=sampling.scheduler,
+            embeddings=embeddings, rows=sampling.batch_size,
         )  # fmt: skip
         for k in missing:
             job = batch[k]
@@ -151,7 +152,7 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
         "seed": job.seed,
         "steps": sampling.steps,
         "guidance": sampling.guidance,
-        "sampler": "DDIM",
+        "sampler": sampling.sampler,
     }
 
 
