@@ -22,7 +22,8 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.run import environment
-from lycoris_bench.sampling.sample import optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import sample
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import Concept, Configuration
 from lycoris_bench.study.settings import Training

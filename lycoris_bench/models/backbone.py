@@ -1,6 +1,7 @@
 """A base model on a device, with the operations of training and sampling. Its `Family` implements
 whatever differs between families."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from lycoris_bench.models.parts import BackboneError, Parts
 from lycoris_bench.models.pipeline_folder import quiet
 
 __all__ = ["Backbone", "BackboneError", "Conditioning", "fingerprint"]
+MOST_DECODED = 32  # images at once: more are no faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,11 @@ class Backbone:
         with quiet():
             for model in (parts.unet, *parts.text_encoders):
                 model.to(device, dtype).eval().requires_grad_(False)
-            parts.vae.to(device, family.vae_dtype(dtype)).eval().requires_grad_(False)
+            narrow = (
+                getattr(parts.vae.config, "force_upcast", True) is False
+            )  # made not to overflow
+            decoding = dtype if narrow else family.vae_dtype(dtype)
+            parts.vae.to(device, decoding).eval().requires_grad_(False)
         family.prepare(parts)
         return cls(
             family, parts.unet, parts.text_encoders, parts.vae, parts.tokenizers, parts.scheduler,
@@ -113,18 +119,32 @@ class Backbone:
         return (latents - shift) * scale
 
     def pixels(self, latents: Tensor, batch_size: int = 8) -> Tensor:
-        """Images [n, h, w, 3] in [0, 1] of scaled latents, a few at a time."""
+        """Images [n, h, w, 3] in [0, 1], in fp32, of scaled latents; as many at a time as hold the
+        pixels of `batch_size` images of 512 x 512."""
+        return _shown(self._decoded(latents, batch_size, self.vae))
+
+    def _decoded(self, latents: Tensor, batch_size: int, vae: Any) -> Tensor:
+        """What the VAE makes of scaled latents: [n, 3, h, w] around -1 to 1, in fp32."""
         scale, shift = self.family.latent_scale_and_shift(self)
-        latents = (latents / scale + shift).to(self.vae.dtype)
-        parts = [self.vae.decode(part, return_dict=False)[0] for part in latents.split(batch_size)]
-        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+        latents = (latents / scale + shift).to(vae.dtype)
+        area = latents.shape[-2] * latents.shape[-1] * self.vae_scale**2
+        rows = min(MOST_DECODED, max(1, batch_size * 512 * 512 // area))
+        parts = [vae.decode(part, return_dict=False)[0].float() for part in latents.split(rows)]
+        return torch.cat(parts)
 
     def decode(self, latents: Tensor, batch_size: int = 8) -> tuple[Tensor, Tensor]:
         """Images as uint8 [n, h, w, 3] on the CPU, and whether each is finite [n]; one that is
-        not is black where it is not."""
-        pixels = self.pixels(latents, batch_size).float()
-        finite = pixels.isfinite().flatten(1).all(1)
-        return (pixels.nan_to_num(0) * 255).round().to(torch.uint8).cpu(), finite.cpu()
+        not is black where it is not. Latents that overflow in half precision are decoded again in
+        single precision."""
+        decoded = self._decoded(latents, batch_size, self.vae)
+        finite = _finite(decoded)
+        again = ~finite & _finite(latents)
+        if self.vae.dtype != torch.float32 and bool(again.any()):
+            exact = copy.deepcopy(self.vae).float()
+            decoded[again] = self._decoded(latents[again], batch_size, exact)
+            finite = _finite(decoded)
+        pixels = _shown(decoded.where(decoded.isfinite(), -1.0))
+        return (pixels * 255).round().to(torch.uint8).cpu(), finite.cpu()
 
     # ---- diffusion
 
@@ -143,3 +163,11 @@ class Backbone:
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser should predict."""
         return self.family.target(self, latents, noise, timesteps)
+
+
+def _shown(decoded: Tensor) -> Tensor:
+    return (decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
+
+
+def _finite(rows: Tensor) -> Tensor:
+    return rows.isfinite().flatten(1).all(1)

@@ -42,6 +42,11 @@ class Conditioning:
         """The conditioning with more inputs in `added`."""
         return replace(self, added={**self.added, **added})
 
+    def masked(self) -> "Conditioning":
+        """The same conditioning with a mask, also where all of the embeddings count."""
+        everything = torch.ones(self.hidden.shape[:2], dtype=torch.bool, device=self.hidden.device)
+        return self if self.mask is not None else replace(self, mask=everything)
+
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow back into the text encoders."""

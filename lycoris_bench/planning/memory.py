@@ -45,7 +45,7 @@ def needed(plan: Plan, stage: str) -> int:
         most = max(trained.values(), default=0)
         return MARGIN + 4 * _numbers(settings.base_model) + TRAINED * most
     if stage == "generate":
-        size = 4 if settings.sampling.precision == "fp32" else 2
+        size = 4 if settings.sampling.computed_in == "fp32" else 2
         return MARGIN + 2 * size * _numbers(plan.base_model)
     if stage == "score":
         scoring = settings.scoring

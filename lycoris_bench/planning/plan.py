@@ -9,6 +9,7 @@ from pathlib import Path
 from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
+from lycoris_bench.models.schedulers import DDIM
 from lycoris_bench.planning import resolve
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
@@ -198,6 +199,9 @@ class Plan:
     def _sampling(self) -> tuple[object, ...]:
         """The settings of sampling that an image depends on."""
         *settings, precision, clip_skip = self.study.settings.drawing().values()
+        scheduler = self.study.settings.sampling.scheduler
+        if scheduler != DDIM:
+            return (*settings, precision, clip_skip, scheduler)
         if (precision, clip_skip) == ("fp32", 1):  # older images have neither
             return tuple(settings)
         return (*settings, precision, clip_skip)

@@ -11,7 +11,6 @@ from lycoris_bench.files.identity import uid
 from lycoris_bench.planning.plan import FORMAT, Plan
 from lycoris_bench.study.records import Source
 
-SAMPLER = "DDIM"
 Cell = tuple[str, str, str, str]
 """Category, class, sub-class and prompt type, as in the metric table; of all concepts together
 the first three are empty."""
@@ -25,7 +24,7 @@ def protocols(plan: Plan, source: Source) -> dict[Cell, str]:
     Prompts are those of the base model: train prompts of a configuration are its own captions."""
     settings = plan.study.settings
     shared = {
-        "sampler": SAMPLER, **settings.drawing(), "seed": settings.sampling.seed,
+        "sampler": settings.sampling.sampler, **settings.drawing(), "seed": settings.sampling.seed,
         "base_model": plan.drawn_base_uid, "version": FORMAT,
     }  # fmt: skip
     asked: dict[Cell, list[tuple[str, ...]]] = {}

@@ -32,7 +32,6 @@ from lycoris_bench.study.records import (
 
 KEY = ("configuration", "seed", "epoch", "strength")
 NOW = "rows-"  # prefix of identities since 0.2
-NOT_NUMBERS = {"batch_size", "compile", "strength"}  # sampling settings outside the identity
 
 
 def sources(plan: Plan) -> list[Source]:
@@ -169,7 +168,7 @@ def identities(plan: Plan) -> list[dict[str, Any]]:
     settings = plan.study.settings
     shared = uid(
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        settings.sampling.model_dump(exclude=NOT_NUMBERS),
+        settings.sampling.identity(),
         settings.scoring.model_dump(exclude={"batch_size"}),
     )  # fmt: skip
     drawn: dict[str, str] = {}  # by captions

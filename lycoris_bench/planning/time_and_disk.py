@@ -82,27 +82,27 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     alike = (settings.base_model, side, side) == (plan.base_model, width, height)
     budget = BUDGET if costs or alike else BUDGET / 2
     drawn = _pace(
-        plan.base_model, device, sampling.precision, width, height, sampling.batch_size, budget
+        plan.base_model, device, sampling.computed_in, width, height, sampling.batch_size, budget
     )
     passes = 2 if sampling.guidance > 1 else 1
     image = passes * sampling.steps * drawn.forward + drawn.decode
     tried = image * sampling.batch_size <= LONGEST
     if tried:
-        image = trial.seconds_an_image(plan, device, DTYPES[sampling.precision])
+        image = trial.seconds_an_image(plan, device, DTYPES[sampling.computed_in])
     if costs:
         step = sum(c["seconds"] for c in costs) / sum(c["steps"] for c in costs)
     else:
         tuned = drawn
         if not alike:
             tuned = _pace(
-                settings.base_model, device, sampling.precision, side, side, training.batch_size,
+                settings.base_model, device, sampling.computed_in, side, side, training.batch_size,
                 budget,
             )  # fmt: skip
         step = (1 + BACKWARD) * tuned.forward * training.batch_size * training.gradient_accumulation
         if step <= LONGEST / 8:
             step = _over_runs(plan, trial.seconds_a_step(plan, device))
     scored = trial.seconds_a_scored_image(plan, device) if tried else None
-    source = _source(drawn, sampling.precision, bool(costs), tried)
+    source = _source(drawn, sampling.computed_in, bool(costs), tried)
     return Rate(1 / step, 1 / image, source, scored and 1 / scored)
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Plan
-from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.weights import here
 from lycoris_bench.study.records import BASE_CHECKPOINT, Configuration
@@ -49,7 +50,7 @@ def _step(
 ) -> float:
     ends: list[float] = []
 
-    def enough(done: int, total: int, loss: float) -> None:
+    def enough(done: int, total: int, loss: object) -> None:
         ends.append(time.perf_counter())
         if len(ends) > TIMED:
             raise _EnoughError
@@ -84,7 +85,7 @@ def seconds_an_image(plan: Plan, device: str, dtype: torch.dtype) -> float:
         sample(
             backbone, [job.prompt for job in jobs], [job.seed for job in jobs], steps=steps,
             guidance=sampling.guidance, width=sampling.width, height=sampling.height,
-            embeddings=embeddings,
+            scheduler=sampling.scheduler, embeddings=embeddings,
         )  # fmt: skip
         return (time.perf_counter() - began) / len(jobs)
 

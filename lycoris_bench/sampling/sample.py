@@ -1,5 +1,5 @@
-"""Drawing images: DDIM with classifier-free guidance, as the pipelines of diffusers do it, but with
-noise that depends on an image's seed alone."""
+"""Drawing images with classifier-free guidance, as the pipelines of diffusers do it, but with noise
+that depends on an image's seed alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +12,10 @@ from torch import Tensor
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.conditioning import Conditioning, stacked
+from lycoris_bench.models.schedulers import DDIM
+from lycoris_bench.models.schedulers import scheduler as named
+from lycoris_bench.sampling.denoise import compiled, denoise
+from lycoris_bench.sampling.memory import in_parts
 
 
 class Images(NamedTuple):
@@ -59,18 +63,35 @@ def sample(
     guidance: float,
     width: int,
     height: int,
+    scheduler: str = DDIM,
     embeddings: PromptConditioning | None = None,
+    rows: int = 0,
 ) -> Images:
     """One image a prompt, in one batch; image k's noise is drawn from `seeds[k]`.
 
-    Pass `embeddings` to embed prompts once over many batches. An image whose numbers leave the
-    finite is flagged, not raised: the others are good."""
-    text = (embeddings or PromptConditioning(backbone))(prompts)
-    text = backbone.framed(text, [((width, height), (width, height))] * 2 * len(prompts))
-    noise = initial_noise(backbone, seeds, width, height)
-    latents = denoise(backbone, noise, text, steps=steps, guidance=guidance)
-    pixels, finite = backbone.decode(latents)
-    return Images(pixels.numpy(), finite.numpy())
+    Pass `embeddings` to embed prompts once over many batches, and for a compiled model the size of
+    a whole batch as `rows`: it draws the last batch as a whole one too. An image whose numbers
+    leave the finite is flagged, not raised: the others are good. Where memory runs out, the batch
+    is drawn in halves."""
+    embed, steps_by = (
+        embeddings or PromptConditioning(backbone),
+        named(scheduler, backbone.scheduler),
+    )
+    absent = max(0, rows - len(prompts)) if compiled(backbone) else 0
+    prompts, seeds = [*prompts, *[""] * absent], [*seeds, *[0] * absent]
+
+    def drawn(part: slice) -> tuple[Tensor, Tensor]:
+        text = embed(prompts[part])
+        frame = ((width, height), (width, height))
+        text = backbone.framed(text, [frame] * 2 * len(prompts[part]))
+        noise = initial_noise(backbone, seeds[part], width, height)
+        latents = denoise(backbone, noise, text, steps=steps, guidance=guidance,
+                          scheduler=steps_by, seeds=seeds[part])  # fmt: skip
+        return backbone.decode(latents)
+
+    pixels, finite = zip(*in_parts(drawn, len(prompts)), strict=True)
+    kept = len(prompts) - absent
+    return Images(torch.cat(pixels)[:kept].numpy(), torch.cat(finite)[:kept].numpy())
 
 
 def initial_noise(backbone: Backbone, seeds: Sequence[int], width: int, height: int) -> Tensor:
@@ -82,38 +103,3 @@ def initial_noise(backbone: Backbone, seeds: Sequence[int], width: int, height: 
     shape = (backbone.unet.config.in_channels, height // scale, width // scale)
     drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(backbone.device)
-
-
-def denoise(
-    backbone: Backbone, noise: Tensor, text: Conditioning, *, steps: int, guidance: float
-) -> Tensor:
-    """Latents from noise: eps = eps_empty + guidance (eps_text - eps_empty), then a DDIM step
-    (eta 0). At guidance 1 the empty prompt has no weight and is not computed."""
-    scheduler, n = backbone.scheduler, len(noise)
-    guided = guidance > 1
-    if not guided:
-        text = text.rows(slice(n, None))
-    scheduler.set_timesteps(steps)
-    latents = noise * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
-        if guided:
-            empty, full = backbone.predict(torch.cat([latents, latents]), t, text).chunk(2)
-            predicted = empty + guidance * (full - empty)
-        else:
-            predicted = backbone.predict(latents, t, text)
-        # Latents stay in fp32 whatever the U-Net computes in: errors of 25 steps add up.
-        latents = scheduler.step(predicted.float(), t, latents, return_dict=False)[0]
-    return latents
-
-
-def optimize_for_inference(backbone: Backbone, compiled: bool = False) -> Backbone:
-    """The same backbone, made fast to draw with: on CUDA with channels last, which is what its
-    convolutions are fast at; `compiled` with a U-Net that torch.compile rewrites at its first
-    call. Merging writes into the weights in place, so that it is compiled once for all
-    checkpoints, and again for each other size of a batch."""
-    if backbone.device.type == "cuda":
-        for model in (backbone.unet, backbone.vae):
-            model.to(memory_format=torch.channels_last)
-    if compiled:
-        backbone.unet.compile(dynamic=False)
-    return backbone

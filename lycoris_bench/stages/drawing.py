@@ -22,7 +22,8 @@ from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import PromptConditioning, optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.scoring.feature_pass import Given
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training.run import DTYPES
@@ -64,10 +65,13 @@ class Drawing:
         if not lacking:
             yield from ((job.uid, self.store.image(job.image_set, job.k)) for job in queue)
             return
-        backbone, merger = _loaded(
-            self.plan.base_model, self.device, sampling.precision, sampling.compile
-        )
-        self._merge(merger)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            backbone, merger = _loaded(
+                self.plan.base_model, self.device, sampling.computed_in, sampling.compile
+            )
+            self._merge(merger)
+        self._warned += [str(w.message) for w in warned]
         embeddings = PromptConditioning(backbone, self.plan.study.settings.training.clip_skip)
         self._note_replaced(absent, queue)
         with _Writer(self, DrawnSets(status, self.checkpoint, absent)) as writer:
@@ -79,7 +83,9 @@ class Drawing:
                     pixels, finite = sample(
                         backbone, [job.prompt for job in batch], [job.seed for job in batch],
                         steps=sampling.steps, guidance=sampling.guidance,
-                        width=sampling.width, height=sampling.height, embeddings=embeddings,
+                        width=sampling.width, height=sampling.height,
+                        scheduler=sampling.scheduler, embeddings=embeddings,
+                        rows=sampling.batch_size,
                     )  # fmt: skip
                 for k, job in enumerate(batch):
                     if k not in missing:
@@ -99,15 +105,12 @@ class Drawing:
         if self.checkpoint.is_base:
             merger.restore()
             return
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            adapters = [
-                (_tensors(self.plan, self.store, part), strength)
-                for part, strength in self.plan.parts(self.checkpoint)
-            ]
-            report = asdict(merger.merge_all(adapters))
+        adapters = [
+            (_tensors(self.plan, self.store, part), strength)
+            for part, strength in self.plan.parts(self.checkpoint)
+        ]
+        report = asdict(merger.merge_all(adapters))
         self.store.write_json(self.store.applied(self.checkpoint), report)
-        self._warned += [str(w.message) for w in warned]
 
     def _note_replaced(self, absent: list[Job], queue: list[Job]) -> None:
         """Notes files in the place of absent images that hold no image of this program, or another
@@ -193,7 +196,7 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
         "seed": job.seed,
         "steps": sampling.steps,
         "guidance": sampling.guidance,
-        "sampler": "DDIM",
+        "sampler": sampling.sampler,
     }
 
 

@@ -11,6 +11,7 @@ from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run import environment
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
+from lycoris_bench.sampling import precision
 from lycoris_bench.scoring.scorer import without_number
 from lycoris_bench.study.load import Study, StudyError
 
@@ -61,6 +62,7 @@ def open_context(
     if to_run in ("train", "run") and lacking:
         raise BenchError("; ".join(lacking))
     absent: list[str] = []
+    study = precision.settled(study, store.study, device)
     asked = plan(study, limit, None if to_run else absent)
     if problems := without_number(asked, store):
         raise StudyError(study.name, problems)

@@ -27,7 +27,7 @@ from lycoris_bench.study import names as naming
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
-from lycoris_bench.study.settings import Combination, Settings
+from lycoris_bench.study.settings import Combination, Sampling, Settings
 
 MOST = 1_000_000  # checkpoints of a study
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
@@ -89,6 +89,11 @@ class Study:
         """What a configuration's adapters are attached by: a preset's name, or the study's own."""
         table = self.settings.presets.get(configuration.preset)
         return configuration.preset if table is None else Preset.from_table(table)
+
+    def with_sampling(self, **settings: Any) -> "Study":
+        """The study with other values of `[sampling]`."""
+        sampling = Sampling(**{**self.settings.sampling.model_dump(), **settings})
+        return replace(self, settings=self.settings.model_copy(update={"sampling": sampling}))
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models import schedulers
 
 
 def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -102,10 +103,11 @@ class Training(Table):
 
 
 class Sampling(Table):
-    """How images are drawn: DDIM, the same noise seeds for every checkpoint and for base.
+    """How images are drawn: the same noise seeds for every checkpoint and for base.
 
     Each strength of a list is drawn and scored as a checkpoint of its own. `base_model` draws
-    with another model than the one that was trained on."""
+    with another model than the one that was trained on. Precision "auto" is settled by the run
+    folder, else by the machine that runs first (sampling/precision.py); until then it is fp32."""
 
     base_model: Text | None = None
     strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(_ascending)] = (1.0,)
@@ -117,13 +119,32 @@ class Sampling(Table):
     height: Side = 512
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1000
     batch_size: Batch = 8
-    precision: Precision = "fp32"  # of weights and arithmetic
-    compile: bool = False  # torch.compile: faster, minutes to start
+    precision: Literal["auto", Precision] = "fp32"  # of weights and arithmetic
+    scheduler: Annotated[Text, AfterValidator(schedulers.check)] = schedulers.DDIM
+    compile: bool = False  # torch.compile: minutes to start
 
     @field_validator("strength", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return value if isinstance(value, list | tuple) else (value,)
+
+    @property
+    def sampler(self) -> str:
+        """The scheduler's name, without the word that all of them end with."""
+        return self.scheduler.removesuffix("Scheduler")
+
+    @property
+    def computed_in(self) -> Precision:
+        """The precision of weights and arithmetic."""
+        return "fp32" if self.precision == "auto" else self.precision
+
+    def identity(self) -> dict[str, Any]:
+        """What can change images. Keys that are younger than the first runs are left out at their
+        default, so that those runs stay valid."""
+        left_out = {"batch_size", "compile", "strength"}
+        if self.scheduler == schedulers.DDIM:
+            left_out.add("scheduler")
+        return {**self.model_dump(exclude=left_out), "precision": self.computed_in}
 
 
 class Combination(Table):
@@ -184,7 +205,7 @@ class Settings(Table):
         return {
             "steps": sampling.steps, "guidance": sampling.guidance,
             "width": sampling.width, "height": sampling.height,
-            "precision": sampling.precision, "clip_skip": self.training.clip_skip,
+            "precision": sampling.computed_in, "clip_skip": self.training.clip_skip,
         }  # fmt: skip
 
     @field_validator("name")

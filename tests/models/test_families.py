@@ -18,7 +18,8 @@ from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.families.sdxl import FRAME, SUMMARY, frame
-from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
+from lycoris_bench.sampling.denoise import denoise
+from lycoris_bench.sampling.sample import PromptConditioning, initial_noise, sample
 from lycoris_bench.study.settings import Training
 from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.latents import LatentCache

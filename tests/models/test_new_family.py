@@ -19,7 +19,8 @@ from lycoris_bench.models.hub import weight_files
 from lycoris_bench.models.outline import outline
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
+from lycoris_bench.sampling.denoise import denoise
+from lycoris_bench.sampling.sample import PromptConditioning, initial_noise, sample
 from lycoris_bench.training.buckets import epoch_batches
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.loop import train

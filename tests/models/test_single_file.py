@@ -36,7 +36,8 @@ def test_a_file_is_the_same_model_as_its_folder(family, tmp_path):
         assert all(torch.equal(tensor, state[name]) for name, tensor in mine.state_dict().items())
     how = {"steps": 2, "guidance": 4.0, "width": 64, "height": 64}
     images = [sample(b, ["a red hat, night"], [1], **how).pixels for b in (loaded, expected)]
-    assert (images[0] == images[1]).all()
+    # The last digits of a product depend on where its weights lie in memory.
+    assert abs(images[0].astype(int) - images[1]).max() <= 1
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd2", "sdxl"])

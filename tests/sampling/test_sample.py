@@ -5,7 +5,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from lycoris_bench.sampling.sample import PromptConditioning, denoise, initial_noise, sample
+from lycoris_bench.sampling import unet
+from lycoris_bench.sampling.denoise import denoise
+from lycoris_bench.sampling.sample import PromptConditioning, initial_noise, sample
 
 SIZE = {"width": 32, "height": 48}
 
@@ -78,14 +80,14 @@ def test_embeddings_are_made_once_and_the_oldest_go(backbone):
 
 def test_an_image_that_is_not_finite_is_flagged_and_the_others_are_good(backbone, monkeypatch):
     good = sample(backbone, ["a", "b"], [1, 2], steps=2, guidance=3.0, **SIZE)
-    original = type(backbone).predict
+    original = unet.forward
 
-    def poisoned(self, noisy, timesteps, text):
-        predicted = original(self, noisy, timesteps, text)
+    def poisoned(*inputs):
+        predicted = original(*inputs)
         predicted[1::2] = float("nan")
         return predicted
 
-    monkeypatch.setattr(type(backbone), "predict", poisoned)
+    monkeypatch.setattr(unet, "forward", poisoned)
     made = sample(backbone, ["a", "b"], [1, 2], steps=2, guidance=3.0, **SIZE)
     assert made.finite.tolist() == [True, False]
     assert (made.pixels[0] == good.pixels[0]).all() and (made.pixels[1] == 0).all()

@@ -11,7 +11,8 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.data.dataset import scan
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.sampling.sample import optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import sample
 from lycoris_bench.training import loop
 from lycoris_bench.training.buckets import steps_per_epoch
 from lycoris_bench.training.latents import LatentCache
