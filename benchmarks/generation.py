@@ -19,7 +19,8 @@ import torch
 
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.run.environment import device
-from lycoris_bench.sampling.sample import initial_noise, optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import initial_noise, sample
 from lycoris_bench.study.load import locate
 
 

@@ -19,7 +19,7 @@ from benchmarks.gpu_checks.drawing import draw, levels
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.sampling.sample import optimize_for_inference
+from lycoris_bench.sampling.prepared import optimize_for_inference
 
 ALGORITHMS = {"lora": {}, "loha": {"dim": 4}, "lokr": {"factor": 8}, "full": {}}
 CACHE = Path(tempfile.gettempdir()) / "lycoris-bench-compiled"

@@ -13,7 +13,8 @@ from PIL import Image
 
 from benchmarks.gpu_checks.context import Context
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.sampling.sample import initial_noise, optimize_for_inference, sample
+from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.sampling.sample import initial_noise, sample
 from lycoris_bench.study.load import locate
 
 PROMPT = "a tag of two words, a tag of two words, number {}"

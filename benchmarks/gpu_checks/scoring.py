@@ -14,7 +14,7 @@ from benchmarks.gpu_checks.context import Context, that
 from benchmarks.gpu_checks.drawing import draw, png
 from lycoris_bench.data.images import read_image
 from lycoris_bench.run.store import Store
-from lycoris_bench.sampling.sample import optimize_for_inference
+from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.scoring.embeddings import Embedder
 from lycoris_bench.scoring.encoders import exact_resize
 from lycoris_bench.scoring.encoders.base import Encoder, pixels
