@@ -12,6 +12,7 @@ import pytest
 
 from lycoris_bench.cli import main
 from lycoris_bench.data.captioning.tagger import Tagger
+from lycoris_bench.run.outcome import STAGES
 from lycoris_bench.study.load import load, locate
 
 Captured = pytest.CaptureFixture[str]
@@ -57,7 +58,7 @@ def test_every_command_in_a_comment_works_as_it_is_written(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(work / "hub"))
     monkeypatch.setattr(Tagger, "load", lambda *_: Seer())
     monkeypatch.setattr(
-        "lycoris_bench.planning.time_and_disk.disk_bytes", lambda plan: (0, None)
+        "lycoris_bench.planning.time_and_disk.disk_bytes", lambda plan: (0, None, None)
     )  # slow
     found = {config.stem: commands(config) for config in CONFIGS}
     assert {name: len(lines) for name, lines in found.items() if lines} == {
@@ -88,7 +89,7 @@ def test_the_papers_studies_are_planned_by_overrides_alone(
     assert main.call(main.app, ["validate", study, *small]) == 0
     said = capsys.readouterr().out
     assert f"{checkpoints} checkpoints, 43 training images of 43 concepts" in said
-    for command in ("plan --rate 7,8", *(f"{s} --dry-run" for s in main.STAGES)):
+    for command in ("plan --rate 7,8", *(f"{s} --dry-run" for s in STAGES)):
         assert main.call(main.app, [*command.split(), study, *small, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (found["checkpoints"], found["images_per_checkpoint"]) == (checkpoints, 14_900)
