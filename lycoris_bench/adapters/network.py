@@ -14,7 +14,6 @@ from lycoris_bench.adapters.layer_forward import forward
 from lycoris_bench.adapters.presets.layers import Target, weight_and_bias
 from lycoris_bench.files import disk
 from lycoris_bench.messages.arguments import FINITE, PATH
-from lycoris_bench.messages.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Constrained:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The norms of all bounded ΔW before a step's `constrain`, on their device, and their limits."""
+    """The norms of all bounded ΔW before `constrain`, on their device, and their limits."""
 
     norms: Tensor
     limits: tuple[float, ...]

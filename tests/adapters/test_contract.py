@@ -104,9 +104,7 @@ def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> Non
 
 
 @contract
-def test_a_training_step_computes_what_is_merged(
-    algorithm: str, options: dict, layer: str
-) -> None:
+def test_a_training_step_computes_what_is_merged(algorithm: str, options: dict, layer: str) -> None:
     """By whichever way is the cheapest: values and gradients are those of the merged weight, whose
     own way evaluation takes."""
     found = []

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lycoris_bench.adapters.attach import attach
-from lycoris_bench.training.loop import train
 from lycoris_bench.training import run as steps
+from lycoris_bench.training.loop import train
 from lycoris_bench.training.optimizer import adamw
 from lycoris_bench.training.state import State, StateError, restore_optimizer
 from tests.support.overlays import Network, run, same
