@@ -4,7 +4,7 @@
         [--steps 24] [--against TREE]
 
 Peer: the same study trained in a process of its own by the package in TREE, a checkout of another
-version; without it by this one with adapted weights alone, each made by its definition. Both make the same
+version; without it by this one, each adapted weight made by its definition. Both make the same
 steps of the same batches on one thread, three at a time and in turns. Times are CPU seconds, which
 other processes do not lengthen much; medians, and the median of the ratios. The largest difference
 between the losses of a step stands beside every ratio, and the peak of resident memory."""
@@ -69,7 +69,8 @@ def compared(given: argparse.Namespace, name: str) -> str:
     apart = max(abs(a - b) / b for a, b in zip(*losses, strict=True))
     mine, theirs = (1000 * statistics.median(times) for times in turns)
     return (f"{name:>16}: {mine:.0f} ms a step, peer {theirs:.0f} ms: {ratio:.2f}x; losses differ "
-            f"by at most {apart:.1e} of themselves; peak {peaks[both[0]]} MiB, peer {peaks[both[1]]} MiB")  # fmt: skip
+            f"by at most {apart:.1e} of themselves; "
+            f"peak {peaks[both[0]]} MiB, peer {peaks[both[1]]} MiB")  # fmt: skip
 
 
 class Child:
@@ -140,7 +141,7 @@ def child(study: str, name: str, plain: bool) -> None:
 
 def modules(plain: bool) -> dict[str, Any]:
     """What trains, of this version or of 0.1.0, whose modules have other names."""
-    package = importlib.import_module
+    package: Any = importlib.import_module
     if importlib.util.find_spec("lycoris_bench.training") is None:
         names = {
             "plan": "plan:plan", "load": "study:load", "backbone": "train:_backbone",
@@ -158,9 +159,9 @@ def modules(plain: bool) -> dict[str, Any]:
         package("lycoris_bench.adapters.layer_forward").fewer = lambda *_: False
         for algorithm in ("lora:LoRA", "full:Full"):
             module, _, kind = algorithm.partition(":")
-            found = package(f"lycoris_bench.adapters.algorithms.{module}")
-            getattr(found, kind).moved = lambda *_: None
-    found = {}
+            place = package(f"lycoris_bench.adapters.algorithms.{module}")
+            getattr(place, kind).moved = lambda *_: None
+    found: dict[str, Any] = {}
     for key, place in names.items():
         module, _, inside = place.partition(":")
         found[key] = operator.attrgetter(inside)(package(f"lycoris_bench.{module}"))

@@ -63,11 +63,11 @@ def changes(
     kind = _kind(tensors)
     working = torch.float64 if any(_beyond_fp32(value) for value in tensors.values()) else precision
     converted = {
-        name: value.to(weight.device if value.dim() else value.device, working)
-        if value.is_floating_point()
-        else value
+        name: value if not value.is_floating_point()
+        else value.to(weight.device, working) if value.dim()
+        else value.to(working)  # a single number is asked for its value
         for name, value in tensors.items()
-    }
+    }  # fmt: skip
     name = titled("adapter", kind.__name__, kind)
     try:
         with full_precision(weight), doing(f"computing ΔW by {name}"):

@@ -27,7 +27,7 @@ class Constrained:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The norms of all bounded ΔW before a step's `constrain`, on their device, and their limits."""
+    """The norms of all bounded ΔW before `constrain`, on their device, and their limits."""
 
     norms: Tensor
     limits: tuple[float, ...]

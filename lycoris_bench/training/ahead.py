@@ -35,8 +35,8 @@ class Ahead(Generic[K, V]):
 
 
 def sent(value: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on the device. A GPU fetches it from pinned memory when it gets there, and
-    the CPU goes on."""
+    """A tensor of the CPU on the device. A GPU fetches it from pinned memory when it comes to it,
+    and the CPU goes on."""
     if device.type == "cuda" and not value.is_pinned():
         value = value.pin_memory()
     return value.to(device, non_blocking=True)

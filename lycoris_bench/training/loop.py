@@ -76,7 +76,7 @@ def train(
             groups = run.groups(epoch)
             total = epochs[-1] * len(groups)
             for step in range(run.step, len(groups)):
-                following = groups[step + 1] if step + 1 < len(groups) else None
+                following = groups[step + 1] if step + 1 < len(groups) else ()
                 loss = run.train_step(epoch, step, groups[step], following)
                 run.step = step + 1
                 ended = run.step == len(groups)

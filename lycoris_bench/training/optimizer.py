@@ -45,20 +45,19 @@ def _adamw8bit() -> Any:
         ) from None
 
     class Unsynchronized(AdamW8bit):  # type: ignore[misc]  # without bitsandbytes it has no type
-        """It waits for the GPU after each tensor, for the sake of paged moments, which are of other
-        classes: half of its time."""
+        """AdamW8bit waits for the GPU after each tensor, which only paged moments need: half of
+        its time. These are not paged."""
 
         def step(self, closure: Any = None) -> Any:
-            modules = {sys.modules[kind.__module__] for kind in type(self).__mro__}
-            waiting = {module: wait for module in modules
-                       if (wait := getattr(module, "sync_gpu", None)) and not self.is_paged}  # fmt: skip
+            theirs: Any = sys.modules.get("bitsandbytes.optim.optimizer")
+            wait = getattr(theirs, "sync_gpu", None)
+            if wait is None:
+                return super().step(closure)
+            theirs.sync_gpu = lambda tensor: None
             try:
-                for module in waiting:
-                    module.sync_gpu = lambda tensor: None
                 return super().step(closure)
             finally:
-                for module, wait in waiting.items():
-                    module.sync_gpu = wait
+                theirs.sync_gpu = wait
 
     return Unsynchronized
 

@@ -89,11 +89,7 @@ class TrainingRun:
         self.meter.next_epoch()
 
     def train_step(
-        self,
-        epoch: int,
-        step: int,
-        group: list[list[int]],
-        following: list[list[int]] | None = None,
+        self, epoch: int, step: int, group: list[list[int]], following: Sequence[list[int]] = ()
     ) -> Tensor:
         """One step: the loss of a group of batches, its gradient clipped by its norm, AdamW.
 
@@ -103,7 +99,7 @@ class TrainingRun:
         images = sum(map(len, group))
         first = step * self.settings.gradient_accumulation
         keys = [(epoch, place, tuple(batch)) for place, batch in enumerate(group, first)]
-        coming = [(epoch, first + len(group), tuple(batch)) for batch in (following or [])[:1]]
+        coming = [(epoch, first + len(group), tuple(batch)) for batch in following[:1]]
         shares = [len(batch) / images for batch in group]
         with self.meter.step(images):
             for param_group in self.optimizer.param_groups:
@@ -116,9 +112,8 @@ class TrainingRun:
             changes = any(loss.requires_grad for loss in losses)
             norm = self.update() if changes else torch.zeros(())
             self.watch.saw(epoch, step + 1, losses, shares, norm)
-        return torch.stack(
-            [s * loss.detach() for s, loss in zip(shares, losses, strict=True)]
-        ).sum()
+        parts = [share * loss.detach() for share, loss in zip(shares, losses, strict=True)]
+        return torch.stack(parts).sum()
 
     def accumulate(self, key: Key, share: float, following: Sequence[Key] = ()) -> Tensor:
         """The loss of a batch, `share` of whose gradient is added."""

@@ -51,6 +51,7 @@ def test_in_and_out(models: pipelines.Models, pipeline: object, tmp_path: Path) 
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()
     network.set_strength(0.7)
+    network.eval()
     expected, base = pipelines.predict(models), weights(models)
     file = network.save(tmp_path / "toy.safetensors")
     network.detach()

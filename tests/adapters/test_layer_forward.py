@@ -60,7 +60,7 @@ def test_factors_make_the_values_and_gradients_of_the_adapted_weight(layer, form
 @pytest.mark.parametrize("form", ["lora", "loha"])
 def test_a_low_rank_takes_two_thirds_of_the_flops_and_a_high_one_those_of_the_weight(form):
     def flops(dim: int, **more: object) -> float:
-        model, x, network = made("linear", form, dim=dim, **more)
+        model, x, _ = made("linear", form, dim=dim, **more)
         with FlopCounterMode(display=False) as counter:
             model(x).sum().backward()
         return counter.get_total_flops() / (2 * x[..., 0].numel() * 160 * 128)
@@ -72,7 +72,7 @@ def test_a_low_rank_takes_two_thirds_of_the_flops_and_a_high_one_those_of_the_we
 
 
 def test_no_module_is_left_out_more_often_than_asked_and_dropout_keeps_the_base():
-    model, x, network = made("linear", "lora", module_dropout=0.25, dropout=0.5)
+    model, x, _ = made("linear", "lora", module_dropout=0.25, dropout=0.5)
     torch.default_generator.manual_seed(0)
     base = nn.functional.linear(x, model[0].weight, model[0].bias)
     changed = [~torch.isclose(model(x), base, atol=1e-5) for _ in range(200)]

@@ -1,4 +1,4 @@
-"""Numbers of a step that are looked at later: what is recorded, and when a training has diverged."""
+"""Numbers that are looked at a step later: what is recorded, and what has diverged."""
 
 import math
 

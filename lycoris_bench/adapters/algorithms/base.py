@@ -172,8 +172,13 @@ def scale(tensors: Tensors, rank: int) -> float:
 
     It is arithmetic of the host, for which alpha stays on the CPU: on a GPU these few numbers a
     layer were a third of all operations of a training step."""
-    alpha = float(tensors["alpha"]) if "alpha" in tensors else 0.0
+    alpha = the_number(tensors["alpha"]) if "alpha" in tensors else 0.0
     return alpha / rank if alpha else 1.0
+
+
+def the_number(tensor: Tensor) -> float:
+    """The number of a tensor that holds one; 1 on the meta device, where shapes alone count."""
+    return 1.0 if tensor.is_meta else float(tensor)
 
 
 def rank_of(weight: Tensor, options: ranges.Ranked) -> tuple[int, Tensor]:

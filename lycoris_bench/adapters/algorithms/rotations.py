@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, zeros
+from lycoris_bench.adapters.algorithms.base import Adapter, Tensors, the_number, zeros
 from lycoris_bench.adapters.algorithms.options import LARGEST, RANK, Range, number, option, switch
 from lycoris_bench.messages.errors import BenchError
 
@@ -81,10 +81,11 @@ def turn(blocks: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
 
 def bounded(skew: Tensor, constraint: Tensor | None, outputs: int) -> Tensor:
     """Q, or Q·c/|Q| where |Q| is above c = constraint·outputs and c is not 0."""
-    bound = 0.0 if constraint is None else float(constraint) * outputs
+    bound = 0.0 if constraint is None else the_number(constraint) * outputs
     if not bound > 0:
         return skew
-    return skew * (bound / (torch.linalg.vector_norm(skew) + 1e-8).clamp_min(bound))
+    length: Tensor = torch.linalg.vector_norm(skew) + 1e-8
+    return skew * (bound / length.clamp_min(bound))
 
 
 def magnitudes(weight: Tensor) -> nn.Parameter:

@@ -169,9 +169,8 @@ class Family:
         """Prompts as conditioning. `clip_skip` counts layers of the text encoder from the one that
         the base model was trained on, which is 1."""
         ids, needed = chunked(model.tokenizers[0], prompts, max_tokens)
-        return encoded(
-            model.text_encoders[0], ids.to(model.device, non_blocking=True), needed, clip_skip
-        )
+        ids = ids.to(model.device, non_blocking=True)
+        return encoded(model.text_encoders[0], ids, needed, clip_skip)
 
     def framed(self, text: Conditioning, sizes: Sequence[tuple[Size, Size]]) -> Conditioning:
         """Adds each image's size, given as (its own, its bucket's), to the text's conditioning."""

@@ -75,5 +75,5 @@ class VeRA(Adapter):
     def rank(tensors: Mapping[str, Tensor]) -> int | None:
         return len(tensors[D])
 
-    def shrink(self, ratio: float) -> None:
+    def shrink(self, ratio: Tensor) -> None:
         self.b.mul_(ratio)
