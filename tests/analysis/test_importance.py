@@ -103,12 +103,25 @@ def test_an_explanation_keeps_the_order_of_stored_rows_and_seeds_that_are_absent
     np.testing.assert_array_equal(turned.values, made.values[::-1])
 
 
-def test_a_first_import_of_shap_warns_of_nothing() -> None:
-    """In an interpreter of its own: here, shap is imported already."""
-    code = "from lycoris_bench.analysis.importance import _shap; assert _shap().TreeExplainer"
+@pytest.fixture(scope="module")
+def first_import() -> subprocess.CompletedProcess[str]:
+    """In an interpreter of its own, as here all is imported already: what slow libraries are there
+    before shap is asked for; then it is."""
+    code = (
+        "import sys, lycoris_bench.analysis.importance, lycoris_bench.scoring.metrics.vendi;"
+        "print([m for m in ('shap', 'numba', 'sklearn', 'vendi_score') if m in sys.modules]);"
+        "assert lycoris_bench.analysis.importance._shap().TreeExplainer"
+    )
     warned = "error::PendingDeprecationWarning"
-    done = subprocess.run([sys.executable, "-W", warned, "-c", code], capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    return subprocess.run(
+        [sys.executable, "-W", warned, "-c", code], capture_output=True, text=True
+    )
+
+
+def test_a_first_import_of_shap_warns_of_nothing(
+    first_import: subprocess.CompletedProcess[str],
+) -> None:
+    assert first_import.returncode == 0, first_import.stderr
 
 
 def test_shap_draws_an_explanation(explained: pd.DataFrame) -> None:
@@ -155,15 +168,10 @@ def test_an_explanation_is_of_one_view(explained: pd.DataFrame) -> None:
         importance.explanation(explained.head(0))
 
 
-def test_slow_imports_wait_until_they_are_needed() -> None:
-    code = (
-        "import sys, lycoris_bench.analysis.importance, lycoris_bench.scoring.metrics.vendi;"
-        "print([m for m in ('shap', 'numba', 'sklearn', 'vendi_score') if m in sys.modules])"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.strip() == "[]"
+def test_slow_imports_wait_until_they_are_needed(
+    first_import: subprocess.CompletedProcess[str],
+) -> None:
+    assert first_import.stdout.strip() == "[]"
 
 
 def test_what_was_built_to_matter_matters_most(explained: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from lycoris_bench.analysis import importance, run_tables
 from lycoris_bench.analysis.aggregation import by_checkpoint
+from lycoris_bench.analysis.coded import coded, texts
 from lycoris_bench.analysis.columns import GROUP
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.correlation import correlations
@@ -19,10 +20,10 @@ from lycoris_bench.study import load as studies
 @pytest.fixture(scope="module")
 def scores(captions: pd.DataFrame) -> pd.DataFrame:
     known = run_tables.factors(studies.load("package:configs/captions.toml").configurations)
-    rows, aside = comparable(captions, known)
+    rows, aside = comparable(coded(captions), known)
     assert [(one["metric"], one["prompt_type"]) for one in aside] == [("text_similarity", "train")]
     assert len(rows) == len(captions) - 72 * 39
-    return rank_scores(rows)
+    return texts(rank_scores(rows))
 
 
 def test_scores_equal_a_naive_implementation(scores: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lycoris_bench.analysis import run_tables
 from lycoris_bench.analysis.claims.table import by_chance
 from lycoris_bench.analysis.claims.verdicts import HOLDS, NOT, UNCLEAR, UNTESTED, judge, said
+from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.columns import OVERALL, main_views
 from lycoris_bench.analysis.comparable import comparable
 from lycoris_bench.analysis.ranks import rank_scores
@@ -31,7 +32,7 @@ def tables(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     known = run_tables.factors(studies.load(run / "study.toml").configurations)
     metrics = pd.read_parquet(run / "metrics.parquet")
     known = known[known["configuration"].isin(metrics["configuration"])].reset_index(drop=True)
-    rows, _ = comparable(metrics, known)
+    rows, _ = comparable(coded(metrics), known)
     rows, known = split_by_strength(rows, known)
     return main_views(rank_scores(rows)), known
 

@@ -63,4 +63,5 @@ def shuffles(configurations: int, blocks: int) -> np.ndarray:
     configurations."""
     random = np.random.default_rng(SEED)
     order = random.random((DRAWS, blocks, configurations), dtype="float32").argsort(axis=-1)
-    return (order + configurations * np.arange(blocks)[:, None]).astype("int32")
+    places = order + configurations * np.arange(blocks)[:, None]
+    return places.astype(np.min_scalar_type(blocks * configurations))

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -86,6 +87,7 @@ def render(context: Context) -> str:
     )
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Undefined names are errors; what comes from a study is never taken for markup, and what would
     hide in it or turn the line round is written as an escape."""
