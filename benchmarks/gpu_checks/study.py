@@ -27,7 +27,7 @@ KEYS = ["configuration", "epoch", "class", "prompt_type", "metric", "encoder", "
 def study_file(folder: Path, name: str, **changes: Any) -> Path:
     """The demo's study, made short: two algorithms, two concepts, two epochs, two images a set."""
     demo = tomllib.loads(locate("package:configs/demo.toml", Path()).read_text(encoding="utf-8"))
-    demo |= {"name": name, "concepts": ["toys/bunny", "toys/lobster"], "epochs": [2]}
+    demo |= {"name": name, "concepts": ["toys/bunny", "styles/woodcut"], "epochs": [2]}
     demo["algorithms"] = {k: demo["algorithms"][k] for k in ("lora", "lokr")}
     for algorithm in demo["algorithms"].values():
         algorithm.pop("vary", None)
