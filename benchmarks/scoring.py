@@ -175,8 +175,9 @@ def main() -> None:
         images, rounds = sum(map(len, folders)), 4 if given.study else 1
         print(f"{platform.processor() or where}, torch {torch.__version__}, one thread, fp32, "
               f"{images} images of {given.side} in {len(folders)} folders, "
-              f"{'four checkpoints against base, ' if given.study else ''}batch {given.batch_size}, "
-              f"{len(loaded)} encoders: {', '.join(map(_name, loaded))}")  # fmt: skip
+              f"{'four checkpoints against base, ' if given.study else ''}"
+              f"batch {given.batch_size}, {len(loaded)} encoders: "
+              f"{', '.join(map(_name, loaded))}")  # fmt: skip
         common = (folders, loaded, given.batch_size)
         ways: dict[str, Callable[[], Seen | None]] = {
             "one pass": lambda: [ours(*common, where, base) for _ in range(rounds)][-1],

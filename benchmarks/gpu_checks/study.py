@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,19 @@ from lycoris_bench.study.load import locate
 
 SAME_IMAGES = 1e-3  # relative difference of a value, of the same images scored on both
 SAME_STUDY = 0.1  # mean difference of a metric's values over their mean size, trained on both
+METRICS = ["image_similarity", "centroid_distance", "text_similarity", "style_loss",
+           "dissimilarity", "variance", "frechet_distance", "vendi"]  # fmt: skip
 KEYS = ["configuration", "epoch", "class", "prompt_type", "metric", "encoder", "resize"]
 
 
 def study_file(folder: Path, name: str, **changes: Any) -> Path:
     """The demo's study, made short: two algorithms, two concepts, two epochs, two images a set."""
     demo = tomllib.loads(locate("package:configs/demo.toml", Path()).read_text(encoding="utf-8"))
-    demo |= {"name": name, "concepts": ["toys/bunny", "toys/lobster"], "epochs": [2]}
+    demo |= {"name": name, "concepts": ["toys/bunny", "styles/woodcut"], "epochs": [2]}
     demo["algorithms"] = {k: demo["algorithms"][k] for k in ("lora", "lokr")}
     for algorithm in demo["algorithms"].values():
         algorithm.pop("vary", None)
+    demo["scoring"]["metrics"] = [m for m in METRICS if m != "vendi" or find_spec("vendi_score")]
     demo["sampling"] |= {"images": 2, "steps": 8, **changes}
     path = folder / f"{name}.toml"
     path.write_text(tomli_w.dumps(demo), encoding="utf-8")
