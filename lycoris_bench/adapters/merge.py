@@ -148,10 +148,24 @@ class Merger:
         for parameter, moves in moved.items():
             base, size = self._kept(parameter)
             self._changed.add(parameter)
-            parameter.copy_(add(base, *moves))
-            total = torch.as_tensor(sum(strength * change for change, strength in moves))
-            norms.append(torch.stack([_norm(total), size]))
+            moved_by = _put(parameter, base, moves)
+            norms.append(torch.stack([moved_by, size]))
         return set(moved), norms
+
+
+def _put(parameter: Tensor, base: Tensor, moves: list[tuple[Tensor, float]]) -> Tensor:
+    """Sets the parameter to base + the sum of strength · change, as `add` computes it, and returns
+    the norm of that sum. A single change of an fp32 weight is added into the parameter's own
+    storage: each pass over a network's weights costs as much as reading a file of them."""
+    if len(moves) == 1:
+        change, strength = moves[0]
+        if parameter.dtype == torch.float32 and strength:
+            torch.add(base, change, alpha=strength, out=parameter)
+        else:
+            parameter.copy_(add(base, (change, strength)))
+        return abs(strength) * _norm(change)
+    parameter.copy_(add(base, *moves))
+    return _norm(torch.stack([strength * change for change, strength in moves]).sum(0))
 
 
 def _norm(values: Tensor) -> Tensor:
