@@ -53,9 +53,10 @@ class Watch:
         ready = None
         if numbers.device.type == "cuda":
             there = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
-            numbers = there.copy_(numbers, non_blocking=True)
             ready = torch.cuda.Event()
-            ready.record()
+            stream = torch.cuda.current_stream(numbers.device)  # this GPU's, which may not be first
+            numbers = there.copy_(numbers, non_blocking=True)
+            ready.record(stream)
         self._waiting.append(_Step(epoch, step, shares, numbers, ready))
         while len(self._waiting) > self.late:
             self._look()
