@@ -148,6 +148,7 @@ def steps(context: Context) -> Iterator[str]:
         ("lora", "attn-mlp", {}, {"optimizer": "adamw8bit"}),
         ("lora", "attn-mlp", {}, {"precision": "fp16"}),
         ("lora", "attn-mlp", {}, {"precision": "fp32"}),
+        ("lora", "attn-only", {}, {}),  # the text encoder's other layers are frozen
         ("lora", "full", {}, {}),
         ("loha", "attn-mlp", {"dim": 4, "alpha": 2}, {}),
         ("lokr", "attn-mlp", {"factor": 8}, {}),
