@@ -119,7 +119,7 @@ class Sampling(Table):
     height: Side = 512
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1000
     batch_size: Batch = 8
-    precision: Literal["auto", Precision] = "fp32"  # of weights and arithmetic
+    precision: Literal["auto", Precision] = "auto"  # of weights and arithmetic
     scheduler: Annotated[Text, AfterValidator(schedulers.check)] = schedulers.DDIM
     compile: bool = False  # torch.compile: minutes to start
 

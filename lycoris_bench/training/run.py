@@ -63,7 +63,8 @@ class TrainingRun:
         self.latents, self.settings, self.seed, self.lr = latents, settings, seed, lr
         self.repeats = dataset.repeats(settings.images_per_class)
         self.warmup = round(settings.warmup_epochs * len(self.groups(1)))
-        self.captions = Captions(backbone, settings.max_tokens, settings.clip_skip)
+        with self._autocast():
+            self.captions = Captions(backbone, settings.max_tokens, settings.clip_skip)
         self.parameters, self.size = parameters, sum(p.numel() for p in parameters)
         self.optimizer = adamw(
             self.parameters, betas=settings.betas, weight_decay=settings.weight_decay,
@@ -155,11 +156,11 @@ class TrainingRun:
 
     def loss(self, given: Inputs) -> Tensor:
         """|prediction - target|^2, averaged."""
-        backbone, precision = self.backbone, self.settings.precision
+        backbone = self.backbone
         latents, noise, timesteps = (sent(t, backbone.device) for t in given[:3])
         latents, noise = latents.to(backbone.dtype), noise.to(backbone.dtype)
         noisy = backbone.add_noise(latents, noise, timesteps)
-        with torch.autocast(backbone.device.type, DTYPES[precision], enabled=precision != "fp32"):
+        with self._autocast():
             text = backbone.framed(self.captions(given.captions), given.sizes)
             predicted = backbone.predict(noisy, timesteps, text)
         return mse_loss(predicted.float(), backbone.target(latents, noise, timesteps).float())
@@ -176,6 +177,12 @@ class TrainingRun:
     def close(self) -> None:
         """Ends the thread that makes inputs."""
         self.inputs.close()
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.settings.precision
+        return torch.autocast(
+            self.backbone.device.type, DTYPES[precision], enabled=precision != "fp32"
+        )
 
     def state(self, identity: str) -> State:
         """All that a training goes on from; raises `Diverged` for what would go on with it."""

@@ -76,11 +76,11 @@ def test_accumulated_steps_are_counted_as_steps(world, training):
     assert same(again[2][0], kept[2][0]) and rest == losses[1:]
 
 
-def trained(world, settings, algorithm="lora", options=None):
+def trained(world, settings, algorithm="lora", options=None, preset="full"):
     """The adapter after an epoch on U-Net and text encoder."""
     backbone, data, cache = world
     backbone = copied(backbone)
-    network = attach(backbone.unet, backbone.text_encoders, "full", algorithm,
+    network = attach(backbone.unet, backbone.text_encoders, preset, algorithm,
                      options or {"dim": 2}, seed=7)  # fmt: skip
     kept = {}
     train(
@@ -135,16 +135,17 @@ def test_recomputing_keeps_fewer_activations_and_leaves_no_trace(backbone):
                    for m in backbone.text_encoder.modules())  # fmt: skip
 
 
+@pytest.mark.parametrize("preset", ["full", "unet-transformer-only"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, precision):
-    """Autocast rounds them in each step to what they are held in; afterwards they are as before."""
+def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, precision, preset):
+    """Also of a text encoder that no adapter changes. Autocast rounds them in each step to what they are held in; afterwards they are as before."""
     settings = training.model_copy(update={"precision": precision})
     backbone = world[0]
     before = {n: p.clone() for n, p in backbone.unet.named_parameters()}
-    held = trained(world, settings)
+    held = trained(world, settings, preset=preset)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "frozen_in", lambda *_: contextlib.nullcontext())
-        plain = trained(world, settings)
+        plain = trained(world, settings, preset=preset)
     assert same(held, plain)
     network = attach(backbone.unet, None, "attn-mlp", "lora", {"dim": 2}, seed=7)
     frozen, adapted = backbone.unet.conv_in, backbone.unet.mid_block.attentions[0].proj_in
