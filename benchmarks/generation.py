@@ -200,7 +200,8 @@ def merged(backbone: Any, draw: Draw) -> dict[str, Any]:
 
     adapters = []
     for name in ALGORITHMS.entries():
-        network = attach(backbone.unet, None, "attn-only", name, {}, seed=1)
+        options = {"dim": 24} if name == "boft" else {}  # the miniature's widths have no smaller
+        network = attach(backbone.unet, None, "attn-only", name, options, seed=1)
         adapters.append(network.tensors())
         network.detach()
     merger = Merger(backbone.unet, backbone.text_encoders)
