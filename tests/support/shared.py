@@ -55,6 +55,14 @@ def _package_is_scanned_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_trial_of_precisions() -> Iterator[None]:
+    """New run folders draw in fp32 on every machine, without half a second of trial a command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lycoris_bench.sampling.precision.speed", lambda dtype: 1.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def unprinted() -> Iterator[None]:
     """Figures are composed as ever and printed as empty pictures, for tests that look at none."""
