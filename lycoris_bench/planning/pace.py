@@ -9,14 +9,15 @@ from typing import NamedTuple
 import torch
 
 from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.sampling.denoise import guided
 
 BUDGET = 6.0  # seconds that passes may take
 SMALLEST = 64  # pixels a side: smaller passes would time overheads alone
 
 
 class Pace(NamedTuple):
-    """Seconds per full-size image of a U-Net pass and of VAE decoding; `width`, `height` and
-    `rows` are the size and number of the images in the largest timed pass."""
+    """Seconds per full-size image of a U-Net pass, as drawing does it, and of VAE decoding;
+    `width`, `height` and `rows` are the size and number of the images in the largest timed pass."""
 
     forward: float
     decode: float
@@ -34,10 +35,10 @@ def pace(
 
     def forward(w: int, h: int, rows: int = 1) -> float:
         noise = _noise(backbone, w, h).expand(rows, -1, -1, -1)
-        text = backbone.condition([""] * rows)
-        framed = backbone.framed(text, [((w, h), (w, h))] * rows)
+        text = backbone.condition([""] * 2 * rows)
+        predict = guided(backbone, backbone.framed(text, [((w, h), (w, h))] * 2 * rows), 1.0)
         t = torch.tensor(0, device=backbone.device)
-        return _seconds(lambda: backbone.predict(noise, t, framed).sum().item())
+        return _seconds(lambda: predict(noise, t).sum().item())
 
     def decode(w: int, h: int) -> float:
         noise = _noise(backbone, w, h)

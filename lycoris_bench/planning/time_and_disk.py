@@ -20,6 +20,7 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
+from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.training.run import DTYPES
 
 LONGEST = 6.0  # seconds that a batch of images may take to be drawn as a trial
@@ -115,7 +116,8 @@ def _over_runs(plan: Plan, seconds: Mapping[str, float]) -> float:
 def _pace(
     name: str, device: str, precision: str, width: int, height: int, batch: int, budget: float
 ) -> Pace:
-    return pace(Backbone.load(name, device, DTYPES[precision]), width, height, batch, budget)
+    backbone = optimize_for_inference(Backbone.load(name, device, DTYPES[precision]))
+    return pace(backbone, width, height, batch, budget)
 
 
 def _source(drawn: Pace, precision: str, trained: bool, tried: bool) -> str:

@@ -83,14 +83,18 @@ def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
     precision: str, budget: float, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[torch.Size, torch.dtype]] = []
-    predict = Backbone.predict
+    honest = pace.guided
 
-    def watched(self: Backbone, noisy: torch.Tensor, *rest: object) -> torch.Tensor:
-        result = predict(self, noisy, *rest)
-        seen.append((noisy.shape, result.dtype))
-        return result
+    def watched(backbone: Backbone, *about: Any) -> Any:
+        predict = honest(backbone, *about)
 
-    monkeypatch.setattr(Backbone, "predict", watched)
+        def seeing(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            seen.append((noisy.shape, backbone.dtype))
+            return predict(noisy, t)
+
+        return seeing
+
+    monkeypatch.setattr(pace, "guided", watched)
     monkeypatch.setattr(time_and_disk, "BUDGET", budget)
     monkeypatch.setattr(time_and_disk, "LONGEST", 0.0)  # no trial
     sampling = {"precision": precision, "width": 128, "height": 64, "batch_size": 3}

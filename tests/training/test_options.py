@@ -138,8 +138,8 @@ def test_recomputing_keeps_fewer_activations_and_leaves_no_trace(backbone):
 @pytest.mark.parametrize("preset", ["full", "unet-transformer-only"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, precision, preset):
-    """Also of a text encoder that no adapter changes. Autocast rounds them in each step to what they
-    are held in; afterwards they are as before."""
+    """Also of a text encoder that no adapter changes. Autocast rounds them in each step to what
+    they are held in; afterwards they are as before."""
     settings = training.model_copy(update={"precision": precision})
     backbone = world[0]
     before = {n: p.clone() for n, p in backbone.unet.named_parameters()}
