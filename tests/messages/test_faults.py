@@ -3,19 +3,20 @@
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lycoris_bench.adapters.algorithms.lora import LoRA
 from lycoris_bench.data.images import DataError
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import Study
+from lycoris_bench.training.run import TrainingRun
 from tests.support.shared import BRIEF
 from tests.support.world import HERE, STAGES, run, tiny
 
@@ -119,12 +120,12 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0
-    honest = LoRA.delta_from
+    honest = TrainingRun.loss
 
-    def explodes(tensors: dict[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    def explodes(training: TrainingRun, *about: Any) -> torch.Tensor:
         nonlocal steps
         steps += 1
-        return honest(tensors, weight) * (float("nan") if steps > fatal else 1.0)
+        return honest(training, *about) * (float("nan") if steps == fatal else 1.0)
 
     asked = plan(tiny(
         concepts=["toys/bunny"], epochs=[1, 2],
@@ -132,9 +133,9 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
         scoring={"encoders": ["miniature-image"], "metrics": ["image_similarity"]},
     ))  # fmt: skip
     store = Store(tmp_path)
-    fatal = int(asked.steps(1) * 96 * 1.5)  # of 96 layers: in the middle of the second epoch
+    fatal = int(asked.steps(1) * 1.5) + 1  # in the second epoch
     with monkeypatch.context() as patched:
-        patched.setattr(LoRA, "delta_from", staticmethod(explodes))
+        patched.setattr(TrainingRun, "loss", explodes)
         outcome = STAGES["train"](asked, store, HERE)
     cards = [store.card(checkpoint) for checkpoint in asked.checkpoints[1:]]
     states = [card.status for card in cards if card]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import lycoris_bench
 from lycoris_bench.messages.errors import BenchError
@@ -29,6 +28,8 @@ def halve(number: int) -> int:
 
 
 def fill(number: int) -> int:
+    import torch  # not above: each worker of these tests imports this file
+
     if number == 3:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nMore words")
     return number
@@ -37,6 +38,8 @@ def fill(number: int) -> int:
 def test_a_full_gpu_is_a_sentence_with_advice_and_the_next_item_finds_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import torch
+
     emptied: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
