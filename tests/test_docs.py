@@ -25,7 +25,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 TOOLS = ("inspect", "verify", "merge", "extract", "resize", "combine", "convert")
 ONE = ["--workers", "1"]
 # What a test adds to a page's command: no processes, and no timing of this machine.
-HERE = {"train": ONE, "generate": ONE, "score": ONE, "plan": ["--rate", "7,8"]}
+HERE = {"run": ONE, "train": ONE, "generate": ONE, "score": ONE, "plan": ["--rate", "7,8"]}
 
 
 def blocks(page: str, language: str) -> list[str]:
