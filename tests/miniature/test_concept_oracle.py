@@ -47,7 +47,7 @@ def test_it_sees_the_concepts_in_new_pictures(monkeypatch: pytest.MonkeyPatch) -
     found = concept_oracle.measure(load_concept_oracle())
     assert found["concepts"] >= 0.97
     assert found["a concept seen where there is none"] <= 0.05
-    assert min(found[name] for name in TRUTHS) > 0.9
+    assert min(found[name] for name in TRUTHS) > 0.85  # colours of 68 things, in all styles
 
 
 def test_a_style_needs_no_character_and_a_medium_is_part_of_its_character() -> None:
