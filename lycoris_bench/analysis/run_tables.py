@@ -1,7 +1,9 @@
 """A metric table, and what is known of its configurations, become the files of a run's analysis.
 Of a study or of a mere run folder: nothing here reads datasets, images or weights."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,21 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     return made if made["captions"].nunique() > 1 else made.drop(columns="captions")
 
 
+@contextlib.contextmanager
+def _library_objects_left_alone() -> Iterator[None]:
+    """Leaves what the libraries keep for good, a million objects, out of the search for garbage
+    while there is much of it: a second of each analysis."""
+    if gc.get_freeze_count():  # the caller does so already
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def write_analysis(
     store: Store,
     table: pd.DataFrame,
@@ -116,10 +133,11 @@ def write_analysis(
         "encoder weights": scored_with.encoders(store, sources),
         "weighted images": scored_with.images(store, sources),
     }
-    result = analyze_tables(
-        without_false_ceilings(table), known, shown, provenance, costs, failures, heldout,
-        expected=[configuration.name for configuration in study.configurations],
-    )  # fmt: skip
+    with _library_objects_left_alone():
+        result = analyze_tables(
+            without_false_ceilings(table), known, shown, provenance, costs, failures, heldout,
+            expected=[configuration.name for configuration in study.configurations],
+        )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
