@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--narrow", action="store_true", help="a twentieth of the width or so")
     parser.add_argument("--only", default="", help="names of checks, parted by commas")
-    default = os.environ.get("OUT", "gpu-results")
+    default = "gpu-results"
     parser.add_argument("--out", type=Path, default=Path(default))
     given = parser.parse_args()
     import torch
