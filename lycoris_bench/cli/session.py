@@ -86,7 +86,8 @@ def summary(context: StudyContext, name: str, outcome: Outcome) -> dict[str, Any
     place: Path | None = context.store.root
     where = f"Result: {place}"
     if name in ("analyze", WHOLE):
-        place, where = _report(context.store.report, bool(outcome.done))
+        written = outcome.reported if name == WHOLE else bool(outcome.done)
+        place, where = _report(context.store.report, written)
     return {
         "stage": name, "done": outcome.done, "already_there": outcome.skipped,
         "failed": outcome.failed, "result": str(place) if place else None,

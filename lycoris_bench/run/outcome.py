@@ -33,12 +33,14 @@ class KeepCheckpoints(StrEnum):
 class Outcome:
     """What a stage did.
 
-    `done`: the number of items (checkpoints, images or scores) it made; `skipped`: of those that
-    were there already; `failed` and `warnings`: item -> what is said of it; `status`: the exit
-    status of the command."""
+    `done`: the number of items (checkpoints, images, scores or reports) it made; `skipped`: of
+    those that were there already; `failed` and `warnings`: item -> what is said of it; `status`:
+    the exit status of the command. `run`, which counts checkpoints, says of the report whether it
+    was written."""
 
     done: int = 0
     skipped: int = 0
+    reported: bool = False
     failed: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
 

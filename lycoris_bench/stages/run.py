@@ -68,6 +68,7 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
         options.progress("run", ANALYSIS * passes, (1 + ANALYSIS) * passes)
     return replace(
         outcome,
+        reported=bool(analyzed.done),
         failed={**analyzed.failed, **outcome.failed},
         warnings={**outcome.warnings, **analyzed.warnings},
     )

@@ -177,7 +177,7 @@ def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
         shutil.rmtree(begun.root / folder, ignore_errors=True)
     outcome = everything(brief, begun)
     assert (outcome.done, outcome.skipped, outcome.failed) == (0, 3, {})
-    assert begun.report.exists() and not images(begun)
+    assert outcome.reported and begun.report.exists() and not images(begun)
 
 
 def test_base_images_are_drawn_again_for_those_that_need_them(brief: Plan, begun: Store) -> None:
