@@ -69,7 +69,7 @@ def train(
     single = on_cpu and settings.precision == "fp32"
     with (
         trainable_only(network, backbone) as parameters,
-        quick_steps(backbone.unet, backbone.text_encoders, single),
+        quick_steps([backbone.unet, *backbone.text_encoders], single),
         gradient_checkpointing(backbone, settings.gradient_checkpointing),
         frozen_in(backbone, DTYPES[settings.precision], settings.precision != "fp32"),
         contextlib.ExitStack() as closing,

@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from lycoris_bench.models.quick.products import by_onednn
 
 LOG2_E = math.log2(math.e)
+FEWEST_SCORES = 1 << 17  # of a batch: below, torch's kernel is faster
 MOST_SCORES = 1 << 19  # numbers in a block: 2 MiB
 SMALLEST, LARGEST = 1e-30, 1e30  # sums of exponentials: within them no digit is lost
 OTHERS = ("spatial_norm", "group_norm", "norm_q", "norm_k", "norm_cross", "residual_connection",
@@ -21,6 +25,8 @@ OTHERS = ("spatial_norm", "group_norm", "norm_q", "norm_k", "norm_cross", "resid
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """softmax(q kᵀ · scale + mask) v of q [n, heads, l, d], k and v [n, heads, m, d], and a mask
     [n, heads, 1 or l, m] without a gradient."""
+    if q.shape[:3].numel() * k.shape[2] < FEWEST_SCORES:
+        return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
     attended: Tensor = _Attention.apply(q, k, v, mask, scale)
     return attended
 
@@ -34,6 +40,7 @@ class _Attention(torch.autograd.Function):
     product is of a slice, which would be copied."""
 
     @staticmethod
+    @by_onednn()
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float
     ) -> Tensor:
@@ -55,6 +62,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @by_onednn()
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, mask, output = ctx.saved_tensors
         n, heads, _, d = grad.shape

@@ -1,28 +1,11 @@
-"""Layers of a denoiser in fp32 on a CPU, computed by products of matrices and without copies."""
+"""The gated feed-forward layer of denoisers without copies of its halves."""
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-
-
-def pointwise(layer: nn.Conv2d) -> bool:
-    """Whether a convolution is a product for each pixel: a kernel of 1 x 1, and nothing else."""
-    return (layer.kernel_size, layer.stride, layer.padding, layer.groups) == (
-        (1, 1), (1, 1), (0, 0), 1,
-    )  # fmt: skip
-
-
-def by_pixel(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """W x + b for the numbers of each pixel, x [n, c, h, w]: torch multiplies the images one by
-    one."""
-    kernel = weight.flatten(1).expand(len(x), -1, -1)
-    pixels = x.flatten(2)
-    if bias is None:
-        return torch.bmm(kernel, pixels).unflatten(2, x.shape[2:])
-    return torch.baddbmm(bias[:, None], kernel, pixels).unflatten(2, x.shape[2:])
 
 
 def gated(layer: Any, x: Tensor) -> Tensor:
