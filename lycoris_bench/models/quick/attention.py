@@ -16,7 +16,7 @@ from lycoris_bench.models.quick.products import by_onednn
 
 LOG2_E = math.log2(math.e)
 FEWEST_SCORES = 1 << 17  # of a batch: below, torch's kernel is faster
-MOST_SCORES = 1 << 19  # numbers in a block: 2 MiB
+MOST_SCORES = 1 << 18  # numbers in a block: 1 MiB
 SMALLEST, LARGEST = 1e-30, 1e30  # sums of exponentials: within them no digit is lost
 OTHERS = ("spatial_norm", "group_norm", "norm_q", "norm_k", "norm_cross", "residual_connection",
           "fused_projections")  # fmt: skip
