@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from lycoris_bench.data.dataset import Dataset
@@ -66,7 +67,7 @@ def train(
     on_cpu = backbone.device.type == "cpu"
     if on_cpu:
         keep_freed_memory()
-    single = on_cpu and settings.precision == "fp32"
+    single = on_cpu and settings.precision == "fp32" and backbone.dtype == torch.float32
     with (
         trainable_only(network, backbone) as parameters,
         quick_steps([backbone.unet, *backbone.text_encoders], single),

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lycoris_bench.data.dataset import scan
-from lycoris_bench.models.quick import attention, products, step
+from lycoris_bench.models.quick import attention, products
+from lycoris_bench.models.quick import step as quick_step
 from lycoris_bench.training import loop as loop_module
 from lycoris_bench.training import run as steps_module
 from lycoris_bench.training.ahead import Ahead
@@ -256,7 +257,7 @@ def test_quick_products_change_last_digits_only(world, training, recomputed, mon
     """Also with gradient checkpointing, whose backward pass computes blocks again."""
     settings = training.model_copy(update={"gradient_checkpointing": recomputed})
     with monkeypatch.context() as patch:
-        patch.setattr(step, "exact", lambda: False)
+        patch.setattr(quick_step, "exact", lambda: False)
         plain = run(world, settings, epochs=[1])[2]
     monkeypatch.setattr(products, "LEAST", 0)
     monkeypatch.setattr(attention, "FEWEST_SCORES", 0)

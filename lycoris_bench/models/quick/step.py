@@ -45,7 +45,8 @@ def _changed(module: Any) -> tuple[str, Any] | None:
     """The attribute of a layer that is replaced, and by what."""
     if type(module).__name__ == "Attention" and plain(module):
         return "processor", Processor()
-    if isinstance(module, nn.Linear) and "forward" not in vars(module):
+    own = type(module).forward is nn.Linear.forward and "forward" not in vars(module)
+    if isinstance(module, nn.Linear) and own:
         return "forward", partial(_linear, module)
     return None
 
