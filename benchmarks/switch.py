@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.adapters.merge import Merger
+from lycoris_bench.models.quick.memory import keep_freed_memory
 from lycoris_bench.run.environment import device_name
-from lycoris_bench.sampling.memory import keep_freed_memory
 
 KINDS = {
     "lora": {"dim": 8, "alpha": 4.0}, "loha": {"dim": 4, "alpha": 2.0},

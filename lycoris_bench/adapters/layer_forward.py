@@ -9,6 +9,7 @@ from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.factors import Product
 from lycoris_bench.adapters.presets.layers import weight_and_bias
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.quick.products import linear
 
 MARGIN = 2.0  # of FLOPs, since products with few columns are the slower ones
 CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}  # by the sizes of their input
@@ -57,7 +58,7 @@ def _by_factors(layer: nn.Module, x: Tensor, factors: Product) -> Tensor:
     """up·(down·x), also for a kernel: down as a kernel, then up as one of size 1."""
     up, down, _ = factors
     if isinstance(layer, nn.Linear):
-        return F.linear(F.linear(x, down), up)
+        return linear(linear(x, down), up)
     assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     ones = [1 for _ in layer.weight.shape[2:]]
     inner = layer._conv_forward(x, down.reshape(-1, *layer.weight.shape[1:]), None)
@@ -67,7 +68,7 @@ def _by_factors(layer: nn.Module, x: Tensor, factors: Product) -> Tensor:
 def _operate(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     match layer:
         case nn.Linear():
-            return F.linear(x, weight, bias)
+            return linear(x, weight, bias)
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             output: Tensor = layer._conv_forward(x, weight, bias)
             return output

@@ -1,7 +1,5 @@
-"""Memory while drawing: batches are halved where it runs out, and freed memory is kept."""
+"""Memory while drawing: batches are halved where it runs out."""
 
-import ctypes
-import sys
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,8 +8,6 @@ import torch
 
 T = TypeVar("T")
 WITHOUT_MEMORY = ("can't allocate memory", "not enough memory")  # of torch on a CPU
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of mallopt(3)
-KEPT, LARGEST = 64 * 2**20, 2**30  # bytes
 
 
 def in_parts(work: Callable[[slice], T], rows: int) -> list[T]:
@@ -46,20 +42,3 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         phrase in str(error) for phrase in WITHOUT_MEMORY
     )
-
-
-def keep_freed_memory() -> None:
-    """Tells the C library to keep what this process frees for its next tensor of that size.
-
-    glibc gives large blocks back to the system at once, which hands them out again page by page,
-    zeroed: in fp32 that is a fifth of the time of a U-Net of 64 x 64 pixels. Nothing happens where
-    the C library is another one."""
-    if sys.platform != "linux":
-        return
-    try:
-        option = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    option(MMAP_THRESHOLD, LARGEST)
-    option(TRIM_THRESHOLD, LARGEST)
-    option(TOP_PAD, KEPT)

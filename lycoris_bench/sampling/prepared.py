@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.sampling.memory import keep_freed_memory
+from lycoris_bench.models.quick.memory import keep_freed_memory
 
 SHAPES = 64  # of a compiled U-Net's inputs: text of 1, 2, ... chunks, in a whole or a last batch
 CACHE = "TORCHINDUCTOR_CACHE_DIR"

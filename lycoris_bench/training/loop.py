@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
+from lycoris_bench.models.quick.memory import keep_freed_memory
+from lycoris_bench.models.quick.step import quick_steps
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.modes import frozen_in, gradient_checkpointing, trainable_only
@@ -61,8 +64,13 @@ def train(
     epochs = sorted(set(epochs))
     if not epochs or epochs[0] < 1:
         raise BenchError(f"epochs to keep are numbers from 1 up, not {epochs}")
+    on_cpu = backbone.device.type == "cpu"
+    if on_cpu:
+        keep_freed_memory()
+    single = on_cpu and settings.precision == "fp32" and backbone.dtype == torch.float32
     with (
         trainable_only(network, backbone) as parameters,
+        quick_steps([backbone.unet, *backbone.text_encoders], single),
         gradient_checkpointing(backbone, settings.gradient_checkpointing),
         frozen_in(backbone, DTYPES[settings.precision], settings.precision != "fp32"),
         contextlib.ExitStack() as closing,

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from lycoris_bench.data.dataset import scan
+from lycoris_bench.models.quick import attention, products
+from lycoris_bench.models.quick import step as quick_step
 from lycoris_bench.training import loop as loop_module
 from lycoris_bench.training import run as steps_module
 from lycoris_bench.training.ahead import Ahead
@@ -248,3 +250,19 @@ def test_a_missing_bitsandbytes_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bitsandbytes.optim", None)
     with pytest.raises(ValueError, match="pip install bitsandbytes"):
         adamw([nn.Parameter(torch.ones(1))], betas=(0.9, 0.99), weight_decay=0.1, eight_bit=True)
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_quick_products_change_last_digits_only(world, training, recomputed, monkeypatch):
+    """Also with gradient checkpointing, whose backward pass computes blocks again."""
+    settings = training.model_copy(update={"gradient_checkpointing": recomputed})
+    with monkeypatch.context() as patch:
+        patch.setattr(quick_step, "exact", lambda: False)
+        plain = run(world, settings, epochs=[1])[2]
+    monkeypatch.setattr(products, "LEAST", 0)
+    monkeypatch.setattr(attention, "FEWEST_SCORES", 0)
+    quick = run(world, settings, epochs=[1])[2]
+    assert quick != plain or not products.exact()
+    torch.testing.assert_close(
+        [loss for *_, loss in quick], [loss for *_, loss in plain], rtol=2e-6, atol=0
+    )

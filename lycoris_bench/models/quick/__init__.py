@@ -1,0 +1,1 @@
+"""What drawing and training compute more quickly than the libraries do, with the same equations."""
