@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.run.passing import remove_images
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages.generate import draw
 from lycoris_bench.stages.run import draw_and_score
@@ -61,7 +62,7 @@ def compare(asked: Plan, store: Store, rounds: int) -> None:
     tables: dict[str, pd.DataFrame] = {}
     for round_ in range(rounds + 1):  # the first warms up
         for name, way in ways.items():
-            store.remove_images(checkpoint)
+            remove_images(store, checkpoint)
             shutil.rmtree(store.metrics(store.branch(checkpoint)).parent, ignore_errors=True)
             began = time.process_time()
             way()

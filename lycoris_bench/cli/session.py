@@ -90,7 +90,8 @@ def summary(context: StudyContext, name: str, outcome: Outcome) -> dict[str, Any
         place, where = _report(context.store.report, written)
     return {
         "stage": name, "done": outcome.done, "already_there": outcome.skipped,
-        "failed": outcome.failed, "result": str(place) if place else None,
+        "failed": outcome.failed, "warnings": outcome.warnings,
+        "result": str(place) if place else None,
         "text": f"{text}. {where}",
     }  # fmt: skip
 

@@ -75,6 +75,7 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
             return
         from lycoris_bench.cli import session
         from lycoris_bench.planning import overview
+        from lycoris_bench.stages.keeping import most_bytes
 
         if rate and not dry_run:
             raise BenchError("--rate goes with --dry-run: a stage takes the time that it takes")
@@ -82,7 +83,10 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
             study, run, set_, limit, batch_size, device=device, to_run=None if dry_run else name
         )
         if dry_run:
-            found = overview.overview(context.plan, context.store, context.absent, rate=rate)
+            sampled = most_bytes(context.plan) if name == WHOLE else None
+            found = overview.overview(
+                context.plan, context.store, context.absent, rate=rate, sampled=sampled
+            )
             say(found, as_json)
             return
         with context.store.lock():

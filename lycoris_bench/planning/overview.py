@@ -75,7 +75,7 @@ def overview(
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time, workers)}",
-        f"disk         about {size(pictures)} of images, {files} of checkpoints",
+        f"disk         about {size(pictures)} of images, {files} of checkpoints in all",
         *_with_run(sampled, last),
         *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),

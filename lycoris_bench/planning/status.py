@@ -65,15 +65,18 @@ class Status:
         return card is not None and card.uid == self.plan.checkpoint_uid(checkpoint)
 
     def of_weights(self, checkpoint: Checkpoint) -> str:
-        """One of: given, trained, diverged, stale (trained under other settings), unknown (stored,
-        but the dataset or base model that would decide is missing), not kept (removed after all
-        that they draw was scored) and missing. The base model and combinations are given, or
-        missing where a part is."""
+        """One of: given, trained, diverged, damaged, stale (trained under other settings), unknown
+        (stored, but the dataset or base model that would decide is missing), not kept (removed
+        after all that they draw was scored) and missing. The base model and combinations are
+        given, or missing where a part is."""
         if checkpoint.is_base or checkpoint.is_combined:
             lost = self.needs_images(checkpoint) and self.unusable(checkpoint)
             return "missing" if lost else "given"
         card = self.store.card(checkpoint.weights)
         if card is None:
+            lost = self.store.lost(checkpoint.weights, self.plan.checkpoint_uid(checkpoint)) or ""
+            if lost.startswith("damaged"):
+                return "damaged"
             return "missing" if self.needs_weights(checkpoint.weights) else "not kept"
         if card.uid != self.plan.checkpoint_uid(checkpoint):
             return "stale" if self.plan.complete else "unknown"
@@ -88,15 +91,19 @@ class Status:
             name = f"{part} " if checkpoint.is_combined else ""
             if card is None:
                 lost = self.store.lost(part, self.plan.checkpoint_uid(part))
-                return f"{name}is {lost or 'not trained yet'}; run 'lycoris-bench train'"
+                return f"{name}is {lost or 'not trained yet'}; run '{self._train(part)}'"
             if card.uid != self.plan.checkpoint_uid(part):
                 return (
                     f"{name}was trained under other settings; "
-                    "run 'lycoris-bench train' to make it anew"
+                    f"run '{self._train(part)}' to make it anew"
                 )
             if card.status == "diverged":
                 return f"{name}diverged: {card.reason}"
         return None
+
+    def _train(self, part: Checkpoint) -> str:
+        """The command that trains it: once all that it draws is scored, it has to be told to."""
+        return f"lycoris-bench train{'' if self.needs_weights(part) else ' --also-scored'}"
 
     # ---- images
 

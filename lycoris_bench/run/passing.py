@@ -1,11 +1,14 @@
 """What the command `run` made in a run folder, and may remove once it is scored: images and weights
 by the names of their checkpoints. What `train` and `generate` made is never on the list."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from lycoris_bench.run import manifest
 from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,19 @@ class Passing:
         if self != Passing.read(store):
             lists = {kind: sorted(names) for kind, names in asdict(self).items()}
             store.write(store.passing, manifest.sealed(lists))
+
+
+def remove_images(store: Store, checkpoint: Checkpoint, kept: Collection[Path] = ()) -> int:
+    """Removes a checkpoint's images, apart from those `kept`, and their features. Returns the
+    number of images removed."""
+    place = store.manifest(checkpoint).parent
+    store.manifest(checkpoint).unlink(missing_ok=True)  # first: it would list images
+    images = [image for image in place.rglob("*.png") if image not in kept]
+    for image in images:
+        image.unlink(missing_ok=True)
+    for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
+    for features in (store.root / "features" / store.branch(checkpoint)).glob("*.safetensors"):
+        features.unlink(missing_ok=True)
+    return len(images)

@@ -6,7 +6,7 @@ used, and a checksum, so that damaged ones are not."""
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,19 +182,6 @@ class Store:
     def image_uid(self, path: Path) -> str | None:
         """The uid in an image's text chunk; None where there is none, or the file is cut short."""
         return image_file.uid(path)
-
-    def remove_images(self, checkpoint: Checkpoint, kept: Collection[Path] = ()) -> None:
-        """Removes a checkpoint's images, apart from those `kept`, and their features."""
-        place = self.manifest(checkpoint).parent
-        self.manifest(checkpoint).unlink(missing_ok=True)  # first: it would list images
-        for image in place.rglob("*.png"):
-            if image not in kept:
-                image.unlink(missing_ok=True)
-        for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
-        for features in (self.root / "features" / self.branch(checkpoint)).glob("*.safetensors"):
-            features.unlink(missing_ok=True)
 
     @property
     def passing(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from lycoris_bench.analysis.report.image_choice import IMAGES, shown_checkpoints, shown_concepts
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.time_and_disk import PNG
+from lycoris_bench.run import passing
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint, ImageSet
@@ -37,23 +38,24 @@ def most_bytes(plan: Plan, workers: int = 1) -> int:
     return int(images * sampling.width * sampling.height * PNG)
 
 
-def remove_images(plan: Plan, store: Store, checkpoint: Checkpoint, keep: str) -> None:
+def remove_images(plan: Plan, store: Store, checkpoint: Checkpoint, keep: str) -> int:
     """Removes images of a checkpoint that is scored, if `run` drew them, but those to `keep`:
-    "all", "sample" or "none"."""
-    if keep != "all" and str(checkpoint) in Passing.read(store).images:
-        kept = sample_of(plan, store, checkpoint) if keep == "sample" else ()
-        store.remove_images(checkpoint, kept)
+    "all", "sample" or "none". Returns how many."""
+    if keep == "all" or str(checkpoint) not in Passing.read(store).images:
+        return 0
+    kept = sample_of(plan, store, checkpoint) if keep == "sample" else ()
+    return passing.remove_images(store, checkpoint, kept)
 
 
 def remove_weights(plan: Plan, store: Store, unscored: Iterable[Checkpoint], keep: str) -> None:
     """Removes weights that `run` trained and no `unscored` checkpoint is made of, but those to
     `keep`: "all", "last" (of each configuration and seed) or "none"."""
-    passing = Passing.read(store).weights if keep != "all" else frozenset()
-    if not passing:
+    listed = Passing.read(store).weights if keep != "all" else frozenset()
+    if not listed:
         return
     needed = {part for checkpoint in unscored for part, _ in plan.parts(checkpoint)}
     if keep == "last":
         needed |= {run[-1] for run in plan.by_run()}
     for checkpoint in plan.trained:
-        if str(checkpoint) in passing and checkpoint not in needed:
+        if str(checkpoint) in listed and checkpoint not in needed:
             store.remove_weights(checkpoint)

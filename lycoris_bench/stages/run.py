@@ -13,7 +13,7 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.executor import Item
-from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.run.outcome import KeepCheckpoints, KeepImages, Options, Outcome
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.feature_pass import Given
@@ -38,11 +38,12 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     outcome = Outcome()
     status = Status(plan, store, keeps=True)
     unscored = [c for c in plan.checkpoints if not status.has_rows(c)]
-    _tidy(plan, store, unscored, options)
+    if said := _tidied(plan, store, status, unscored, options):
+        outcome.warnings["images"] = said
     trained = trainings(plan, store, options, outcome)
     drawn = list(_checkpoints(plan, store, status, trained, options))
     items = [*_real_images(plan, store, status), *drawn, *_longest_first(trained)]
-    _list_what_passes(plan, store, status, unscored, trained)
+    _list_what_passes(plan, store, status, unscored, trained, options)
     passes = _passes(plan, status, items)
     results = executor.each(
         items, workers=options.workers, total=(1 + ANALYSIS) * passes, what="run",
@@ -163,16 +164,38 @@ def _list_what_passes(
     status: Status,
     unscored: Sequence[Checkpoint],
     trained: Sequence[Item],
+    options: Options,
 ) -> None:
-    """Lists what this command is about to make, from nothing: what it may remove afterwards."""
-    images = [str(c) for c in unscored if status.lacking(c) == plan.image_count(c)]
-    weights = [str(c) for item in trained for c in checkpoints_of(item)]
-    Passing.read(store).adding(images, weights).write(store)
+    """Lists what this command is about to make, from nothing: what it may remove afterwards. What
+    it is told to keep leaves the list for good."""
+    passing = Passing.read(store)
+    if options.keep_images == KeepImages.ALL:
+        passing = passing.less(images=map(str, plan.checkpoints))
+    else:
+        drawn = (c for c in unscored if status.lacking(c) == plan.image_count(c))
+        passing = passing.adding(map(str, drawn), ())
+    if options.keep_checkpoints == KeepCheckpoints.ALL:
+        passing = passing.less(weights=map(str, plan.trained))
+    else:
+        passing = passing.adding((), (str(c) for item in trained for c in checkpoints_of(item)))
+    passing.write(store)
 
 
-def _tidy(plan: Plan, store: Store, unscored: Sequence[Checkpoint], options: Options) -> None:
-    """Removes what a killed run left."""
-    for checkpoint in plan.checkpoints:
-        if checkpoint not in unscored and not (checkpoint.is_base and unscored):
-            keeping.remove_images(plan, store, checkpoint, options.keep_images)
+def _tidied(
+    plan: Plan, store: Store, status: Status, unscored: Sequence[Checkpoint], options: Options
+) -> str | None:
+    """Removes what an earlier `run` left of scored checkpoints and need not be kept now. Returns a
+    sentence on what was removed, or on images that are asked for and not there."""
+    scored = [c for c in plan.checkpoints if c not in unscored]
+    if options.keep_images == KeepImages.ALL:
+        gone = sum(map(status.lacking, scored))
+        said = "{} images of scored checkpoints are not there; 'generate --also-scored' draws them"
+        return said.format(gone) if gone else None
+    removed = sum(
+        keeping.remove_images(plan, store, checkpoint, options.keep_images)
+        for checkpoint in scored
+        if not (checkpoint.is_base and unscored)
+    )
     keeping.remove_weights(plan, store, unscored, options.keep_checkpoints)
+    said = "{} images of scored checkpoints were removed (--keep-images {})"
+    return said.format(removed, options.keep_images) if removed else None

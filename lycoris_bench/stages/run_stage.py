@@ -34,8 +34,8 @@ def run_stage(
     limit: int | None = None,
     progress: Progress | None = None,
     also_scored: bool = False,
-    keep_images: str = "sample",
-    keep_checkpoints: str = "all",
+    keep_images: str | None = None,
+    keep_checkpoints: str | None = None,
 ) -> Outcome:
     """Runs "train", "generate", "score" or "analyze" of a study, or all of it with "run", in its
     run folder (by default runs/NAME), and continues what is there. The outcome counts items done
@@ -48,18 +48,26 @@ def run_stage(
 
     A checkpoint that is scored needs neither weights nor images; `also_scored` trains or draws them
     nevertheless. "run" keeps, of the images that it draws, once they are scored, `keep_images`
-    "all", "sample" (the first of each set, and what the report shows) or "none"; of the weights
-    that it trains `keep_checkpoints` "all", "last" (the last epoch's) or "none".
+    "all", "sample" (the default: the first of each set, and what the report shows) or "none"; of
+    the weights that it trains `keep_checkpoints` "all" (the default), "last" (the last epoch's) or
+    "none".
 
     BenchError: an argument of another type or range, an unknown stage, a mistake in the study or in
     a file it names, or a run folder that belongs to another study or is in use."""
     for what, given, allowed in (
         ("stage", stage, [*STAGES, WHOLE]),
-        ("keep_images", keep_images, [*KeepImages]),
-        ("keep_checkpoints", keep_checkpoints, [*KeepCheckpoints]),
+        ("keep_images", keep_images or KeepImages.SAMPLE, [kind.value for kind in KeepImages]),
+        ("keep_checkpoints", keep_checkpoints or "all", [kind.value for kind in KeepCheckpoints]),
     ):
         if given not in allowed:
-            raise BenchError(unknown(what, given, allowed))
+            raise BenchError(unknown(what, str(given), allowed))
+    for what, chosen, stages in (
+        ("also_scored", also_scored, ("train", "generate")),
+        ("keep_images", keep_images, (WHOLE,)),
+        ("keep_checkpoints", keep_checkpoints, (WHOLE,)),
+    ):
+        if chosen and stage not in stages:
+            raise BenchError(f"{what}= is for {' and '.join(stages)}, not for {stage}")
     STUDY.check("study", study)
     PATH.or_none().check("run", run)
     TEXT.check("device", device)
@@ -71,8 +79,9 @@ def run_stage(
     for doubt in context.plan.doubts:
         warnings.warn(doubt, stacklevel=2)
     options = Options(
-        progress=progress, also_scored=also_scored, keep_images=keep_images,
-        keep_checkpoints=keep_checkpoints,
+        progress=progress, also_scored=also_scored,
+        keep_images=keep_images or KeepImages.SAMPLE,
+        keep_checkpoints=keep_checkpoints or KeepCheckpoints.ALL,
     )  # fmt: skip
     with context.store.lock():
         return context.run(stage, options, workers)

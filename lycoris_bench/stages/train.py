@@ -61,7 +61,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
     settings = plan.study.settings.training
     if settings.tensorboard:
         tensorboard.check()
-    status = Status(plan, store)
+    status, removed = Status(plan, store), Passing.read(store).weights
     items: list[Item] = []
     for checkpoints in plan.by_run():
         lacking = [
@@ -74,7 +74,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             outcome.warnings |= {
                 str(c): f"is {lost}; it is trained again"
                 for c in lacking
-                if (lost := store.lost(c, plan.checkpoint_uid(c)))
+                if (lost := store.lost(c, plan.checkpoint_uid(c))) and str(c) not in removed
             }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"

@@ -15,7 +15,7 @@ import pytest
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.outcome import Outcome
-from lycoris_bench.run.passing import Passing
+from lycoris_bench.run.passing import Passing, remove_images
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import drawing, keeping
 from lycoris_bench.stages import run as whole_line
@@ -89,7 +89,7 @@ def test_images_are_encoded_from_the_pixels_that_were_drawn(
     before = feature_pass.read_image
     monkeypatch.setattr(feature_pass, "read_image", lambda path: read.append(path) or before(path))
     last = brief.checkpoints[-1]
-    begun.remove_images(last)
+    remove_images(begun, last)
     begun.metrics(begun.branch(last)).unlink()
     assert everything(brief, begun).done == 1
     assert not [path for path in read if path.is_relative_to(begun.manifest(last).parent)]
@@ -171,6 +171,40 @@ def test_scored_checkpoints_are_made_again_on_request(brief: Plan, tmp_path: Pat
     assert not Passing.read(store).images
 
 
+def test_what_was_kept_once_is_kept(brief: Plan, begun: Store) -> None:
+    """`run --keep-images all`, then `run` as it comes, and with nothing to keep."""
+    before = images(begun)
+    for keep in ("sample", "none"):
+        outcome = everything(brief, begun, keep_images=keep, keep_checkpoints="none")
+        assert (outcome.done, outcome.warnings, images(begun)) == (0, {}, before)
+    assert len(list(begun.root.rglob("checkpoints/**/*.safetensors"))) == 2
+
+
+def test_what_is_removed_later_or_asked_for_in_vain_is_said(brief: Plan, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    everything(brief, store, keep_images="sample")
+    count = len(images(store))
+    said = everything(brief, store, keep_images="none").warnings
+    assert said == {"images": f"{count} images of scored checkpoints were removed "
+                              "(--keep-images none)"}  # fmt: skip
+    said = everything(brief, store, keep_images="all").warnings
+    gone = sum(map(brief.image_count, brief.checkpoints))
+    assert said["images"].startswith(f"{gone} images of scored checkpoints are not there")
+
+
+def test_what_was_not_kept_is_trained_again_without_a_warning(brief: Plan, tmp_path: Path) -> None:
+    store, options = Store(tmp_path), replace(HERE, also_scored=True)
+    everything(brief, store, keep_checkpoints="none", keep_images="none")
+    first = str(brief.checkpoints[1])
+    drawn = STAGES["generate"](brief, store, options).failed[first]
+    assert drawn == "is missing; run 'lycoris-bench train --also-scored'"
+    trained = STAGES["train"](brief, store, options)
+    assert (trained.done, trained.warnings) == (2, {})
+    place = store.checkpoint(brief.checkpoints[1])
+    place.write_bytes(b"junk")
+    assert Status(brief, store).of_weights(brief.checkpoints[1]) == "damaged"
+
+
 def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
     """What a results folder in a repository holds."""
     for folder in ("images", "features", "checkpoints", "analysis", "report"):
@@ -183,7 +217,7 @@ def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
 def test_base_images_are_drawn_again_for_those_that_need_them(brief: Plan, begun: Store) -> None:
     last = brief.checkpoints[-1]
     before = rows(begun)
-    begun.remove_images(BASE_CHECKPOINT)
+    remove_images(begun, BASE_CHECKPOINT)
     begun.metrics(begun.branch(last)).unlink()
     assert "run 'lycoris-bench generate'" in STAGES["score"](brief, begun, HERE).failed["base"]
     assert everything(brief, begun, keep_images="all").done == 2

@@ -39,6 +39,7 @@ def gallery(plan: Plan, store: Store) -> Gallery:
     for concept in shown_concepts(plan):
         kinds = [p.prompt_type for p in plan.prompt_sets if p.concept == concept]
         made = [_entry(store, jobs, (concept, kind)) for kind in kinds]
+        made = [entry for entry in made if entry["rows"]]
         room -= sum(
             len(image) for entry in made for row in entry["rows"] for image in row["images"]
         )
