@@ -2,6 +2,7 @@
 this module loads neither torch nor pandas, so that `--help` is instant."""
 
 import copy
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,6 +149,7 @@ def command() -> Any:
 
 def main() -> None:
     """Entry point: a mistake of the user is one sentence and exit status 2."""
+    gc.set_threshold(50_000, 50, 100)  # imports make a million objects, all to be kept
     sys.exit(call(command()))
 
 

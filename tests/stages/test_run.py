@@ -99,8 +99,11 @@ def test_images_are_encoded_from_the_pixels_that_were_drawn(
 def test_images_are_gone_when_their_rows_are_stored(
     brief: Plan, finished: Store, fused: Store, tmp_path: Path, keep: str
 ) -> None:
-    store = Store(tmp_path)
-    assert everything(brief, store, keep_images=keep).done == 3
+    store, told = Store(tmp_path), list[tuple[str, float, float]]()
+    outcome = everything(brief, store, keep_images=keep, progress=lambda *step: told.append(step))
+    assert outcome.done == 3
+    (work,) = {total for _, _, total in told}  # progress counts all of it, once
+    assert sum(steps for _, steps, _ in told) == pytest.approx(work)
     pd.testing.assert_frame_equal(rows(store), rows(finished), check_exact=True)
     kept = set[Path]().union(*(keeping.sample_of(brief, store, c) for c in brief.checkpoints))
     sample = {str(path.relative_to(store.root)) for path in kept} & images(fused)
@@ -128,11 +131,8 @@ def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
     assert most == 2 * asked.image_count(BASE_CHECKPOINT)
 
 
-@pytest.mark.parametrize(("keep", "left"), [("last", ["epoch-002"]), ("none", [])])
-def test_weights_are_gone_when_all_that_they_draw_is_scored(
-    tmp_path: Path, keep: str, left: list[str]
-) -> None:
-    """A combination needs those of another configuration; then nothing is made again."""
+def test_weights_are_gone_when_all_that_they_draw_is_scored(tmp_path: Path) -> None:
+    """Also by a combination; first but each run's last, then all. Nothing is made again."""
     asked = plan(
         tiny(
             concepts=["toys/bunny"], sampling={"steps": 1, "images": 1},
@@ -141,13 +141,13 @@ def test_weights_are_gone_when_all_that_they_draw_is_scored(
         )
     )  # fmt: skip
     store = Store(tmp_path)
-    outcome = everything(asked, store, keep_checkpoints=keep)
-    assert (outcome.done, outcome.failed) == (5, {})
-    assert [path.stem for path in tmp_path.rglob("checkpoints/**/*.safetensors")] == left
+    for keep, done, left in (("last", 5, ["epoch-002"]), ("none", 0, [])):
+        outcome = everything(asked, store, keep_checkpoints=keep)
+        assert (outcome.done, outcome.failed) == (done, {})
+        assert [path.stem for path in tmp_path.rglob("checkpoints/**/*.safetensors")] == left
     assert len(list(tmp_path.rglob("checkpoints/**/*.json"))) == 2  # the cards: cost, machine
     assert everything(asked, store).done == STAGES["train"](asked, store, HERE).done == 0
-    states = {Status(asked, store).of_weights(c) for c in asked.trained}
-    assert states == ({"not kept", "trained"} if left else {"not kept"})
+    assert {Status(asked, store).of_weights(c) for c in asked.trained} == {"not kept"}
 
 
 def test_what_the_stages_made_is_kept(brief: Plan, finished: Store, copied: Store) -> None:
@@ -160,15 +160,29 @@ def test_what_the_stages_made_is_kept(brief: Plan, finished: Store, copied: Stor
     pd.testing.assert_frame_equal(rows(copied), rows(finished), check_exact=True)
 
 
-def test_scored_checkpoints_are_made_again_on_request(brief: Plan, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def bare(plan: Plan, store: Store) -> Store:
+    """A finished run of which nothing was kept, as `run --keep-images none` leaves it."""
+    names = frozenset(map(str, plan.checkpoints))
+    Passing(names, names).write(store)
+    everything(plan, store, keep_images="none", keep_checkpoints="none")
+    assert not images(store) and not list(store.root.rglob("checkpoints/**/*.safetensors"))
+    return store
+
+
+def test_scored_checkpoints_are_made_again_on_request(brief: Plan, begun: Store) -> None:
+    """What was not kept is no warning; what is made again is there to keep."""
+    store, options = bare(brief, begun), replace(HERE, also_scored=True)
+    first = brief.checkpoints[1]
+    said = STAGES["generate"](brief, store, options).failed[str(first)]
+    assert said == "is missing; run 'lycoris-bench train --also-scored'"
+    trained = STAGES["train"](brief, store, options)
+    assert (trained.done, trained.warnings) == (2, {})
+    assert STAGES["generate"](brief, store, options).done == 2  # and base, above
     everything(brief, store, keep_images="none", keep_checkpoints="none")
-    options = replace(HERE, also_scored=True)
-    assert STAGES["train"](brief, store, options).done == 2
-    assert STAGES["generate"](brief, store, options).done == 3
-    everything(brief, store, keep_images="none", keep_checkpoints="none")
-    assert len(images(store)) == sum(map(brief.image_count, brief.checkpoints))  # now to keep
+    assert len(images(store)) == sum(map(brief.image_count, brief.checkpoints))
     assert not Passing.read(store).images
+    store.checkpoint(first).write_bytes(b"junk")
+    assert Status(brief, store).of_weights(first) == "damaged"
 
 
 def test_what_was_kept_once_is_kept(brief: Plan, begun: Store) -> None:
@@ -180,29 +194,14 @@ def test_what_was_kept_once_is_kept(brief: Plan, begun: Store) -> None:
     assert len(list(begun.root.rglob("checkpoints/**/*.safetensors"))) == 2
 
 
-def test_what_is_removed_later_or_asked_for_in_vain_is_said(brief: Plan, tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    everything(brief, store, keep_images="sample")
-    count = len(images(store))
-    said = everything(brief, store, keep_images="none").warnings
+def test_what_is_removed_later_or_asked_for_in_vain_is_said(brief: Plan, begun: Store) -> None:
+    count = len(images(begun))
+    Passing(frozenset(map(str, brief.checkpoints))).write(begun)
+    said = everything(brief, begun, keep_images="none").warnings
     assert said == {"images": f"{count} images of scored checkpoints were removed "
                               "(--keep-images none)"}  # fmt: skip
-    said = everything(brief, store, keep_images="all").warnings
-    gone = sum(map(brief.image_count, brief.checkpoints))
-    assert said["images"].startswith(f"{gone} images of scored checkpoints are not there")
-
-
-def test_what_was_not_kept_is_trained_again_without_a_warning(brief: Plan, tmp_path: Path) -> None:
-    store, options = Store(tmp_path), replace(HERE, also_scored=True)
-    everything(brief, store, keep_checkpoints="none", keep_images="none")
-    first = str(brief.checkpoints[1])
-    drawn = STAGES["generate"](brief, store, options).failed[first]
-    assert drawn == "is missing; run 'lycoris-bench train --also-scored'"
-    trained = STAGES["train"](brief, store, options)
-    assert (trained.done, trained.warnings) == (2, {})
-    place = store.checkpoint(brief.checkpoints[1])
-    place.write_bytes(b"junk")
-    assert Status(brief, store).of_weights(brief.checkpoints[1]) == "damaged"
+    said = everything(brief, begun, keep_images="all").warnings
+    assert said["images"].startswith(f"{count} images of scored checkpoints are not there")
 
 
 def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
@@ -277,14 +276,6 @@ def test_what_waits_for_a_failure_is_named(
     assert {name for name, said in outcome.failed.items() if "not begun" in said} == waiting
     assert outcome.failed[str(brief.checkpoints[1])] == f"not begun, as {run_name} failed"
     assert outcome.done == 1  # the base model
-
-
-def test_progress_counts_all_work_once(brief: Plan, tmp_path: Path) -> None:
-    told: list[tuple[str, float, float]] = []
-    everything(brief, Store(tmp_path), progress=lambda *step: told.append(step))
-    mine = [step for step in told if step[0] == "run"]
-    assert len({total for _, _, total in mine}) == 1
-    assert sum(steps for _, steps, _ in mine) == pytest.approx(mine[0][2])
 
 
 WRITES = 36  # of the brief study's run, about; a later number kills nothing
