@@ -284,7 +284,7 @@ WRITES = 36  # of the brief study's run, about; a later number kills nothing
 @pytest.mark.parametrize(
     "fatal",
     [
-        pytest.param(fatal, marks=[] if fatal in (3, 17, 29) else pytest.mark.slow)
+        pytest.param(fatal, marks=[] if fatal in (6, 26) else pytest.mark.slow)
         for fatal in (0, 3, 6, 9, 13, 17, 20, 23, 26, 29, 32, WRITES)
     ],
 )
