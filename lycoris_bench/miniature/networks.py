@@ -6,9 +6,10 @@ usable from 32 pixels on.  Architecture numbers are fixed here; weights are safe
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from safetensors.torch import load_file
@@ -64,6 +65,32 @@ class Stored(nn.Module):
             {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
         )
         return network.eval().requires_grad_(False)
+
+
+class Classifier(Stored):
+    """Pictures (n, 3, h, w) in -1..1 to logits by the name of what is told apart. Subclasses are
+    final and name the `values`."""
+
+    values: ClassVar[Mapping[str, Sequence[str]]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.squeeze = nn.Conv2d(128, 48, 1)
+        self.hidden = nn.Linear(48 * 16 + 256, 192)
+        self.heads = nn.ModuleDict({k: nn.Linear(192, len(v)) for k, v in self.values.items()})
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        h = self.trunk(x)
+        grid = F.adaptive_avg_pool2d(F.relu(self.squeeze(h)), 4).flatten(1)
+        h = F.relu(self.hidden(torch.cat([grid, h.mean((2, 3)), h.amax((2, 3))], dim=1)))
+        return {k: head(h) for k, head in self.heads.items()}
+
+    @torch.no_grad()
+    def read(self, x: torch.Tensor) -> list[dict[str, str]]:
+        """The most likely value of each name for each picture."""
+        found = {k: v.argmax(1).tolist() for k, v in self.forward(x).items()}
+        return [{k: self.values[k][rows[i]] for k, rows in found.items()} for i in range(len(x))]
 
 
 class ImageEncoder(Stored):

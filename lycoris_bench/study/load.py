@@ -2,7 +2,6 @@
 Every mistake in the file is reported at once, each with what is allowed."""
 
 import itertools
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,19 +16,16 @@ from pydantic import ValidationError
 from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files import disk
 from lycoris_bench.files.identity import uid
-from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.arguments import NAMES, PATH, Allowed
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.scoring.encoders import ENCODERS
-from lycoris_bench.scoring.metrics import METRICS
-from lycoris_bench.study import grid, prompt_types
+from lycoris_bench.study import grid
 from lycoris_bench.study import names as naming
+from lycoris_bench.study.asked_for import too_many, unknown_names
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
 from lycoris_bench.study.settings import Combination, Sampling, Settings
 
-MOST = 1_000_000  # checkpoints of a study
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
 PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
@@ -151,8 +147,8 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
             name: _located(one, configurations, folder) for name, one in settings.combine.items()
         }
         configurations += grid.combinations(combine, configurations, problems)
-        problems += _unknown_names(settings)
-        problems += _too_many(settings, configurations)
+        problems += unknown_names(settings)
+        problems += too_many(settings, configurations)
     problems += naming.problems(configuration.name for configuration in configurations)
     if problems or settings is None:
         raise StudyError(source, problems)
@@ -216,48 +212,3 @@ def is_hub_id(name: str, folder: Path) -> bool:
     """Whether it reads `owner/name`, or `owner/name@revision`, and there is no such file."""
     named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", name)
     return bool(named) and not name.endswith(WEIGHTS) and not (folder / name).exists()
-
-
-def _unknown_names(settings: Settings) -> Iterable[str]:
-    """Metrics, encoders and prompt types that do not exist."""
-    named = {
-        "metric": (settings.scoring.metrics, METRICS.entries()),
-        "encoder": (
-            [spec.split(":")[0] for spec in settings.scoring.encoders],
-            ENCODERS.entries(),
-        ),
-        "prompt type": (settings.sampling.prompt_types, prompt_types.TYPES),
-    }
-    for kind, (names, allowed) in named.items():
-        yield from (
-            suggestions.unknown(kind, name, allowed) for name in names if name not in allowed
-        )
-    encoders = named["encoder"][1]
-    for name in settings.scoring.weights:
-        if name not in encoders:
-            yield suggestions.unknown("encoder", f"scoring.weights.{name}", encoders)
-    seen: dict[tuple[str, str], str] = {}
-    for spec in settings.scoring.encoders:
-        name, colon, resize = spec.partition(":")
-        if name not in encoders:
-            continue
-        if colon and resize not in encoders[name].resizings:
-            yield suggestions.unknown(f"resizing of {name}", resize, encoders[name].resizings)
-        view = name, resize or encoders[name].record.resize
-        if view in seen:
-            yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"
-        seen[view] = spec
-
-
-def _too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
-    """More checkpoints than can be listed."""
-    counts = {
-        "configurations": len(configurations),
-        "seeds": len(settings.seeds),
-        "epochs": max(1, len(settings.epochs)),
-        "strengths": len(settings.sampling.strength),
-    }
-    asked = math.prod(counts.values())
-    if asked > MOST:
-        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
-        yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"

@@ -75,7 +75,8 @@ def measure(oracle: ConceptOracle) -> dict[str, float]:
     as the dataset's are, in which their concept is seen; and the share of held-out pictures of
     anyone else in which a concept is."""
     held = [sight_of(-1 - k) for k in range(HELD)]
-    read = oracle.read(np.stack([render_sight(seen, 2**31 + k) for k, seen in enumerate(held)]))
+    drawn = np.stack([render_sight(seen, 2**31 + k) for k, seen in enumerate(held)])
+    read = oracle.read(to_pixels(drawn))
     result = {}
     for name in read[0]:
         known = [(r[name], getattr(s, name)) for r, s in zip(read, held, strict=True)]
@@ -88,7 +89,7 @@ def measure(oracle: ConceptOracle) -> dict[str, float]:
     right = {}
     for concept in CONCEPTS:
         fresh = [picture(concept, FRESH + k).image.resize((64, 64)) for k in range(TESTED)]
-        found = oracle.read(np.stack([np.asarray(image) for image in fresh]))
+        found = oracle.read(to_pixels(np.stack([np.asarray(image) for image in fresh])))
         right[concept.key] = sum(shows(r, concept) for r in found) / TESTED
     result["concepts"] = float(np.mean(list(right.values())))
     result["the least seen concept"] = min(right.values())

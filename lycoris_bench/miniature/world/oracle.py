@@ -9,10 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
-from lycoris_bench.miniature.networks import WEIGHTS, Stored, Trunk
+from lycoris_bench.miniature.networks import WEIGHTS, Classifier
 from lycoris_bench.miniature.world.scene import (
     BACKGROUNDS,
     COLOURS,
@@ -31,29 +29,10 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Oracle(Stored):
-    """Pictures (n, 3, h, w) in -1..1 to logits by attribute."""
+class Oracle(Classifier):
+    """Pictures to logits by attribute."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.trunk = Trunk()
-        self.squeeze = nn.Conv2d(128, 48, 1)
-        self.hidden = nn.Linear(48 * 16 + 256, 192)
-        self.heads = nn.ModuleDict({k: nn.Linear(192, len(v)) for k, v in ATTRIBUTES.items()})
-
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        h = self.trunk(x)
-        grid = F.adaptive_avg_pool2d(F.relu(self.squeeze(h)), 4).flatten(1)
-        h = F.relu(self.hidden(torch.cat([grid, h.mean((2, 3)), h.amax((2, 3))], dim=1)))
-        return {k: head(h) for k, head in self.heads.items()}
-
-    @torch.no_grad()
-    def read(self, x: torch.Tensor) -> list[dict[str, str]]:
-        """The most likely value of each attribute for each picture."""
-        logits = self.forward(x)
-        return [
-            {k: ATTRIBUTES[k][int(v[i].argmax())] for k, v in logits.items()} for i in range(len(x))
-        ]
+    values = ATTRIBUTES
 
 
 def load_oracle(path: Path = WEIGHTS / "oracle.safetensors") -> Oracle:

@@ -1,0 +1,58 @@
+"""What a study asks for that cannot be had: names that do not exist, more than can be listed."""
+
+import math
+from collections.abc import Iterable
+
+from lycoris_bench.messages import suggestions
+from lycoris_bench.scoring.encoders import ENCODERS
+from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.study import prompt_types
+from lycoris_bench.study.records import Configuration
+from lycoris_bench.study.settings import Settings
+
+MOST = 1_000_000  # checkpoints of a study
+
+
+def unknown_names(settings: Settings) -> Iterable[str]:
+    """Metrics, encoders and prompt types that do not exist."""
+    named = {
+        "metric": (settings.scoring.metrics, METRICS.entries()),
+        "encoder": (
+            [spec.split(":")[0] for spec in settings.scoring.encoders],
+            ENCODERS.entries(),
+        ),
+        "prompt type": (settings.sampling.prompt_types, prompt_types.TYPES),
+    }
+    for kind, (names, allowed) in named.items():
+        yield from (
+            suggestions.unknown(kind, name, allowed) for name in names if name not in allowed
+        )
+    encoders = named["encoder"][1]
+    for name in settings.scoring.weights:
+        if name not in encoders:
+            yield suggestions.unknown("encoder", f"scoring.weights.{name}", encoders)
+    seen: dict[tuple[str, str], str] = {}
+    for spec in settings.scoring.encoders:
+        name, colon, resize = spec.partition(":")
+        if name not in encoders:
+            continue
+        if colon and resize not in encoders[name].resizings:
+            yield suggestions.unknown(f"resizing of {name}", resize, encoders[name].resizings)
+        view = name, resize or encoders[name].record.resize
+        if view in seen:
+            yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"
+        seen[view] = spec
+
+
+def too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
+    """More checkpoints than can be listed."""
+    counts = {
+        "configurations": len(configurations),
+        "seeds": len(settings.seeds),
+        "epochs": max(1, len(settings.epochs)),
+        "strengths": len(settings.sampling.strength),
+    }
+    asked = math.prod(counts.values())
+    if asked > MOST:
+        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"
