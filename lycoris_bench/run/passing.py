@@ -50,6 +50,6 @@ def remove_images(store: Store, checkpoint: Checkpoint, kept: Collection[Path] =
     for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
-    for features in (store.root / "features" / store.branch(checkpoint)).glob("*.safetensors"):
+    for features in store.feature_folder(store.branch(checkpoint)).glob("*.safetensors"):
         features.unlink(missing_ok=True)
     return len(images)

@@ -193,7 +193,10 @@ class Store:
     def features(self, branch: Path, key: str) -> Path:
         """The file of an encoder's features; `key` names encoder and resizing and ends in the hash
         of the encoder's record."""
-        return self.root / "features" / branch / f"{safe(key)}.safetensors"
+        return self.feature_folder(branch) / f"{safe(key)}.safetensors"
+
+    def feature_folder(self, branch: Path) -> Path:
+        return self.root / "features" / branch
 
     @property
     def encoder_weights(self) -> Path:
