@@ -17,7 +17,7 @@ from lycoris_bench.planning.protocol import fingerprint, protocols
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
-from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.scoring.metrics import chosen
 from lycoris_bench.scoring.metrics.base import OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.inputs import contents
 from lycoris_bench.study.load import Study
@@ -40,10 +40,8 @@ def sources(plan: Plan) -> list[Source]:
 
 
 def metrics(plan: Plan) -> list[Metric]:
-    """The metrics that the study names, by registry name or by name in the table; else all."""
-    named = plan.study.settings.scoring.metrics
-    known = METRICS.entries().items()
-    return [m for name, m in known if not named or {name, m.called} & set(named)]
+    """The metrics that the study names; none named: all but those on request."""
+    return chosen(plan.study.settings.scoring.metrics)
 
 
 def suiting(plan: Plan, spec: str) -> list[Metric]:

@@ -66,7 +66,7 @@ class ImageSets(ABC):
             return []
         if metric not in self._suiting:
             sets = self.whole if metric.whole else self.single
-            self._suiting[metric] = [scored for scored in sets if _suits(metric, scored)]
+            self._suiting[metric] = [scored for scored in sets if suits(metric, scored)]
         return self._suiting[metric]
 
     @cached_property
@@ -97,7 +97,8 @@ def image_sets(plan: Plan, store: Store, source: Source) -> ImageSets:
     return DrawnSets(plan, store, source)
 
 
-def _suits(metric: Any, scored: ScoredSet) -> bool:
+def suits(metric: Any, scored: ScoredSet) -> bool:
+    """Whether a metric is meant for an image set that has all its inputs."""
     return (
         scored.prompt_type in (metric.prompt_types or (scored.prompt_type,))
         and scored.kind in (metric.kinds or (scored.kind,))

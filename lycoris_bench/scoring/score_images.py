@@ -19,7 +19,7 @@ from lycoris_bench.scoring.feature_pass import shared_encoder
 from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.given_images import GivenImages, Images
 from lycoris_bench.scoring.metric_values import Array, finite, numbers, place
-from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.scoring.metrics import METRICS, chosen
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 from lycoris_bench.scoring.metrics.inputs import Input, Item
@@ -96,7 +96,8 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
     """Each encoder, once, with the metrics that it serves. BenchError: an encoder serves none, or a
     named metric has no encoder or lacks an input."""
     specs = list({all_encoders.record(spec): spec for spec in specs}.values())
-    asked: list[Metric] = [METRICS.get(name) for name in dict.fromkeys(names or METRICS.entries())]
+    named = [METRICS.get(name) for name in dict.fromkeys(names or ())]
+    asked: list[Metric] = named or chosen(())
     lacking = {metric.__name__: given.lacking(metric) for metric in asked}
     outputs = {spec: all_encoders.record(spec).outputs for spec in specs}
     views: list[View] = [

@@ -12,8 +12,15 @@ from lycoris_bench.scoring.embeddings import Embedders, Embeddings
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.feature_pass import Given, feature_pass, threads_for
 from lycoris_bench.scoring.gram_features import Grams
-from lycoris_bench.scoring.image_sets import COLLECTIONS, GENERATED, ImageSets, image_sets
+from lycoris_bench.scoring.image_sets import (
+    COLLECTIONS,
+    GENERATED,
+    ImageSets,
+    image_sets,
+    suits,
+)
 from lycoris_bench.scoring.metric_values import finite, numbers, place
+from lycoris_bench.scoring.metrics import DEFAULT, chosen
 from lycoris_bench.scoring.metrics.base import OUTPUTS
 from lycoris_bench.scoring.metrics.inputs import Input, Item, ScoredSet
 from lycoris_bench.scoring.readings import Readings
@@ -39,6 +46,14 @@ class Scorer:
         given = {row.name: row.of(scored, self) for row in metric.inputs}
         value = numbers(metric, lambda: metric(**given), len(scored.generated), where)
         return finite(metric, value, where)
+
+    def of_halves(self, metric: Any, scored: ScoredSet) -> list[float | Array]:
+        """The values of a metric of sets on the two halves of an image set; none where a half has
+        none, or statistics were collected of the whole alone."""
+        halves = scored.halves()
+        if metric.whole or metric.pooled or not all(suits(metric, half) for half in halves):
+            return []
+        return [self.value(metric, half) for half in halves]
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
         """The features or readings of images that a metric takes."""
@@ -79,13 +94,14 @@ def scorers(
 
 def without_number(plan: Plan, store: Store) -> list[str]:
     """A sentence for each metric that the study names but that has no value in it."""
-    if not plan.study.settings.scoring.metrics:
+    named = [name for name in plan.study.settings.scoring.metrics if name != DEFAULT]
+    if not named:
         return []
     problems = []
     sets = image_sets(plan, store, BASE_CHECKPOINT)
     specs = plan.study.settings.scoring.encoders
     seen = {metric for spec in specs for metric in scored_rows.suiting(plan, spec)}
-    for metric in scored_rows.metrics(plan):
+    for metric in chosen(named):
         if metric.encoder and metric not in seen:
             needed = " or ".join(OUTPUTS[metric.encoder])
             problems.append(

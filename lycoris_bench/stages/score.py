@@ -109,22 +109,20 @@ def write_rows(
     device: str,
     drawn: Iterable[tuple[str, Given]] = (),
 ) -> None:
-    """Writes two tables of one checkpoint or of real images: a row per metric and image set, and,
-    for metrics that are means over images, a row per image. Images that are `drawn` meanwhile are
-    not read from their files."""
+    """Writes two tables of one checkpoint or of real images: a row per metric and image set, and
+    one of parts of the sets: each image, for metrics that are means over images, else each half.
+    Images that are `drawn` meanwhile are not read from their files."""
     branch = store.branch(source)
     rows: list[MetricRow] = []
-    images: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     with _damaged_set_aside(plan, store, source):
-        for row, value, names in _scored(plan, store, source, device, drawn):
+        for row, values in _scored(plan, store, source, device, drawn):
             rows.append(row)
-            if isinstance(value, np.ndarray):
-                about = {k: v for k, v in row.record().items() if k not in OF_SETS}
-                pairs = zip(names, value.tolist(), strict=True)
-                images += [{**about, "image": name, "value": number} for name, number in pairs]
+            about = {k: v for k, v in row.record().items() if k not in OF_SETS}
+            parts += [{**about, "image": name, "value": number} for name, number in values]
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
-    store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(images))
+    store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(parts))
     store.put_frame(store.metrics(branch), frame, scored_rows.inputs(plan, store, source))
 
 
@@ -148,8 +146,9 @@ def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[Non
         ) from None
 
 
-Scored = tuple[MetricRow, float | Array, list[str]]
-"""A row of the table, the metric's number or numbers per image, and the images' names."""
+Scored = tuple[MetricRow, list[tuple[str, float]]]
+"""A row of the table, and the metric's number for each image, or half of the images, by name."""
+HALVES = ("first half", "second half")
 
 
 def _scored(
@@ -175,7 +174,12 @@ def _scored(
                     value = scorer.value(metric, scored)
                     under = protocol[scored.cell]
                     row = _row(plan, source, record, metric, scored, value, under)
-                    yield row, value, [path.name for _, path in scored.generated]
+                    if isinstance(value, np.ndarray):
+                        names = [path.name for _, path in scored.generated]
+                        yield row, list(zip(names, value.tolist(), strict=True))
+                    else:
+                        halves = [float(np.mean(v)) for v in scorer.of_halves(metric, scored)]
+                        yield row, list(zip(HALVES, halves, strict=False))
 
 
 def _row(

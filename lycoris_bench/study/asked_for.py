@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from lycoris_bench.messages import suggestions
 from lycoris_bench.scoring.encoders import ENCODERS
-from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.scoring.metrics import DEFAULT, METRICS
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import Configuration
 from lycoris_bench.study.settings import Settings
@@ -15,19 +15,16 @@ MOST = 1_000_000  # checkpoints of a study
 
 def unknown_names(settings: Settings) -> Iterable[str]:
     """Metrics, encoders and prompt types that do not exist."""
+    encoders = ENCODERS.entries()
     named = {
-        "metric": (settings.scoring.metrics, METRICS.entries()),
-        "encoder": (
-            [spec.split(":")[0] for spec in settings.scoring.encoders],
-            ENCODERS.entries(),
-        ),
-        "prompt type": (settings.sampling.prompt_types, prompt_types.TYPES),
+        "metric": (settings.scoring.metrics, [*METRICS.entries(), DEFAULT]),
+        "encoder": ([spec.split(":")[0] for spec in settings.scoring.encoders], [*encoders]),
+        "prompt type": (settings.sampling.prompt_types, [*prompt_types.TYPES]),
     }
     for kind, (names, allowed) in named.items():
         yield from (
             suggestions.unknown(kind, name, allowed) for name in names if name not in allowed
         )
-    encoders = named["encoder"][1]
     for name in settings.scoring.weights:
         if name not in encoders:
             yield suggestions.unknown("encoder", f"scoring.weights.{name}", encoders)

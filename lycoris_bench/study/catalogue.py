@@ -38,7 +38,7 @@ def encoders() -> list[Entry]:
 def metrics() -> list[Entry]:
     """Each metric with its direction."""
     return [
-        {"name": name, "what": f"{metric.better} is better: {_first_line(metric)}"}
+        {"name": name, "what": f"{metric.better} is better{_asked(metric)}: {_first_line(metric)}"}
         for name, metric in METRICS.entries().items()
     ]
 
@@ -112,6 +112,10 @@ def _weights(encoder: Any) -> str:
 def _written(default: Any) -> str:
     """The default as a study file would have it."""
     return "none" if default is None else str(default).lower()
+
+
+def _asked(metric: Any) -> str:
+    return ", only where a study names it" if metric.on_request else ""
 
 
 def _first_line(thing: Any) -> str:

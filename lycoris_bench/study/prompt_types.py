@@ -92,11 +92,11 @@ def prompt_set(
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
     prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
+    of_template = [PLACE.search(line) is not None for line in lines]
     if problem := next(filter(None, map(too_long, prompts)), None):
         raise PromptError(f"a {prompt_type} prompt of {concept}, with its words in it, {problem}")
-    return PromptSet(
-        concept, prompt_type, prompts, tuple(words.plain(prompt) for prompt in prompts)
-    )
+    texts = tuple(map(words.plain, prompts, of_template))
+    return PromptSet(concept, prompt_type, prompts, texts)
 
 
 def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:

@@ -170,7 +170,7 @@ class Scoring(Table):
     encoder's own: a file, or a repository of the hub as `owner/name` or `owner/name@revision`."""
 
     encoders: Some = ("dinov2-l", "clip-l-datacomp", "vgg19")
-    metrics: Names = ()  # none named: all
+    metrics: Names = ()  # none named: all but those on request, which "default" stands for too
     batch_size: Batch = 16
     weights: dict[str, Text] = {}
 

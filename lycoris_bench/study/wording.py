@@ -31,12 +31,14 @@ class Words:
         head = self.class_descriptor
         return f"{head}, {self.subclass_words}" if self.subclass_words else head
 
-    def plain(self, prompt: str) -> str:
+    def plain(self, prompt: str, of_template: bool = False) -> str:
         """The prompt as CLIP should read it: no invented words, nothing left dangling (D.4).
 
         The descriptor, and the class's own, become the description; the trigger, and words of the
         sub-class that the description does not have, go. Only whole words are replaced, and a
-        replacement is not read again. Without a trigger the class word is the descriptor.
+        replacement is not read again. Without a trigger the class word is the descriptor. In a
+        prompt made of a template, the sub-class's words outside the concept's place are what the
+        template asks for, and stay.
 
         >>> bunny = Words("olis", "stuffed toy", "bunny stuffed toy")
         >>> bunny.plain("olis stuffed toy on a beach")
@@ -48,11 +50,16 @@ class Words:
         'girl, sitting'
         >>> Words("suru", "robot", "robot, 3d", "3d").plain("suru robot, 3d in the snow")
         'robot, 3d in the snow'
+        >>> pilot = Words("mize", "boy", "boy", "comic")
+        >>> pilot.plain("mize boy, comic, in the style of comic", of_template=True)
+        'boy, in the style of comic'
         >>> Words("", "dog", "terrier").plain("my dog eats a hotdog")
         'my terrier eats a hotdog'
         """
         means = {self.trigger: "", self.subclass_words: ""}
-        if whole_words(self.subclass_words).search(self.description):
+        if of_template:
+            del means[self.subclass_words]
+        elif whole_words(self.subclass_words).search(self.description):
             means[self.subclass_words] = self.subclass_words
         means |= {self.class_descriptor: self.description, self.descriptor: self.description}
         text = whole_words(*means).sub(lambda found: means[found[0]], prompt)

@@ -66,6 +66,6 @@ def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bo
     )
     real = image_sets(asked, Store("nowhere"), REAL_IMAGES)
     found = {name for name, metric in METRICS.entries().items() if real.of(metric)}
-    assert found == {"image_similarity", "style_loss_to_dataset"}
+    assert found == {"image_similarity", "style_loss_to_dataset", "concept_shown", "variety"}
     for scored in real.single:
         assert not set(scored.reference) & set(scored.generated)

@@ -62,13 +62,15 @@ TRUTHS: dict[str, tuple[str, ...]] = {
     "place": ALL_PLACES,
     "style": ALL_STYLES,
     "position": tuple(POSITIONS),
+    "size": tuple(SIZES),
 }
 """What is known of a picture, and the values that it may have."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """One picture's truth. "" is unknown: the object of a look-alike, the colour of a character."""
+    """One picture's truth. "" is unknown: the object of a look-alike, the colour of a character,
+    the size of nobody."""
 
     identity: str = NONE
     object: str = ""
@@ -76,6 +78,7 @@ class Sight:
     place: str = "plain background"
     style: str = "photo"
     position: str = "centre"
+    size: str = ""
 
 
 def sample_sight(rng: np.random.Generator) -> Sight:
@@ -86,6 +89,7 @@ def sample_sight(rng: np.random.Generator) -> Sight:
     kind = rng.random()
     if kind < 0.05:
         return replace(seen, object=EMPTY)
+    seen = replace(seen, size=any_of(rng, tuple(SIZES)))
     if kind < 0.5:
         who = any_of(rng, IDENTITIES[1:])
         return replace(seen, identity=who, object=_SHOWN[who].class_word)
@@ -100,7 +104,7 @@ def render_sight(seen: Sight, seed: int) -> np.ndarray:
     place = (_PLACES.get(seen.place) or PLACES[seen.place])(rng)
     if seen.place in _PLACES:
         place = camera(place, rng)
-    scene = Scene(position=seen.position, size=any_of(rng, tuple(SIZES)))
+    scene = Scene(position=seen.position, size=seen.size or any_of(rng, tuple(SIZES)))
     at, height, turn, flip = layout(scene, rng)
     style = CONCEPT_STYLES.get(seen.style) or STYLES[seen.style]
     return np.asarray(compose(place, _thing(seen, rng), style, at, height, turn, rng, flip=flip))

@@ -26,7 +26,7 @@ from lycoris_bench.miniature.networks import WEIGHTS
 from lycoris_bench.miniature.pretraining.encoders import roughen, save_half, to_pixels
 from lycoris_bench.miniature.pretraining.fitting import Schedule, fit, generators
 
-SCHEDULE = Schedule(steps=4000, rate=3e-3, seed=25, ema=0.99)
+SCHEDULE = Schedule(steps=5000, rate=3e-3, seed=25, ema=0.99)
 PICTURES, CHUNK, BATCH = 32_000, 500, 64
 FRESH = 10_000  # indices of a concept's pictures from here on are in no file
 TESTED = 40  # pictures of each concept
@@ -88,8 +88,8 @@ def measure(oracle: ConceptOracle) -> dict[str, float]:
     )
     right = {}
     for concept in CONCEPTS:
-        fresh = [picture(concept, FRESH + k).image.resize((64, 64)) for k in range(TESTED)]
-        found = oracle.read(to_pixels(np.stack([np.asarray(image) for image in fresh])))
+        fresh = [np.array(picture(concept, FRESH + k).image) for k in range(TESTED)]  # of any shape
+        found = [oracle.read(to_pixels(pixels[None]))[0] for pixels in fresh]
         right[concept.key] = sum(shows(r, concept) for r in found) / TESTED
     result["concepts"] = float(np.mean(list(right.values())))
     result["the least seen concept"] = min(right.values())

@@ -57,6 +57,7 @@ class Metric(Protocol):
     whole: bool  # one number for all concepts of a checkpoint together
     pooled: bool  # what it needs of Gram matrices is their mean and spread
     equal_n: bool  # what it gives on average depends on n: only sets of equal n compare
+    on_request: bool  # only for studies that name it
     paired: bool  # it compares Gram matrices image by image, batch by batch as the images pass
 
     def __call__(self, *args: Any, **kwargs: Any) -> float | Array: ...
@@ -74,6 +75,7 @@ def metric(
     whole: bool = False,
     pooled: bool = False,
     equal_n: bool = False,
+    on_request: bool = False,
 ) -> Callable[[Callable[..., float | Array]], Metric]:
     """Decorates a function with its attributes; the function itself is unchanged.
 
@@ -97,6 +99,7 @@ def metric(
         decorated.version, decorated.inputs = version, tuple(table[name] for name in names)
         decorated.prompt_types, decorated.kinds = prompt_types, kinds
         decorated.whole, decorated.pooled, decorated.equal_n = whole, pooled, equal_n
+        decorated.on_request = on_request
         decorated.paired = encoder == "gram" and not pooled
         _check(decorated)
         return decorated

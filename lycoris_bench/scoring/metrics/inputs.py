@@ -10,7 +10,7 @@ A metric with a new kind of input brings a row of its own, in its own file:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,15 @@ class ScoredSet:
     def cell(self) -> tuple[str, str, str, str]:
         """Category, class, sub-class and prompt type, as in the metric table."""
         return self.category, self.class_name, self.subclass, self.prompt_type
+
+    def halves(self) -> "tuple[ScoredSet, ScoredSet]":
+        """The first half of the generated images, and the rest, with what belongs to them."""
+        middle = len(self.generated) // 2
+        own = ("generated", "base", "texts", "groups")
+        return (
+            replace(self, **{name: getattr(self, name)[:middle] for name in own}),
+            replace(self, **{name: getattr(self, name)[middle:] for name in own}),
+        )
 
 
 class Features(Protocol):
