@@ -21,8 +21,10 @@ pytest.register_assert_rewrite(*FIXTURES)  # before the conftest of a folder imp
 def pytest_configure(config: pytest.Config) -> None:
     """Fixtures for the processes that test: the one that only hands out files imports no torch,
     and the others start as soon as it stands."""
+    gc.set_threshold(20_000, 10, 10)  # little of what tests make is in cycles
     if config.getoption("dist", "no") != "no":
         return
+    gc.disable()  # until all is collected: imports leave little garbage, and much to search
     import torch
 
     torch.set_num_threads(1)
@@ -42,6 +44,7 @@ def pytest_collection_finish() -> None:
     """What the libraries keep for good is not searched for garbage again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """`lycoris-bench adapter ...`: exit statuses, streams, JSON, sentences."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,22 +17,28 @@ from tests.support import tiny_files as tiny
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """base/ and tuned/, a LoRA `a`, a part of whose twin `part` is for another model."""
-    monkeypatch.chdir(tmp_path)
-    pair = tiny.models()
-    tiny.folder(tmp_path / "base", pair)
-    tiny.adapter(tmp_path / "a", pair, "lora", "attn-only", dim=2)
-    tiny.adapter(tmp_path / "dora", pair, "lora", "attn-only", dim=2, dora_wd=True)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of which each test has a copy."""
+    root, pair = tmp_path_factory.mktemp("made"), tiny.models()
+    tiny.folder(root / "base", pair)
+    tiny.adapter(root / "a", pair, "lora", "attn-only", dim=2)
+    tiny.adapter(root / "dora", pair, "lora", "attn-only", dim=2, dora_wd=True)
     tensors = tiny.lora(16, 16, 2, 1, "lora_transformer_x")
     linear = tiny.lora(64, 16, 2, 1, "lora_unet_time_embedding_linear_1")
-    tiny.write(tmp_path / "part", tensors | linear)
-    tiny.write(tmp_path / "other", tensors)
-    torch.save({"a": torch.ones(2)}, tmp_path / "old.ckpt")
-    (tmp_path / "cut").write_bytes((tmp_path / "a").read_bytes()[:-9])
-    save_file({"x": torch.ones(2)}, tmp_path / "strange")
-    return tmp_path
+    tiny.write(root / "part", tensors | linear)
+    tiny.write(root / "other", tensors)
+    torch.save({"a": torch.ones(2)}, root / "old.ckpt")
+    (root / "cut").write_bytes((root / "a").read_bytes()[:-9])
+    save_file({"x": torch.ones(2)}, root / "strange")
+    return root
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """base/ and tuned/, a LoRA `a`, a part of whose twin `part` is for another model."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(made, tmp_path, dirs_exist_ok=True))
 
 
 def call(line: str) -> int:

@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]
 
+ROWS = pytest.mark.usefixtures("unanalyzed")  # looks at what is before the analysis
+
 
 def everything(asked: Plan, store: Store, **chosen: Any) -> Outcome:
     with store.lock():
@@ -79,6 +81,7 @@ def test_rows_features_and_images_are_those_of_the_stages(finished: Store, fused
         pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 
 
+@ROWS
 def test_images_are_encoded_from_the_pixels_that_were_drawn(
     brief: Plan, begun: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,8 +100,9 @@ def test_images_are_encoded_from_the_pixels_that_were_drawn(
 
 @pytest.mark.parametrize("keep", ["sample", "none"])
 def test_images_are_gone_when_their_rows_are_stored(
-    brief: Plan, finished: Store, fused: Store, tmp_path: Path, keep: str
-) -> None:
+    brief: Plan, finished: Store, fused: Store, tmp_path: Path, keep: str,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
     store, told = Store(tmp_path), list[tuple[str, float, float]]()
     outcome = everything(brief, store, keep_images=keep, progress=lambda *step: told.append(step))
     assert outcome.done == 3
@@ -109,12 +113,14 @@ def test_images_are_gone_when_their_rows_are_stored(
     sample = {str(path.relative_to(store.root)) for path in kept} & images(fused)
     left = sample if keep == "sample" else set()
     assert images(store) == left and sample
+    request.getfixturevalue("unanalyzed")  # the same rows are not analyzed again
     again = everything(brief, store, keep_images=keep)
     assert (again.done, again.skipped, again.failed) == (0, 3, {})
     for name in ("train", "generate", "score"):  # nor do the stages make them again
         assert (STAGES[name](brief, store, HERE).done, images(store)) == (0, left)
 
 
+@ROWS
 def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +137,7 @@ def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
     assert most == 2 * asked.image_count(BASE_CHECKPOINT)
 
 
+@ROWS
 def test_weights_are_gone_when_all_that_they_draw_is_scored(tmp_path: Path) -> None:
     """Also by a combination; first but each run's last, then all. Nothing is made again."""
     asked = plan(
@@ -150,6 +157,7 @@ def test_weights_are_gone_when_all_that_they_draw_is_scored(tmp_path: Path) -> N
     assert {Status(asked, store).of_weights(c) for c in asked.trained} == {"not kept"}
 
 
+@ROWS
 def test_what_the_stages_made_is_kept(brief: Plan, finished: Store, copied: Store) -> None:
     """Rows are lost; `run` scores again, and removes none of the images of `generate`."""
     shutil.rmtree(copied.root / "metrics")
@@ -169,6 +177,7 @@ def bare(plan: Plan, store: Store) -> Store:
     return store
 
 
+@ROWS
 def test_scored_checkpoints_are_made_again_on_request(brief: Plan, begun: Store) -> None:
     """What was not kept is no warning; what is made again is there to keep."""
     store, options = bare(brief, begun), replace(HERE, also_scored=True)
@@ -185,6 +194,7 @@ def test_scored_checkpoints_are_made_again_on_request(brief: Plan, begun: Store)
     assert Status(brief, store).of_weights(first) == "damaged"
 
 
+@ROWS
 def test_what_was_kept_once_is_kept(brief: Plan, begun: Store) -> None:
     """`run --keep-images all`, then `run` as it comes, and with nothing to keep."""
     before = images(begun)
@@ -194,6 +204,7 @@ def test_what_was_kept_once_is_kept(brief: Plan, begun: Store) -> None:
     assert len(list(begun.root.rglob("checkpoints/**/*.safetensors"))) == 2
 
 
+@ROWS
 def test_what_is_removed_later_or_asked_for_in_vain_is_said(brief: Plan, begun: Store) -> None:
     count = len(images(begun))
     Passing(frozenset(map(str, brief.checkpoints))).write(begun)
@@ -213,6 +224,7 @@ def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
     assert outcome.reported and begun.report.exists() and not images(begun)
 
 
+@ROWS
 def test_base_images_are_drawn_again_for_those_that_need_them(brief: Plan, begun: Store) -> None:
     last = brief.checkpoints[-1]
     before = rows(begun)
@@ -223,6 +235,7 @@ def test_base_images_are_drawn_again_for_those_that_need_them(brief: Plan, begun
     pd.testing.assert_frame_equal(rows(begun), before, check_exact=True)
 
 
+@ROWS
 def test_damaged_images_are_drawn_again_at_once(brief: Plan, begun: Store) -> None:
     """Of the checkpoint and of the base model: their pixels do not decode."""
     last, before = brief.checkpoints[-1], rows(begun)
@@ -240,6 +253,7 @@ def test_damaged_images_are_drawn_again_at_once(brief: Plan, begun: Store) -> No
     pd.testing.assert_frame_equal(rows(begun), before, check_exact=True)
 
 
+@ROWS
 def test_refused_images_are_named_and_the_rest_goes_on(
     brief: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from lycoris_bench.data import dataset, heldout
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import locate
 from tests.support.world import run, tiny
@@ -63,6 +64,14 @@ def _no_trial_of_precisions() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """What is written outlives a killed process without it; no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def unprinted() -> Iterator[None]:
     """Figures are composed as ever and printed as empty pictures, for tests that look at none."""
@@ -80,6 +89,17 @@ def undrawn() -> Iterator[None]:
         for kind in ("scatters", "over", "agreement"):
             patch.setattr(f"lycoris_bench.analysis.report.figures.{kind}", lambda *_: [])
         yield
+
+
+@pytest.fixture
+def unanalyzed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows are gathered for the analysis, as ever, and there it ends: for tests of what comes
+    before, of rows that another test analyzes."""
+
+    def ended(*given: Any, failures: Any = None, **_: Any) -> Outcome:
+        return Outcome(done=1, failed=dict(given[6] if len(given) > 6 else failures or {}))
+
+    monkeypatch.setattr("lycoris_bench.analysis.run_tables.write_analysis", ended)
 
 
 @pytest.fixture(scope="session")

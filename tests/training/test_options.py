@@ -91,6 +91,17 @@ def trained(world, settings, algorithm="lora", options=None, preset="full"):
     return kept
 
 
+PLAIN = {}
+
+
+def plainly_trained(world, settings):
+    """`trained` with nothing but its settings, once for each: every test's `world` is the same."""
+    key = settings.model_dump_json()
+    if key not in PLAIN:
+        PLAIN[key] = trained(world, settings)
+    return PLAIN[key]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_changes_no_weight(world, training, precision):
     """With dropout in the adapters, which must fall as it fell the first time."""
@@ -103,7 +114,7 @@ def test_recomputing_changes_no_weight(world, training, precision):
     assert plain.keys() == again.keys()
     for name, tensor in plain.items():
         torch.testing.assert_close(again[name], tensor, rtol=1e-5, atol=1e-6)
-    other = trained(world, settings)
+    other = plainly_trained(world, settings)
     assert any(not torch.equal(other[name], tensor) for name, tensor in plain.items())
 
 
@@ -159,7 +170,7 @@ def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, pre
 
 def test_repeatable_algorithms_are_asked_for_and_then_no_longer(world, training, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    plain = trained(world, training)
+    plain = plainly_trained(world, training)
     with repeatable():
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.is_deterministic_algorithms_warn_only_enabled()
@@ -175,8 +186,8 @@ def test_repeatable_algorithms_are_asked_for_and_then_no_longer(world, training,
 
 def test_bf16_trains_to_nearly_the_same_weights(world, training):
     """Autocast computes in bf16 (3 digits); adapters and moments stay in fp32."""
-    plain = trained(world, training)
-    half = trained(world, training.model_copy(update={"precision": "bf16"}))
+    plain = plainly_trained(world, training)
+    half = plainly_trained(world, training.model_copy(update={"precision": "bf16"}))
     differences, sizes = [], []
     for name, tensor in plain.items():
         assert half[name].dtype == torch.float32
