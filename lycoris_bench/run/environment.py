@@ -66,7 +66,7 @@ def provenance(command: Sequence[str] = (), stage: str = "", device: str = "") -
     about = {"stage": stage, "device": device and device_name(device)}
     return {
         **{key: value for key, value in about.items() if value},
-        "command": list(command) or sys.argv,
+        "command": list(command) or [Path(sys.argv[0]).name, *sys.argv[1:]],
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": platform.node(),
         "python": platform.python_version(),

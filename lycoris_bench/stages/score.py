@@ -27,7 +27,7 @@ from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.image_sets import REFERENCE, image_sets
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, Metric
 from lycoris_bench.scoring.metrics.inputs import ScoredSet
-from lycoris_bench.scoring.scorer import Array, View, scorers
+from lycoris_bench.scoring.scorer import Array, Scorer, View, scorers
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
 
@@ -109,9 +109,10 @@ def write_rows(
     device: str,
     drawn: Iterable[tuple[str, Given]] = (),
 ) -> None:
-    """Writes two tables of one checkpoint or of real images: a row per metric and image set, and
-    one of parts of the sets: each image, for metrics that are means over images, else each half.
-    Images that are `drawn` meanwhile are not read from their files."""
+    """Writes two tables of one checkpoint or of real images: a row per metric and image set, and,
+    as each encoder's first resizing sees them, one of parts of the sets: each image, for metrics
+    that are means over images, else each half. Images that are `drawn` meanwhile are not read from
+    their files."""
     branch = store.branch(source)
     rows: list[MetricRow] = []
     parts: list[dict[str, Any]] = []
@@ -122,8 +123,14 @@ def write_rows(
             parts += [{**about, "image": name, "value": number} for name, number in values]
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     frame = frame.astype({"seed": "Int64", "epoch": "Int64"})
-    store.put_frame(store.metrics(branch, "-images"), pd.DataFrame(parts))
+    store.put_frame(store.metrics(branch, "-images"), _single_precision(parts))
     store.put_frame(store.metrics(branch), frame, scored_rows.inputs(plan, store, source))
+
+
+def _single_precision(parts: list[dict[str, Any]]) -> pd.DataFrame:
+    """They are many, and say how noisy the metric's own number is."""
+    frame = pd.DataFrame(parts)
+    return frame.astype({"value": "float32"}) if parts else frame
 
 
 @contextlib.contextmanager
@@ -146,7 +153,8 @@ def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[Non
         ) from None
 
 
-Scored = tuple[MetricRow, list[tuple[str, float]]]
+Parts = list[tuple[str, float]]
+Scored = tuple[MetricRow, Parts]
 """A row of the table, and the metric's number for each image, or half of the images, by name."""
 HALVES = ("first half", "second half")
 
@@ -166,20 +174,25 @@ def _scored(
     protocol, evaluated = protocols(plan, source), scorers(sets, views, drawn)
     images = effective_images(sets, views, evaluated)
     scored_with.keep(store, source, device, records, images)
+    first = {record.name: record for record in reversed(records)}
     for scorer, (encoder, metrics) in zip(evaluated, views, strict=True):
         record = None if encoder is None else encoder.record
+        in_parts = record is None or record == first[record.name]
         for scored in [*sets.single, *sets.whole]:
             for metric in metrics:
                 if scored in sets.of(metric):
                     value = scorer.value(metric, scored)
                     under = protocol[scored.cell]
                     row = _row(plan, source, record, metric, scored, value, under)
-                    if isinstance(value, np.ndarray):
-                        names = [path.name for _, path in scored.generated]
-                        yield row, list(zip(names, value.tolist(), strict=True))
-                    else:
-                        halves = [float(np.mean(v)) for v in scorer.of_halves(metric, scored)]
-                        yield row, list(zip(HALVES, halves, strict=False))
+                    yield row, _parts(scorer, metric, scored, value) if in_parts else []
+
+
+def _parts(scorer: Scorer, metric: Metric, scored: ScoredSet, value: float | Array) -> Parts:
+    if isinstance(value, np.ndarray):
+        names = [path.name for _, path in scored.generated]
+        return list(zip(names, value.tolist(), strict=True))
+    halves = [float(np.mean(half)) for half in scorer.of_halves(metric, scored)]
+    return list(zip(HALVES, halves, strict=False))
 
 
 def _row(

@@ -28,6 +28,8 @@ from lycoris_bench.study.settings import Combination, Sampling, Settings
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
 PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
+SHIPPED_BESIDE = ("configs", "prompts")  # folders that lie beside the package in a source tree
+PATHS = ("base_model", "dataset", "heldout", "prompts")
 PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
 OVERRIDES = Allowed("a list such as ['sampling.images=2']", NAMES.holds)
 
@@ -94,6 +96,7 @@ class Study:
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
         table = self.settings.model_dump(exclude_none=True)
+        table |= {key: as_shipped(table[key]) for key in PATHS if key in table}
         return tomli_w.dumps({key: value for key, value in table.items() if value != ()})
 
 
@@ -206,6 +209,18 @@ def locate(name: str, folder: Path) -> Path:
     inside = name.removeprefix(PACKAGE)
     roots = (package, package / "share", package.parent)  # installed, or in the source tree
     return next((root / inside for root in roots if (root / inside).exists()), package / inside)
+
+
+def as_shipped(path: str) -> str:
+    """The path of what ships with lycoris-bench as `package:path`, which is the same on every
+    machine; any other path as it is."""
+    place, package = Path(path), Path(str(files("lycoris_bench")))
+    beside = (package.parent / name for name in SHIPPED_BESIDE)
+    for root in (package / "share", package, *(p.parent for p in beside if p in place.parents)):
+        if place.is_relative_to(root):
+            name = f"{PACKAGE}{place.relative_to(root).as_posix()}"
+            return name if locate(name, place) == place else path
+    return path
 
 
 def is_hub_id(name: str, folder: Path) -> bool:

@@ -15,6 +15,7 @@ from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import train as training
+from lycoris_bench.stages.score import HALVES
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
@@ -81,12 +82,17 @@ def test_rows_per_image_average_to_the_metric(asked: Plan, whole: Store) -> None
         branch = whole.branch(checkpoint)
         rows = whole.frame(whole.metrics(branch))[0]
         images = whole.frame(whole.metrics(branch, "-images"))[0]
+        halves = images["image"].isin(HALVES)
+        assert set(images[halves]["metric"]) == {
+            "centroid_distance"
+        }  # of one image each: no diversity
+        images = images[~halves]
         keys = ["class", "prompt_type", "metric", "encoder"]
         means = images.groupby(keys)["value"].mean()
         assert len(means)
         for key, mean in means.items():
             value = rows.set_index(keys).loc[[key], "value"].item()
-            assert value == pytest.approx(mean, rel=1e-12)
+            assert value == pytest.approx(mean, rel=1e-6)
 
 
 def test_every_checkpoint_draws_from_the_same_noise(asked: Plan, whole: Store) -> None:

@@ -103,3 +103,4 @@ def test_a_shipped_study_reads_back_as_itself(config: Path, tmp_path: Path) -> N
     study = load(config)
     (tmp_path / "study.toml").write_text(study.toml())
     assert load(tmp_path / "study.toml") == study
+    assert 'prompts = "package:prompts/' in study.toml()  # not where this machine has it
