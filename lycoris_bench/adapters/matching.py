@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.algorithms.base import Adapter
 from lycoris_bench.adapters.algorithms.recognise import recognise
 from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats.families import family_of, foreign, inputs_of
@@ -25,11 +26,13 @@ class AdapterMismatch(BenchError):
 
 @dataclass(frozen=True)
 class Matched:
-    """A layer that a file changes: its name there, its tensors, and the algorithm."""
+    """A layer that a file changes: its name there, its tensors, and the algorithm's name and
+    class."""
 
     name: str
     tensors: Tensors
     algorithm: str
+    kind: type[Adapter]
 
 
 @dataclass
@@ -83,7 +86,7 @@ def match(
             raise AdapterMismatch(f"{source} has '{'.'.join(place)}' under two names: "
                                   f"'{result.layers[place].name}' and '{name}'")  # fmt: skip
         else:
-            result.layers[place] = Matched(name, tensors, algorithm[0])
+            result.layers[place] = Matched(name, tensors, *algorithm)
     result.untouched = [place for place in directory if place not in result.layers]
     return result
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lycoris_bench.adapters.adding import Sum, Sums, term_of
 from lycoris_bench.adapters.algorithms.base import add
+from lycoris_bench.adapters.algorithms.terms import Term
 from lycoris_bench.adapters.delta import changes, check_bias
-from lycoris_bench.adapters.formats.adapter_file import by_layer
 from lycoris_bench.adapters.formats.families import family_of
 from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
+from lycoris_bench.adapters.known_files import KnownFiles
 from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, matched
 from lycoris_bench.adapters.presets.layers import (
     Models,
@@ -24,8 +26,9 @@ from lycoris_bench.adapters.presets.layers import (
     models,
 )
 
-File = tuple[Mapping[str, dict[str, Tensor]], float]  # an adapter by layer, strength
+File = Mapping[str, dict[str, Tensor]]  # an adapter by layer
 Part = tuple[Matched, float]  # a layer in a file, strength
+Lengths = dict[Tensor, Tensor]  # parameter -> |sum of strength · change|
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class Merger:
         self._layers = {(target.model, target.path): target for target in targets}
         self._directory = directory(models(unet, text_encoders))
         self._family = family_of({target.name: target.inputs for target in targets})
-        self._base: dict[Tensor, tuple[Tensor, Tensor]] = {}  # parameter -> copy and its norm
+        self._files = KnownFiles()
+        self._base: dict[Tensor, Tensor] = {}  # parameter -> copy
+        self._size: dict[Tensor, float] = {}  # parameter -> |base|
         self._changed: set[Tensor] = set()
 
     def merge(self, tensors: Mapping[str, Tensor], strength: float = 1.0) -> MergeReport:
@@ -66,7 +71,7 @@ class Merger:
         """Sets the weights to base + the sum of strength · ΔW, with each ΔW computed from the
         base."""
         try:
-            return self._merge([(by_layer(tensors), strength) for tensors, strength in adapters])
+            return self._merge(adapters)
         except AdapterFileError as error:
             self.restore()
             raise AdapterMismatch(str(error)) from None
@@ -79,21 +84,32 @@ class Merger:
         self._put_back(self._changed)
         self._changed = set()
 
-    def _merge(self, files: Sequence[File]) -> MergeReport:
-        matches = [self._match(file) for file, _ in files]
+    def _merge(self, adapters: Sequence[tuple[Mapping[str, Tensor], float]]) -> MergeReport:
+        files, matches = [], []
         work: dict[tuple[str, str], list[Part]] = defaultdict(list)
-        for match, (_, strength) in zip(matches, files, strict=True):
+        for tensors, strength in adapters:
+            file, match = self._files.read(tensors, self._match)
+            files.append(file)
+            matches.append(match)
             for place, layer in match.layers.items():
                 work[place].append((layer, strength))
         stale = set(self._changed)
-        norms: dict[str, list[Tensor]] = defaultdict(list)
+        lengths: Lengths = {}
+        blocks: dict[str, list[Tensor]] = defaultdict(list)
+        sums = Sums()
         for place, parts in work.items():
             target = self._layers[place]
-            written, sizes = self._write(target, parts)
-            stale -= written
-            norms[target.block] += sizes
-        self._put_back(stale)
-        self._changed -= stale
+            weight = target.weight
+            if (term := _term(parts, weight)) is None:
+                lengths |= (own := self._write(target, parts))
+                blocks[target.block] += own
+            else:
+                self._changed.add(weight)
+                blocks[target.block].append(weight)
+                sums.put(Sum(weight, self._kept(weight), term, parts[0][1]))
+        lengths.update(sums.write())
+        self._put_back(stale - lengths.keys())
+        self._changed = set(lengths)
         left_out = [name for match in matches for name in (*match.missing, *match.unknown)]
         return MergeReport(
             matched=len(work),
@@ -101,15 +117,15 @@ class Merger:
             algorithms=tuple(
                 sorted({layer.algorithm for parts in work.values() for layer, _ in parts})
             ),
-            change={block: _relative(block, sizes, files) for block, sizes in norms.items()},
+            change=self._relative(blocks, lengths, files),
         )
 
     @torch.no_grad()
     def _put_back(self, parameters: set[Tensor]) -> None:
         for parameter in parameters:
-            parameter.copy_(self._base[parameter][0])
+            parameter.copy_(self._base[parameter])
 
-    def _match(self, file: Mapping[str, dict[str, Tensor]]) -> Match:
+    def _match(self, file: File) -> Match:
         match = matched(file, self._directory, self._family, "the adapter", "the model")
         if not match.complete:
             warnings.warn(
@@ -119,22 +135,36 @@ class Merger:
             )
         return match
 
-    def _kept(self, parameter: Tensor) -> tuple[Tensor, Tensor]:
-        """The parameter's base value and its norm, copied before its first change."""
+    def _kept(self, parameter: Tensor) -> Tensor:
+        """The parameter's base value, copied before its first change."""
         if parameter not in self._base:
-            base = parameter.detach().clone()
-            self._base[parameter] = base, _norm(base)
+            self._base[parameter] = parameter.detach().clone()
         return self._base[parameter]
 
+    def _relative(
+        self, blocks: Mapping[str, list[Tensor]], lengths: Lengths, files: Sequence[File]
+    ) -> dict[str, float]:
+        """Block -> |ΔW| / |W| over the changed tensors in it."""
+        self._size |= _numbers({p: _norm(self._base[p]) for p in lengths if p not in self._size})
+        moved = _numbers(lengths)
+        relative = {}
+        for block, parameters in blocks.items():
+            change, base = (math.hypot(*(of[p] for p in parameters)) for of in (moved, self._size))
+            if not math.isfinite(change):
+                raise AdapterMismatch(
+                    f"the adapter is damaged: its change of {block} is not finite{_culprit(files)}"
+                )
+            relative[block] = change / base if base else float("inf" if change else 0)
+        return relative
+
     @torch.no_grad()
-    def _write(self, target: Target, parts: list[Part]) -> tuple[set[Tensor], list[Tensor]]:
-        """Merges one layer; returns the parameters it changed, and (|sum of changes|, |base|) of
-        each."""
+    def _write(self, target: Target, parts: list[Part]) -> Lengths:
+        """Merges one layer, with each ΔW computed by itself."""
         weight, bias = target.weight, target.bias
         moved: dict[Tensor, list[tuple[Tensor, float]]] = {}
         for layer, strength in parts:
             try:
-                change, shift = changes(layer.tensors, self._kept(weight)[0])
+                change, shift = changes(layer.tensors, self._kept(weight))
                 if shift is not None:
                     check_bias(shift.shape, None if bias is None else bias.shape)
             except ValueError as error:
@@ -144,13 +174,16 @@ class Merger:
             moved.setdefault(weight, []).append((change, strength))
             if bias is not None and shift is not None:
                 moved.setdefault(bias, []).append((shift, strength))
-        norms = []
-        for parameter, moves in moved.items():
-            base, size = self._kept(parameter)
-            self._changed.add(parameter)
-            moved_by = _put(parameter, base, moves)
-            norms.append(torch.stack([moved_by, size]))
-        return set(moved), norms
+        self._changed |= moved.keys()
+        return {p: _put(p, self._kept(p), moves) for p, moves in moved.items()}
+
+
+def _term(parts: list[Part], weight: Tensor) -> Term | None:
+    """A layer's only change by factors; None where it has several, or none that is a term."""
+    (layer, strength), *others = parts
+    if others or not strength or layer.kind.bias_from(layer.tensors) is not None:
+        return None
+    return term_of(layer.kind, layer.tensors, weight)
 
 
 def _put(parameter: Tensor, base: Tensor, moves: list[tuple[Tensor, float]]) -> Tensor:
@@ -173,14 +206,13 @@ def _norm(values: Tensor) -> Tensor:
     return length
 
 
-def _relative(block: str, norms: list[Tensor], files: Sequence[File]) -> float:
-    """|ΔW| / |W| of a block, from the (|ΔW|, |W|) of each of its tensors."""
-    change, base = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
-    if not math.isfinite(change):
-        raise AdapterMismatch(
-            f"the adapter is damaged: its change of {block} is not finite{_culprit(files)}"
-        )
-    return change / base if base else float("inf" if change else 0)
+def _numbers(lengths: Lengths) -> dict[Tensor, float]:
+    """The values of tensors of one number, for which each device is waited for once."""
+    numbers: dict[Tensor, float] = {}
+    for device in {length.device for length in lengths.values()}:
+        here = {p: length for p, length in lengths.items() if length.device == device}
+        numbers |= zip(here, torch.stack(list(here.values())).tolist(), strict=True)
+    return numbers
 
 
 def _culprit(files: Sequence[File]) -> str:
@@ -188,7 +220,7 @@ def _culprit(files: Sequence[File]) -> str:
     a file may hold an infinite alpha that is not used."""
     bad = [
         f"{layer}.{name}"
-        for file, _ in files
+        for file in files
         for layer, tensors in file.items()
         for name, value in tensors.items()
         if not bool(torch.isfinite(value.float()).all())

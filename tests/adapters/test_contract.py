@@ -91,6 +91,7 @@ def test_gradients_are_those_of_finite_differences(
 
 @contract
 def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> None:
+    """But for last digits, as merging adds factors without making ΔW (test_adding.py)."""
     model, x, network = adapted(algorithm, options, layer)
     randomise(network)
     base = toy(layer)[0](x)
@@ -100,7 +101,7 @@ def test_merged_equals_adapted(algorithm: str, options: dict, layer: str) -> Non
         assert (trained - base).abs().max() > 1e-3
         merged, _ = toy(layer)
         Merger(merged).merge(network.tensors(), strength)
-        assert torch.equal(merged(x), trained)
+        torch.testing.assert_close(merged(x), trained, rtol=1e-5, atol=2e-6)
 
 
 @contract

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lycoris_bench.adapters.algorithms.base import Adapter, Span, Tensors
 from lycoris_bench.adapters.algorithms.factors import Product, in_float64
 from lycoris_bench.adapters.algorithms.options import Decomposed
+from lycoris_bench.adapters.algorithms.terms import MOST_RANK, LowRank, Term
 from lycoris_bench.messages.errors import BenchError
 
 MAGNITUDE = "dora_scale"
@@ -32,6 +33,12 @@ class Decomposable(Adapter):
     def length_of_factors(tensors: Tensors) -> float:
         """|ΔW| without the magnitude, of tensors in float64, from the factors."""
 
+    @classmethod
+    def term_of_factors(cls, tensors: Tensors) -> Term | None:
+        """ΔW without the magnitude as `as_term` has it."""
+        up, down, _ = cls.factors_of(tensors)
+        return LowRank(up, down) if len(down) <= MOST_RANK else None
+
     @staticmethod
     def depends_on_weight(tensors: Tensors) -> bool:
         return MAGNITUDE in tensors
@@ -39,6 +46,10 @@ class Decomposable(Adapter):
     @classmethod
     def as_product(cls, tensors: Tensors) -> Product | None:
         return None if MAGNITUDE in tensors else cls.factors_of(in_float64(tensors))
+
+    @classmethod
+    def as_term(cls, tensors: Tensors) -> Term | None:
+        return None if MAGNITUDE in tensors else cls.term_of_factors(tensors)
 
     @classmethod
     def length(cls, tensors: Tensors) -> float | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lycoris_bench.adapters.algorithms.factors import Product
 from lycoris_bench.adapters.algorithms.options import Range
+from lycoris_bench.adapters.algorithms.terms import Term
 from lycoris_bench.messages.errors import BenchError
 
 Tensors = Mapping[str, Tensor]
@@ -87,6 +88,12 @@ class Knowledge:
     @staticmethod
     def as_product(tensors: Tensors) -> Product | None:
         """ΔW = up · down in float64 by the tensors' structure; None where there is none."""
+        return None
+
+    @classmethod
+    def as_term(cls, tensors: Tensors) -> Term | None:
+        """ΔW by factors that are added to W without making it, equal but for last digits; None
+        where making it is the way. Merging asks for it, with tensors in fp32."""
         return None
 
     @staticmethod

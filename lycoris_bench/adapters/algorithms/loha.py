@@ -41,6 +41,7 @@ from lycoris_bench.adapters.algorithms.options import (
 )
 from lycoris_bench.adapters.algorithms.peft import alpha_of, as_lycoris
 from lycoris_bench.adapters.algorithms.peft import as_they_are as peft_names
+from lycoris_bench.adapters.algorithms.terms import MOST_RANK, Term
 from lycoris_bench.messages.errors import BenchError
 
 ROWS = 256  # of ΔW that are made at a time, where its length alone is asked for
@@ -138,6 +139,11 @@ class LoHa(Decomposable):
     def factors_of(tensors: Tensors) -> Product:
         up, down, _ = khatri_rao(*half(tensors, 1), *half(tensors, 2))
         return Product(up * scale(tensors, len(tensors["hada_w1_b"])), down)
+
+    @classmethod
+    def term_of_factors(cls, tensors: Tensors) -> Term | None:
+        small = len(tensors["hada_w1_b"]) * len(tensors["hada_w2_b"]) <= MOST_RANK
+        return super().term_of_factors(tensors) if small else None
 
     @staticmethod
     def length_of_factors(tensors: Tensors) -> float:

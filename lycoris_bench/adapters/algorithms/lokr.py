@@ -46,6 +46,7 @@ from lycoris_bench.adapters.algorithms.options import (
     switch,
 )
 from lycoris_bench.adapters.algorithms.peft import alpha_of, as_lycoris, as_they_are
+from lycoris_bench.adapters.algorithms.terms import Kronecker, Term
 from lycoris_bench.messages.errors import BenchError
 
 WHOLE, PARTS = ("lokr_w1", "lokr_w2"), ("lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b")
@@ -173,6 +174,11 @@ class LoKr(Decomposable):
     def factors_of(tensors: Tensors) -> Product:
         up, down, _ = kronecker(blocks.block(tensors, 1), blocks.block(tensors, 2))
         return Product(up * blocks.ratio(tensors), down)
+
+    @classmethod
+    def term_of_factors(cls, tensors: Tensors) -> Term | None:
+        w1, w2 = (blocks.block(tensors, k) for k in (1, 2))
+        return Kronecker(blocks.ratio(tensors) * w1, w2)
 
     @staticmethod
     def length_of_factors(tensors: Tensors) -> float:
