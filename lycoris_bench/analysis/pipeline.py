@@ -21,6 +21,7 @@ from lycoris_bench.analysis.coded import coded, texts
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.trust.judge import Trust, trust
 from lycoris_bench.messages.errors import BenchError
 
 
@@ -36,6 +37,7 @@ class Analysis:
     refusals: list[importance.Refusal]  # what was not ranked or explained, and why
     correlation: pd.DataFrame
     findings: dict[str, Any]  # plain values only, ready for JSON
+    trust: Trust | None  # where the truth is known
     html: str
 
 
@@ -72,6 +74,7 @@ def analyze_tables(
             "checkpoints": checkpoints,
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
+            "trust": trust(scores),
             "findings": {
                 **findings(metrics, heldout, [*factors["configuration"], *expected]),
                 "claims": judge(columns.main_views(scores), factors),

@@ -13,6 +13,7 @@ from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.trust.judge import TRUST
 from lycoris_bench.planning import scored_rows, scored_with
 from lycoris_bench.run import outcome
 from lycoris_bench.run.folder import StoreError, must_be_run
@@ -140,6 +141,9 @@ def write_analysis(
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
+    for name in TRUST:
+        if result.trust:
+            store.put_frame(store.table(name), getattr(result.trust, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
     store.write(store.report, result.html)
     return outcome.Outcome(done=1, failed=dict(failures or {}), warnings=unlike)

@@ -22,8 +22,9 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import figures, tables
+from lycoris_bench.analysis.report import figures, tables, trusted
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
+from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed, number
 from lycoris_bench.messages.printable import lines
@@ -47,6 +48,7 @@ class Context:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust | None = None
 
 
 def render(context: Context) -> str:
@@ -78,6 +80,8 @@ def render(context: Context) -> str:
         categories=categories,
         beside=set(context.references["configuration"]),
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
+        trust=trusted.shown(context.trust, shown) if context.trust else None,
+        trusted=list(trusted.figures(context.trust, shown[0])) if context.trust else [],
         agreement=agreement,
         gallery=by_concept(context.gallery.entries),
         left_out=context.gallery.left_out,

@@ -1,0 +1,41 @@
+"""How alike two orders are."""
+
+import numpy as np
+from scipy import stats
+
+Array = np.ndarray
+
+
+def kendall(first: Array, second: Array) -> Array:
+    """Kendall's tau-b of each row of two tables [rows, points] -> [rows]; nan where a side is all
+    ties."""
+    a, b = _signs(first), _signs(second)
+    together = (a * b).sum(axis=1)
+    pairs = np.sqrt(np.abs(a).sum(axis=1) * np.abs(b).sum(axis=1))
+    return np.divide(together, pairs, out=np.full(len(a), np.nan), where=pairs > 0)
+
+
+def spearman(first: Array, second: Array) -> Array:
+    """Spearman's rho of each row of two tables [rows, points] -> [rows]; nan where a side is all
+    ties."""
+    a, b = (_centred(stats.rankdata(side, axis=1)) for side in (first, second))
+    lengths = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    together = (a * b).sum(axis=1)
+    return np.divide(together, lengths, out=np.full(len(a), np.nan), where=lengths > 0)
+
+
+def positions(means: Array) -> Array:
+    """Where each point stands among all, of each row [rows, points]: 0 the lowest, 1 the highest,
+    ties their mean."""
+    ranks: Array = stats.rankdata(means, axis=1)
+    return (ranks - 1) / max(1, means.shape[1] - 1)
+
+
+def _signs(table: Array) -> Array:
+    table = np.round(table, 12)  # a sum in another order is a tie
+    first, second = np.triu_indices(table.shape[1], 1)
+    return np.sign(table[:, first] - table[:, second])
+
+
+def _centred(table: Array) -> Array:
+    return table - table.mean(axis=1, keepdims=True)
