@@ -21,7 +21,7 @@ from lycoris_bench.analysis.plots.canvas import (
 
 @dataclass(frozen=True)
 class Line:
-    """A number of a kind, with the ends of its interval."""
+    """A number of a kind, with the ends of its interval. Its name may have two lines."""
 
     name: str
     kind: str
@@ -48,7 +48,11 @@ def whiskers(lines: Sequence[Line], title: str, axis: str) -> bytes:
                 place += 1
             place += 0.6
         axes.set_ylim(place - 0.4, -0.8)
-        axes.set_yticks(list(places.values()), [label(name, 44) for name in places], size=7.5)
+        axes.set_yticks(
+            list(places.values()),
+            ["\n".join(map(label, name.split("\n"))) for name in places],
+            size=7.5,
+        )
         axes.tick_params(axis="y", length=0, labelcolor=SOFT)
         axes.axvline(0, color=FAINT, lw=0.8, zorder=0)
         axes.set_xlim(min(-0.2, *(line.low for line in lines if np.isfinite(line.low)), 0), 1.02)

@@ -41,7 +41,7 @@ def figures(trust: Trust, category: str) -> Iterator[Figure]:
     for truth in TRUTHS:
         rows = _asked(first[first["category"] == category], truth)
         lines = [
-            Line(f"{words(r.metric)}, {r.encoder}", r.prompt_type, r.tau, r.tau_low, r.tau_high)
+            Line(f"{words(r.metric)}\n{r.encoder}", r.prompt_type, r.tau, r.tau_low, r.tau_high)
             for r in rows.itertuples()
         ]
         if lines:
@@ -84,9 +84,8 @@ def _sentences(first: pd.DataFrame) -> Iterator[str]:
         if rows.empty:
             continue
         best, *rest = rows.itertuples()
-        said = (
-            f"{truth.heading} {_named(best)} orders checkpoints most like the truth ({_tau(best)})"
-        )
+        question = truth.heading.partition(":")[0]
+        said = f"{question}: {_named(best)} is nearest to the truth ({_tau(best)})"
         if low := [row for row in rest if row.tau_high < LOW]:
             said += f"; {_named(low[-1])} says next to nothing of it ({_tau(low[-1])})"
         yield f"{said}."

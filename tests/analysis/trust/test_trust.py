@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.trust import choices as made_choices
 from lycoris_bench.analysis.trust.cells import Leaves, correlation_interval, interval
@@ -159,3 +160,23 @@ def test_without_the_truth_nothing_is_judged() -> None:
     rng = np.random.default_rng(6)
     rows = table(image_similarity=grids(rng, np.arange(8.0), 1))
     assert trust(rank_scores(rows)) is None
+
+
+def test_the_page_says_which_metric_can_be_trusted() -> None:
+    rng = np.random.default_rng(7)
+    main = np.arange(8) / 8
+    rows = table(
+        concept_shown=grids(rng, main, 0.01), image_similarity=grids(rng, main[::-1], 0.001)
+    )
+    factors = pd.DataFrame({
+        "configuration": NAMES, "algorithm": "lora", "preset": "full", "lr": 1e-3, "lr_level": 2,
+        "capacity": 1, "importance": True,
+    })  # fmt: skip
+    known = analyze_tables(rows, factors)
+    assert known.trust is not None and len(known.trust.agreements) == 3
+    assert 'id="trust"' in known.html and "Who is put too high, or too low" in known.html
+    assert (
+        "image similarity by e on trigger prompts is nearest to the truth (tau -1.00" in known.html
+    )
+    unknown = analyze_tables(rows[rows["metric"] == "image_similarity"], factors)
+    assert unknown.trust is None and 'id="trust"' not in unknown.html
