@@ -21,7 +21,9 @@ def to_bytes(frame: Any, uid: str = "") -> bytes:
     about = {**(table.schema.metadata or {}), UID: uid.encode()}
     about[CHECKSUM] = _checksum(table, about)
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(about), buffer, write_page_checksum=True)
+    pq.write_table(
+        table.replace_schema_metadata(about), buffer, compression="zstd", write_page_checksum=True
+    )
     return buffer.getvalue()
 
 

@@ -31,7 +31,7 @@ from lycoris_bench.scoring.scorer import Array, Scorer, View, scorers
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, MetricRow, Source
 
-OF_SETS = ("value", "n", "protocol")  # columns of a set of images, not of each of its images
+OF_SETS = ("value", "n", "fingerprint", "protocol")  # columns of a set, not of parts of it
 
 
 class DamagedImages(BenchError):
