@@ -1,4 +1,4 @@
-"""What of a run is kept in results/: its rows, and the first image of each set that the report shows.
+"""What of a run is kept in results/: its rows, and first images of what the report shows.
 
 `python -m benchmarks.shipped RUN results/NAME`
 
