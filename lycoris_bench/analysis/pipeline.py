@@ -21,6 +21,7 @@ from lycoris_bench.analysis.coded import coded, texts
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.trust.claims import claims_in_truth
 from lycoris_bench.analysis.trust.judge import Trust, trust
 from lycoris_bench.messages.errors import BenchError
 
@@ -68,6 +69,8 @@ def analyze_tables(
     checkpoints = aggregation.by_checkpoint(scores)
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
         explaining = behind.submit(importance.explain, checkpoints, factors)
+        true = claims_in_truth(scores, factors)
+        in_truth = {"claims_in_truth": true} if true else {}
         tables: dict[str, Any] = {
             "scores": scores,
             "aggregate": aggregation.by_configuration(scores),
@@ -78,6 +81,7 @@ def analyze_tables(
             "findings": {
                 **findings(metrics, heldout, [*factors["configuration"], *expected]),
                 "claims": judge(columns.main_views(scores), factors),
+                **in_truth,
             },
         }
         page = report.render(

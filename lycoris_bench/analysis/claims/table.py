@@ -11,11 +11,14 @@ from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.messages.numbers import fixed, significant
 
 
-def shown(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What `judge` found, as a dict: `rows`, a claim each with its cell over all categories;
-    `categories` and `exploratory`, rows with a cell per category (None: the paper does not claim it
-    there), empty for a single one; `summary`, sentences on both; `untested`, (reason, sentences) of
-    claims without any pair; `small`, the size of a little effect."""
+def shown(found: Mapping[str, Any], truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What `judge` found, of the metrics and, where it is known, of the `truth`, as a dict.
+
+    `rows`, a claim each with its cell over all categories, and a second one of the truth
+    (`in_truth`: there is one); `categories` and `exploratory`, rows with a cell per category (None:
+    the paper does not claim it there), empty for a single one; `summary`, sentences on both;
+    `untested`, (reason, sentences) of claims without any pair; `small`, the size of a little
+    effect."""
     verdicts = found["verdicts"]
     cells = {(verdict["id"], verdict["category"]): verdict for verdict in verdicts}
     overall = [verdict for verdict in verdicts if not verdict["exploratory"]]
@@ -28,9 +31,13 @@ def shown(found: Mapping[str, Any]) -> dict[str, Any]:
         for verdict, line in zip(there, across, strict=True)
         if any(cell and "p" in cell for cell in line)
     ]
+    true = {v["id"]: v for v in truth["verdicts"] if not v["exploratory"]} if truth else {}
     return {
+        "in_truth": bool(true),
         "over": known[0] if len(known) == 1 else OVERALL,
-        "rows": [_row(verdict, [verdict]) for verdict in there],
+        "rows": [
+            _row(verdict, [verdict, *([true[verdict["id"]]] if true else [])]) for verdict in there
+        ],
         "categories": categories,
         "exploratory": exploratory,
         "summary": summary(found),

@@ -70,7 +70,7 @@ def render(context: Context) -> str:
     return template.render(
         study=", ".join(names) or "empty study",
         findings=context.findings,
-        claims=shown_claims(context.findings["claims"]),
+        claims=shown_claims(context.findings["claims"], context.findings.get("claims_in_truth")),
         criteria=CRITERIA,
         margin=MARGIN,
         ink=colours(ordered(context.factors["algorithm"])),

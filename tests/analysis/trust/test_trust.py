@@ -178,5 +178,31 @@ def test_the_page_says_which_metric_can_be_trusted() -> None:
     assert (
         "image similarity by e on trigger prompts is nearest to the truth (tau -1.00" in known.html
     )
+    assert "claims_in_truth" in known.findings
     unknown = analyze_tables(rows[rows["metric"] == "image_similarity"], factors)
     assert unknown.trust is None and 'id="trust"' not in unknown.html
+    assert "claims_in_truth" not in unknown.findings
+
+
+def test_claims_on_the_truth_are_those_of_the_rates() -> None:
+    """A rate that follows the learning rate: the claim holds in truth, whatever a metric says."""
+    rng = np.random.default_rng(8)
+    main = np.arange(8) / 8
+    rows = table(
+        concept_shown=grids(rng, main, 0.01), image_similarity=grids(rng, main[::-1], 0.01)
+    )
+    factors = pd.DataFrame({
+        "configuration": NAMES, "algorithm": "lora", "preset": "full",
+        "lr": [1e-4 * 2**k for k in range(8)], "lr_level": [1, 1, 1, 2, 2, 3, 3, 3],
+        "capacity": 1, "importance": True,
+    })  # fmt: skip
+    made = analyze_tables(rows, factors)
+    assert "the same of the true rates" in made.html
+    found = made.findings
+    said, true = (
+        next(v for v in found[name]["verdicts"] if v["id"] == "rate-fidelity"
+             and v["category"] == "all categories")
+        for name in ("claims", "claims_in_truth")
+    )  # fmt: skip
+    assert said["effect"] < 0 < true["effect"]
+    assert true["effect"] == pytest.approx(-said["effect"])

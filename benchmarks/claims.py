@@ -1,0 +1,58 @@
+"""What do the paper's claims come to, run by run, and on the truth where it is known?
+
+`python -m benchmarks.claims RUN...` prints a table in Markdown from the runs' findings.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench import open_run
+from lycoris_bench.messages.numbers import fixed
+
+WORDS = {"cannot be tested here": "–"}
+
+
+def columns(runs: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """By heading the verdicts over all categories, by claim."""
+    found = {}
+    for folder in runs:
+        run = open_run(folder)
+        name = run.study.name
+        found[name] = _overall(run.findings["claims"])
+        if truth := run.findings.get("claims_in_truth"):
+            found[f"{name}, in truth"] = _overall(truth)
+    return found
+
+
+def _overall(claims: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {one["id"]: one for one in claims["verdicts"] if not one["exploratory"]}
+
+
+def cell(verdict: Mapping[str, Any] | None) -> str:
+    """Verdict, effect and interval."""
+    if verdict is None or "pairs" not in verdict:
+        return "–"
+    said = WORDS.get(verdict["verdict"], verdict["verdict"])
+    if "tau" in verdict:
+        return f"{said}; tau {fixed(verdict['tau'], signed=True)}"
+    ends = f" ({fixed(verdict['low'], signed=True)} to {fixed(verdict['high'], signed=True)})"
+    return f"{said}; {fixed(verdict['effect'], signed=True)}{ends if 'low' in verdict else ''}"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    found = columns(parser.parse_args().runs)
+    first, *_ = found.values()
+    print(f"| claim | {' | '.join(found)} |\n|---|{'---|' * len(found)}")
+    for name, verdict in first.items():
+        cells = [cell(verdicts.get(name)) for verdicts in found.values()]
+        if set(cells) != {"–"}:
+            print(f"| {verdict['sentence']} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
