@@ -1,6 +1,6 @@
-"""Which rates and epochs does the pilot give? The rule of configs/miniature-pilot.toml, applied.
+"""Which rates and epochs do the pilots give? The rules of configs/miniature-pilot*.toml, applied.
 
-`python -m benchmarks.pilot results/pilot`
+`python -m benchmarks.pilot results/pilot results/pilot-2`
 """
 
 import argparse
@@ -11,22 +11,27 @@ import pandas as pd
 from lycoris_bench import open_run
 
 MIDDLE, LAST = 12, 20
-LEAST_VENDI = 0.8  # of the base model's
+LEAST_VENDI, LEAST_TEXT = 0.8, 0.75  # of the base model's
 HALF = 0.5
 
 
 def shares(metrics: pd.DataFrame) -> pd.DataFrame:
     """By configuration and epoch: `closed`, the share of the distance from base to real images in
-    image similarity, and `vendi`, that of the base model's; means over classes, then categories."""
-    rows = metrics[
-        (metrics["prompt_type"] == "trigger") & (metrics["encoder"] == "miniature-image")
-    ]
-    likeness, diversity = (_means(rows[rows["metric"] == m]) for m in ("image_similarity", "vendi"))
+    image similarity; `vendi` and `text` (similarity on alter prompts), of the base model's; means
+    over classes, then categories."""
+    trigger = metrics[(metrics["prompt_type"] == "trigger")]
+    trigger = trigger[trigger["encoder"] == "miniature-image"]
+    likeness, diversity = (
+        _means(trigger[trigger["metric"] == name]) for name in ("image_similarity", "vendi")
+    )
+    alter = metrics[(metrics["prompt_type"] == "alter")]
+    text = _means(alter[alter["metric"] == "text_similarity"])
     base, real = (likeness.loc[[name]].iloc[0] for name in ("base", "real"))
     return pd.DataFrame(
         {
             "closed": (likeness - base) / (real - base),
             "vendi": diversity / diversity.loc[["base"]].iloc[0],
+            "text": text / text.loc[["base"]].iloc[0],
         }
     ).drop(["base", "real"], errors="ignore")
 
@@ -40,31 +45,55 @@ def _means(rows: pd.DataFrame) -> pd.Series:
 
 
 def chosen(table: pd.DataFrame, rates: dict[str, float]) -> tuple[str, float]:
-    """The configuration of these that closes most by the middle epoch without having collapsed, and
-    its rate."""
+    """The configuration of these that closes most by the middle epoch without having collapsed in
+    diversity, and its rate."""
     middle = table.xs(MIDDLE, level="epoch").loc[list(rates)]
     usable = middle[middle["vendi"] >= LEAST_VENDI]
     name = str(usable["closed"].idxmax())
     return name, rates[name]
 
 
-def main() -> None:
-    """Prints the table and what follows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    run = open_run(parser.parse_args().run)
+def collapsed(table: pd.DataFrame) -> pd.DataFrame:
+    """What has lost diversity, or no longer draws what it is asked for."""
+    return table[(table["vendi"] < LEAST_VENDI) | (table["text"] < LEAST_TEXT)]
+
+
+def first(folder: Path) -> None:
+    """Prints the table of the first pilot and what follows by its rule."""
+    run = open_run(folder)
     table = shares(run.table("metrics"))
-    print(table.round(3).to_string())
+    print(f"{run.study.name}\n{table.round(3).to_string()}")
     rates: dict[str, dict[str, float]] = {}
     for configuration in run.study.configurations:
         of = rates.setdefault(configuration.algorithm, {})
         of[configuration.name] = configuration.lr
     lora, rate = chosen(table, rates["lora"])
     _, native = chosen(table, rates["full"])
-    print(f"lora, loha, lokr: {rate:g}; {rate / 5:g} and {2 * rate:g}")
-    print(f"full: {native / 5:g}; {native:g} and {native / 10:g}")
+    print(f"lora, loha, lokr: {rate:g}; full: {native / 5:g}, {native:g} and {native / 10:g}")
     long_enough = table.loc[(lora, LAST), "closed"] >= HALF
     print("epochs:", "4, 12, 20" if long_enough else "6, 18, 30")
+
+
+def second(folder: Path) -> None:
+    """Prints the table of the second pilot and whether its rate stands."""
+    run = open_run(folder)
+    table = shares(run.table("metrics"))
+    print(f"\n{run.study.name}\n{table.round(3).to_string()}")
+    wrecks = [str(name) for name, _ in collapsed(table).index]
+    (rate,) = {c.lr for c in run.study.configurations if c.name == c.algorithm}
+    said = f"collapsed: {', '.join(wrecks)}; the rate is halved" if wrecks else "none collapsed"
+    print(f"lora, loha, lokr at {rate:g}: {said}")
+
+
+def main() -> None:
+    """Prints both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path, nargs="*")
+    given = parser.parse_args()
+    first(given.first)
+    for folder in given.second:
+        second(folder)
 
 
 if __name__ == "__main__":
