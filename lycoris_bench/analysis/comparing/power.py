@@ -72,10 +72,12 @@ def share_found(
     if of_classes is not None:
         of_class = components.of_classes + components.residual / seeds
         spread = float(np.sqrt(of_class / classes * (1 - classes / of_classes)))
-    critical = float(special.stdtrit(df, 1 - alpha / 2)) * stderr / spread
-    shift = np.abs(differences) / spread
-    other_way = special.nctdtr(df, shift, -critical)  # nan where it is below 1e-20
-    return np.asarray(1 - special.nctdtr(df, shift, critical) + np.nan_to_num(other_way))
+    critical, size = float(special.stdtrit(df, 1 - alpha / 2)) * stderr, np.abs(differences)
+    if not spread > 0:
+        return np.asarray(size > critical, dtype="float64")
+    other_way = special.nctdtr(df, size / spread, -critical / spread)  # nan where below 1e-20
+    missed = special.nctdtr(df, size / spread, critical / spread)
+    return np.asarray(1 - missed + np.nan_to_num(other_way))
 
 
 def _error(

@@ -27,21 +27,25 @@ class ByImages:
     shared: float = 0.0
 
     def at(self, images: int) -> Components:
-        """Of sets of so many images, each at least 0."""
-        return self._after(1 / images).at_least_0()
+        """Of sets of so many images. No estimate is below 0, nor does what images average make up
+        more than the whole."""
+        more = 1 / images - 1 / self.images
+
+        def of(name: str) -> float:
+            whole = max(0.0, float(getattr(self.whole, name)))
+            each = min(max(0.0, float(getattr(self.per_image, name))), self.images * whole)
+            return whole + more * each
+
+        return Components(of("of_seeds"), of("of_classes"), of("residual"))
 
     @property
     def fixed(self) -> Components:
         """What no number of images removes; estimates may lie below 0."""
-        return self._after(0.0)
-
-    def _after(self, share: float) -> Components:
-        """Where a single image's part is divided by 1 / share."""
-        more, whole, each = share - 1 / self.images, self.whole, self.per_image
+        whole, each, n = self.whole, self.per_image, self.images
         return Components(
-            whole.of_seeds + more * each.of_seeds,
-            whole.of_classes + more * each.of_classes,
-            whole.residual + more * each.residual,
+            whole.of_seeds - each.of_seeds / n,
+            whole.of_classes - each.of_classes / n,
+            whole.residual - each.residual / n,
         )
 
 
@@ -92,9 +96,14 @@ def in_scores_of(whole: Array, subsets: Array) -> Components:
 
 def reach(whole: Array, subsets: Array) -> float:
     """How large a difference of two configurations in the scores of the whole is in those of
-    disjoint subsets of its images: the slope of the configurations' means."""
+    disjoint subsets of its images: the slope of the configurations' means.
+
+    Of m subsets it is between the root of 1 / m, where images differ by chance alone, and 1, where
+    they do not differ; an estimate from configurations that are nearly equal may not be."""
     of_whole, of_mean = (_centred(s).mean(axis=(-2, -1)) for s in (whole, subsets.mean(axis=0)))
-    return float(of_mean @ of_whole / (of_whole @ of_whole))
+    power = float(of_whole @ of_whole)
+    slope = float(of_mean @ of_whole) / power if power > 0 else 1.0
+    return min(1.0, max(slope, len(subsets) ** -0.5))
 
 
 def shared_by_classes(subsets: Array) -> float:

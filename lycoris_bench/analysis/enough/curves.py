@@ -97,7 +97,7 @@ def _of_classes(scores: Sampled, kept: Array) -> Iterator[Row]:
     orders = [random.permutation(scores.classes) for _ in range(DRAWS)]
     orders = [order[np.isin(order, kept)] for order in orders]
     parts, count = mean_of(there.whole[None]), 2
-    while 2 * count <= scores.classes:
+    while 4 * count <= 3 * scores.classes:  # as many are there where a quarter is left out
         subsets = np.stack([scores.whole[..., order[:count]] for order in orders])
         yield count, *_taus(there, subsets), _smallest(scores, parts, scores.seeds, count)
         count *= 2

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from lycoris_bench.analysis.columns import CRITERIA, Criterion
 from lycoris_bench.analysis.enough.components import by_images, mean_of
 from lycoris_bench.analysis.enough.curves import Number, Point
@@ -47,8 +49,10 @@ def _row(axis: str, point: Point, scores: Sampled) -> str:
 
 
 def _number(number: Number) -> str:
-    if number.value != number.value:
+    if np.isnan(number.value):
         return ABSENT
+    if number.value > 1:
+        return "none"  # scores are at most 1 apart
     return f"{fixed(number.value)} ({fixed(number.low)} to {fixed(number.high)})"
 
 
@@ -65,10 +69,11 @@ def _components(scores: Sampled) -> Iterator[str]:
             said.append(f"{shown} {fixed(getattr(parts, name), 3)}{averaged}")
     yield f"variance of a difference, by n images: {'; '.join(said)}"
     if found:
-        shared = max(found.shared, 0) / scores.images
+        shared = max(found.shared, 0.0)
         yield (
-            f"of an image's noise and prompt all classes share {fixed(found.shared, 3)} / n: ± "
-            f"{fixed(shared**0.5)} of a difference by {scores.images} images, which no error counts"
+            f"of an image's noise and prompt all classes share {fixed(shared, 3)} / n: ± "
+            f"{fixed((shared / scores.images) ** 0.5)} of a difference by {scores.images} images, "
+            "which no error counts"
         )
 
 

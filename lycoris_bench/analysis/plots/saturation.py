@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from lycoris_bench.analysis.columns import CRITERIA
 from lycoris_bench.analysis.enough.curves import Point
@@ -16,7 +17,7 @@ ROWS = {
     "tau_true": "order as in truth (tau)",
     "difference": "smallest difference",
 }
-SIDE, LEFT, TOP, BELOW = 2.3, 0.55, 0.75, 0.5  # inches
+SIDE, LEFT, TOP, BELOW = 2.3, 0.7, 0.75, 0.5  # inches
 
 
 def saturation(curves: Curves) -> bytes:
@@ -66,6 +67,7 @@ def _frame(panel: Axes, axis: str, label: str) -> None:
     counts = sorted({float(x) for line in panel.lines for x in np.asarray(line.get_xdata())})
     panel.set_xticks(counts, [f"{count:g}" for count in counts])
     panel.minorticks_off()
+    panel.yaxis.set_major_locator(MaxNLocator(5))
     panel.set_xlabel(axis)
     panel.set_ylabel(label)
     panel.grid(axis="y", color=FAINT, lw=0.6)
