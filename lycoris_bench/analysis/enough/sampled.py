@@ -15,7 +15,7 @@ class Sampled:
 
     whole [configurations, seeds, classes]: of all that was drawn. of_images: by how many images a
     set has, [subsets, configurations, seeds, classes] of disjoint subsets; empty where a run keeps
-    no numbers of parts. of_seeds: the same by how many seeds, of all choices of so many. true, as
+    no numbers of parts. of_seeds: the same by how many seeds, of choices of so many. true, as
     `whole`: by what is true of the pictures, or None. least: images that the metric needs."""
 
     images: int

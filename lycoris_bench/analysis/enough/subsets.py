@@ -1,6 +1,7 @@
 """The scores that part of the images, or of the seeds, of a run would have given: each subset is
 ranked anew, as a view of its own."""
 
+import random
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -34,6 +35,7 @@ TRUTHS = {
     "diversity": "variety",
     "preservation": "base_kept",
 }
+MOST = 12  # choices of so many seeds
 WHOLE, TRUE = "whole", "true"
 LABEL = "resize"  # a subset is a way of looking at a checkpoint, as a resizing is
 SET = [*CHECKPOINT, *CONCEPT, *VIEW]  # what has a value, and a value of each of its parts
@@ -69,7 +71,8 @@ def of_rows(
     frames = dict(_of_images(rows, values, in_all))
     seeds = ordered(rows["seed"].dropna())
     for count in range(1, len(seeds)):
-        for chosen in combinations(seeds, count):
+        choices = [*combinations(seeds, count)]
+        for chosen in random.Random(0).sample(choices, min(len(choices), MOST)):
             frames[f"seeds {count} {chosen}"] = rows[rows["seed"].isin(chosen)]
     frames |= {WHOLE: rows, TRUE: true}
     by_label = _scores({name: frame for name, frame in frames.items() if len(frame)})

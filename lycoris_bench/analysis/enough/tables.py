@@ -32,8 +32,11 @@ def _of_criterion(
     criterion: Criterion, found: Mapping[str, Sampled], curves: Mapping[str, Curves]
 ) -> Iterator[str]:
     scores = found[criterion.key]
-    size = f"{scores.configurations} configurations x {scores.seeds} seeds x {scores.classes}"
-    yield f"{criterion.heading}: {size} classes, {scores.images} images"
+    size = f"{scores.configurations} x {scores.seeds} x {scores.classes}"
+    yield (
+        f"{criterion.heading}: {size} configurations, seeds and classes, {scores.images} images "
+        "a set"
+    )
     yield HEADER
     for axis, points in curves[criterion.key].items():
         if len(points) > 1:
