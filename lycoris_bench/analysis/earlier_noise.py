@@ -1,26 +1,17 @@
 """How much paired differences of scores vary in an earlier run: what a study like it may expect."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from lycoris_bench.analysis.aggregation import units
-from lycoris_bench.analysis.columns import (
-    CRITERIA,
-    OVERALL,
-    Criterion,
-    at_last_epoch,
-    check_file,
-    main_views,
-)
+from lycoris_bench.analysis.columns import CRITERIA
 from lycoris_bench.analysis.comparing.mean_squares import Components
-from lycoris_bench.analysis.comparing.pairs import grids, mean_components
-from lycoris_bench.analysis.findings.judgement import scores_of, seen_by
-from lycoris_bench.analysis.ranks import rank_scores
-from lycoris_bench.analysis.series import split_by_strength
+from lycoris_bench.analysis.comparing.pairs import mean_components
+from lycoris_bench.analysis.enough.components import ByImages, by_images
+from lycoris_bench.analysis.enough.subsets import sampled
+from lycoris_bench.analysis.main_scores import cells_of, main_rows, scores_by
 from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run.store import Store
@@ -30,24 +21,27 @@ from lycoris_bench.run.store import Store
 class EarlierNoise:
     """Components of paired differences of scores by criterion; of the others why they are unknown.
 
-    one_seed: nothing is known of how far trainings with other seeds differ."""
+    by_images: the same as a function of the number of images, where the run keeps numbers of parts
+    of its image sets. one_seed: nothing is known of how far trainings with other seeds differ."""
 
     source: str
     components: Mapping[str, Components]
     unknown: Mapping[str, str] = field(default_factory=dict)
     one_seed: bool = False
+    by_images: Mapping[str, ByImages] = field(default_factory=dict)
 
 
 def noise_of_run(folder: Path) -> EarlierNoise:
     """Of a run's scores at the last epoch, through the first encoder of each metric, over all
     categories. StoreError: no run, or no metric table; BenchError: too few cells in it, or numbers
     that cannot be compared."""
-    cells = _cells(open_run(folder).table("metrics"), str(Store(folder).table("metrics")))
+    run = open_run(folder)
+    cells = cells_of(main_rows(run.table("metrics"), str(Store(folder).table("metrics"))))
     known: dict[str, Components] = {}
     unknown: dict[str, str] = {}
     seeds = 1
     for criterion in CRITERIA:
-        scores = _scores(cells, criterion)
+        scores = scores_by(cells, criterion)
         if reason := _too_few(scores, criterion.what):
             unknown[criterion.key] = reason
         else:
@@ -59,23 +53,9 @@ def noise_of_run(folder: Path) -> EarlierNoise:
             "give another run with --from, or none for the published noise"
         )
     reasons = {key: f"{folder} has {reason}" for key, reason in unknown.items()}
-    return EarlierNoise(f"those in {folder}", known, reasons, one_seed=seeds < 2)
-
-
-def _cells(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    rows = check_file(table, source)
-    asked = {(criterion.metric, criterion.prompt_type) for criterion in CRITERIA}
-    views = pd.MultiIndex.from_frame(rows[["metric", "prompt_type"]])
-    rows = rows[views.isin(asked)].reset_index(drop=True)
-    names = pd.DataFrame({"configuration": rows["configuration"].unique()})
-    rows, _ = split_by_strength(rows, names)
-    return units(at_last_epoch(rank_scores(main_views(rows))))
-
-
-def _scores(cells: pd.DataFrame, criterion: Criterion) -> np.ndarray:
-    """[configurations, seeds, classes]"""
-    scores = scores_of(seen_by(cells, OVERALL, criterion))
-    return grids(scores) if scores else np.empty((0, 0, 0))
+    parts = {key: by_images(scores) for key, scores in sampled(run).items() if key in known}
+    of_images = {key: replace(found, whole=known[key]) for key, found in parts.items() if found}
+    return EarlierNoise(f"those in {folder}", known, reasons, seeds < 2, of_images)
 
 
 def _too_few(scores: np.ndarray, numbers: str) -> str:

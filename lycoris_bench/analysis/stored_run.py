@@ -72,6 +72,17 @@ class StoredRun:
             )
         return frame
 
+    def parts(self, views: pd.DataFrame) -> pd.DataFrame:
+        """What `score` keeps of parts of image sets, seen as `views` (a row for each metric,
+        encoder, resizing and prompt type): a row for each image (`image` is its name), or for each
+        half where a metric has no number of a single image. Empty where the run has none."""
+        store = Store(self.folder)
+        sources = scored_rows.sources_in(self.table("metrics"), self.study)
+        stored = [store.frame(store.metrics(store.branch(s), "-images")) for s in sources]
+        found = [one[0] for one in stored if one is not None and len(one[0])]
+        seen = [one.merge(views.drop_duplicates(), on=[*views]) for one in found]
+        return pd.concat(seen, ignore_index=True) if seen else pd.DataFrame()
+
     @property
     def findings(self) -> dict[str, Any]:
         """What the analysis found, sentences among it."""

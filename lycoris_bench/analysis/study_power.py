@@ -1,5 +1,6 @@
-"""The smallest differences of scores that a planned study can show, and what more seeds or classes
-would buy: per criterion, from the noise of the published caption study or of an earlier run."""
+"""The smallest differences of scores that a planned study can show, and what more seeds, classes or
+images would buy: per criterion, from the noise of the published caption study or of an earlier run.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lycoris_bench.planning.plan import Plan
 
 POWER, ALPHA = 0.8, 0.05
 FEW = 7  # blocks: of fewer the range test of `compare` tells any two apart in .43 to .74, not .8
+HALF, TWICE = "half_the_images", "twice_the_images"
 PUBLISHED = EarlierNoise("those of the paper's caption study", CAPTION_STUDY)
 
 
@@ -70,7 +72,10 @@ def power(plan: Plan, earlier: Path | None = None) -> dict[str, Any]:
         "unknown": {},
     }
     if configurations > 1:
-        result["differences"] = {c.key: _shows(size, noise, c.key) for c, size in known.items()}
+        images = plan.study.settings.sampling.images
+        result["differences"] = {
+            c.key: _shows(size, noise, c.key, images) for c, size in known.items()
+        }
         result["unknown"] = {c.key: noise.unknown[c.key] for c in sizes if c not in known}
     return {**result, "text": "\n".join(_lines(result, noise))}
 
@@ -100,21 +105,33 @@ def classes_of(plan: Plan, criterion: Criterion) -> int:
     )
 
 
-def _shows(size: Size, noise: EarlierNoise, key: str) -> dict[str, Any]:
-    """Of the study as it is, with one seed more and with twice the classes. Where the noise is of
-    one seed, nothing is known of other seeds."""
+def _shows(size: Size, noise: EarlierNoise, key: str, images: int) -> dict[str, Any]:
+    """Of the study as it is, with one seed more, with twice the classes and, where the noise of
+    images is known, with half and twice the images. Where the noise is of one seed, nothing is
+    known of other seeds."""
     components, configurations = noise.components[key], size.configurations
     seeds = 1 if noise.one_seed else size.seeds
+    as_it_is = Size(configurations, seeds, size.classes)
     larger = {
         "one_more_seed": Size(configurations, seeds + 1, size.classes),
         "twice_the_classes": Size(configurations, seeds, 2 * size.classes),
     }
     if noise.one_seed:
         del larger["one_more_seed"]
+    of_images = {}
+    if by_images := noise.by_images.get(key):
+        components = by_images.at(images)
+        counts = {HALF: images // 2, TWICE: 2 * images}
+        of_images = {
+            name: {"images": count, **as_it_is.shows(by_images.at(count))}
+            for name, count in counts.items()
+            if count >= by_images.least
+        }
     return {
         "classes": size.classes,
-        **Size(configurations, seeds, size.classes).shows(components),
+        **as_it_is.shows(components),
         **{name: other.shows(components) for name, other in larger.items()},
+        **of_images,
     }
 
 
@@ -140,13 +157,24 @@ def _lines(result: Mapping[str, Any], noise: EarlierNoise) -> list[str]:
             ("twice_the_classes", f"{2 * classes} classes"),
         ):
             if name in row:
-                any_two, named = (_said(row[name][which]) for which in ("any", "named"))
-                said.append(f"with {larger} {any_two} and {named}")
+                said.append(f"with {larger} {_both(row[name])}")
+        said += _of_images(row)
         lines.append(f"{key:<12} {'; '.join(said)}")
     lines += [f"{key:<12} not known: {reason}" for key, reason in result["unknown"].items()]
     if any(max(seeds, row["classes"]) < FEW for row in result["differences"].values()):
         lines.append(f"{'':<12} (of any two, by fewer than {FEW} classes only 2 or 3 times in 4)")
     return [*lines, f"{'':<12} if scores are as noisy as {noise.source}{_but(noise, seeds)}"]
+
+
+def _of_images(row: Mapping[str, Any]) -> list[str]:
+    """The clause on half and twice the images, if there is one."""
+    known = [row[name] for name in (HALF, TWICE) if name in row]
+    said = [f"with {other['images']}{{}} {_both(other)}" for other in known]
+    return [", ".join(said).format(" images", "")] if said else []
+
+
+def _both(shown: Mapping[str, Any]) -> str:
+    return f"{_said(shown['any'])} and {_said(shown['named'])}"
 
 
 def _but(noise: EarlierNoise, seeds: int) -> str:

@@ -69,6 +69,11 @@ class Components:
         parts = (self.of_seeds, self.of_classes, self.residual)
         return Components(*(float(np.mean(part)) for part in parts))
 
+    def at_least_0(self) -> "Components":
+        """As no variance is below 0."""
+        parts = (self.of_seeds, self.of_classes, self.residual)
+        return Components(*(max(0.0, float(part)) for part in parts))
+
     def mean_squares(self, seeds: Array | int, classes: Array | int) -> MeanSquares:
         """What mean squares grids of these sizes are expected to have."""
         several, many = np.asarray(seeds) > 1, np.asarray(classes) > 1

@@ -39,14 +39,9 @@ def smallest_difference(
     of six configurations and 60 % of two."""
     if seeds * classes < 2:
         return float("inf")
-    squares = components.mean_squares(seeds, classes)
-    stderr = float(np.sqrt(squares.variance))
+    stderr, df = _error(components, seeds, classes, configurations)
     if not stderr > 0:
         return stderr
-    df = float(squares.df)
-    if configurations > 2:
-        stderr *= np.sqrt(_at_least_its_own(df))
-        df *= configurations - 1
     critical = float(special.stdtrit(df, 1 - alpha / pairs / 2))
 
     def missing(shift: float) -> float:
@@ -56,6 +51,45 @@ def smallest_difference(
     while missing(high) > 0:
         high *= 2
     return float(optimize.brentq(missing, 0.0, high)) * stderr
+
+
+def share_found(
+    differences: np.ndarray,
+    components: Components,
+    seeds: int,
+    classes: int,
+    alpha: float = 0.05,
+    configurations: int = 2,
+    of_classes: int | None = None,
+) -> np.ndarray:
+    """How likely a study of this size finds each true difference, of a pair that was named before,
+    two-sided at alpha.
+
+    of_classes: the differences are those of so many classes and the same seeds, and the study has
+    some of these classes, drawn at random: what it has of their noise is in the differences."""
+    stderr, df = _error(components, seeds, classes, configurations)
+    spread = float(np.sqrt(components.mean_squares(seeds, classes).variance))
+    if of_classes is not None:
+        of_class = components.of_classes + components.residual / seeds
+        spread = float(np.sqrt(of_class / classes * (1 - classes / of_classes)))
+    critical, size = float(special.stdtrit(df, 1 - alpha / 2)) * stderr, np.abs(differences)
+    if not spread > 0:
+        return np.asarray(size > critical, dtype="float64")
+    other_way = special.nctdtr(df, size / spread, -critical / spread)  # nan where below 1e-20
+    missed = special.nctdtr(df, size / spread, critical / spread)
+    return np.asarray(1 - missed + np.nan_to_num(other_way))
+
+
+def _error(
+    components: Components, seeds: int, classes: int, configurations: int
+) -> tuple[float, float]:
+    """The standard error by which a difference is judged, and its degrees of freedom."""
+    squares = components.mean_squares(seeds, classes)
+    stderr, df = float(np.sqrt(squares.variance)), float(squares.df)
+    if configurations > 2 and stderr > 0:
+        stderr *= np.sqrt(_at_least_its_own(df))
+        df *= configurations - 1
+    return stderr, df
 
 
 def _at_least_its_own(df: float) -> float:

@@ -53,12 +53,19 @@ _STYLE: Any = {
 @contextmanager
 def figure(width: float = 4.0, height: float = 3.5) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one axes. It is known to nobody else, so nothing has to be closed."""
+    with empty(width, height) as made:
+        yield made, made.add_subplot()
+
+
+@contextmanager
+def empty(width: float, height: float) -> Iterator[Figure]:
+    """A figure to put axes in, in inches."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Its size is guessed then; `to_svg` leaves the drawing to the reader's own fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         made = Figure(figsize=(width, height))
         Measured(made)
-        yield made, made.add_subplot()
+        yield made
 
 
 def settle(made: Figure) -> None:
