@@ -48,14 +48,14 @@ def compare(asked: Plan, store: Store, rounds: int) -> None:
     """Draws the first checkpoint again and again, in three ways."""
     checkpoint = asked.trained[0]
     train_run(asked, store, [checkpoint], "cpu")
-    draw(asked, store, BASE_CHECKPOINT, "cpu")
+    draw(asked, store, BASE_CHECKPOINT, 0, "cpu")
     score_one(asked, store, REAL_IMAGES, "cpu")
     score_one(asked, store, BASE_CHECKPOINT, "cpu")
     ways: dict[str, Callable[[], object]] = {
-        "draw": lambda: draw(asked, store, checkpoint, "cpu"),
-        "draw and score at once": lambda: draw_and_score(asked, store, checkpoint, "all", "cpu"),
+        "draw": lambda: draw(asked, store, checkpoint, 0, "cpu"),
+        "draw and score at once": lambda: draw_and_score(asked, store, checkpoint, "all", 0, "cpu"),
         "draw, then score": lambda: (
-            draw(asked, store, checkpoint, "cpu"), score_one(asked, store, checkpoint, "cpu")
+            draw(asked, store, checkpoint, 0, "cpu"), score_one(asked, store, checkpoint, "cpu")
         ),
     }  # fmt: skip
     seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -20,6 +20,7 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
+from lycoris_bench.sampling.batch_size import least
 from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.training.run import DTYPES
 
@@ -83,11 +84,11 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
     alike = (settings.base_model, side, side) == (plan.base_model, width, height)
     budget = BUDGET if costs or alike else BUDGET / 2
     drawn = _pace(
-        plan.base_model, device, sampling.computed_in, width, height, sampling.batch_size, budget
+        plan.base_model, device, sampling.computed_in, width, height, least(sampling), budget
     )
     passes = 2 if sampling.guidance > 1 else 1
     image = passes * sampling.steps * drawn.forward + drawn.decode
-    tried = image * sampling.batch_size <= LONGEST
+    tried = image * least(sampling) <= LONGEST
     if tried:
         image = trial.seconds_an_image(plan, device, DTYPES[sampling.computed_in])
     if costs:

@@ -11,6 +11,7 @@ from PIL import Image
 from lycoris_bench.adapters.attach import attach
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.sampling import batch_size
 from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.scoring import encoders
@@ -21,7 +22,7 @@ from lycoris_bench.training.buckets import assign
 from lycoris_bench.training.latents import LatentCache
 
 TIMED = 2  # steps that count, after one that does not
-SCORED = 16  # images
+TRIED, SCORED = 32, 16  # images
 LARGEST = 100 << 20  # bytes of an encoder's weights
 
 
@@ -77,8 +78,13 @@ def seconds_an_image(plan: Plan, device: str, dtype: torch.dtype) -> float:
     sampling = plan.study.settings.sampling
     backbone = Backbone.load(plan.base_model, device, dtype)
     backbone = optimize_for_inference(backbone, compiled=False)
-    jobs = plan.jobs(BASE_CHECKPOINT)[: sampling.batch_size]
     embeddings = PromptConditioning(backbone, plan.study.settings.training.clip_skip)
+    queue = plan.jobs(BASE_CHECKPOINT)
+    size = batch_size.settled(
+        sampling, backbone, embeddings, [job.prompt for job in queue[:TRIED]],
+        uid=plan.drawn_base_uid, left=len(queue) * len(plan.checkpoints),
+    )  # fmt: skip
+    jobs = queue[:size]
 
     def drawn(steps: int) -> float:
         began = time.perf_counter()

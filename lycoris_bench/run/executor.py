@@ -70,6 +70,15 @@ def advance(steps: int = 1) -> None:
         _steps(steps * _unit)
 
 
+def share(total: int, items: int, workers: int) -> int:
+    """How many of all images or steps, in so many items, each process will make.
+
+    >>> share(100, 5, 2), share(100, 1, 2), share(0, 0, 2)
+    (50, 100, 0)
+    """
+    return total // max(1, min(workers, items))
+
+
 def each(
     items: Sequence[Item],
     *,

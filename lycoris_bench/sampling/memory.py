@@ -32,9 +32,14 @@ def in_parts(work: Callable[[slice], T], rows: int) -> list[T]:
                     f"smaller sampling.batch_size, such as {size // 2}, saves the attempts",
                     stacklevel=2,
                 )
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_cache()
     return parts
+
+
+def free_cache() -> None:
+    """Gives back what torch holds of a GPU's memory for later use."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def ran_out(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor
 from lycoris_bench.run.store import Store
+from lycoris_bench.sampling import batch_size
 from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.scoring.feature_pass import Given
@@ -33,11 +34,15 @@ WRITERS = 4  # threads that write images while an accelerator draws
 
 
 class Drawing:
-    """Draws one checkpoint's missing images. After `images` has come to its end, `refused` says
-    what was not stored and `warned` what was noticed; None where there is nothing to say."""
+    """Draws one checkpoint's missing images, of about `left` that this process has to draw. After
+    `images` has come to its end, `refused` says what was not stored and `warned` what was noticed;
+    None where there is nothing to say."""
 
-    def __init__(self, plan: Plan, store: Store, checkpoint: Checkpoint, device: str) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, checkpoint: Checkpoint, left: int, device: str
+    ) -> None:
         self.plan, self.store, self.checkpoint, self.device = plan, store, checkpoint, device
+        self.left = left
         self._refused: list[str] = []
         self._warned: list[str] = []
 
@@ -57,7 +62,7 @@ class Drawing:
         where it is stored already. Images that are refused are left out.
 
         Batches do not depend on which images are stored, so that a continued run draws the same
-        pixels."""
+        pixels; with batch size "auto" all but the last digits of them."""
         sampling = self.plan.study.settings.sampling
         status = Status(self.plan, self.store, keeps=True)
         absent, queue = status.absent(self.checkpoint), self.plan.jobs(self.checkpoint)
@@ -74,9 +79,13 @@ class Drawing:
         self._warned += [str(w.message) for w in warned]
         embeddings = PromptConditioning(backbone, self.plan.study.settings.training.clip_skip)
         self._note_replaced(absent, queue)
-        with _Writer(self, DrawnSets(status, self.checkpoint, absent)) as writer:
-            for start in range(0, len(queue), sampling.batch_size):
-                batch = queue[start : start + sampling.batch_size]
+        size = batch_size.settled(
+            sampling, backbone, embeddings, [job.prompt for job in queue],
+            uid=self.plan.drawn_base_uid, left=self.left,
+        )  # fmt: skip
+        with _Writer(self, DrawnSets(status, self.checkpoint, absent), 2 * size) as writer:
+            for start in range(0, len(queue), size):
+                batch = queue[start : start + size]
                 missing = {k for k, job in enumerate(batch) if job.uid in lacking}
                 pixels: Any = None
                 if missing:
@@ -85,7 +94,7 @@ class Drawing:
                         steps=sampling.steps, guidance=sampling.guidance,
                         width=sampling.width, height=sampling.height,
                         scheduler=sampling.scheduler, embeddings=embeddings,
-                        rows=sampling.batch_size,
+                        rows=size,
                     )  # fmt: skip
                 for k, job in enumerate(batch):
                     if k not in missing:
@@ -129,12 +138,11 @@ class Drawing:
 
 
 class _Writer:
-    """Stores images: on an accelerator in threads, while it draws the next ones. When it closes,
-    all are stored."""
+    """Stores images: on an accelerator in threads, while it draws the next ones, with at most so
+    many in memory. When it closes, all are stored."""
 
-    def __init__(self, drawing: Drawing, sets: DrawnSets) -> None:
-        self.plan, self.store, self.sets = drawing.plan, drawing.store, sets
-        self.most = 2 * self.plan.study.settings.sampling.batch_size  # images in memory
+    def __init__(self, drawing: Drawing, sets: DrawnSets, most: int) -> None:
+        self.plan, self.store, self.sets, self.most = drawing.plan, drawing.store, sets, most
         self.pool = None if drawing.device == "cpu" else ThreadPoolExecutor(WRITERS)
         self.waiting: deque[tuple[Job, Future[None]]] = deque()
 

@@ -15,8 +15,7 @@ def generate(plan: Plan, store: Store, options: Options) -> Outcome:
     """Draws missing images, the base model's included; the outcome names checkpoints without
     weights as failures. A checkpoint that is scored needs no images any more."""
     outcome = Outcome()
-    items: list[Item] = []
-    total = 0
+    lacking: dict[Checkpoint, int] = {}
     status = Status(plan, store, keeps=True)
     for checkpoint in plan.checkpoints:
         name = str(checkpoint)
@@ -27,8 +26,10 @@ def generate(plan: Plan, store: Store, options: Options) -> Outcome:
         elif not (missing := status.lacking(checkpoint)):
             outcome.skipped += 1
         else:
-            items.append(Item(name, draw, (plan, store, checkpoint)))
-            total += missing
+            lacking[checkpoint] = missing
+    total = sum(lacking.values())
+    left = executor.share(total, len(lacking), options.workers)
+    items = [Item(str(c), draw, (plan, store, c, left)) for c in lacking]
     Passing.read(store).less(images=[item.name for item in items]).write(store)
     results = executor.each(
         items, workers=options.workers, total=total, what="generate",
@@ -47,11 +48,11 @@ def generate(plan: Plan, store: Store, options: Options) -> Outcome:
 
 
 def draw(
-    plan: Plan, store: Store, checkpoint: Checkpoint, device: str
+    plan: Plan, store: Store, checkpoint: Checkpoint, left: int, device: str
 ) -> tuple[str | None, str | None]:
-    """Draws one checkpoint's missing images. Returns a sentence on images that were not stored and
-    one of warnings, or None."""
-    drawing = Drawing(plan, store, checkpoint, device)
+    """Draws one checkpoint's missing images, of about `left` of this process. Returns a sentence on
+    images that were not stored and one of warnings, or None."""
+    drawing = Drawing(plan, store, checkpoint, left, device)
     for _ in drawing.images():
         pass
     return drawing.refused, drawing.warned

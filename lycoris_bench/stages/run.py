@@ -76,15 +76,15 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
 
 
 def draw_and_score(
-    plan: Plan, store: Store, checkpoint: Checkpoint, keep: str, device: str
+    plan: Plan, store: Store, checkpoint: Checkpoint, keep: str, left: int, device: str
 ) -> str | None:
-    """Draws a checkpoint's missing images and scores it as they come; then removes those that
-    need not be kept. Returns a sentence of warnings, or None. The base model's images stay, as
-    others are compared with them."""
+    """Draws a checkpoint's missing images, of about `left` of this process, and scores it as they
+    come; then removes those that need not be kept. Returns a sentence of warnings, or None. The
+    base model's images stay, as others are compared with them."""
     status = Status(plan, store)
     if reason := status.unusable(checkpoint):
         raise BenchError(reason)
-    drawing = Drawing(plan, store, checkpoint, device)
+    drawing = Drawing(plan, store, checkpoint, left, device)
     if status.has_rows(checkpoint):  # the base model's images are needed again
         for _ in _all_of(drawing):
             pass
@@ -92,7 +92,7 @@ def draw_and_score(
         try:
             write_rows(plan, store, checkpoint, device, _all_of(drawing))
         except DamagedImages:  # of this checkpoint or of the base model; they are set aside
-            for _ in _all_of(Drawing(plan, store, BASE_CHECKPOINT, device)):
+            for _ in _all_of(Drawing(plan, store, BASE_CHECKPOINT, left, device)):
                 pass
             write_rows(plan, store, checkpoint, device, _all_of(drawing))
     if not checkpoint.is_base:
@@ -121,16 +121,16 @@ def _checkpoints(
     }
     sampling = plan.study.settings.sampling
     image = (2 if sampling.guidance > 1 else 1) * sampling.steps + DECODE
-    for checkpoint in plan.checkpoints:
-        lacking = status.needs_images(checkpoint) and status.lacking(checkpoint)
-        if status.has_rows(checkpoint) and not lacking:
-            continue
+    lacking = {c: status.needs_images(c) and status.lacking(c) for c in plan.checkpoints}
+    drawn = [c for c, images in lacking.items() if images or not status.has_rows(c)]
+    left = executor.share(sum(lacking.values()), len(drawn), options.workers)
+    for checkpoint in drawn:
         after = {begins_after[p] for p, _ in plan.parts(checkpoint) if p in begins_after}
         if checkpoint.is_base:
             begins_after[checkpoint] = str(checkpoint)
         elif BASE_CHECKPOINT in begins_after:
             after.add(str(BASE_CHECKPOINT))
-        arguments = (plan, store, checkpoint, options.keep_images)
+        arguments = (plan, store, checkpoint, options.keep_images, left)
         turn = BASE_FIRST if checkpoint.is_base else DRAW
         yield Item(str(checkpoint), draw_and_score, arguments, frozenset(after), turn, image)
 

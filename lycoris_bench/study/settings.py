@@ -10,7 +10,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
+    TypeAdapter,
     field_validator,
     model_validator,
 )
@@ -38,6 +40,18 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Text = Annotated[str, Field(min_length=1)]
 Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
 Batch = Annotated[int, Field(ge=1, le=4096)]
+_BATCH: TypeAdapter[int] = TypeAdapter(Batch)
+
+
+def _batch_or_auto(value: Any) -> int | Literal["auto"]:
+    if not isinstance(value, str):
+        return _BATCH.validate_python(value, strict=True)
+    if value != "auto":
+        raise BenchError('a whole number or "auto" is needed')
+    return "auto"
+
+
+BatchOrAuto = Annotated[int | Literal["auto"], PlainValidator(_batch_or_auto)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Strength = Annotated[float, Field(ge=-10, le=10)]
@@ -118,7 +132,7 @@ class Sampling(Table):
     width: Side = 512
     height: Side = 512
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1000
-    batch_size: Batch = 8
+    batch_size: BatchOrAuto = "auto"  # found by a trial, see sampling/batch_size.py
     precision: Literal["auto", Precision] = "auto"  # of weights and arithmetic
     scheduler: Annotated[Text, AfterValidator(schedulers.check)] = schedulers.DDIM
     compile: bool = False  # torch.compile: minutes to start

@@ -156,6 +156,9 @@ def test_a_trial_does_the_study_s_own_work(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(trial, "sample", counted)
     assert trial.seconds_an_image(asked, "cpu", torch.float32) > 0
     assert drawn == [(5, 1), (5, 3)]
+    drawn.clear()  # "auto" times the batch that its trial finds, and here so few images need none
+    assert trial.seconds_an_image(plan(tiny(sampling={"steps": 3})), "cpu", torch.float32) > 0
+    assert drawn == [(8, 1), (8, 3)]
     assert (trial.seconds_a_scored_image(asked, "cpu") or 0) > 0
 
 
