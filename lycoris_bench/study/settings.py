@@ -132,7 +132,7 @@ class Sampling(Table):
     width: Side = 512
     height: Side = 512
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1000
-    batch_size: BatchOrAuto = "auto"  # found by a trial, see sampling/batch_size.py
+    batch_size: BatchOrAuto = 8  # "auto": found by a trial, see sampling/batch_size.py
     precision: Literal["auto", Precision] = "auto"  # of weights and arithmetic
     scheduler: Annotated[Text, AfterValidator(schedulers.check)] = schedulers.DDIM
     compile: bool = False  # torch.compile: minutes to start

@@ -42,7 +42,7 @@ def test_a_size_is_doubled_while_that_gives_more_images_a_second(seconds, found,
 
 
 def settled(backbone: Any, left: int, images: int = 64, **sampling: Any) -> int:
-    asked = Sampling(steps=25, width=32, height=32, **sampling)
+    asked = Sampling(**{"steps": 25, "width": 32, "height": 32, "batch_size": "auto"} | sampling)
     embeddings = PromptConditioning(backbone)
     return batch_size.settled(asked, backbone, embeddings, ["a"] * images, uid="m", left=left)
 
@@ -79,7 +79,10 @@ def test_a_step_is_the_denoiser_s_on_the_whole_batch(backbone, monkeypatch):
     """Its memory may not suffice; other errors are the caller's."""
     seen, honest = [], batch_size.guided
     step = batch_size._Step(
-        Sampling(width=32, height=48), backbone, PromptConditioning(backbone), ["a", "b"] * 8
+        Sampling(width=32, height=48, batch_size="auto"),
+        backbone,
+        PromptConditioning(backbone),
+        ["a", "b"] * 8,
     )
 
     def watched(*inputs: Any) -> Any:
@@ -114,7 +117,9 @@ def test_a_slow_first_step_is_not_repeated_on_a_cpu(backbone, monkeypatch):
 
         return predict
 
-    step = batch_size._Step(Sampling(), backbone, PromptConditioning(backbone), ["a"] * 16)
+    step = batch_size._Step(
+        Sampling(batch_size="auto"), backbone, PromptConditioning(backbone), ["a"] * 16
+    )
     step.clock = lambda: now[0]
     monkeypatch.setattr(batch_size, "guided", guided)
     assert (batch_size.fastest(step.seconds, 64), now) == (8, [3.0])
