@@ -2,6 +2,7 @@
 from the base model and from real images."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,17 @@ class Views:
 
     def of(self, category: str, criterion: Criterion) -> "Views":
         """The rows of one category and criterion."""
-        return Views(*(seen_by(getattr(self, f.name), category, criterion) for f in fields(self)))
+        asked = category, criterion.metric, criterion.prompt_type
+        frames = (getattr(self, field.name) for field in fields(self))
+        pairs = zip(frames, self._places, strict=True)
+        return Views(*(frame.iloc[places.get(asked, [])] for frame, places in pairs))
+
+    @cached_property
+    def _places(self) -> list[dict[Any, Any]]:
+        """Where the rows of each category, metric and prompt type stand, in each table."""
+        keys = ["category", "metric", "prompt_type"]
+        tables = (getattr(self, field.name) for field in fields(self))
+        return [table.groupby(keys, sort=False, observed=True).indices for table in tables]
 
 
 def judged(criterion: Criterion, views: Views) -> Finding:
