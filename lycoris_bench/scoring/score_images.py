@@ -19,7 +19,7 @@ from lycoris_bench.scoring.feature_pass import shared_encoder
 from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.given_images import GivenImages, Images
 from lycoris_bench.scoring.metric_values import Array, finite, numbers, place
-from lycoris_bench.scoring.metrics import METRICS, chosen
+from lycoris_bench.scoring.metrics import DEFAULT, METRICS, chosen
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.gram_statistics import GramSet
 from lycoris_bench.scoring.metrics.inputs import Input, Item
@@ -96,8 +96,9 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
     """Each encoder, once, with the metrics that it serves. BenchError: an encoder serves none, or a
     named metric has no encoder or lacks an input."""
     specs = list({all_encoders.record(spec): spec for spec in specs}.values())
-    named = [METRICS.get(name) for name in dict.fromkeys(names or ())]
-    asked: list[Metric] = named or chosen(())
+    named: list[Metric] = [METRICS.get(n) for n in dict.fromkeys(names or ()) if n != DEFAULT]
+    others = chosen(()) if DEFAULT in (names or [DEFAULT]) else []
+    asked = list(dict.fromkeys([*named, *others]))
     lacking = {metric.__name__: given.lacking(metric) for metric in asked}
     outputs = {spec: all_encoders.record(spec).outputs for spec in specs}
     views: list[View] = [
@@ -106,7 +107,7 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
     ]
     views.append((None, [metric for metric in asked if metric.encoder is None]))
     served = {metric.__name__ for _, suiting in views for metric in suiting}
-    for metric in asked if names else ():
+    for metric in named:
         if why := lacking[metric.__name__]:
             raise BenchError(f"metric '{metric.__name__}' {why}")
         if metric.encoder and metric.__name__ not in served:
@@ -125,7 +126,7 @@ def _asked(specs: Sequence[str], names: Sequence[str] | None, given: GivenImages
             reasons = "; ".join(f"'{m.__name__}' {lacking[m.__name__]}" for m in suiting)
             other = f"another encoder is needed for {', '.join(lacking)}"
             said = f"encoder '{spec}' serves none of the metrics: {reasons or other}"
-            if names or not any_use:
+            if named or not any_use:
                 raise BenchError(said)
             warnings.warn(said, stacklevel=3)
     return [(spec, useful) for spec, useful in usable if useful]

@@ -199,3 +199,11 @@ def test_what_is_left_out_of_a_folder_is_said(folder: Path) -> None:
     (folder / "moving.gif").write_bytes(b"GIF89a")
     with pytest.warns(UserWarning, match="generated: of .*moving.gif is not read.*more is a fol"):
         assert value(folder, metric="vendi") == whole
+
+
+def test_default_stands_for_the_metrics_that_are_not_on_request(folder: Path) -> None:
+    plain = score_images(folder, encoders=ENCODER, device="cpu")
+    assert score_images(folder, encoders=ENCODER, metrics=["default"], device="cpu").equals(plain)
+    assert not {"variety", "concept_shown"} & set(plain["metric"])
+    with pytest.raises(BenchError, match="'concept_shown' needs concepts of the miniature world$"):
+        score_images(folder, encoders=ENCODER, metrics=["default", "concept_shown"], device="cpu")

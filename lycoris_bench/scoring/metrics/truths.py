@@ -34,7 +34,7 @@ def request(attribute: str = "") -> Input:
             s.texts and concept(s)
             and all(attribute in one if attribute else one for one in _requests(s))
         ),
-        needs=f"{NEEDS} and prompts that ask for {attribute or 'something'} besides",
+        needs=f"prompts that all ask for {attribute or 'something'} besides the concept",
         value=lambda s, _: _requests(s),
         identity=lambda s: list(s.texts),
     )  # fmt: skip
@@ -52,7 +52,7 @@ SEEN = Input(
 SEEN_OF_BASE = Input(
     "seen_of_base",
     available=lambda s: bool(s.base and concept(s)),
-    needs=f"{NEEDS} and prompts whose images are compared with the base model's",
+    needs="prompts whose images are compared with the base model's",
     images=lambda s: s.base,
     collection="base",
     read=truth.read,
