@@ -25,16 +25,10 @@ from lycoris_bench.analysis.enough.sampled import Sampled
 from lycoris_bench.analysis.findings.judgement import CELL
 from lycoris_bench.analysis.main_scores import JUDGED, cells_of, main_rows
 from lycoris_bench.analysis.stored_run import StoredRun
+from lycoris_bench.analysis.trust.truths import OF_CRITERION
 from lycoris_bench.run.store import Store
 
 Array = np.ndarray
-# The metric that reads the truth of each criterion from pictures of the miniature world.
-TRUTHS = {
-    "fidelity": "concept_shown",
-    "control": "request_shown",
-    "diversity": "variety",
-    "preservation": "base_kept",
-}
 MOST = 12  # choices of so many seeds
 WHOLE, TRUE = "whole", "true"
 LABEL = "resize"  # a subset is a way of looking at a checkpoint, as a resizing is
@@ -44,7 +38,7 @@ SET = [*CHECKPOINT, *CONCEPT, *VIEW]  # what has a value, and a value of each of
 def sampled(run: StoredRun) -> dict[str, Sampled]:
     """By the key of each criterion that two configurations have scores of in two classes.
     StoreError: no metric table; BenchError: numbers that cannot be compared."""
-    true = {c.key: (TRUTHS[c.key], c.prompt_type) for c in CRITERIA}
+    true = {c.key: (OF_CRITERION[c.key], c.prompt_type) for c in CRITERIA}
     source = str(Store(run.folder).table("metrics"))
     rows = main_rows(run.table("metrics"), source, [*JUDGED, *true.values()])
     parts = run.parts(rows[VIEW])
@@ -145,7 +139,7 @@ def _scores(frames: Mapping[str, pd.DataFrame]) -> dict[str, Array]:
     }
     if not sides:
         return {}
-    found = grids(dict(enumerate(sides.values())))  # type: ignore[arg-type]
+    found = grids({str(place): side for place, side in enumerate(sides.values())})
     of_label = {
         label: np.full((len(names), *found.shape[1:]), np.nan) for label in ordered(cells[LABEL])
     }

@@ -6,13 +6,10 @@ import pandas as pd
 
 from lycoris_bench.analysis.claims.verdicts import judge
 from lycoris_bench.analysis.coded import texts
+from lycoris_bench.analysis.columns import CRITERIA
+from lycoris_bench.analysis.trust.truths import OF_CRITERION
 
-ANSWERS = {
-    "image_similarity": "concept_shown",
-    "text_similarity": "request_shown",
-    "vendi": "variety",
-    "style_loss": "base_kept",
-}
+ANSWERS = {criterion.metric: OF_CRITERION[criterion.key] for criterion in CRITERIA}
 """The metric that a claim is of, and what is true of the same images."""
 
 

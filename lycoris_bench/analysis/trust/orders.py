@@ -7,12 +7,14 @@ Array = np.ndarray
 
 
 def kendall(first: Array, second: Array) -> Array:
-    """Kendall's tau-b of each row of two tables [rows, points] -> [rows]; nan where a side is all
+    """Kendall's tau-b over the last axis of two tables [..., points]; nan where a side is all
     ties."""
     a, b = _signs(first), _signs(second)
-    together = (a * b).sum(axis=1)
-    pairs = np.sqrt(np.abs(a).sum(axis=1) * np.abs(b).sum(axis=1))
-    return np.divide(together, pairs, out=np.full(len(a), np.nan), where=pairs > 0)
+    together = (a * b).sum(axis=-1)
+    pairs = np.sqrt(np.abs(a).sum(axis=-1) * np.abs(b).sum(axis=-1))
+    none = np.full(np.shape(together), np.nan)
+    tau: Array = np.divide(together, pairs, out=none, where=pairs > 0)
+    return tau
 
 
 def spearman(first: Array, second: Array) -> Array:
@@ -33,8 +35,8 @@ def positions(means: Array) -> Array:
 
 def _signs(table: Array) -> Array:
     table = np.round(table, 12)  # a sum in another order is a tie
-    first, second = np.triu_indices(table.shape[1], 1)
-    return np.sign(table[:, first] - table[:, second])
+    first, second = np.triu_indices(table.shape[-1], 1)
+    return np.sign(table[..., first] - table[..., second])
 
 
 def _centred(table: Array) -> Array:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lycoris_bench.analysis.columns import CRITERIA
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -39,6 +41,11 @@ TRUTHS = (
         ("agnostic",), "Leak: is the concept there though nothing asks for it?",
     ),
 )  # fmt: skip
+OF_CRITERION = {
+    criterion.key: truth.metric
+    for criterion in CRITERIA for truth in TRUTHS if truth.key == criterion.key
+}  # fmt: skip
+"""The metric of the truth that answers each criterion of the findings."""
 KNOWN = (*dict.fromkeys(truth.metric for truth in TRUTHS), "object_shown", "colour_shown",
          "place_shown")  # fmt: skip
 """The metrics of the truth. They judge others and are no part of what a study finds."""
