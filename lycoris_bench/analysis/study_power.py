@@ -169,8 +169,11 @@ def _lines(result: Mapping[str, Any], noise: EarlierNoise) -> list[str]:
 def _of_images(row: Mapping[str, Any]) -> list[str]:
     """The clause on half and twice the images, if there is one."""
     known = [row[name] for name in (HALF, TWICE) if name in row]
-    said = [f"with {other['images']}{{}} {_both(other)}" for other in known]
-    return [", ".join(said).format(" images", "")] if said else []
+    if not known:
+        return []
+    first, *more = known
+    said = [f"with {_count(first['images'], 'image')} {_both(first)}"]
+    return [", ".join([*said, *(f"with {other['images']} {_both(other)}" for other in more)])]
 
 
 def _both(shown: Mapping[str, Any]) -> str:
