@@ -148,7 +148,10 @@ def test_plan_says_what_images_buy(run: Path) -> None:
             assert shown["named"] == (pytest.approx(expected) if expected <= 1 else None)
         assert [shown["images"] for shown in rows[1:]] == list(counts)
         line = next(x for x in said["text"].splitlines() if x.startswith("preservation"))
-        assert f"; with {counts[0]} images " in line and f", with {counts[1]} " in line
+        assert (
+            f"; with {counts[0]} image{'s' * (counts[0] > 1)} " in line
+            and f", with {counts[1]} " in line
+        )
         assert ("half_the_images" in said["differences"]["diversity"]) == (images == 8)
 
 
