@@ -90,7 +90,9 @@ def test_an_image_that_is_not_finite_is_flagged_and_the_others_are_good(backbone
     monkeypatch.setattr(unet, "forward", poisoned)
     made = sample(backbone, ["a", "b"], [1, 2], steps=2, guidance=3.0, **SIZE)
     assert made.finite.tolist() == [True, False]
-    assert (made.pixels[0] == good.pixels[0]).all() and (made.pixels[1] == 0).all()
+    # On some CPUs a number's last digit depends on what stands beside it, here on NaN.
+    assert abs(made.pixels[0].astype(int) - good.pixels[0]).max() <= 1
+    assert (made.pixels[1] == 0).all()
 
 
 def test_sides_that_are_no_latents_are_refused(backbone):
