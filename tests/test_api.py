@@ -92,7 +92,7 @@ def test_mistakes_are_sentences(small_study: Path, small_run: Path, tmp_path: Pa
     with pytest.raises(lb.BenchError, match="unknown stage 'scores'; did you mean 'score'"):
         lb.run_stage("scores", small_study)
     for changed, said in (
-        ({"workers": 0}, "workers is 0; a whole number from 1 is allowed"),
+        ({"workers": 0}, "workers is 0; a whole number from 1, or None, is allowed"),
         ({"workers": -1}, "workers is -1; a whole number"),
         ({"workers": "2"}, "workers is '2'; a whole number"),
         ({"limit": 0}, "limit is 0; a whole number from 1, or None, is allowed"),

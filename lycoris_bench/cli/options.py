@@ -32,6 +32,25 @@ Workers = Annotated[
         min=1, help="Processes (default: one a core, if the memory is enough, or one a GPU)."
     ),
 ]
+Launcher = Annotated[
+    outcome.Launcher,
+    typer.Option(help="Where workers run: on this machine, or on those of a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Of the Ray cluster: auto for the one this machine belongs to, or ray://HOST:10001; "
+        "default: one of this machine alone.",
+    ),
+]
+Require = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Only machines of the cluster with this kind of accelerator or resource: H100.",
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images drawn or scored at once.")]
 Rate = Annotated[
     str | None,

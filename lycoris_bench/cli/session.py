@@ -10,6 +10,7 @@ from lycoris_bench.cli.progress import shown
 from lycoris_bench.messages.errors import doing
 from lycoris_bench.messages.numbers import percent
 from lycoris_bench.messages.printable import printable
+from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.folder import STUDY
 from lycoris_bench.run.outcome import WHOLE, Options, Outcome
 from lycoris_bench.stages.study_context import StudyContext, open_context
@@ -27,6 +28,7 @@ def open_study(
     *,
     device: str = "auto",
     to_run: str | None = None,
+    cluster: Cluster | None = None,
 ) -> StudyContext:
     """Reads and checks a study before any work is done, and prints its warnings to stderr.
     Without a stage in `to_run` it may lack what `open_context` allows."""
@@ -40,7 +42,9 @@ def open_study(
             typed = shlex.join([str(place / STUDY), "--run", str(place)])
             raise StudyError(file, [f"is a run folder; give its study file: {typed}"])
         study = load(file, overrides)
-        context = open_context(study, run, device=device, limit=limit, to_run=to_run)
+        context = open_context(
+            study, run, device=device, limit=limit, to_run=to_run, cluster=cluster
+        )
     for doubt in context.plan.doubts:
         print(printable(f"warning: {doubt}", LONGEST), file=sys.stderr)
     return context

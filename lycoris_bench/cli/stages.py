@@ -7,6 +7,7 @@ import typer
 
 from lycoris_bench.cli.options import (
     NONE,
+    Address,
     AlsoScored,
     BatchSize,
     Debug,
@@ -15,8 +16,10 @@ from lycoris_bench.cli.options import (
     Json,
     KeepCheckpoints,
     KeepImages,
+    Launcher,
     Limit,
     Rate,
+    Require,
     Run,
     Set,
     StudyFile,
@@ -26,6 +29,7 @@ from lycoris_bench.cli.options import (
 from lycoris_bench.cli.printing import finish, say
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.run import outcome
+from lycoris_bench.run.cluster import cluster_of
 from lycoris_bench.run.outcome import WHOLE
 
 DEMO = "package:configs/demo.toml"
@@ -36,10 +40,14 @@ PURPOSES = {
     "score": "Turn the images into rows of the metric table.",
     "analyze": "Rank, explain and report: writes report/index.html.",
 }
+SPREAD = (WHOLE, "train", "generate", "score")
 OWN = {
     "also_scored": ("train", "generate"),
     "keep_images": (WHOLE,),
     "keep_checkpoints": (WHOLE,),
+    "launcher": SPREAD,
+    "address": SPREAD,
+    "require": SPREAD,
 }
 """Options that some of these commands alone have."""
 
@@ -59,6 +67,9 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
         limit: Limit = None,
         device: Device = "auto",
         workers: Workers = None,
+        launcher: Launcher = outcome.Launcher.LOCAL,
+        address: Address = None,
+        require: Require = None,
         batch_size: BatchSize = None,
         keep_images: KeepImages = outcome.KeepImages.SAMPLE,
         keep_checkpoints: KeepCheckpoints = outcome.KeepCheckpoints.ALL,
@@ -80,8 +91,9 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
         if rate and not dry_run:
             raise BenchError("--rate goes with --dry-run: a stage takes the time that it takes")
         context = session.open_study(
-            study, run, set_, limit, batch_size, device=device, to_run=None if dry_run else name
-        )
+            study, run, set_, limit, batch_size, device=device,
+            to_run=None if dry_run else name, cluster=cluster_of(launcher, address, require),
+        )  # fmt: skip
         if dry_run:
             sampled = most_bytes(context.plan) if name == WHOLE else None
             found = overview.overview(

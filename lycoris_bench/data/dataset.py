@@ -2,7 +2,7 @@
 a caption. A folder may be called `20_name`, as kohya's trainer has it: it repeats 20 times."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,10 @@ class Dataset:
     """Examples in the order of their folders and names, 2 before 10."""
 
     examples: tuple[Example, ...]
+
+    def at(self, place: Callable[[Path], Path]) -> "Dataset":
+        """The dataset on a machine on which each image lies at `place(image)`."""
+        return Dataset(tuple(replace(e, path=place(e.path)) for e in self.examples))
 
     @cached_property
     def concepts(self) -> list[Concept]:

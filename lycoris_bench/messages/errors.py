@@ -11,6 +11,8 @@ class BenchError(ValueError):
     Every error whose text is meant to be read is one of these. Any other exception is a fault of
     the program, and is reported with what was being done (`doing`)."""
 
+    of_machine = False  # what is at fault is this machine: on another the same work may succeed
+
 
 @contextlib.contextmanager
 def doing(what: str) -> Iterator[None]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 class BackboneError(BenchError):
     """The base model cannot be used; the message says why and what to do."""
 
+    of_machine = True
+
 
 class Parts(NamedTuple):
     """A base model's parts, on the CPU and in whatever precision its files have."""

@@ -1,7 +1,7 @@
 """The plan of a study: its concepts, prompts, checkpoints and images, and the uid of each, which
 is a hash of all inputs that it depends on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,18 @@ class Plan:
     complete: bool = True  # its dataset and base models are there: uids can be compared
     doubts: tuple[str, ...] = ()  # about its data and concepts, a sentence each
     kinds: dict[Concept, str] = field(default_factory=dict)  # "style", or "" for other concepts
+    places: dict[str, Path] = field(default_factory=dict)  # of `files`, where they were moved
+
+    def at(self, place: Callable[[Path], Path]) -> "Plan":
+        """The plan for a machine on which each file lies at `place(file)`. No uid changes."""
+        return replace(
+            self,
+            study=self.study.at(place),
+            data=self.data.at(place),
+            heldout=self.heldout and self.heldout.at(place),
+            captioned={key: replace(c, data=c.data.at(place)) for key, c in self.captioned.items()},
+            places={name: place(Path(name)) for name in self.files},
+        )
 
     @property
     def base_model(self) -> str:

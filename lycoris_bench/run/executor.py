@@ -5,10 +5,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lycoris_bench.messages.errors import explained
 from lycoris_bench.run.outcome import Progress
+
+if TYPE_CHECKING:
+    from lycoris_bench.run.cluster import Cluster
 
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's; this module does not import it
 Result = tuple[str, Any, str | None]
@@ -20,7 +24,12 @@ class Item:
     """One piece of work, `work(*arguments)`, that begins when the items named in `after` are done.
 
     Of items that could begin, one of the lowest `turn` does, and of these the first. `unit` is what
-    one step of its work counts in progress."""
+    one step of its work counts in progress.
+
+    On another machine it needs the files and folders that it `reads`, and those that it `shares`
+    with other items; what it writes is sent back when it ends, or at once if it `streams`. There
+    its work gets `argument.at(place)` for each argument that has this method: the argument for a
+    machine on which each file lies at `place(file)`."""
 
     name: str
     work: Callable[..., Any]
@@ -28,6 +37,9 @@ class Item:
     after: frozenset[str] = frozenset()
     turn: float = 0.0
     unit: float = 1.0
+    reads: tuple[Path, ...] = ()
+    shares: tuple[Path, ...] = ()
+    streams: bool = False
 
 
 @dataclass
@@ -41,13 +53,21 @@ class Queue:
     def __post_init__(self) -> None:
         self.waiting = sorted(self.waiting, key=lambda item: item.turn)
 
-    def next(self) -> Item | None:
-        """Takes out the item to begin now; None while all wait for others."""
+    def next(self, suits: Callable[[Item], bool] = lambda _: True) -> Item | None:
+        """Takes out the item to begin now, of those that suit; None while all wait for others."""
         for item in self.waiting:
-            if item.after <= self.done:
+            if item.after <= self.done and suits(item):
                 self.waiting.remove(item)
                 return item
         return None
+
+    def startable(self) -> int:
+        """The number of items that could begin now."""
+        return sum(item.after <= self.done for item in self.waiting)
+
+    def again(self, item: Item) -> None:
+        """Puts back an item whose work was lost: it is the next of its turn."""
+        self.waiting = sorted([item, *self.waiting], key=lambda item: item.turn)
 
     def over(self, result: Result) -> Iterator[Result]:
         """Records a result; yields it, and errors for the items that cannot begin any more."""
@@ -62,6 +82,13 @@ class Queue:
 
 _steps: Callable[[float], None] | None = None  # of this process, while items run
 _unit = 1.0  # of the item that runs
+_written: Callable[[Path], None] | None = None  # told of each file, where another machine waits
+
+
+def wrote(path: Path) -> None:
+    """Called by the store: a file was written, whole."""
+    if _written:
+        _written(path)
 
 
 def advance(steps: int = 1) -> None:
@@ -88,12 +115,14 @@ def each(
     devices: Sequence[str] = (),
     progress: Progress | None = None,
     debug: bool = False,
+    cluster: "Cluster | None" = None,
 ) -> Iterator[Result]:
     """Runs all items; yields their results as they come.
 
     With `devices` it runs `work(*arguments, device)`; worker i has device i modulo their number.
     When an item raises, its error is yielded and the others go on, apart from those that wait for
-    it. One worker is this process; several are processes of one thread each. `total` is the number
+    it. One worker is this process; several are processes of one thread each, or with a `cluster`
+    those that it has room for, of which `workers` is the most (0: no limit). `total` is the number
     of steps that `advance` will count, `what` names them in `progress`."""
 
     def tell(steps: float) -> None:
@@ -102,6 +131,12 @@ def each(
 
     tell(0)
     queue = Queue(list(items))
+    if cluster:
+        from lycoris_bench.run.ray_workers import RayWorkers
+
+        with RayWorkers(cluster, workers or len(items), devices, tell, debug) as crew:
+            yield from crew.each(queue)
+        return
     if workers <= 1 or len(items) <= 1:
         yield from _each_here(queue, tell, devices[:1], debug)
         return
@@ -123,23 +158,29 @@ def _each_here(
         _steps = before
 
 
-def follow(tell: Callable[[float], None]) -> None:
-    """Sends the steps that this process counts from now on to `tell`."""
-    global _steps
-    _steps = tell
+def follow(tell: Callable[[float], None], written: Callable[[Path], None] | None = None) -> None:
+    """Sends the steps that this process counts from now on to `tell`, and the files that its store
+    writes to `written`."""
+    global _steps, _written
+    _steps, _written = tell, written
 
 
 def guarded(item: Item, device: Sequence[str], debug: bool) -> tuple[Any, str | None]:
     """Runs an item: (result, None) or (None, error sentence), as not every exception can be
     pickled."""
-    global _unit
-    _unit = item.unit
     try:
-        return item.work(*item.arguments, *device), None
+        return perform(item, device), None
     except Exception as error:
         said = sentence(error, debug)
-        _free_gpu(error)
+        free_gpu(error)
         return None, said
+
+
+def perform(item: Item, device: Sequence[str]) -> Any:
+    """Runs an item, whose steps count by its unit from now on."""
+    global _unit
+    _unit = item.unit
+    return item.work(*item.arguments, *device)
 
 
 def sentence(error: BaseException, debug: bool = False) -> str:
@@ -154,7 +195,7 @@ def sentence(error: BaseException, debug: bool = False) -> str:
     return explained(error)
 
 
-def _free_gpu(error: BaseException) -> None:
+def free_gpu(error: BaseException) -> None:
     """Gives back what the failed item has left in torch's cache, so that the next one may fit."""
     if type(error).__name__ == OUT_OF_MEMORY:
         error.__traceback__ = None  # its frames hold the item's tensors

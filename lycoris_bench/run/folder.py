@@ -21,6 +21,8 @@ FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", PROVENANC
 class StoreError(BenchError):
     """The run folder cannot be used; the message says why and what to do."""
 
+    of_machine = True
+
 
 @contextlib.contextmanager
 def held(root: Path) -> Iterator[None]:

@@ -4,11 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lycoris_bench.run import environment
+from lycoris_bench.run.cluster import Cluster
+
 STAGES = ("train", "generate", "score", "analyze")
 WHOLE = "run"  # all stages as one
 Progress = Callable[[str, float, float], None]
 """`progress(stage, steps done since the last call, steps in all)`, which a stage calls. Of `run` a
 step is a pass of the U-Net."""
+
+
+class Launcher(StrEnum):
+    """Where worker processes run."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class KeepImages(StrEnum):
@@ -53,7 +63,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Options:
     """Where a stage runs and with how many processes, what it makes and what it keeps. None of
-    these changes a number.
+    these changes a number. With a `cluster`, `workers` is the most that run there, 0 no limit.
 
     `train` and `generate` leave out what only scored checkpoints lack, unless `also_scored`.
     `keep_images` and `keep_checkpoints` are for `run`: what it keeps of the images and weights that
@@ -61,8 +71,14 @@ class Options:
 
     device: str = "cpu"
     workers: int = 1
+    cluster: Cluster | None = None
     progress: Progress | None = None
     debug: bool = False
     also_scored: bool = False
     keep_images: str = KeepImages.SAMPLE
     keep_checkpoints: str = KeepCheckpoints.ALL
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices that local workers take in turn, or the one of each worker of a cluster."""
+        return [self.device] if self.cluster else environment.devices(self.device)

@@ -6,14 +6,14 @@ used, and a checksum, so that damaged ones are not."""
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files import disk, parquet
 from lycoris_bench.files.identity import exact
+from lycoris_bench.run import executor, image_file, manifest, provenance
 from lycoris_bench.run import folder as run_folder
-from lycoris_bench.run import image_file, manifest, provenance
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.safe_names import concept_path, safe
@@ -32,6 +32,10 @@ class Store:
             raise StoreError(f"run folder {root} cannot be used ({error})") from None
         if self.root.is_symlink():  # such a link, as Python 3.13 leaves it
             raise StoreError(f"run folder {root} cannot be used (it is a link to itself)")
+
+    def at(self, place: Callable[[Path], Path]) -> "Store":
+        """The run folder on a machine on which each file lies at `place(file)`."""
+        return Store(place(self.root))
 
     # ---- the folder as a whole
 
@@ -61,9 +65,11 @@ class Store:
     def write(self, path: Path, data: bytes | str) -> Path:
         """Writes the file whole or not at all. StoreError: it cannot be written."""
         try:
-            return disk.write(path, data)
+            disk.write(path, data)
         except disk.FileError as error:
             raise StoreError(str(error)) from None
+        executor.wrote(path)
+        return path
 
     def write_json(self, path: Path, value: Any) -> Path:
         return self.write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

@@ -43,6 +43,8 @@ def recorded(run_study: Path) -> str | None:
 def suited(device: str) -> str:
     """bf16 where the device has instructions for it and is faster with them, else fp32."""
     if device.startswith("cuda"):
+        if not torch.cuda.is_available():  # of a cluster's other machines, where bf16 is usual
+            return "bf16"
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device != "cpu" or not any(_has(name) for name in INSTRUCTIONS):
         return "fp32"

@@ -189,7 +189,7 @@ def _tensors(plan: Plan, store: Store, part: Checkpoint | Path) -> dict[str, Ten
     content is that of when the study was opened. BenchError: the file changed since."""
     if isinstance(part, Checkpoint):
         return adapter_file.read(store.weights(part))[0]
-    tensors = adapter_file.read(part)[0]
+    tensors = adapter_file.read(plan.places.get(str(part), part))[0]
     if content(tensors) != plan.files[str(part)]:
         raise BenchError(f"{part} was changed since this command began; run it again")
     return tensors

@@ -1,8 +1,9 @@
 """Stage 2: draws the images that each checkpoint, and the base model, still lacks."""
 
+from lycoris_bench.planning import reads
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
-from lycoris_bench.run import environment, executor
+from lycoris_bench.run import executor
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.passing import Passing
@@ -29,12 +30,18 @@ def generate(plan: Plan, store: Store, options: Options) -> Outcome:
             lacking[checkpoint] = missing
     total = sum(lacking.values())
     left = executor.share(total, len(lacking), options.workers)
-    items = [Item(str(c), draw, (plan, store, c, left)) for c in lacking]
+    items = [
+        Item(
+            str(c), draw, (plan, store, c, left),
+            reads=reads.of_source(plan, store, c), shares=reads.inputs(plan),
+        )
+        for c in lacking
+    ]  # fmt: skip
     Passing.read(store).less(images=[item.name for item in items]).write(store)
     results = executor.each(
         items, workers=options.workers, total=total, what="generate",
-        devices=environment.devices(options.device),
-        progress=options.progress, debug=options.debug,
+        devices=options.devices,
+        progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
     for name, drawn, error in results:
         refused, warned = drawn or (None, None)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.planning import reads
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
-from lycoris_bench.run import environment, executor
+from lycoris_bench.run import executor
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import KeepCheckpoints, KeepImages, Options, Outcome
 from lycoris_bench.run.passing import Passing
@@ -20,7 +21,7 @@ from lycoris_bench.scoring.feature_pass import Given
 from lycoris_bench.stages import keeping
 from lycoris_bench.stages.analyze import analyze
 from lycoris_bench.stages.drawing import Drawing
-from lycoris_bench.stages.score import DamagedImages, finish, score_one, write_rows
+from lycoris_bench.stages.score import DamagedImages, finish, scoring_of, write_rows
 from lycoris_bench.stages.train import checkpoints_of, steps_of, trainings
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
@@ -47,8 +48,8 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     passes = _passes(plan, status, items)
     results = executor.each(
         items, workers=options.workers, total=(1 + ANALYSIS) * passes, what="run",
-        devices=environment.devices(options.device),
-        progress=options.progress, debug=options.debug,
+        devices=options.devices,
+        progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
     by_name = {str(checkpoint): checkpoint for checkpoint in plan.checkpoints}
     outcome.skipped = len(plan.checkpoints) - len(drawn)
@@ -109,7 +110,7 @@ def _all_of(drawing: Drawing) -> Iterator[tuple[str, Given]]:
 
 def _real_images(plan: Plan, store: Store, status: Status) -> Iterator[Item]:
     if not status.has_rows(REAL_IMAGES):
-        yield Item(str(REAL_IMAGES), score_one, (plan, store, REAL_IMAGES), turn=BASE_FIRST)
+        yield scoring_of(plan, store, REAL_IMAGES, BASE_FIRST)
 
 
 def _checkpoints(
@@ -124,6 +125,7 @@ def _checkpoints(
     lacking = {c: status.needs_images(c) and status.lacking(c) for c in plan.checkpoints}
     drawn = [c for c, images in lacking.items() if images or not status.has_rows(c)]
     left = executor.share(sum(lacking.values()), len(drawn), options.workers)
+    shares = (*reads.inputs(plan), *reads.compared_with(plan, store))
     for checkpoint in drawn:
         after = {begins_after[p] for p, _ in plan.parts(checkpoint) if p in begins_after}
         if checkpoint.is_base:
@@ -132,7 +134,10 @@ def _checkpoints(
             after.add(str(BASE_CHECKPOINT))
         arguments = (plan, store, checkpoint, options.keep_images, left)
         turn = BASE_FIRST if checkpoint.is_base else DRAW
-        yield Item(str(checkpoint), draw_and_score, arguments, frozenset(after), turn, image)
+        yield Item(
+            str(checkpoint), draw_and_score, arguments, frozenset(after), turn, image,
+            reads=reads.of_source(plan, store, checkpoint), shares=shares,
+        )  # fmt: skip
 
 
 def _longest_first(trained: Sequence[Item]) -> Iterator[Item]:

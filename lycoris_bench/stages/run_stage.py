@@ -6,6 +6,7 @@ from pathlib import Path
 from lycoris_bench.messages.arguments import COUNT, FUNCTION, PATH, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
+from lycoris_bench.run.cluster import cluster_of
 from lycoris_bench.run.outcome import (
     STAGES,
     WHOLE,
@@ -30,12 +31,15 @@ def run_stage(
     run: str | Path | None = None,
     *,
     device: str = "auto",
-    workers: int = 1,
+    workers: int | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
     also_scored: bool = False,
     keep_images: str | None = None,
     keep_checkpoints: str | None = None,
+    launcher: str = "local",
+    address: str | None = None,
+    require: str | None = None,
 ) -> Outcome:
     """Runs "train", "generate", "score" or "analyze" of a study, or all of it with "run", in its
     run folder (by default runs/NAME), and continues what is there. The outcome counts items done
@@ -51,6 +55,11 @@ def run_stage(
     "all", "sample" (the default: the first of each set, and what the report shows) or "none"; of
     the weights that it trains `keep_checkpoints` "all" (the default), "last" (the last epoch's) or
     "none".
+
+    With the launcher "ray" the machines of a Ray cluster do the work: of the one at `address`,
+    "auto" for the one that this machine belongs to, else of one of this machine alone; only of
+    those that have a `require`d kind of accelerator or resource. `workers` is then the most, and
+    by default there are as many as the machines have room for.
 
     BenchError: an argument of another type or range, an unknown stage, a mistake in the study or in
     a file it names, or a run folder that belongs to another study or is in use."""
@@ -71,11 +80,17 @@ def run_stage(
     STUDY.check("study", study)
     PATH.or_none().check("run", run)
     TEXT.check("device", device)
-    COUNT.check("workers", workers)
+    COUNT.or_none().check("workers", workers)
+    TEXT.check("launcher", launcher)
+    TEXT.or_none().check("address", address)
+    TEXT.or_none().check("require", require)
     COUNT.or_none().check("limit", limit)
     FUNCTION.or_none().check("progress", progress)
     study = study if isinstance(study, Study) else load(study)
-    context = open_context(study, run, device=device, limit=limit, to_run=stage)
+    cluster = cluster_of(launcher, address, require)
+    if cluster and stage == "analyze":
+        raise BenchError("the launcher 'ray' is for the other stages: analyze runs on this machine")
+    context = open_context(study, run, device=device, limit=limit, to_run=stage, cluster=cluster)
     for doubt in context.plan.doubts:
         warnings.warn(doubt, stacklevel=2)
     options = Options(
@@ -84,4 +99,4 @@ def run_stage(
         keep_checkpoints=keep_checkpoints or KeepCheckpoints.ALL,
     )  # fmt: skip
     with context.store.lock():
-        return context.run(stage, options, workers)
+        return context.run(stage, options, workers or (0 if cluster else 1))

@@ -11,11 +11,11 @@ import pandas as pd
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.printable import csv
-from lycoris_bench.planning import scored_rows, scored_with
+from lycoris_bench.planning import reads, scored_rows, scored_with
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.protocol import protocols
 from lycoris_bench.planning.status import Status
-from lycoris_bench.run import environment, executor
+from lycoris_bench.run import executor
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
@@ -56,13 +56,13 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
         elif status.has_rows(source):
             outcome.skipped += 1
         else:
-            items.append(Item(name, score_one, (plan, store, source)))
+            items.append(scoring_of(plan, store, source))
     if str(BASE_CHECKPOINT) in outcome.failed:
         return outcome  # nothing can be compared with base
     results = executor.each(
         items, workers=options.workers, total=len(items), what="score",
-        devices=environment.devices(options.device),
-        progress=options.progress, debug=options.debug,
+        devices=options.devices,
+        progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
     for name, _, error in results:
         if error:
@@ -94,6 +94,15 @@ def assemble(plan: Plan, store: Store) -> None:
         store.write(store.table("metrics").with_suffix(".csv"), csv(table.drop(columns="protocol")))
         scored = [source for source, rows in tables.items() if rows is not None]
         Status(plan, store).keep_tables(scored)
+
+
+def scoring_of(plan: Plan, store: Store, source: Source, turn: float = 0.0) -> Item:
+    """The item that scores a source from its files."""
+    return Item(
+        str(source), score_one, (plan, store, source), turn=turn,
+        reads=reads.of_source(plan, store, source),
+        shares=(*reads.inputs(plan), *reads.compared_with(plan, store)),
+    )  # fmt: skip
 
 
 def score_one(plan: Plan, store: Store, source: Source, device: str) -> None:

@@ -9,6 +9,7 @@ from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.planning import memory, resolve, scored_rows
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run import environment
+from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling import precision
@@ -25,19 +26,26 @@ class StudyContext:
     store: Store
     device: str
     absent: tuple[str, ...] = ()
+    cluster: Cluster | None = None
 
     def run(self, stage: str, options: Options, workers: int | None = None) -> Outcome:
         """Describes the run in its folder, which the caller has locked, and runs one stage on the
         study's device. Without `workers` there are as many as fit the machine."""
-        about = environment.provenance(
-            stage=stage, device="" if stage == "analyze" else self.device
-        )
+        here = stage != "analyze" and not self.cluster
+        about = environment.provenance(stage=stage, device=self.device if here else "")
+        if self.cluster:
+            about["cluster"] = self.cluster.about()
         with doing(f"running {stage} in {self.store.root}"):
             self.store.describe(self.plan.study.toml(), about, scored_rows.identities(self.plan))
-            workers = workers or memory.workers(self.plan, stage, self.device)
+            if not (workers or self.cluster):
+                workers = memory.workers(self.plan, stage, self.device)
             function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
-            options = replace(options, device=self.device, workers=workers)
+            options = replace(
+                options, device=self.device, workers=workers or 0, cluster=self.cluster
+            )
             outcome: Outcome = function(self.plan, self.store, options)
+            if self.cluster and self.cluster.notes:
+                outcome.warnings["cluster"] = "; ".join(self.cluster.notes)
             return outcome
 
 
@@ -48,17 +56,21 @@ def open_context(
     device: str = "auto",
     limit: int | None = None,
     to_run: str | None = None,
+    cluster: Cluster | None = None,
 ) -> StudyContext:
-    """Opens a study on its run folder, by default runs/NAME, and checks all that it names.
-    Without a stage in `to_run` it may lack its dataset, its base model and the libraries that
-    training needs. `plan.doubts` of the result are warnings that the caller shows.
+    """Opens a study on its run folder, by default runs/NAME, and checks all that it names. The
+    machines of a `cluster` do the work, where one is given. Without a stage in `to_run` it may lack
+    its dataset, its base model and the libraries that training needs. `plan.doubts` of the result
+    are warnings that the caller shows.
 
     BenchError: a mistake in a file that the study names, something missing that `to_run` needs, or
     the run folder of another study."""
     store = Store(Path("runs") / study.name if run is None else run)
     store.belongs_to(study.name)
-    device = environment.device(device)
-    lacking = resolve.missing_libraries(study, device)
+    if cluster:
+        cluster.connect()
+    device = cluster.device(device) if cluster else environment.device(device)
+    lacking = [] if cluster else resolve.missing_libraries(study, device)
     if to_run in ("train", "run") and lacking:
         raise BenchError("; ".join(lacking))
     absent: list[str] = []
@@ -66,4 +78,4 @@ def open_context(
     asked = plan(study, limit, None if to_run else absent)
     if problems := without_number(asked, store):
         raise StudyError(study.name, problems)
-    return StudyContext(asked, store, device, (*absent, *lacking))
+    return StudyContext(asked, store, device, (*absent, *lacking), cluster)

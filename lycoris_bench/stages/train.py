@@ -13,6 +13,7 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone, fingerprint
+from lycoris_bench.planning import reads
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment, executor
@@ -41,8 +42,8 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
     Passing.read(store).less(weights=made).write(store)
     results = executor.each(
         items, workers=options.workers, total=sum(map(steps_of, items)), what="train",
-        devices=environment.devices(options.device),
-        progress=options.progress, debug=options.debug,
+        devices=options.devices,
+        progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
     for name, count, error in results:
         outcome.done += count or 0
@@ -78,8 +79,13 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             }
             run = lacking[0]
             name = f"{run.configuration.name}/seed-{run.seed}"
-            items.append(Item(name, train_run, (plan, store, lacking)))
-    if items:
+            items.append(
+                Item(
+                    name, train_run, (plan, store, lacking), streams=True,
+                    reads=reads.of_training(store, lacking), shares=reads.inputs(plan),
+                )
+            )  # fmt: skip
+    if items and not options.cluster:
         check(settings.optimizer, options.device)
     if items and available(settings.optimizer, options.device) != settings.optimizer:
         outcome.warnings["optimizer"] = (

@@ -3,7 +3,7 @@ Every mistake in the file is reported at once, each with what is allowed."""
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -92,6 +92,23 @@ class Study:
         """The study with other values of `[sampling]`."""
         sampling = Sampling(**{**self.settings.sampling.model_dump(), **settings})
         return replace(self, settings=self.settings.model_copy(update={"sampling": sampling}))
+
+    @property
+    def local_models(self) -> tuple[Path, ...]:
+        """The base models that are files or folders, not names of the hub."""
+        named = (self.settings.base_model, self.settings.sampling.base_model or "")
+        return tuple(Path(name) for name in dict.fromkeys(named) if Path(name).is_absolute())
+
+    def at(self, place: Callable[[Path], Path]) -> "Study":
+        """The study for a machine on which each base model lies at `place(model)`."""
+        moved = {str(model): str(place(model)) for model in self.local_models}
+        named = self.settings.base_model
+        settings = self.settings.model_copy(update={"base_model": moved.get(named, named)})
+        drawn = settings.sampling.base_model
+        if drawn in moved:
+            sampling = settings.sampling.model_copy(update={"base_model": moved[drawn]})
+            settings = settings.model_copy(update={"sampling": sampling})
+        return replace(self, settings=settings)
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""

@@ -31,6 +31,8 @@ SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 class MissingWeights(BenchError):
     """The weights are not on this machine and cannot be fetched; says which, and what to type."""
 
+    of_machine = True
+
 
 class WrongWeights(BenchError):
     """The weights' file has another content than the record states, or holds no weights."""

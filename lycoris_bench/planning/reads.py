@@ -1,0 +1,49 @@
+"""The files and folders that a piece of work reads: what another machine has to be sent."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lycoris_bench.planning.plan import Plan
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, Source
+
+
+def of_training(store: Store, checkpoints: Sequence[Checkpoint]) -> tuple[Path, ...]:
+    """What the training of these checkpoints alone reads: its saved state."""
+    return (store.training_state(checkpoints[-1]),)
+
+
+def of_source(plan: Plan, store: Store, source: Source) -> tuple[Path, ...]:
+    """What drawing and scoring a checkpoint, or real images, alone reads: its adapters, and what is
+    stored of its images and rows."""
+    return tuple(_of_source(plan, store, source))
+
+
+def _of_source(plan: Plan, store: Store, source: Source) -> Iterator[Path]:
+    if isinstance(source, Checkpoint):
+        for part, _ in plan.parts(source):
+            if isinstance(part, Checkpoint):
+                part = store.checkpoint(part)
+                yield part.with_suffix(".json")
+            yield part
+        yield store.manifest(source).parent
+    yield store.feature_folder(store.branch(source))
+    yield store.metrics(store.branch(source))
+    yield store.passing
+    yield store.encoder_weights
+
+
+def inputs(plan: Plan) -> tuple[Path, ...]:
+    """What every training, drawing and scoring reads: the images of the dataset, and base models
+    that are no names of the hub."""
+    datasets = [plan.data, *([plan.heldout] if plan.heldout else [])]
+    datasets += [captioned.data for captioned in plan.captioned.values()]
+    images = dict.fromkeys(example.path for data in datasets for example in data.examples)
+    return (*plan.study.local_models, *images)
+
+
+def compared_with(plan: Plan, store: Store) -> tuple[Path, ...]:
+    """What every scoring reads besides: the images of the base model, with the features of what is
+    compared."""
+    branches = [Path("dataset"), store.branch(BASE_CHECKPOINT), store.branch(REAL_IMAGES)]
+    return (store.manifest(BASE_CHECKPOINT).parent, *map(store.feature_folder, branches))

@@ -1,0 +1,154 @@
+"""Work on a Ray cluster of two nodes: what is sent and comes back, and what becomes of the work of
+what is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.run import executor, ray_workers
+from lycoris_bench.run.cluster import Cluster
+from lycoris_bench.run.executor import Item
+from lycoris_bench.run.store import Store
+from tests.support.ray_nodes import nodes
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Any]:
+    with nodes(2) as cluster:
+        yield cluster
+
+
+def results(cluster: Any, *items: Item, **options: Any) -> tuple[dict[str, Any], Cluster]:
+    """Name -> result or sentence of the error, and what is noted of the machines."""
+    used = Cluster(cluster.address)
+    each = executor.each(
+        items, workers=0, total=len(items), what="work", devices=["cpu"], cluster=used, **options
+    )
+    return {name: error or made for name, made, error in each}, used
+
+
+def add(store: Store, name: str, device: str) -> int:
+    """Reads two numbers, writes their sum, removes one of them, and leaves out what it removes."""
+    assert device == "cpu"
+    numbers = [int((store.root / side).read_text()) for side in (f"{name}.left", "right")]
+    store.write(store.root / f"{name}.sum", str(sum(numbers)))
+    store.write(store.root / f"{name}.passing", "gone before the end").unlink()
+    (store.root / f"{name}.left").unlink()
+    executor.advance()
+    return sum(numbers)
+
+
+def test_files_travel_both_ways_and_nothing_else_is_shared(two: Any, tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    store.write(store.root / "right", "10")
+    items = []
+    for k in range(4):
+        own = store.write(store.root / f"{k}.left", str(k))
+        items.append(
+            Item(str(k), add, (store, str(k)), reads=(own,), shares=(store.root / "right",))
+        )
+    told: list[float] = []
+    found, _ = results(two, *items, progress=lambda _, steps, total: told.append(steps))
+    assert found == {str(k): k + 10 for k in range(4)} and sum(told) == 4
+    assert {p.name: p.read_text() for p in store.root.iterdir()} == {
+        "right": "10", **{f"{k}.sum": str(k + 10) for k in range(4)}
+    }  # fmt: skip
+
+
+def once(place: Path, what: Callable[[], Any]) -> str:
+    """Does something the first time that it is called, in whichever process."""
+    try:
+        place.touch(exist_ok=False)
+    except FileExistsError:
+        return "the second time"
+    what()
+    return "the first time"
+
+
+def die(place: Path, device: str) -> str:
+    return once(place, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def hang(place: Path, device: str) -> str:
+    return once(place, lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def fail_here(place: Path, device: str) -> str:
+    def full() -> None:
+        raise OSError(28, "No space left on device", "/scratch/x")
+
+    return once(place, full)
+
+
+def test_what_a_lost_worker_had_in_its_hands_is_done_again(two: Any, tmp_path: Path) -> None:
+    found, used = results(two, Item("a", die, (tmp_path / "a",)), Item("b", work, (1,)))
+    assert found == {"a": "the second time", "b": 1}
+    (note,) = used.notes
+    assert "was lost while it ran a" in note and "it began again" in note
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_lost(
+    two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_workers, "SILENCE", 8.0)
+    found, used = results(two, Item("a", hang, (tmp_path / "a",)))
+    assert found == {"a": "the second time"}
+    assert "it gave no sign of life for" in used.notes[0]
+
+
+def test_what_a_machine_cannot_do_is_tried_on_another(two: Any, tmp_path: Path) -> None:
+    found, _ = results(two, Item("a", fail_here, (tmp_path / "a",)))
+    assert found == {"a": "the second time"}
+
+
+def work(number: int, device: str) -> int:
+    return number
+
+
+def always_die(device: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(device: str) -> None:
+    raise BenchError("rank is 0;\n1 or more is allowed")
+
+
+def test_errors_are_sentences_and_the_rest_goes_on(two: Any) -> None:
+    found, _ = results(
+        two, Item("a", always_die, ()), Item("b", refuse, ()), Item("c", work, (3,)),
+        Item("d", work, (4,), after=frozenset("b")),
+    )  # fmt: skip
+    assert "so it was 3 times; run again to continue" in found["a"]
+    assert found["b"] == "rank is 0; 1 or more is allowed"
+    assert found["c"] == 3 and found["d"] == "not begun, as b failed"
+
+
+def wait_for(place: Path, device: str) -> str:
+    place.with_name(f"begun-{os.getpid()}").touch()
+    while not place.exists():
+        time.sleep(0.05)
+    return "done"
+
+
+def test_a_node_joins_late_and_another_is_lost(tmp_path: Path) -> None:
+    with nodes(2) as cluster:
+        lost = next(iter(cluster.worker_nodes))
+
+        def progress(_: str, steps: float, total: float) -> None:
+            """Once both nodes work, takes one away and adds two."""
+            if len(list(tmp_path.glob("begun-*"))) == 2 and not (tmp_path / "go").exists():
+                cluster.remove_node(lost, allow_graceful=False)
+                cluster.add_node(num_cpus=1)
+                cluster.add_node(num_cpus=1)
+                (tmp_path / "go").touch()
+
+        items = [Item(str(k), wait_for, (tmp_path / "go",)) for k in range(4)]
+        found, used = results(cluster, *items, progress=progress)
+    assert found == {str(k): "done" for k in range(4)}
+    assert len(used.notes) == 1
