@@ -53,7 +53,9 @@ def compare(asked: Plan, store: Store, rounds: int) -> None:
     score_one(asked, store, BASE_CHECKPOINT, "cpu")
     ways: dict[str, Callable[[], object]] = {
         "draw": lambda: draw(asked, store, checkpoint, 0, "cpu"),
-        "draw and score at once": lambda: draw_and_score(asked, store, checkpoint, "all", 0, "cpu"),
+        "draw and score at once": lambda: draw_and_score(
+            asked, store, checkpoint, None, "all", 0, "cpu"
+        ),
         "draw, then score": lambda: (
             draw(asked, store, checkpoint, 0, "cpu"), score_one(asked, store, checkpoint, "cpu")
         ),

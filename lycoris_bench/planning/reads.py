@@ -1,8 +1,9 @@
 """The files and folders that a piece of work reads: what another machine has to be sent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, Source
@@ -31,6 +32,13 @@ def _of_source(plan: Plan, store: Store, source: Source) -> Iterator[Path]:
     yield store.metrics(store.branch(source))
     yield store.passing
     yield store.encoder_weights
+
+
+def of_parts(store: Store, source: Checkpoint, parts: Iterable[Part]) -> tuple[Path, ...]:
+    """What joining the parts of a checkpoint reads besides: their tables."""
+    branch = store.branch(source)
+    kinds = [kind for part in parts for kind in (f"-{part.name}", f"-{part.name}-images")]
+    return tuple(store.metrics(branch, kind) for kind in kinds)
 
 
 def inputs(plan: Plan) -> tuple[Path, ...]:

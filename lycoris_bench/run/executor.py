@@ -23,8 +23,8 @@ Result = tuple[str, Any, str | None]
 class Item:
     """One piece of work, `work(*arguments)`, that begins when the items named in `after` are done.
 
-    Of items that could begin, one of the lowest `turn` does, and of these the first. `unit` is what
-    one step of its work counts in progress.
+    Of items that could begin, one of the lowest `turn` does, and of these the first. Its work
+    counts about so many `steps`, each of which is `unit` in progress.
 
     On another machine it needs the files and folders that it `reads`, and those that it `shares`
     with other items; what it writes is sent back when it ends, or at once if it `streams`. There
@@ -37,6 +37,7 @@ class Item:
     after: frozenset[str] = frozenset()
     turn: float = 0.0
     unit: float = 1.0
+    steps: float = 1.0
     reads: tuple[Path, ...] = ()
     shares: tuple[Path, ...] = ()
     streams: bool = False

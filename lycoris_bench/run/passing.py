@@ -2,6 +2,7 @@
 by the names of their checkpoints. What `train` and `generate` made is never on the list."""
 
 import contextlib
+import glob
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ class Passing:
             store.write(store.passing, manifest.sealed(lists))
 
 
-def remove_images(store: Store, checkpoint: Checkpoint, kept: Collection[Path] = ()) -> int:
+def remove_images(
+    store: Store, checkpoint: Checkpoint, kept: Collection[Path] = (), features: bool = True
+) -> int:
     """Removes a checkpoint's images, apart from those `kept`, and their features. Returns the
     number of images removed."""
     place = store.manifest(checkpoint).parent
@@ -50,6 +53,20 @@ def remove_images(store: Store, checkpoint: Checkpoint, kept: Collection[Path] =
     for folder in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
-    for features in store.feature_folder(store.branch(checkpoint)).glob("*.safetensors"):
-        features.unlink(missing_ok=True)
+    if features:
+        for file in store.feature_folder(store.branch(checkpoint)).glob("*.safetensors"):
+            file.unlink(missing_ok=True)
     return len(images)
+
+
+def remove_parts(store: Store, checkpoint: Checkpoint) -> None:
+    """Removes the rows and features that the parts of a checkpoint left (planning/parts.py)."""
+    branch = store.branch(checkpoint)
+    rows = store.metrics(branch)
+    for file in rows.parent.glob(f"{glob.escape(rows.stem)}-part-*.parquet"):
+        file.unlink(missing_ok=True)
+    for folder in store.feature_folder(branch).glob("part-*"):
+        for file in folder.glob("*.safetensors"):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()

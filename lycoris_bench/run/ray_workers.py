@@ -1,6 +1,7 @@
 """Workers on the machines of a Ray cluster, as they are seen from the machine that holds the run
 folder: the only one that reads and writes it."""
 
+import contextlib
 import os
 import time
 from collections import Counter, defaultdict
@@ -191,6 +192,8 @@ class RayWorkers:
         try:
             if file.data is None:
                 file.path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is not empty
+                    file.path.parent.rmdir()
             elif not seat.error:
                 disk.write(file.path, file.data)
         except (disk.FileError, OSError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lycoris_bench.data.dataset import Dataset, Example
+from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.all_concepts import all_concepts, files
@@ -37,10 +38,11 @@ class Collection:
 
 
 class ImageSets(ABC):
-    """The image sets of one source: a checkpoint or real images. Subclasses are final."""
+    """The image sets of one source: a checkpoint or real images; or a `part` of a checkpoint's, of
+    which there are no sets of all concepts. Subclasses are final."""
 
-    def __init__(self, plan: Plan, store: Store, source: Source) -> None:
-        self.plan, self.store, self.source = plan, store, source
+    def __init__(self, plan: Plan, store: Store, source: Source, part: Part | None = None) -> None:
+        self.plan, self.store, self.source, self.part = plan, store, source, part
         self._suiting: dict[Any, list[ScoredSet]] = {}
 
     @property
@@ -73,7 +75,7 @@ class ImageSets(ABC):
     def whole(self) -> list[ScoredSet]:
         """One set of all concepts per prompt type."""
         by_kind: defaultdict[str, list[ScoredSet]] = defaultdict(list)
-        for scored in self.single:
+        for scored in self.single if self.part is None else ():
             by_kind[scored.prompt_type].append(scored)
         return [
             all_concepts(by_kind[kind], self.plan.data.examples)
@@ -90,11 +92,11 @@ class ImageSets(ABC):
         return Collection(Path("dataset"), files(self.plan.data.examples), _square(self.plan.data))
 
 
-def image_sets(plan: Plan, store: Store, source: Source) -> ImageSets:
-    """The image sets of a source in a study."""
+def image_sets(plan: Plan, store: Store, source: Source, part: Part | None = None) -> ImageSets:
+    """The image sets of a source in a study, or a part of them."""
     if isinstance(source, RealImages):
         return RealSets(plan, store, source)
-    return DrawnSets(plan, store, source)
+    return DrawnSets(plan, store, source, part)
 
 
 def suits(metric: Any, scored: ScoredSet) -> bool:
@@ -109,15 +111,18 @@ def suits(metric: Any, scored: ScoredSet) -> bool:
 class DrawnSets(ImageSets):
     """The images of a checkpoint, and the images and texts they are compared with."""
 
-    def __init__(self, plan: Plan, store: Store, checkpoint: Checkpoint) -> None:
-        super().__init__(plan, store, checkpoint)
-        self._jobs = by_set(plan.jobs(checkpoint))
+    def __init__(
+        self, plan: Plan, store: Store, checkpoint: Checkpoint, part: Part | None = None
+    ) -> None:
+        super().__init__(plan, store, checkpoint, part)
+        jobs = plan.jobs(checkpoint)
+        self._jobs = by_set(jobs if part is None else jobs[part.images])
         self._generated = self._items(self._jobs)
 
     @cached_property
     def single(self) -> list[ScoredSet]:
         asked = [(p.concept, p.prompt_type) for p in self.plan.prompt_sets]
-        return [self._set(concept, kind) for concept, kind in asked]
+        return [self._set(*key) for key in asked if key in self._jobs]
 
     def collection(self, name: str) -> Collection:
         if name == REFERENCE:
@@ -125,11 +130,12 @@ class DrawnSets(ImageSets):
         items, source = self._generated, self.source
         if name == BASE:
             items, source = self._base, BASE_CHECKPOINT
+        branch = self.store.branch(source)
+        if self.part and source == self.source:
+            branch = branch / self.part.name
         sampling = self.plan.study.settings.sampling
-        return Collection(
-            self.store.branch(source), list(chain(*items.values())),
-            sampling.width == sampling.height,
-        )  # fmt: skip
+        images = list(chain(*items.values()))
+        return Collection(branch, images, sampling.width == sampling.height)
 
     @cached_property
     def _base(self) -> dict[Key, list[Item]]:

@@ -17,6 +17,7 @@ from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.drawn_sets import DrawnSets
+from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import Status
@@ -34,15 +35,17 @@ WRITERS = 4  # threads that write images while an accelerator draws
 
 
 class Drawing:
-    """Draws one checkpoint's missing images, of about `left` that this process has to draw. After
+    """Draws one checkpoint's missing images, or those of a part of its queue, of about `left` that
+    this process has to draw. After
     `images` has come to its end, `refused` says what was not stored and `warned` what was noticed;
     None where there is nothing to say."""
 
     def __init__(
-        self, plan: Plan, store: Store, checkpoint: Checkpoint, left: int, device: str
-    ) -> None:
+        self, plan: Plan, store: Store, checkpoint: Checkpoint, left: int, device: str,
+        part: Part | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.store, self.checkpoint, self.device = plan, store, checkpoint, device
-        self.left = left
+        self.left, self.part = left, part
         self._refused: list[str] = []
         self._warned: list[str] = []
 
@@ -61,14 +64,18 @@ class Drawing:
         """The uid of each image of the queue with its pixels, uint8 [h,w,3], or with its file
         where it is stored already. Images that are refused are left out.
 
-        Batches do not depend on which images are stored, so that a continued run draws the same
-        pixels; with batch size "auto" all but the last digits of them."""
+        Batches depend neither on which images are stored nor on the part, so that a continued run
+        and several workers draw the same pixels; with batch size "auto" all but the last digits of
+        them."""
         sampling = self.plan.study.settings.sampling
         status = Status(self.plan, self.store, keeps=True)
-        absent, queue = status.absent(self.checkpoint), self.plan.jobs(self.checkpoint)
+        queue = self.plan.jobs(self.checkpoint)
+        own = {job.uid for job in (queue[self.part.images] if self.part else queue)}
+        absent = [job for job in status.absent(self.checkpoint) if job.uid in own]
         lacking = {job.uid for job in absent}
         if not lacking:
-            yield from ((job.uid, self.store.image(job.image_set, job.k)) for job in queue)
+            of_own = (job for job in queue if job.uid in own)
+            yield from ((job.uid, self.store.image(job.image_set, job.k)) for job in of_own)
             return
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -97,6 +104,8 @@ class Drawing:
                         rows=size,
                     )  # fmt: skip
                 for k, job in enumerate(batch):
+                    if job.uid not in own:
+                        continue
                     if k not in missing:
                         yield job.uid, self.store.image(job.image_set, job.k)
                     elif fault := _fault(pixels[k], finite[k]):

@@ -38,13 +38,15 @@ def most_bytes(plan: Plan, workers: int = 1) -> int:
     return int(images * sampling.width * sampling.height * PNG)
 
 
-def remove_images(plan: Plan, store: Store, checkpoint: Checkpoint, keep: str) -> int:
+def remove_images(
+    plan: Plan, store: Store, checkpoint: Checkpoint, keep: str, features: bool = True
+) -> int:
     """Removes images of a checkpoint that is scored, if `run` drew them, but those to `keep`:
-    "all", "sample" or "none". Returns how many."""
+    "all", "sample" or "none", and their `features`. Returns how many."""
     if keep == "all" or str(checkpoint) not in Passing.read(store).images:
         return 0
     kept = sample_of(plan, store, checkpoint) if keep == "sample" else ()
-    return passing.remove_images(store, checkpoint, kept)
+    return passing.remove_images(store, checkpoint, kept, features)
 
 
 def remove_weights(plan: Plan, store: Store, unscored: Iterable[Checkpoint], keep: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning import reads
+from lycoris_bench.planning.parts import Part, parts
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor
@@ -21,8 +22,10 @@ from lycoris_bench.scoring.feature_pass import Given
 from lycoris_bench.stages import keeping
 from lycoris_bench.stages.analyze import analyze
 from lycoris_bench.stages.drawing import Drawing
-from lycoris_bench.stages.score import DamagedImages, finish, scoring_of, write_rows
-from lycoris_bench.stages.train import checkpoints_of, steps_of, trainings
+from lycoris_bench.stages.joining import is_scored, join
+from lycoris_bench.stages.rows import DamagedImages, put_rows, score_tables
+from lycoris_bench.stages.score import finish, scoring_of
+from lycoris_bench.stages.train import checkpoints_of, trainings
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
@@ -45,7 +48,8 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     drawn = list(_checkpoints(plan, store, status, trained, options))
     items = [*_real_images(plan, store, status), *drawn, *_longest_first(trained)]
     _list_what_passes(plan, store, status, unscored, trained, options)
-    passes = _passes(plan, status, items)
+    # all work in forward passes of the U-Net for one image, of the training's or the images' size
+    passes = sum(item.unit * item.steps for item in items)
     results = executor.each(
         items, workers=options.workers, total=(1 + ANALYSIS) * passes, what="run",
         devices=options.devices,
@@ -60,8 +64,8 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
             outcome.done += 1
             unscored = [c for c in unscored if c != by_name[name]]
             keeping.remove_weights(plan, store, unscored, options.keep_checkpoints)
-            if result:
-                outcome.warnings[name] = result
+        if isinstance(result, str):
+            outcome.warnings[name] = result
     finish(plan, store, status, outcome)
     if not unscored:
         keeping.remove_images(plan, store, BASE_CHECKPOINT, options.keep_images)
@@ -77,27 +81,35 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
 
 
 def draw_and_score(
-    plan: Plan, store: Store, checkpoint: Checkpoint, keep: str, left: int, device: str
+    plan: Plan,
+    store: Store,
+    checkpoint: Checkpoint,
+    part: Part | None,
+    keep: str,
+    left: int,
+    device: str,
 ) -> str | None:
-    """Draws a checkpoint's missing images, of about `left` of this process, and scores it as they
-    come; then removes those that need not be kept. Returns a sentence of warnings, or None. The
-    base model's images stay, as others are compared with them."""
+    """Draws a checkpoint's missing images, or those of a part of them, of about `left` of this
+    process, and scores them as they come; then removes those that need not be kept. Returns a
+    sentence of warnings, or None. The base model's images stay, as others are compared with
+    them."""
     status = Status(plan, store)
     if reason := status.unusable(checkpoint):
         raise BenchError(reason)
-    drawing = Drawing(plan, store, checkpoint, left, device)
+    drawing = Drawing(plan, store, checkpoint, left, device, part)
     if status.has_rows(checkpoint):  # the base model's images are needed again
         for _ in _all_of(drawing):
             pass
     else:
         try:
-            write_rows(plan, store, checkpoint, device, _all_of(drawing))
+            tables = score_tables(plan, store, checkpoint, device, _all_of(drawing), part)
         except DamagedImages:  # of this checkpoint or of the base model; they are set aside
             for _ in _all_of(Drawing(plan, store, BASE_CHECKPOINT, left, device)):
                 pass
-            write_rows(plan, store, checkpoint, device, _all_of(drawing))
+            tables = score_tables(plan, store, checkpoint, device, _all_of(drawing), part)
+        put_rows(plan, store, checkpoint, tables, part)
     if not checkpoint.is_base:
-        keeping.remove_images(plan, store, checkpoint, keep)
+        keeping.remove_images(plan, store, checkpoint, keep, features=part is None)
     return drawing.warned
 
 
@@ -116,7 +128,8 @@ def _real_images(plan: Plan, store: Store, status: Status) -> Iterator[Item]:
 def _checkpoints(
     plan: Plan, store: Store, status: Status, trained: Sequence[Item], options: Options
 ) -> Iterator[Item]:
-    """An item for each checkpoint that is not scored, after its trainings and the base model."""
+    """An item for each checkpoint that is not scored, after its trainings and the base model; on a
+    cluster one for each part of it, and one that joins them."""
     begins_after: dict[Checkpoint | Path, str] = {
         c: item.name for item in trained for c in checkpoints_of(item)
     }
@@ -132,35 +145,45 @@ def _checkpoints(
             begins_after[checkpoint] = str(checkpoint)
         elif BASE_CHECKPOINT in begins_after:
             after.add(str(BASE_CHECKPOINT))
-        arguments = (plan, store, checkpoint, options.keep_images, left)
-        turn = BASE_FIRST if checkpoint.is_base else DRAW
-        yield Item(
-            str(checkpoint), draw_and_score, arguments, frozenset(after), turn, image,
+        whole = Item(
+            str(checkpoint), draw_and_score,
+            (plan, store, checkpoint, None, options.keep_images, left), frozenset(after),
+            turn=BASE_FIRST if checkpoint.is_base else DRAW, unit=image, steps=lacking[checkpoint],
             reads=reads.of_source(plan, store, checkpoint), shares=shares,
         )  # fmt: skip
+        parted = options.cluster and not status.has_rows(checkpoint)
+        yield from _in_parts(whole) if parted else [whole]
+
+
+def _in_parts(whole: Item) -> list[Item]:
+    """The item of a checkpoint as items of its parts, and one that joins them under its name."""
+    plan, store, checkpoint, _, *options = whole.arguments
+    asked = parts(plan, checkpoint)
+    if len(asked) == 1:
+        return [whole]
+    items = [
+        replace(
+            whole, name=f"{checkpoint} ({part})", steps=whole.steps / len(asked),
+            arguments=(plan, store, checkpoint, part, *options),
+        )
+        for part in asked
+        if not is_scored(plan, store, checkpoint, part)
+    ]  # fmt: skip
+    joined = replace(
+        whole, work=join, arguments=(plan, store, checkpoint, asked),
+        after=frozenset(item.name for item in items), steps=0,
+        reads=(*whole.reads, *reads.of_parts(store, checkpoint, asked)),
+    )  # fmt: skip
+    return [*items, joined]
 
 
 def _longest_first(trained: Sequence[Item]) -> Iterator[Item]:
     """The trainings, of which the longest begins first; a step counts as passes of its images."""
-    longest = max(map(steps_of, trained), default=0)
+    longest = max((item.steps for item in trained), default=0)
     for item in trained:
         settings = item.arguments[0].study.settings.training
         step = (1 + BACKWARD) * settings.batch_size * settings.gradient_accumulation
-        yield replace(item, turn=TRAIN + 1 - steps_of(item) / longest, unit=step)
-
-
-def _passes(plan: Plan, status: Status, items: Sequence[Item]) -> float:
-    """All work in forward passes of the U-Net for one image, of the training's or the images'
-    size."""
-    total = 0.0
-    for item in items:
-        if item.work is draw_and_score:
-            total += item.unit * status.lacking(item.arguments[2])
-        elif item.turn >= TRAIN:
-            total += item.unit * steps_of(item)
-        else:
-            total += item.unit
-    return total
+        yield replace(item, turn=TRAIN + 1 - item.steps / longest, unit=step)
 
 
 def _list_what_passes(

@@ -41,7 +41,7 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
     made = [str(checkpoint) for item in items for checkpoint in checkpoints_of(item)]
     Passing.read(store).less(weights=made).write(store)
     results = executor.each(
-        items, workers=options.workers, total=sum(map(steps_of, items)), what="train",
+        items, workers=options.workers, total=sum(i.steps for i in items), what="train",
         devices=options.devices,
         progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
@@ -82,6 +82,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             items.append(
                 Item(
                     name, train_run, (plan, store, lacking), streams=True,
+                    steps=plan.steps(lacking[-1].epoch or 0),
                     reads=reads.of_training(store, lacking), shares=reads.inputs(plan),
                 )
             )  # fmt: skip
@@ -98,12 +99,6 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
 def checkpoints_of(item: Item) -> list[Checkpoint]:
     """The checkpoints that an item of `trainings` makes."""
     return list(item.arguments[2])
-
-
-def steps_of(item: Item) -> int:
-    """The training steps to the last checkpoint of an item of `trainings`."""
-    plan: Plan = item.arguments[0]
-    return plan.steps(checkpoints_of(item)[-1].epoch or 0)
 
 
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 import lycoris_bench as lb
 from lycoris_bench.files import disk
+from lycoris_bench.planning import parts
 from tests.support.ray_nodes import nodes
 from tests.support.world import tiny
 
@@ -14,11 +15,16 @@ CHECKED = ("images/**/*.png", "checkpoints/**/*.safetensors", "metrics/**/*.parq
 
 
 @pytest.mark.parametrize("kill", [False, True])
-def test_the_run_is_that_of_one_process_also_with_a_node_lost(tmp_path: Path, kill: bool) -> None:
+def test_the_run_is_that_of_one_process_also_with_a_node_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: bool
+) -> None:
+    """On the cluster each checkpoint is drawn in several parts."""
+    monkeypatch.setattr(parts, "MOST_IMAGES", 2)
     asked = tiny(
         concepts=["toys/bunny"], epochs=[1, 2], seeds=[1, 2],
         algorithms={"lora": {"lr": 2e-3, "dim": 2}},
         sampling={"images": 2, "steps": 2, "prompt_types": ["train", "style"]},
+        scoring={"batch_size": 2},
         training={"images_per_class": 2},
     )  # fmt: skip
     alone, spread = tmp_path / "alone", tmp_path / "spread"
@@ -27,11 +33,8 @@ def test_the_run_is_that_of_one_process_also_with_a_node_lost(tmp_path: Path, ki
         (lost,) = cluster.worker_nodes
 
         def progress(_: str, steps: float, total: float) -> None:
-            if (
-                kill
-                and lost in cluster.worker_nodes
-                and list(spread.glob("checkpoints/**/*.safetensors"))
-            ):
+            trained = any(spread.glob("checkpoints/**/*.safetensors"))
+            if kill and trained and lost in cluster.worker_nodes:
                 cluster.remove_node(lost, allow_graceful=False)
                 cluster.add_node(num_cpus=1)
 
@@ -39,6 +42,7 @@ def test_the_run_is_that_of_one_process_also_with_a_node_lost(tmp_path: Path, ki
             "run", asked, spread, launcher="ray", address=cluster.address, progress=progress,
         )  # fmt: skip
     assert not outcome.failed and outcome.done == 5 and outcome.reported
+    assert not list(spread.rglob("*part-*"))
     same(alone, spread)
 
 

@@ -335,6 +335,6 @@ def test_training_comes_last_and_the_longest_first(brief: Plan, tmp_path: Path) 
     trained = training.trainings(asked, store, HERE, outcome)
     items = list(whole_line._longest_first(trained))
     assert [item.turn for item in items] == [whole_line.TRAIN] * 2
-    shorter = replace(trained[1], arguments=(*trained[1].arguments[:2], asked.trained[:1]))
+    shorter = replace(trained[1], steps=trained[1].steps / 2)
     turns = [item.turn for item in whole_line._longest_first([trained[0], shorter])]
     assert turns[0] < turns[1] <= whole_line.TRAIN + 1
