@@ -14,7 +14,7 @@ Stamp = tuple[int, int]
 """Size and time of change of a file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """The reference of some files in the object store, and what they were when they were read."""
 
@@ -23,12 +23,13 @@ class Bundle:
 
 
 class Bundles:
-    """What was put into the object store. What is kept stays there to the end."""
+    """What was put into the object store. What is shared stays there to the end."""
 
     def __init__(self, ray: Any) -> None:
         self.ray = ray
         self._kept: dict[Path, Bundle] = {}
         self._arguments: dict[int, tuple[Any, Any]] = {}
+        self._listed: dict[tuple[Path, ...], list[Bundle]] = {}
 
     def argument(self, value: Any) -> Any:
         """The reference of an argument that many items have, put once; another one as it is."""
@@ -38,22 +39,37 @@ class Bundles:
             self._arguments[id(value)] = (value, self.ray.put(value))
         return self._arguments[id(value)][1]
 
-    def of(self, places: Iterable[Path], keep: bool) -> list[Bundle]:
-        """The bundles of the files among places and in their folders, as they are now. FileError:
-        one cannot be read."""
-        now = {path: stamp for path in mirror.files(places) if (stamp := _stamp(path))}
-        kept = {id(b): b for path in now if keep and (b := self._kept.get(path))}
-        valid = [b for b in kept.values() if b.stamps.items() <= now.items()]
-        there = {path for bundle in valid for path in bundle.stamps}
-        made = list(self._put({p: s for p, s in now.items() if p not in there}))
-        if keep:
+    def own(self, places: tuple[Path, ...]) -> list[Bundle]:
+        """The bundles of the files among places and in their folders, for one item. FileError: one
+        cannot be read."""
+        return list(self._put(_now(places)))
+
+    def shared(self, places: tuple[Path, ...]) -> list[Bundle]:
+        """The bundles of what several items read, as it was when it was last `changed`."""
+        if places not in self._listed:
+            now = _now(places)
+            kept = dict.fromkeys(b for path in now if (b := self._kept.get(path)))
+            valid = [b for b in kept if b.stamps.items() <= now.items()]
+            there = {path for bundle in valid for path in bundle.stamps}
+            made = list(self._put({p: s for p, s in now.items() if p not in there}))
             self._kept |= {path: bundle for bundle in made for path in bundle.stamps}
-        return [*valid, *made]
+            self._listed[places] = [*valid, *made]
+        return self._listed[places]
+
+    def changed(self, path: Path) -> None:
+        """A file was written or removed: what it is among is listed again."""
+        above = {path, *path.parents}
+        for places in [places for places in self._listed if not above.isdisjoint(places)]:
+            del self._listed[places]
 
     def _put(self, stamps: dict[Path, Stamp]) -> Iterator[Bundle]:
         for part in _parts(stamps):
             contents = [(path, disk.read_bytes(path)) for path in part]
             yield Bundle(self.ray.put(contents), part)
+
+
+def _now(places: Iterable[Path]) -> dict[Path, Stamp]:
+    return {path: stamp for path in mirror.files(places) if (stamp := _stamp(path))}
 
 
 def _parts(stamps: dict[Path, Stamp]) -> Iterator[dict[Path, Stamp]]:

@@ -86,6 +86,11 @@ _unit = 1.0  # of the item that runs
 _written: Callable[[Path], None] | None = None  # told of each file, where another machine waits
 
 
+def sends() -> bool:
+    """Whether what this process writes is sent to another machine."""
+    return _written is not None
+
+
 def wrote(path: Path) -> None:
     """Called by the store: a file was written, whole."""
     if _written:

@@ -2,10 +2,9 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from lycoris_bench.run.bundles import Stamp
+from lycoris_bench.run.bundles import Bundle
 from lycoris_bench.run.cluster import About
 from lycoris_bench.run.executor import Item
 
@@ -19,7 +18,7 @@ class Seat:
     about: About | None = None
     item: Item | None = None
     stream: Any = None
-    has: dict[Path, Stamp] = field(default_factory=dict)
+    has: set[Bundle] = field(default_factory=set)
     heard: float = field(default_factory=time.monotonic)
     error: str | None = None  # of writing what the item sent
     faults: int = 0  # errors of its machine, one after the other

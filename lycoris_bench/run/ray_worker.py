@@ -17,7 +17,7 @@ from lycoris_bench.run.cluster import About, library
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.mirror import Mirror
 
-BEAT = 2.0  # seconds between two signs of life
+BEAT = 5.0  # seconds between two signs of life
 WAITING = 4  # files that wait to be sent, at most, while an item goes on
 
 

@@ -120,14 +120,12 @@ class RayWorkers:
 
     def _begin(self, seat: Seat, item: Item, queue: Queue) -> Iterator[Result]:
         try:
-            own = self.bundles.of(item.reads, keep=False)
-            shared = self.bundles.of(item.shares, keep=True)
+            own, shared = self.bundles.own(item.reads), self.bundles.shared(item.shares)
         except disk.FileError as error:
             yield from queue.over((item.name, None, explained(error)))
             return
-        lacking = [b for b in shared if any(seat.has.get(p) != s for p, s in b.stamps.items())]
-        for bundle in lacking:
-            seat.has |= bundle.stamps
+        lacking = [bundle for bundle in shared if bundle not in seat.has]
+        seat.has.update(lacking)
         moved = replace(item, arguments=tuple(map(self.bundles.argument, item.arguments)))
         self.attempts[item.name] += 1
         stream = seat.actor.run.options(
@@ -188,7 +186,8 @@ class RayWorkers:
 
     def _store(self, seat: Seat, file: File) -> None:
         """Does in the run folder what a worker did in its mirror of it."""
-        seat.has.pop(file.path, None)
+        self.bundles.changed(file.path)
+        seat.has -= {bundle for bundle in seat.has if file.path in bundle.stamps}
         try:
             if file.data is None:
                 file.path.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from lycoris_bench.stages.train import checkpoints_of, trainings
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
+TRAIN_FIRST = 0.5  # on a cluster, where all wait at the end for a training that began late
 BACKWARD = 2.0  # a backward pass costs about two forward passes
 ANALYSIS = 0.05  # of all other work: a share for the progress that is shown, no measurement
 DECODE = 3.0  # decoding an image costs about three forward passes of Stable Diffusion's U-Net
@@ -44,10 +45,8 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     unscored = [c for c in plan.checkpoints if not status.has_rows(c)]
     if said := _tidied(plan, store, status, unscored, options):
         outcome.warnings["images"] = said
-    trained = trainings(plan, store, options, outcome)
-    drawn = list(_checkpoints(plan, store, status, trained, options))
-    items = [*_real_images(plan, store, status), *drawn, *_longest_first(trained)]
-    _list_what_passes(plan, store, status, unscored, trained, options)
+    items = items_of(plan, store, status, options, outcome)
+    _list_what_passes(plan, store, status, unscored, items, options)
     # all work in forward passes of the U-Net for one image, of the training's or the images' size
     passes = sum(item.unit * item.steps for item in items)
     results = executor.each(
@@ -56,7 +55,7 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
         progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
     by_name = {str(checkpoint): checkpoint for checkpoint in plan.checkpoints}
-    outcome.skipped = len(plan.checkpoints) - len(drawn)
+    outcome.skipped = len(by_name.keys() - {item.name for item in items})
     for name, result, error in results:
         if error:
             outcome.failed[name] = error
@@ -78,6 +77,18 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
         failed={**analyzed.failed, **outcome.failed},
         warnings={**outcome.warnings, **analyzed.warnings},
     )
+
+
+def items_of(
+    plan: Plan, store: Store, status: Status, options: Options, outcome: Outcome
+) -> list[Item]:
+    """All work that is left, but the analysis; the outcome gets warnings."""
+    trained = trainings(plan, store, options, outcome)
+    return [
+        *_real_images(plan, store, status),
+        *_checkpoints(plan, store, status, trained, options),
+        *_longest_first(trained, TRAIN_FIRST if options.cluster else TRAIN),
+    ]
 
 
 def draw_and_score(
@@ -177,13 +188,13 @@ def _in_parts(whole: Item) -> list[Item]:
     return [*items, joined]
 
 
-def _longest_first(trained: Sequence[Item]) -> Iterator[Item]:
+def _longest_first(trained: Sequence[Item], turn: float) -> Iterator[Item]:
     """The trainings, of which the longest begins first; a step counts as passes of its images."""
     longest = max((item.steps for item in trained), default=0)
     for item in trained:
         settings = item.arguments[0].study.settings.training
         step = (1 + BACKWARD) * settings.batch_size * settings.gradient_accumulation
-        yield replace(item, turn=TRAIN + 1 - item.steps / longest, unit=step)
+        yield replace(item, turn=turn + (1 - item.steps / longest) / 4, unit=step)
 
 
 def _list_what_passes(
@@ -191,7 +202,7 @@ def _list_what_passes(
     store: Store,
     status: Status,
     unscored: Sequence[Checkpoint],
-    trained: Sequence[Item],
+    items: Sequence[Item],
     options: Options,
 ) -> None:
     """Lists what this command is about to make, from nothing: what it may remove afterwards. What
@@ -205,7 +216,7 @@ def _list_what_passes(
     if options.keep_checkpoints == KeepCheckpoints.ALL:
         passing = passing.less(weights=map(str, plan.trained))
     else:
-        passing = passing.adding((), (str(c) for item in trained for c in checkpoints_of(item)))
+        passing = passing.adding((), (str(c) for item in items for c in checkpoints_of(item)))
     passing.write(store)
 
 

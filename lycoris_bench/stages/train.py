@@ -31,6 +31,7 @@ from lycoris_bench.training.optimizer import SCHEDULE, available, check, rate
 from lycoris_bench.training.state import State, StateError
 
 STATE_SECONDS = 20.0  # between two saved states: the most training that a kill can lose
+STATE_SECONDS_SENT = 300.0  # where they travel, from many machines to one
 
 
 def train(plan: Plan, store: Store, options: Options) -> Outcome:
@@ -97,8 +98,8 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
 
 
 def checkpoints_of(item: Item) -> list[Checkpoint]:
-    """The checkpoints that an item of `trainings` makes."""
-    return list(item.arguments[2])
+    """The checkpoints that an item trains."""
+    return list(item.arguments[2]) if item.work is train_run else []
 
 
 def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
@@ -171,7 +172,7 @@ def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str)
             settings,
             seed=seed, epochs=by_epoch, lr=configuration.lr,
             on_epoch=keep, on_step=advance,
-            on_state=save, state_seconds=STATE_SECONDS,
+            on_state=save, state_seconds=STATE_SECONDS_SENT if executor.sends() else STATE_SECONDS,
             resume=_resumable(state, identity, min(by_epoch)), identity=identity,
         )  # fmt: skip
     except (loop.Diverged, adapter_file.AdapterFileError) as diverged:

@@ -333,8 +333,8 @@ def test_training_comes_last_and_the_longest_first(brief: Plan, tmp_path: Path) 
     asked = plan(tiny(concepts=["toys/bunny"]))
     store, outcome = Store(tmp_path), Outcome()
     trained = training.trainings(asked, store, HERE, outcome)
-    items = list(whole_line._longest_first(trained))
+    items = list(whole_line._longest_first(trained, whole_line.TRAIN))
     assert [item.turn for item in items] == [whole_line.TRAIN] * 2
     shorter = replace(trained[1], steps=trained[1].steps / 2)
-    turns = [item.turn for item in whole_line._longest_first([trained[0], shorter])]
+    turns = [item.turn for item in whole_line._longest_first([trained[0], shorter], 2.0)]
     assert turns[0] < turns[1] <= whole_line.TRAIN + 1
