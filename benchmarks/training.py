@@ -151,10 +151,12 @@ def modules(plain: bool) -> dict[str, Any]:
     else:
         names = {
             "plan": "planning.plan:plan", "load": "study.load:load",
-            "backbone": "models.backbone:Backbone.load" if plain else "stages.train:_backbone",
+            "backbone": "stages.fine_tuning:_backbone",
             "latents": "training.latents:LatentCache", "attach": "adapters.attach:attach",
             "train": "training.loop:train",
         }  # fmt: skip
+        if plain:
+            names["backbone"] = "models.backbone:Backbone.load"
     if plain:
         package("lycoris_bench.adapters.layer_forward").fewer = lambda *_: False
         for algorithm in ("lora:LoRA", "full:Full"):

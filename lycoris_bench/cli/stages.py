@@ -99,6 +99,11 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
             found = overview.overview(
                 context.plan, context.store, context.absent, rate=rate, sampled=sampled
             )
+            if context.cluster and name == WHOLE:
+                from lycoris_bench.stages.asked_of_cluster import asked_of_cluster
+
+                asked = asked_of_cluster(context)
+                found = {**found, "cluster": asked, "text": f"{found['text']}\n{asked.pop('text')}"}
             say(found, as_json)
             return
         with context.store.lock():

@@ -3,7 +3,7 @@ and so that the failure of one stops no other."""
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,10 @@ class Item:
     Of items that could begin, one of the lowest `turn` does, and of these the first. Its work
     counts about so many `steps`, each of which is `unit` in progress.
 
+    Some of its files, `marks`, are names of what others may wait for: on a cluster they begin once
+    it is stored, while this item goes on. When it has to begin again, `rest` makes the item of what
+    is not done yet.
+
     On another machine it needs the files and folders that it `reads`, and those that it `shares`
     with other items; what it writes is sent back when it ends, or at once if it `streams`. There
     its work gets `argument.at(place)` for each argument that has this method: the argument for a
@@ -41,6 +45,8 @@ class Item:
     reads: tuple[Path, ...] = ()
     shares: tuple[Path, ...] = ()
     streams: bool = False
+    marks: Mapping[Path, str] = field(default_factory=dict)
+    rest: "Callable[[Item, Container[str]], Item] | None" = None
 
 
 @dataclass
@@ -50,6 +56,7 @@ class Queue:
     waiting: list[Item]
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    begun: dict[str, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.waiting = sorted(self.waiting, key=lambda item: item.turn)
@@ -59,6 +66,7 @@ class Queue:
         for item in self.waiting:
             if item.after <= self.done and suits(item):
                 self.waiting.remove(item)
+                self.begun[item.name] = item
                 return item
         return None
 
@@ -68,14 +76,17 @@ class Queue:
 
     def again(self, item: Item) -> None:
         """Puts back an item whose work was lost: it is the next of its turn."""
+        item = item.rest(item, self.done) if item.rest else item
         self.waiting = sorted([item, *self.waiting], key=lambda item: item.turn)
 
     def over(self, result: Result) -> Iterator[Result]:
         """Records a result; yields it, and errors for the items that cannot begin any more."""
         name, _, error = result
-        (self.failed if error else self.done).add(name)
+        names = {name, *(self.begun[name].marks.values() if name in self.begun else ())}
+        (self.failed if error else self.done).update(names - self.done)
         yield result
-        for item in [item for item in self.waiting if name in item.after] if error else ():
+        names -= self.done
+        for item in [item for item in self.waiting if names & item.after] if error else ():
             if item in self.waiting:  # else it was yielded for another reason
                 self.waiting.remove(item)
                 yield from self.over((item.name, None, f"not begun, as {name} failed"))

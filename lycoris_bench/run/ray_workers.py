@@ -167,6 +167,8 @@ class RayWorkers:
             self.tell(message.count)
         elif isinstance(message, File):
             self._store(seat, message)
+            if message.data is not None and not seat.error and seat.item:
+                queue.done.update(filter(None, [seat.item.marks.get(message.path)]))
         else:
             yield from self._over(seat, message, queue)
 

@@ -25,7 +25,7 @@ from lycoris_bench.stages.drawing import Drawing
 from lycoris_bench.stages.joining import is_scored, join
 from lycoris_bench.stages.rows import DamagedImages, put_rows, score_tables
 from lycoris_bench.stages.score import finish, scoring_of
-from lycoris_bench.stages.train import checkpoints_of, trainings
+from lycoris_bench.stages.train import checkpoints_of, trainings, weights_of
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
@@ -142,7 +142,7 @@ def _checkpoints(
     """An item for each checkpoint that is not scored, after its trainings and the base model; on a
     cluster one for each part of it, and one that joins them."""
     begins_after: dict[Checkpoint | Path, str] = {
-        c: item.name for item in trained for c in checkpoints_of(item)
+        c: weights_of(c) for item in trained for c in checkpoints_of(item)
     }
     sampling = plan.study.settings.sampling
     image = (2 if sampling.guidance > 1 else 1) * sampling.steps + DECODE

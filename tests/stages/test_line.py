@@ -14,7 +14,7 @@ from PIL import Image
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
-from lycoris_bench.stages import train as training
+from lycoris_bench.stages import fine_tuning
 from lycoris_bench.stages.rows import HALVES
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
@@ -156,7 +156,7 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
 ) -> None:  # fmt: skip
     """SIGKILL inside a write, then again: the checkpoints, or the metric table, equal the
     uninterrupted run's."""
-    monkeypatch.setattr(training, "STATE_SECONDS", 0.0)  # a training state after every step
+    monkeypatch.setattr(fine_tuning, "STATE_SECONDS", 0.0)  # a training state after every step
     before = {"train": [], "generate": ["checkpoints"], "score": ["checkpoints", "images"]}
     for folder in before[stage]:
         shutil.copytree(finished.root / folder, tmp_path / folder)

@@ -17,7 +17,7 @@ from lycoris_bench.planning.status import Status
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.passing import Passing, remove_images
 from lycoris_bench.run.store import Store
-from lycoris_bench.stages import drawing, keeping
+from lycoris_bench.stages import drawing, fine_tuning, keeping
 from lycoris_bench.stages import run as whole_line
 from lycoris_bench.stages import train as training
 from lycoris_bench.stages.run import run as run_all
@@ -282,7 +282,7 @@ def test_what_waits_for_a_failure_is_named(
     def fails(*_: Any, **__: Any) -> Iterator[Any]:
         raise ValueError("no more")
 
-    monkeypatch.setattr(training.loop, "train", fails)
+    monkeypatch.setattr(fine_tuning.loop, "train", fails)
     outcome = everything(brief, Store(tmp_path))
     run_name = "lora/seed-23"
     assert outcome.failed[run_name] == "ValueError: no more"
@@ -308,7 +308,7 @@ def test_a_killed_run_goes_on_to_the_same_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """SIGKILL inside a write of this process or, of two, of a worker; then the command again."""
-    monkeypatch.setattr(training, "STATE_SECONDS", 0.0)  # a training state after every step
+    monkeypatch.setattr(fine_tuning, "STATE_SECONDS", 0.0)  # a training state after every step
     options = replace(HERE, keep_images="none", keep_checkpoints="none", workers=workers)
     Store(tmp_path).describe(brief.study.toml(), {})  # as every command does before its stage
     end = killed(lambda: run_all(brief, Dying(tmp_path, fatal), options))

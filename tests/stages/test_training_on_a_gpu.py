@@ -13,7 +13,8 @@ from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.outcome import Options
 from lycoris_bench.run.store import Store
-from lycoris_bench.stages import train as stage
+from lycoris_bench.stages import fine_tuning as stage
+from lycoris_bench.stages import train
 from tests.support.world import tiny
 
 
@@ -39,9 +40,9 @@ def test_a_missing_bitsandbytes_is_said_before_anything_is_loaded(
     asked: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
-    monkeypatch.setattr(stage, "train_run", lambda *_: pytest.fail("begun"))
+    monkeypatch.setattr(train, "train_run", lambda *_: pytest.fail("begun"))
     with pytest.raises(BenchError, match="pip install bitsandbytes"):
-        stage.train(asked, Store(tmp_path), Options(device="cuda"))
+        train.train(asked, Store(tmp_path), Options(device="cuda"))
 
 
 def test_a_state_with_the_moments_of_one_optimizer_is_not_that_of_another(
