@@ -4,11 +4,14 @@
 """
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sentences import answered
 from lycoris_bench import open_run
+from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed
 
 WORDS = {"cannot be tested here": "–"}
@@ -20,6 +23,8 @@ def columns(runs: Sequence[Path]) -> dict[str, dict[str, Mapping[str, Any]]]:
     for folder in runs:
         run = open_run(folder)
         name = run.study.name
+        if name in found:  # as of two runs of one study
+            name = str(folder)
         found[name] = _overall(run.findings["claims"])
         if truth := run.findings.get("claims_in_truth"):
             found[f"{name}, in truth"] = _overall(truth)
@@ -47,12 +52,15 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     found = columns(parser.parse_args().runs)
     first, *_ = found.values()
-    print(f"| claim | {' | '.join(found)} |\n|---|{'---|' * len(found)}")
+    rows = []
     for name, verdict in first.items():
         cells = [cell(verdicts.get(name)) for verdicts in found.values()]
         if set(cells) != {"–"}:
-            print(f"| {verdict['sentence']} | {' | '.join(cells)} |")
+            rows.append(f"| {verdict['sentence']} | {' | '.join(cells)} |")
+    if not rows:
+        raise BenchError(f"{' and '.join(found)}: no claim of the paper can be tested there")
+    print(f"| claim | {' | '.join(found)} |\n|---|{'---|' * len(found)}", *rows, sep="\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(answered(main))

@@ -11,11 +11,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.sentences import answered
 from lycoris_bench import open_run
 from lycoris_bench.analysis.enough.curves import curves
 from lycoris_bench.analysis.enough.subsets import sampled
 from lycoris_bench.analysis.enough.tables import lines
 from lycoris_bench.analysis.plots.saturation import saturation
+from lycoris_bench.messages.errors import BenchError
 
 
 def main() -> None:
@@ -26,7 +28,9 @@ def main() -> None:
     asked = parser.parse_args()
     found = sampled(open_run(asked.run))
     if not found:
-        sys.exit(f"{asked.run} has no criterion by which two configurations compare in two classes")
+        raise BenchError(
+            f"{asked.run} has no criterion by which two configurations compare in two classes"
+        )
     known = {key: curves(scores) for key, scores in found.items()}
     for line in lines(found, known):
         print(line)
@@ -35,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(answered(main))

@@ -4,11 +4,15 @@
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.sentences import answered
 from lycoris_bench import open_run
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.load import Study
 
 MIDDLE, LAST = 12, 20
 LEAST_VENDI, LEAST_TEXT = 0.8, 0.75  # of the base model's
@@ -58,9 +62,28 @@ def collapsed(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["vendi"] < LEAST_VENDI) | (table["text"] < LEAST_TEXT)]
 
 
+def _check(
+    folder: Path, study: Study, epochs: tuple[int, ...], algorithms: tuple[str, ...]
+) -> None:
+    """BenchError: the run is of another study than a pilot's rules are for."""
+    settings = study.settings
+    lacking = [f"epoch {epoch}" for epoch in epochs if epoch not in settings.epochs]
+    lacking += [name for name in algorithms if name not in settings.algorithms]
+    lacking += [
+        f"{kind} prompts"
+        for kind in ("trigger", "alter")
+        if kind not in settings.sampling.prompt_types
+    ]
+    if settings.heldout is None:
+        lacking.append("heldout")
+    if lacking:
+        raise BenchError(f"{folder} is no pilot: its study has no {', no '.join(lacking)}")
+
+
 def first(folder: Path) -> None:
     """Prints the table of the first pilot and what follows by its rule."""
     run = open_run(folder)
+    _check(folder, run.study, (MIDDLE, LAST), ("lora", "full"))
     table = shares(run.table("metrics"))
     print(f"{run.study.name}\n{table.round(3).to_string()}")
     rates: dict[str, dict[str, float]] = {}
@@ -77,6 +100,7 @@ def first(folder: Path) -> None:
 def second(folder: Path) -> None:
     """Prints the table of the second pilot and whether its rate stands."""
     run = open_run(folder)
+    _check(folder, run.study, (), ("lora",))
     table = shares(run.table("metrics"))
     print(f"\n{run.study.name}\n{table.round(3).to_string()}")
     wrecks = [str(name) for name, _ in collapsed(table).index]
@@ -97,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(answered(main))

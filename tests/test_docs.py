@@ -164,12 +164,11 @@ def command_page() -> str:
     preamble = (
         (DOCS / "commands.md").read_text(encoding="utf-8").partition("\n## lycoris-bench\n")[0]
     )
-    names = ["", "demo", "validate", "plan", "train", "generate", "score", "analyze", "ls"]
-    names += ["caption", "relevance", "import-published"]
-    names += ["adapter", *(f"adapter {tool}" for tool in TOOLS)]
     parts = [preamble]
     program = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
     command = main.command()
+    names = ["", *command.commands]
+    names += [f"adapter {tool}" for tool in command.commands["adapter"].commands]
     for name in names:
         said = program.invoke(command, [*name.split(), "-h"], prog_name="lycoris-bench").stdout
         lines = [line.rstrip() for line in said.strip().splitlines()]

@@ -8,6 +8,7 @@ from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.models.pipeline_folder import quiet
 
 DDIM = "DDIMScheduler"
+MOST_STEPS = 1000
 BATCHES_NOISE = {"DPMSolverSDEScheduler"}  # noise of a batch, not of its images
 
 
@@ -15,7 +16,16 @@ def names() -> list[str]:
     """The schedulers that step with a model which predicts noise or velocity."""
     from diffusers.schedulers import KarrasDiffusionSchedulers
 
-    return sorted({one.name for one in KarrasDiffusionSchedulers} - BATCHES_NOISE)
+    found = {one.name for one in KarrasDiffusionSchedulers} - BATCHES_NOISE
+    return sorted(name for name in found if _takes_betas(name))
+
+
+def _takes_betas(name: str) -> bool:
+    """Whether it can step by the base model's noise schedule: EDM's have one of their own, for
+    models that predict the image, and draw nothing but noise with others."""
+    import diffusers
+
+    return "beta_schedule" in inspect.signature(getattr(diffusers, name).__init__).parameters
 
 
 def check(name: str) -> str:
@@ -23,6 +33,26 @@ def check(name: str) -> str:
     if name != DDIM and name not in names():
         raise BenchError(unknown("scheduler", name, names()))
     return name
+
+
+def check_steps(name: str, steps: int) -> None:
+    """BenchError: the scheduler cannot draw in so few steps, as PNDM, which warms up with four."""
+    if name != DDIM and not _can_take(name, steps):
+        least = next(more for more in range(steps + 1, MOST_STEPS) if _can_take(name, more))
+        raise BenchError(
+            f"scheduler {name} cannot draw in {steps} steps; {least} or more are needed"
+        )
+
+
+def _can_take(name: str, steps: int) -> bool:
+    import diffusers
+
+    try:
+        with quiet():
+            getattr(diffusers, name)().set_timesteps(steps)
+    except ValueError:
+        return False
+    return True
 
 
 def scheduler(name: str, schedule: Any) -> Any:

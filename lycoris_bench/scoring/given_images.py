@@ -111,7 +111,8 @@ def _items(role: str, images: Sequence[OneImage]) -> list[Item]:
                     f"{role}[{k}] is an image of mode {image.mode}; convert it to RGB: "
                     'image.convert("RGB")'
                 )
-            pixels = np.asarray(image)
+            known = isinstance(image, Image.Image | np.ndarray)  # a tensor may lie on a GPU
+            pixels = np.asarray(image) if known else np.zeros(0)
             rgb = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
             if not (rgb or isinstance(image, Image.Image)) or not pixels.size:
                 given = f"of type {type(image).__name__}"

@@ -111,13 +111,20 @@ def without_number(plan: Plan, store: Store) -> list[str]:
         elif not sets.of(metric):
             problems.append(
                 f"metric '{metric.__name__}' can give no number in this study: it needs "
-                f"{_needs(metric)}"
+                f"{_needs(metric, sets)}; leave it out of 'scoring.metrics'"
             )
     return problems
 
 
-def _needs(metric: Any) -> str:
-    """What a study must have for a metric to have a value, as the rest of a sentence."""
-    parts = [f"prompts of {' or '.join(metric.prompt_types)}"] if metric.prompt_types else []
-    parts += [f"concepts of kind {' or '.join(metric.kinds)}"] if metric.kinds else []
-    return ", ".join([*parts, *dict.fromkeys(row.needs for row in metric.inputs if row.needs)])
+def _needs(metric: Any, sets: ImageSets) -> str:
+    """What the image sets lack for a metric to have a value, as the rest of a sentence."""
+    found = sets.whole if metric.whole else sets.single
+    asked = [s for s in found if s.prompt_type in (metric.prompt_types or (s.prompt_type,))]
+    if not asked:
+        return f"prompts of {' or '.join(metric.prompt_types)}"
+    meant = [s for s in asked if s.kind in (metric.kinds or (s.kind,))]
+    if not meant:
+        return f"concepts of kind {' or '.join(metric.kinds)}"
+    rows = [row for row in metric.inputs if row.needs]
+    lacking = [row for row in rows if not any(map(row.available, meant))]
+    return ", ".join(dict.fromkeys(row.needs for row in lacking or rows))

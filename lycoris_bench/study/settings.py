@@ -142,6 +142,11 @@ class Sampling(Table):
     def _one_or_several(cls, value: Any) -> Any:
         return value if isinstance(value, list | tuple) else (value,)
 
+    @model_validator(mode="after")
+    def _enough_steps(self) -> "Sampling":
+        schedulers.check_steps(self.scheduler, self.steps)
+        return self
+
     @property
     def sampler(self) -> str:
         """The scheduler's name, without the word that all of them end with."""

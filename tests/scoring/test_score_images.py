@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lycoris_bench.data.images import read_image
@@ -121,6 +122,10 @@ def test_plug_ins_are_metrics_and_encoders_like_any_other(folder: Path, load_plu
         ({"generated": [np.zeros((0, 8, 3), np.uint8)]}, r"generated\[0\] is an array of uint8"),
         ({"reference": [Image.new("RGB", (0, 8))]}, r"reference\[0\] is an image of 0 x 8 pixels"),
         ({"reference": [None]}, r"reference\[0\] is of type NoneType; a path, a PIL image, or an"),
+        ({"generated": [torch.zeros(8, 8, 3, dtype=torch.uint8)]},
+         r"generated\[0\] is of type Tensor; a path, a PIL image, or an array"),
+        ({"reference": [torch.zeros(8, 8, 3, dtype=torch.bfloat16)]},
+         r"reference\[0\] is of type Tensor"),
         ({"generated": None}, "generated is None; a folder, a list of images, or an array"),
         ({"generated": 3}, "generated is of type int; a folder, a list of images"),
         ({"generated": colour(1)}, r"generated is one image; .*list: generated=\[image\]"),

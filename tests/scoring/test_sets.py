@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.image_sets import DrawnSets, image_sets
 from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.scoring.scorer import without_number
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Concept
 from tests.support.world import TABLE, tiny
 
@@ -69,3 +71,27 @@ def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bo
     assert found == {"image_similarity", "style_loss_to_dataset", "concept_shown", "variety"}
     for scored in real.single:
         assert not set(scored.reference) & set(scored.generated)
+
+
+@pytest.mark.parametrize(
+    ("metric", "changed", "lacking"),
+    [
+        ("request_shown", {"sampling": {"prompt_types": ["train"]}}, "prompts of alter or style"),
+        (
+            "base_kept",
+            {"sampling": {"prompt_types": ["train"]}},
+            "prompts whose images are compared with the base model's",
+        ),
+        ("variety", {"sampling": {"images": 1}}, "sampling.images of 2 or more"),
+        ("style_loss_to_dataset", {"concepts": ["toys/bunny"]}, "concepts of kind style"),
+    ],
+)
+def test_what_a_metric_lacks_is_named_and_nothing_else(
+    metric: str, changed: dict[str, Any], lacking: str
+) -> None:
+    asked = {"concepts": ["toys/bunny", "styles/*"], "scoring": {"metrics": [metric]}}
+    [problem] = without_number(plan(tiny(**{**asked, **changed})), Store("nowhere"))
+    assert problem == (
+        f"metric '{metric}' can give no number in this study: it needs {lacking}; "
+        "leave it out of 'scoring.metrics'"
+    )
