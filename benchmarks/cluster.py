@@ -39,6 +39,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.stages.fine_tuning import train_run
 from lycoris_bench.stages.joining import join
 from lycoris_bench.stages.run import draw_and_score, items_of
+from lycoris_bench.stages.train import weights_of
 from lycoris_bench.study.load import load
 
 
@@ -233,20 +234,33 @@ class Call:
 def seconds(item: Item, world: World) -> float:
     """How long an item takes on one GPU."""
     if item.work is train_run:
-        return item.steps / world.steps
+        left = 1 - before(item) / item.arguments[2][-1].epoch
+        return left * item.steps / world.steps
     if item.work is draw_and_score:
         return world.merge + item.steps / world.images
     return world.joins
 
 
 def marked(item: Item) -> list[tuple[float, Path]]:
-    """The files that others wait for, and after which share of the item they are there."""
+    """The files that others wait for, and after which share of the item they are there: after a
+    loss it goes on after its last checkpoint that is stored."""
     if item.work is not train_run:
         return []
     lacking = item.arguments[2]
+    begins, ends = before(item), lacking[-1].epoch
+    names = {weights_of(c): c.epoch for c in lacking}
     return [
-        (c.epoch / lacking[-1].epoch, path) for c, path in zip(lacking, item.marks, strict=True)
+        ((names[name] - begins) / (ends - begins), path)
+        for path, name in item.marks.items()
+        if name in names
     ]
+
+
+def before(item: Item) -> int:
+    """The epoch after which a training goes on."""
+    stored = len(item.marks) - len(item.arguments[2])
+    epochs = [int(path.stem.rpartition("-")[2]) for path in item.marks]
+    return epochs[stored - 1] if stored else 0
 
 
 def file(path: Path, size: float) -> File:
@@ -310,7 +324,8 @@ def shortest(items: Sequence[Item], gpus: int, world: World) -> float:
     ready = {
         name: (item.name, at * seconds(item, world))
         for item in items
-        for (at, path), name in zip(marked(item), item.marks.values(), strict=True)
+        for at, path in marked(item)
+        for name in [item.marks[path]]
     }
 
     def begin(name: str) -> float:
