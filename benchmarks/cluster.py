@@ -356,20 +356,60 @@ def work_of_paper(folder: Path) -> list[Item]:
     return items_of(asked, store, Status(asked, store), options, Outcome())
 
 
+COLUMNS = {
+    "gpus": ("GPUs", "{:.0f}"), "hours": ("hours", "{:.2f}"), "least": ("shortest", "{:.2f}"),
+    "efficiency": ("efficiency", "{:.1%}"), "busy": ("busy", "{:.0%}"),
+    "lost": ("workers lost", "{:.0f}"), "failed": ("items failed", "{:.0f}"),
+    "driver": ("driver's CPU", "{:.1%}"), "GB": ("GB stored", "{:.0f}"),
+}  # fmt: skip
+
+
+def row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def drawn(found: Sequence[Mapping[str, float]], file: Path) -> None:
+    """Hours against GPUs, and the shortest possible."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5.5, 3.2), layout="constrained")
+    gpus = [one["gpus"] for one in found]
+    axes.loglog(gpus, [one["hours"] for one in found], "o-", label="simulated")
+    axes.loglog(gpus, [one["least"] for one in found], "k--", lw=1, label="shortest possible")
+    for one in found:
+        axes.annotate(
+            f"{one['hours']:.1f} h, {one['efficiency']:.0%}", (one["gpus"], one["hours"]),
+            xytext=(6, 6), textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+    axes.set(xlabel="GPUs", ylabel="hours", title="The paper's study, from nothing")
+    axes.margins(x=0.25, y=0.2)
+    axes.legend(frameon=False)
+    figure.savefig(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64, 512])
     parser.add_argument("--failures", type=float, default=World.failures)
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     world = World(failures=given.failures)
     with tempfile.TemporaryDirectory() as folder:
         items = work_of_paper(Path(folder))
         counts = {work.__name__: sum(i.work is work for i in items)
                   for work in (train_run, draw_and_score, join)}  # fmt: skip
-        print(world)
-        print(counts, f"longest training {max(seconds(i, world) for i in items) / 3600:.2f} h")
+        print(f"{world}\n{counts}, the longest training takes "
+              f"{max(seconds(item, world) for item in items) / 3600:.2f} h\n")  # fmt: skip
+        print(row([title for title, _ in COLUMNS.values()]), row(["--:"] * len(COLUMNS)), sep="\n")
+        found = []
         for gpus in given.gpus:
-            print({k: round(v, 3) for k, v in simulated(items, gpus, world).items()}, flush=True)
+            found.append(simulated(items, gpus, world))
+            print(row([f.format(found[-1][c]) for c, (_, f) in COLUMNS.items()]), flush=True)
+    if given.figure:
+        drawn(found, given.figure)
 
 
 if __name__ == "__main__":
