@@ -222,6 +222,13 @@ def test_an_image_is_decoded_once_for_all_encoders(
     assert set(times.values()) == {1}
 
 
+def test_held_out_images_of_other_concepts_are_not_encoded(asked: Plan, store: Store):
+    assert asked.heldout and len(asked.heldout.concepts) > 3
+    items = image_sets(asked, store, REAL_IMAGES).collection(GENERATED).items
+    own = [example for concept in asked.data.concepts for example in asked.heldout.of(concept)]
+    assert {path for _, path in items} == {example.path for example in own}
+
+
 def test_reading_ahead_changes_nothing(asked: Plan, store: Store, tmp_path: Path):
     items = image_sets(asked, store, asked.checkpoints[1]).collection(GENERATED).items
     made = []
