@@ -20,9 +20,9 @@ from tests.support.world import HERE, STAGES, run, tiny
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 TRAINING = {
-    "resolution": 64, "bucket_min": 48, "bucket_max": 80, "max_tokens": 150, "clip_skip": 2,
+    "resolution": 32, "bucket_min": 24, "bucket_max": 48, "max_tokens": 150, "clip_skip": 2,
     "precision": "bf16", "optimizer": "adamw8bit", "gradient_checkpointing": True,
-    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 2, "images_per_class": 4,
+    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 3, "images_per_class": 4,
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def study(base: Path, **training: object) -> Study:
         base_model=str(base), training={**TRAINING, **training}, epochs=[1],
         concepts=["toys/bunny"], scoring={"encoders": ["miniature-image"]},
         sampling={
-            "width": 64, "height": 64, "prompt_types": ["train", "alter"], "images": 1, "steps": 1,
+            "width": 32, "height": 32, "prompt_types": ["train", "alter"], "images": 1, "steps": 1,
         },
         algorithms={"lora": {"lr": 1e-3, "dim": 4, "vary": [{"preset": "full"}]}},
     )  # fmt: skip
