@@ -26,9 +26,10 @@ MINIATURE = locate("package:miniature", Path())
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy whose images have two captions each."""
+def world(tmp_path_factory: pytest.TempPathFactory, quick_base: str) -> Path:
+    """A base model, and a toy whose images have two captions each."""
     root = tmp_path_factory.mktemp("world")
+    shutil.copytree(quick_base, root / "base")
     for part in ("dataset", "heldout"):
         shutil.copytree(MINIATURE / part / "toys/bunny", root / part / "toys/bunny")
     shutil.copy(MINIATURE / "dataset/concepts.toml", root / "dataset")
@@ -39,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(root: Path, name: str, **sampling: Any) -> Plan:
     return plan(tiny(
-        name=name, dataset=str(root / "dataset"), heldout=str(root / "heldout"),
+        name=name, base_model=str(root / "base"), dataset=str(root / "dataset"), heldout=str(root / "heldout"),
         concepts=["toys/bunny"], epochs=[1], algorithms={"lora": LORA},
         sampling={"steps": 1, "images": 2, "width": 16, "height": 16, **sampling},
     ))  # fmt: skip
