@@ -82,7 +82,8 @@ def test_odd_images_and_hostile_names_go_through_the_whole_line(
     for image in heldout.rglob("*.[pj]*"):
         image.write_bytes(image.read_bytes() + b"of another file")
     study = with_data(
-        dataset, base_model=quick_base, heldout=str(heldout), scoring={"encoders": ["miniature-image"]},
+        dataset, base_model=quick_base, heldout=str(heldout),
+        scoring={"encoders": ["miniature-image"]},
         sampling={"prompt_types": ["trigger", "alter"], "steps": 1},
     )  # fmt: skip
     store = Store(tmp_path / "run")

@@ -40,8 +40,8 @@ STUDY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def asked() -> Plan:
-    return plan(tiny(**STUDY))
+def asked(quick_base: str) -> Plan:
+    return plan(tiny(**STUDY, base_model=quick_base))
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +125,10 @@ def test_style_loss_of_pairs_and_of_all_pairs(asked: Plan, store: Store, rows: p
     ],
 )
 def test_a_metric_is_named_as_in_the_table_or_by_its_module(
-    store: Store, rows: pd.DataFrame, tmp_path: Path, named: str, kinds: set[str]
+    asked: Plan, store: Store, rows: pd.DataFrame, tmp_path: Path, named: str, kinds: set[str]
 ):
-    asked = plan(tiny(**STUDY, scoring={"metrics": [named]}))
+    base = asked.study.settings.base_model
+    asked = plan(tiny(**STUDY, base_model=base, scoring={"metrics": [named]}))
     (tmp_path / "images").symlink_to(store.root / "images")
     fresh = Store(tmp_path)
     score_one(asked, fresh, asked.checkpoints[1], HERE.device)
