@@ -1,6 +1,7 @@
 """The machine: device, default number of workers, versions and hardware."""
 
 import contextlib
+import functools
 import os
 import platform
 import re
@@ -128,6 +129,7 @@ def device_name(device: str) -> str:
     return f"{device} ({_processor()})" if device == "cpu" else device
 
 
+@functools.cache  # a process keeps the packages that it imported
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
@@ -135,6 +137,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@functools.cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -151,6 +154,7 @@ def _driver() -> str | None:
     return None
 
 
+@functools.cache
 def _git() -> str | None:
     """The git commit of the source tree this runs from; None for an installed package."""
     tree = Path(__file__).parents[2]

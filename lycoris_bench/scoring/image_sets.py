@@ -183,7 +183,8 @@ class RealSets(ImageSets):
         if name == REFERENCE or not heldout:
             return self._dataset
         branch = self.store.branch(self.source)
-        return Collection(branch, files(heldout.examples), _square(heldout))
+        asked = [example for example in heldout.examples if example.concept in self._examples]
+        return Collection(branch, files(asked), _square(heldout))
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
         """Real images have no prompts, and their number is not that of generated ones."""

@@ -2,9 +2,9 @@
 
 import gc
 import hashlib
+import os
 import resource
-import subprocess
-import sys
+import signal
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ from lycoris_bench.adapters.formats import streaming
 from lycoris_bench.adapters.formats.adapter_file import AdapterFileError
 from lycoris_bench.files import outputs
 from tests.support import tiny_files as tiny
+from tests.support.world import killed
 
 SOURCE = Path(lycoris_bench.__file__).parent.parent
 
@@ -138,6 +139,7 @@ def test_a_full_disk_leaves_no_folder(tmp_path: Path, small_disk: None) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "base"]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_an_interrupt_leaves_nothing_and_a_kill_no_result(mixed: Path, tmp_path: Path) -> None:
     def interrupted(name: str) -> Iterator[bytes]:
         yield b"aaaa"
@@ -146,17 +148,14 @@ def test_an_interrupt_leaves_nothing_and_a_kill_no_result(mixed: Path, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         streaming.write(tmp_path / "x", {"a": ("F32", (2,), 8)}, interrupted, {})
     assert not list(tmp_path.glob("*x*part")) and not (tmp_path / "x").exists()
-    code = f"""
-import os, signal
-from pathlib import Path
-from lycoris_bench.adapters.formats import streaming as stream
-def content(name):
-    yield b"aaaa"
-    os.kill(os.getpid(), signal.SIGKILL)
-stream.write(Path({str(tmp_path / "killed")!r}), {{"a": ("F32", (2,), 8)}}, content, {{}})
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=SOURCE, check=False)
-    assert done.returncode == -9 and not (tmp_path / "killed").exists()
+
+    def dies(name: str) -> Iterator[bytes]:
+        yield b"aaaa"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    place = tmp_path / "killed"
+    end = killed(lambda: streaming.write(place, {"a": ("F32", (2,), 8)}, dies, {}))
+    assert end == signal.SIGKILL and not place.exists()
 
 
 def test_few_tensors_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

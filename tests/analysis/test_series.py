@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from lycoris_bench.analysis.aggregation import by_checkpoint
 from lycoris_bench.analysis.claims.grid import grids
@@ -35,6 +36,7 @@ FACTORS = pd.DataFrame({
 })  # fmt: skip
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_has_no_epoch_and_is_compared_with_the_last(table: Rows) -> None:
     made = analyze_tables(mixed(table), FACTORS)
     assert made.findings["epoch"] == 50

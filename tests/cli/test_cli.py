@@ -172,12 +172,15 @@ def _ctrl_c_works() -> Iterator[None]:
 @pytest.mark.usefixtures("_ctrl_c_works")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_stopped_run_continues_to_the_same_weights(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, quick_base: str
 ) -> None:
     """Ctrl-C on a run in this process, SIGTERM on one of two workers, then the same again.
 
     The workers are forks, which have imported torch: test_runtime.py stops spawned ones."""
-    write(study, concepts=["toys/bunny"], training={"images_per_class": 8}, epochs=[1, 2, 3])
+    write(
+        study, base_model=quick_base, concepts=["toys/bunny"],
+        training={"images_per_class": 8}, epochs=[1, 2, 3],
+    )  # fmt: skip
     run = Store(study.parent / "runs/tiny")
     fork, here, advance = multiprocessing.get_context("fork"), os.getpid(), executor.advance
 

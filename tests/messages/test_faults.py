@@ -76,13 +76,14 @@ def with_data(dataset: Path, **changes: object) -> Study:
 
 
 def test_odd_images_and_hostile_names_go_through_the_whole_line(
-    dataset: Path, tmp_path: Path
+    dataset: Path, tmp_path: Path, quick_base: str
 ) -> None:
     heldout = shutil.copytree(dataset, tmp_path / "held out")
     for image in heldout.rglob("*.[pj]*"):
         image.write_bytes(image.read_bytes() + b"of another file")
     study = with_data(
-        dataset, heldout=str(heldout), scoring={"encoders": ["miniature-image"]},
+        dataset, base_model=quick_base, heldout=str(heldout),
+        scoring={"encoders": ["miniature-image"]},
         sampling={"prompt_types": ["trigger", "alter"], "steps": 1},
     )  # fmt: skip
     store = Store(tmp_path / "run")
@@ -117,7 +118,7 @@ def test_a_damaged_dataset_is_a_sentence(dataset: Path, damage: object, said: st
 
 
 def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str
 ) -> None:
     steps = 0
     honest = TrainingRun.loss
@@ -128,7 +129,7 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
         return honest(training, *about) * (float("nan") if steps == fatal else 1.0)
 
     asked = plan(tiny(
-        concepts=["toys/bunny"], epochs=[1, 2],
+        base_model=quick_base, concepts=["toys/bunny"], epochs=[1, 2],
         sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
         scoring={"encoders": ["miniature-image"], "metrics": ["image_similarity"]},
     ))  # fmt: skip
@@ -151,9 +152,9 @@ def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
     assert "diverged" in store.report.read_text(encoding="utf-8")
 
 
-def test_damaged_and_foreign_checkpoints(copied: Store) -> None:
+def test_damaged_and_foreign_checkpoints(copied: Store, quick_base: str) -> None:
     two = {"lora": {**LORA, "vary": [{"dim": 2}]}}
-    asked, store = plan(tiny(**BRIEF | {"algorithms": two})), copied
+    asked, store = plan(tiny(**BRIEF | {"algorithms": two, "base_model": quick_base})), copied
     assert STAGES["train"](asked, store, HERE).done == 2, "those of the other configuration"
     for folder in ("images", "metrics"):
         shutil.rmtree(store.root / folder)

@@ -80,7 +80,7 @@ def test_a_slow_first_pass_does_not_count_where_there_is_time() -> None:
 
 @pytest.mark.parametrize(("precision", "budget", "rows"), [("fp32", 0.0, 1), ("bf16", 1e9, 3)])
 def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
-    precision: str, budget: float, rows: int, monkeypatch: pytest.MonkeyPatch
+    precision: str, budget: float, rows: int, monkeypatch: pytest.MonkeyPatch, quick_base: str
 ) -> None:
     seen: list[tuple[torch.Size, torch.dtype]] = []
     honest = pace.guided
@@ -98,7 +98,8 @@ def test_what_is_timed_is_one_image_or_a_batch_in_the_precision_of_sampling(
     monkeypatch.setattr(time_and_disk, "BUDGET", budget)
     monkeypatch.setattr(time_and_disk, "LONGEST", 0.0)  # no trial
     sampling = {"precision": precision, "width": 128, "height": 64, "batch_size": 3}
-    asked = plan(tiny(sampling=sampling, training={"resolution": 48, "batch_size": 3}))
+    training = {"resolution": 48, "batch_size": 3}
+    asked = plan(tiny(base_model=quick_base, sampling=sampling, training=training))
     rate = time_and_disk.measured(asked, Store("nowhere"), "cpu")
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     assert {(shape[0], dtype) for shape, dtype in seen} == {(1, kind), (rows, kind)}
@@ -129,7 +130,9 @@ def test_the_rate_is_the_arithmetic_of_passes(monkeypatch: pytest.MonkeyPatch) -
     assert time_and_disk.measured(alone, Store("nowhere"), "cpu").images == pytest.approx(1 / 27)
 
 
-def test_a_trial_does_the_study_s_own_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_does_the_study_s_own_work(
+    monkeypatch: pytest.MonkeyPatch, quick_base: str
+) -> None:
     """Steps of both algorithms on its buckets and captions, a batch of its images in all its steps,
     its encoders; then nothing is left attached."""
     seen: list[tuple[int, ...]] = []
@@ -140,7 +143,7 @@ def test_a_trial_does_the_study_s_own_work(monkeypatch: pytest.MonkeyPatch) -> N
         return predict(self, noisy, *rest)
 
     monkeypatch.setattr(Backbone, "predict", watched)
-    asked = plan(tiny(sampling={"steps": 3, "batch_size": 5}))
+    asked = plan(tiny(base_model=quick_base, sampling={"steps": 3, "batch_size": 5}))
     found = trial.seconds_a_step(asked, "cpu")
     assert set(found) == {"lora", "lokr"} and all(seconds > 0 for seconds in found.values())
     assert {shape[0] for shape in seen} <= {1, 2, 3, 4} and len(seen) == 2 * (1 + trial.TIMED)
@@ -157,7 +160,8 @@ def test_a_trial_does_the_study_s_own_work(monkeypatch: pytest.MonkeyPatch) -> N
     assert trial.seconds_an_image(asked, "cpu", torch.float32) > 0
     assert drawn == [(5, 1), (5, 3)]
     drawn.clear()  # "auto" times the batch that its trial finds, and here so few images need none
-    assert trial.seconds_an_image(plan(tiny(sampling={"steps": 3})), "cpu", torch.float32) > 0
+    asked = plan(tiny(base_model=quick_base, sampling={"steps": 3}))
+    assert trial.seconds_an_image(asked, "cpu", torch.float32) > 0
     assert drawn == [(8, 1), (8, 3)]
     assert (trial.seconds_a_scored_image(asked, "cpu") or 0) > 0
 

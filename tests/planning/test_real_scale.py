@@ -14,7 +14,7 @@ from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import settings as tables
 from lycoris_bench.study.load import Study
-from tests.support.random_models import save
+from tests.support import families
 from tests.support.world import HERE, STAGES, run, tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -22,18 +22,13 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 TRAINING = {
     "resolution": 64, "bucket_min": 48, "bucket_max": 80, "max_tokens": 150, "clip_skip": 2,
     "precision": "bf16", "optimizer": "adamw8bit", "gradient_checkpointing": True,
-    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 2, "images_per_class": 4,
+    "gradient_accumulation": 2, "cache_latents": True, "batch_size": 4, "images_per_class": 4,
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("sd15") / "narrow", "sd15")
-
-
-def study(base: Path, **training: object) -> Study:
+def study(**training: object) -> Study:
     return tiny(
-        base_model=str(base), training={**TRAINING, **training}, epochs=[1],
+        base_model=str(families.folder("sd15")), training={**TRAINING, **training}, epochs=[1],
         concepts=["toys/bunny"], scoring={"encoders": ["miniature-image"]},
         sampling={
             "width": 64, "height": 64, "prompt_types": ["train", "alter"], "images": 1, "steps": 1,
@@ -43,10 +38,10 @@ def study(base: Path, **training: object) -> Study:
 
 
 def test_all_stages_run_on_the_real_architecture(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LYCORIS_BENCH_CACHE", str(tmp_path / "cache"))
-    asked, store = plan(study(base)), Store(tmp_path / "run")
+    asked, store = plan(study()), Store(tmp_path / "run")
     outcomes = run(asked, store)
     assert not any(outcome.failed for outcome in outcomes.values()), outcomes
     assert outcomes["train"].warnings == {

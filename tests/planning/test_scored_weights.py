@@ -19,11 +19,11 @@ from tests.support.world import HERE, run, tiny
 OWN = weights.local_file("package:miniature/weights/image.safetensors", "miniature-image")
 
 
-def asked(file: Path | None) -> Plan:
+def asked(base: str, file: Path | None) -> Plan:
     """Of the base model and real images alone."""
     own = {} if file is None else {"miniature-image": str(file)}
     study = tiny(
-        concepts=["toys/bunny"],
+        base_model=base, concepts=["toys/bunny"],
         sampling={"prompt_types": ["train"]},
         scoring={
             "encoders": ["miniature-image"], "weights": own,
@@ -37,23 +37,25 @@ def values(store: Store) -> list[float]:
     return list(pd.read_parquet(store.table("metrics"))["value"])
 
 
-def test_other_weights_are_scored_anew_and_the_same_elsewhere_are_not(tmp_path: Path) -> None:
+def test_other_weights_are_scored_anew_and_the_same_elsewhere_are_not(
+    tmp_path: Path, quick_base: str
+) -> None:
     store, file = Store(tmp_path / "run"), tmp_path / "w.safetensors"
     shutil.copy(OWN, file)
-    run(asked(None), store, ("generate", "score"))
+    run(asked(quick_base, None), store, ("generate", "score"))
     true = values(store)
-    assert score(asked(file), store, HERE).done == 0  # the same content
+    assert score(asked(quick_base, file), store, HERE).done == 0  # the same content
     torch.manual_seed(0)
     mixed = {
         name: value + 0.1 * torch.rand_like(value) if value.is_floating_point() else value
         for name, value in load_file(OWN).items()
     }
     save_file(mixed, file)
-    again = score(asked(file), store, HERE)
+    again = score(asked(quick_base, file), store, HERE)
     assert (again.done, again.failed) == (2, {})  # base and real images
     assert values(store) != true
-    assert score(asked(file), store, HERE).done == 0
-    assert score(asked(None), store, HERE).done == 2 and values(store) == true
+    assert score(asked(quick_base, file), store, HERE).done == 0
+    assert score(asked(quick_base, None), store, HERE).done == 2 and values(store) == true
 
 
 def test_scores_are_still_the_studys_where_the_weights_are_not(

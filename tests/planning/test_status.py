@@ -34,8 +34,14 @@ IMAGE = "images/base/toys/bunny/train/00001.png"
 
 
 @pytest.fixture(scope="module")
-def asked() -> Plan:
-    return plan(tiny(**CHANGES))
+def asked(quick_base: str) -> Plan:
+    return plan(tiny(**CHANGES, base_model=quick_base))
+
+
+def with_sampling(asked: Plan, **sampling: int) -> Plan:
+    """The same study, drawn in another way."""
+    base = asked.study.settings.base_model
+    return plan(tiny(**{**CHANGES, "sampling": sampling}, base_model=base))
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +241,7 @@ def test_rows_without_a_protocol_get_it_without_being_scored(
 def test_other_settings_are_told_without_opening_an_image(
     asked: Plan, store: Store, opened: list[Path], closely: bool
 ) -> None:
-    other = plan(tiny(**{**CHANGES, "sampling": {"images": 2, "steps": 2}}))
+    other = with_sampling(asked, images=2, steps=2)
     assert Status(other, store).lacking(BASE_CHECKPOINT) == other.image_count(BASE_CHECKPOINT)
     assert opened == [] and naive(other, store, BASE_CHECKPOINT)
 
@@ -244,7 +250,7 @@ def test_more_images_are_drawn_beside_those_that_are_there(
     asked: Plan, store: Store, closely: bool
 ) -> None:
     """A larger set shares its images among prompts in another way: each is looked at."""
-    more = plan(tiny(**{**CHANGES, "sampling": {"images": 3, "steps": 1}}))
+    more = with_sampling(asked, images=3, steps=1)
     for checkpoint in more.checkpoints:
         found = [job.uid for job in Status(more, store).absent(checkpoint)]
         assert found == naive(more, store, checkpoint)
@@ -258,7 +264,7 @@ def test_a_killed_generate_never_leaves_a_manifest_of_other_images(
     """Settings A, killed in the middle of B, and A again: no image of B is taken for one of A."""
     shutil.copytree(whole.root, tmp_path / "run")
     root, store = tmp_path / "run", Store(tmp_path / "run")
-    other = plan(tiny(**{**CHANGES, "sampling": {"images": 2, "steps": 2}}))
+    other = with_sampling(asked, images=2, steps=2)
     end = killed(lambda: STAGES["generate"](other, Dying(root, 4), HERE))
     assert end == signal.SIGKILL
     for made in (asked, other):

@@ -166,8 +166,9 @@ def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(
     assert path.is_fifo()
 
 
-def test_a_limit_leaves_the_other_rows_in_the_table(copied: Store) -> None:
-    more = tiny(**BRIEF | {"algorithms": {"lora": {**LORA, "vary": [{"dim": 2}]}}})
+def test_a_limit_leaves_the_other_rows_in_the_table(copied: Store, quick_base: str) -> None:
+    two = {"algorithms": {"lora": {**LORA, "vary": [{"dim": 2}]}}, "base_model": quick_base}
+    more = tiny(**BRIEF | two)
     run(plan(more), copied, LINE)
     before = copied.frame(copied.table("metrics"))
     assert STAGES["score"](plan(more, limit=1), copied, HERE).done == 0
@@ -186,9 +187,9 @@ def test_a_limit_leaves_the_other_rows_in_the_table(copied: Store) -> None:
     ids=str,
 )  # fmt: skip
 def test_a_run_folder_is_not_analyzed_with_numbers_of_another_study(
-    copied: Store, change: dict
+    copied: Store, quick_base: str, change: dict
 ) -> None:
-    settings = table(**BRIEF | change)
+    settings = table(**BRIEF | change, base_model=quick_base)
     made = plan(parse({k: v for k, v in settings.items() if v is not None}))
     copied.describe(made.study.toml(), {}, scored_rows.identities(made))  # as any command does
     if not change:

@@ -125,7 +125,9 @@ def test_a_slow_first_step_is_not_repeated_on_a_cpu(backbone, monkeypatch):
     assert (batch_size.fastest(step.seconds, 64), now) == (8, [3.0])
 
 
-def test_a_run_with_auto_has_the_images_of_a_run_with_a_number(tmp_path, timed, monkeypatch):
+def test_a_run_with_auto_has_the_images_of_a_run_with_a_number(
+    tmp_path, timed, monkeypatch, quick_base
+):
     """Under the same uids, each within a grey level as halves of a batch are."""
     monkeypatch.setattr(batch_size, "SHARE", 10.0)
     batches, honest = [], drawing.sample
@@ -137,7 +139,8 @@ def test_a_run_with_auto_has_the_images_of_a_run_with_a_number(tmp_path, timed, 
     monkeypatch.setattr(drawing, "sample", counted)
     found: list[dict[str, np.ndarray]] = []
     for name, size in (("auto", "auto"), ("number", 5)):
-        asked, store = plan(tiny(sampling={"batch_size": size})), Store(tmp_path / name)
+        asked = plan(tiny(base_model=quick_base, sampling={"batch_size": size}))
+        store = Store(tmp_path / name)
         STAGES["generate"](asked, store, HERE)  # of base: the others are not trained
         jobs = asked.jobs(BASE_CHECKPOINT)
         paths = {job.uid: store.image(job.image_set, job.k) for job in jobs}

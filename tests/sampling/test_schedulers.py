@@ -20,10 +20,21 @@ DRAWING = ["EulerAncestralDiscreteScheduler", "DDPMScheduler", "KDPM2AncestralDi
 HOW = {"steps": 4, "guidance": 4.0, **SIZE}
 
 
+@pytest.fixture
+def backbone(_loaded):
+    """Nothing here changes it."""
+    return _loaded
+
+
+@pytest.fixture(scope="module")
+def theirs(base):
+    """diffusers' pipeline, which each test gives a scheduler."""
+    return pipeline(base)
+
+
 @pytest.mark.parametrize("name", STEADY)
-def test_images_equal_those_of_the_pipeline(base, backbone, name):
-    theirs = pipeline(base)
-    theirs.scheduler = getattr(diffusers, name).from_config(theirs.scheduler.config)
+def test_images_equal_those_of_the_pipeline(theirs, backbone, name):
+    theirs.scheduler = getattr(diffusers, name).from_config(backbone.scheduler.config)
     noise = initial_noise(backbone, [5, 6], **SIZE)
     expected = theirs(
         ["a red hat", "lake"], latents=noise, guidance_scale=4.0, num_inference_steps=4,

@@ -28,11 +28,12 @@ OURS = {"colourfulness", "image_similarity", "rating"}
 
 
 @pytest.fixture
-def asked(load_plugin: Load) -> Plan:
+def asked(load_plugin: Load, quick_base: str) -> Plan:
     for file in FILES:
         load_plugin(file)
     return plan(
         tiny(
+            base_model=quick_base,
             concepts=[str(TOY)],
             epochs=[1],
             sampling={"prompt_types": ["train"], "images": 3, "steps": 1},

@@ -40,8 +40,8 @@ STUDY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def asked() -> Plan:
-    return plan(tiny(**STUDY))
+def asked(quick_base: str) -> Plan:
+    return plan(tiny(**STUDY, base_model=quick_base))
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +125,10 @@ def test_style_loss_of_pairs_and_of_all_pairs(asked: Plan, store: Store, rows: p
     ],
 )
 def test_a_metric_is_named_as_in_the_table_or_by_its_module(
-    store: Store, rows: pd.DataFrame, tmp_path: Path, named: str, kinds: set[str]
+    asked: Plan, store: Store, rows: pd.DataFrame, tmp_path: Path, named: str, kinds: set[str]
 ):
-    asked = plan(tiny(**STUDY, scoring={"metrics": [named]}))
+    base = asked.study.settings.base_model
+    asked = plan(tiny(**STUDY, base_model=base, scoring={"metrics": [named]}))
     (tmp_path / "images").symlink_to(store.root / "images")
     fresh = Store(tmp_path)
     score_one(asked, fresh, asked.checkpoints[1], HERE.device)
@@ -220,6 +221,13 @@ def test_an_image_is_decoded_once_for_all_encoders(
         times[uid_of[path]] += count
     assert set(times) == set(uid_of.values())
     assert set(times.values()) == {1}
+
+
+def test_held_out_images_of_other_concepts_are_not_encoded(asked: Plan, store: Store):
+    assert asked.heldout and len(asked.heldout.concepts) > 3
+    items = image_sets(asked, store, REAL_IMAGES).collection(GENERATED).items
+    own = [example for concept in asked.data.concepts for example in asked.heldout.of(concept)]
+    assert {path for _, path in items} == {example.path for example in own}
 
 
 def test_reading_ahead_changes_nothing(asked: Plan, store: Store, tmp_path: Path):

@@ -41,15 +41,17 @@ SMALL = {"resolution": 24, "bucket_min": 16, "bucket_max": 40, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, Store]]:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, quick_base: str
+) -> Iterator[tuple[Plan, Store]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(PLUGINS, FILES)
-        yield _whole(tmp_path_factory.mktemp("every"))
+        yield _whole(tmp_path_factory.mktemp("every"), quick_base)
 
 
-def _whole(folder: Path) -> tuple[Plan, Store]:
+def _whole(folder: Path, base: str) -> tuple[Plan, Store]:
     study = tiny(
-        epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
+        base_model=base, epochs=[1], algorithms=STUDIED, concepts=["toys/bunny"],
         training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
         scoring={"encoders": ["miniature-image"], "metrics": ["image_similarity"]},
     )  # fmt: skip
@@ -85,11 +87,14 @@ def test_every_one_draws_another_image_and_has_its_rows(whole: tuple[Plan, Store
     assert not (similarity[names] == similarity["base"]).any()
 
 
-def test_training_is_the_same_again(whole: tuple[Plan, Store], tmp_path: Path) -> None:
+def test_training_is_the_same_again(
+    whole: tuple[Plan, Store], tmp_path: Path, quick_base: str
+) -> None:
     """Also where a step draws at random: DyLoRA its blocks."""
     asked, store = whole
     study = tiny(
-        epochs=[1], algorithms={"dylora": STUDIED["dylora"]}, concepts=["toys/bunny"],
+        base_model=quick_base, epochs=[1], concepts=["toys/bunny"],
+        algorithms={"dylora": STUDIED["dylora"]},
         training=SMALL, sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
     )  # fmt: skip
     again, other = plan(study), Store(tmp_path)

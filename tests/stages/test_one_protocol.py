@@ -21,14 +21,17 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import locate
 from tests.support.world import HERE, STAGES, run, tiny
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LORA = {"lr": 2e-3, "dim": 2, "alpha": 1, "vary": [{"lr": 1e-3}, {"captions": ".short"}]}
 MINIATURE = locate("package:miniature", Path())
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy whose images have two captions each."""
+def world(tmp_path_factory: pytest.TempPathFactory, quick_base: str) -> Path:
+    """A base model, and a toy whose images have two captions each."""
     root = tmp_path_factory.mktemp("world")
+    shutil.copytree(quick_base, root / "base_model")
     for part in ("dataset", "heldout"):
         shutil.copytree(MINIATURE / part / "toys/bunny", root / part / "toys/bunny")
     shutil.copy(MINIATURE / "dataset/concepts.toml", root / "dataset")
@@ -39,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(root: Path, name: str, **sampling: Any) -> Plan:
     return plan(tiny(
-        name=name, dataset=str(root / "dataset"), heldout=str(root / "heldout"),
+        name=name, **{part: str(root / part) for part in ("base_model", "dataset", "heldout")},
         concepts=["toys/bunny"], epochs=[1], algorithms={"lora": LORA},
         sampling={"steps": 1, "images": 2, "width": 16, "height": 16, **sampling},
     ))  # fmt: skip

@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]
 
+EYE = "miniature-image"
 ROWS = pytest.mark.usefixtures("unanalyzed")  # looks at what is before the analysis
 
 
@@ -122,9 +123,10 @@ def test_images_are_gone_when_their_rows_are_stored(
 
 @ROWS
 def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str
 ) -> None:
-    asked, most = plan(tiny(concepts=["toys/bunny"], sampling={"steps": 1})), 0
+    one = {"base_model": quick_base, "concepts": ["toys/bunny"], "scoring": {"encoders": [EYE]}}
+    asked, most = plan(tiny(**one, sampling={"steps": 1, "prompt_types": ["train", "alter"]})), 0
     before = Store.put_image
 
     def counted(self: Store, *arguments: Any) -> None:
@@ -138,12 +140,15 @@ def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
 
 
 @ROWS
-def test_weights_are_gone_when_all_that_they_draw_is_scored(tmp_path: Path) -> None:
+def test_weights_are_gone_when_all_that_they_draw_is_scored(
+    tmp_path: Path, quick_base: str
+) -> None:
     """Also by a combination; first but each run's last, then all. Nothing is made again."""
     asked = plan(
         tiny(
-            concepts=["toys/bunny"], sampling={"steps": 1, "images": 1},
-            algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
+            base_model=quick_base, concepts=["toys/bunny"],
+            sampling={"steps": 1, "images": 1, "prompt_types": ["train"]},
+            scoring={"encoders": [EYE]}, algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
             combine={"mix": {"adapters": ["lora"], "strengths": [0.5]}},
         )
     )  # fmt: skip

@@ -25,7 +25,7 @@ CONCEPTS = [  # sub-classes, a style and a toy
     "styles/ukiyo_e", "stuffed toys/plushie_panda",
 ]  # fmt: skip
 SMALL = {
-    "base_model": "package:miniature/weights/base", "seeds": [23], "epochs": [1],
+    "seeds": [23], "epochs": [1],
     "training.resolution": 24, "training.bucket_step": 8, "training.bucket_min": 16,
     "training.bucket_max": 40, "training.images_per_class": 1, "training.max_tokens": 60,
     "sampling.images": 2, "sampling.steps": 1, "sampling.width": 16, "sampling.height": 16,
@@ -60,8 +60,10 @@ def photographs(root: Path, concepts: list[str], images: int) -> Path:
     return root
 
 
-def asked(study: str, dataset: Path, encoders: list[str], limit: int | None = None) -> Plan:
-    overrides = {**SMALL, "dataset": str(dataset), "scoring.encoders": encoders}
+def asked(
+    study: str, base: str, dataset: Path, encoders: list[str], limit: int | None = None
+) -> Plan:
+    overrides = {**SMALL, "base_model": base, "dataset": str(dataset), "scoring.encoders": encoders}
     shown = [
         f"{key}={value!r}" if not isinstance(value, str) else f'{key}="{value}"'
         for key, value in overrides.items()
@@ -113,9 +115,9 @@ SLOW = pytest.mark.slow
     ],
 )  # fmt: skip
 def test_a_shipped_study_in_the_miniature_world(
-    study: str, limit: int | None, dataset: Path, tmp_path: Path
+    study: str, limit: int | None, dataset: Path, tmp_path: Path, quick_base: str
 ) -> None:
-    made, store = asked(study, dataset, VIEWS, limit), Store(tmp_path)
+    made, store = asked(study, quick_base, dataset, VIEWS, limit), Store(tmp_path)
     assert len(made.study.configurations) == {"paper": 26, "captions": 12}[study]
     assert made.heldout is None
     rows = whole_line(made, store)
@@ -152,13 +154,13 @@ def random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @SLOW
 @pytest.mark.parametrize("study", ["paper", "captions"])
 def test_a_shipped_study_with_the_architectures_of_the_real_encoders(
-    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str
 ) -> None:
     """A checkpoint and base on a style and a toy: minutes, and one copy of each network."""
     random_weights(monkeypatch)
     feature_pass._loaded.cache_clear()
     dataset = photographs(tmp_path / "data", ["styles/ukiyo_e", "stuffed toys/plushie_panda"], 2)
-    made = asked(study, dataset, REAL, limit=1)
+    made = asked(study, quick_base, dataset, REAL, limit=1)
     check_rows(made, whole_line(made, Store(tmp_path / "run")), REAL)
     assert feature_pass._loaded.cache_info().misses == 4  # ten views, four networks
     feature_pass._loaded.cache_clear()

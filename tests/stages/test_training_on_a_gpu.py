@@ -19,8 +19,9 @@ from tests.support.world import tiny
 
 
 @pytest.fixture(scope="module")
-def asked() -> Plan:
-    return plan(tiny(concepts=["toys/bunny"], training={"optimizer": "adamw8bit"}))
+def asked(quick_base: str) -> Plan:
+    optimizer = {"optimizer": "adamw8bit"}
+    return plan(tiny(base_model=quick_base, concepts=["toys/bunny"], training=optimizer))
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ LORA = {"lr": 2e-3, "dim": 2, "alpha": 1}
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """Two toys with captions of two kinds: the second only names the toy."""
+def dataset(tmp_path: Path, quick_base: str) -> Path:
+    """Two toys with captions of two kinds: the second only names the toy; and a base model."""
+    (tmp_path / "base").symlink_to(quick_base)
     for name in ("toys/bunny", "toys/lobster"):
         shutil.copytree(MINIATURE / name, tmp_path / "data" / name)
     shutil.copy(MINIATURE / "concepts.toml", tmp_path / "data")
@@ -31,7 +32,8 @@ def dataset(tmp_path: Path) -> Path:
 
 def asked(dataset: Path, *vary: dict[str, str], **own: str) -> Plan:
     algorithms = {"lora": {**LORA, **own, "vary": list(vary)}}
-    return plan(tiny(dataset=str(dataset), epochs=[1], algorithms=algorithms))
+    base = str(dataset.parent / "base")
+    return plan(tiny(base_model=base, dataset=str(dataset), epochs=[1], algorithms=algorithms))
 
 
 def test_only_the_named_configuration_changes(dataset: Path) -> None:

@@ -24,9 +24,10 @@ KEYS = ["class", "prompt_type", "metric", "encoder", "configuration", "strength"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two images of a toy and of a style, and a toy of a single image."""
+def folder(tmp_path_factory: pytest.TempPathFactory, quick_base: str) -> Path:
+    """Two images of a toy and of a style, a toy of a single image, and a base model."""
     root = tmp_path_factory.mktemp("data")
+    shutil.copytree(quick_base, root / "base")
     for part in ("dataset", "heldout"):
         for concept in CONCEPTS:
             shutil.copytree(
@@ -71,6 +72,7 @@ def study(folder: Path, choice: list[int]) -> Study:
     views = {"gram": "miniature-gram", "text": "miniature-image-text", "image": "miniature-image"}
     encoders = [views[kind] for kind in views if chosen[kind]] or ["miniature-image"]
     changes: dict[str, Any] = {
+        "base_model": str(folder / "base"),
         "dataset": str(folder / "dataset"),
         "concepts": chosen["concepts"],
         "epochs": [1],

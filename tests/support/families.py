@@ -11,7 +11,7 @@ _kept = tempfile.TemporaryDirectory()
 
 
 @functools.cache
-def folder(family):
+def folder(family: str) -> Path:
     return save(Path(_kept.name) / family, family)
 
 

@@ -16,6 +16,7 @@ from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import locate
+from tests.support import stable_diffusion
 from tests.support.world import run, tiny
 
 BRIEF: dict[str, Any] = {
@@ -103,9 +104,15 @@ def unanalyzed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def brief() -> Plan:
+def quick_base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tests' Stable Diffusion, for studies of which nobody looks at the images."""
+    return str(once(tmp_path_factory, "quick-base", stable_diffusion.save))
+
+
+@pytest.fixture(scope="session")
+def brief(quick_base: str) -> Plan:
     """Two epochs of one configuration, an image of each of two prompt types, two encoders."""
-    return plan(tiny(**BRIEF))
+    return plan(tiny(**BRIEF, base_model=quick_base))
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,18 @@ def grids(sides: Mapping[str, pd.Series]) -> np.ndarray:
     """Scores [configurations, seeds, classes] of series over (seed, unit), nan where one lacks a
     cell. No seed, as adapters from elsewhere have, is a row of its own."""
     table = pd.concat(sides, names=["side"]).rename("score").reset_index()
-    seeds, units = (pd.factorize(table[n], use_na_sentinel=False) for n in ("seed", "unit"))
     row = table["side"].map({name: place for place, name in enumerate(sides)}).to_numpy()
-    cells = np.full((len(sides), len(seeds[1]), len(units[1])), np.nan)
-    cells[row, seeds[0], units[0]] = table["score"].to_numpy(dtype="float64", na_value=np.nan)
+    return placed(table["seed"], table["unit"], table["score"], row, len(sides))
+
+
+def placed(
+    seed: pd.Series, unit: pd.Series, values: pd.Series, row: np.ndarray | int = 0, rows: int = 1
+) -> np.ndarray:
+    """[rows, seeds, classes]: each value at its row, seed and unit, in the order in which they
+    appear."""
+    seeds, units = (pd.factorize(names, use_na_sentinel=False) for names in (seed, unit))
+    cells = np.full((rows, len(seeds[1]), len(units[1])), np.nan)
+    cells[row, seeds[0], units[0]] = values.to_numpy(dtype="float64", na_value=np.nan)
     return cells
 
 

@@ -134,7 +134,7 @@ def _scores(frames: Mapping[str, pd.DataFrame]) -> dict[str, Array]:
     names = ordered(cells[cells[LABEL] == WHOLE][SERIES])
     sides = {
         key: part.set_index(CELL)["score"]
-        for key, part in cells.groupby([LABEL, SERIES], sort=False)
+        for key, part in cells[[LABEL, SERIES, *CELL, "score"]].groupby([LABEL, SERIES], sort=False)
         if key[1] in names
     }
     if not sides:

@@ -12,7 +12,7 @@ from lycoris_bench.analysis.columns import SERIES, Criterion
 from lycoris_bench.analysis.compare import ALPHA, Comparison, compare
 from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.many_tests import holm
-from lycoris_bench.analysis.comparing.pairs import grids
+from lycoris_bench.analysis.comparing.pairs import grids, placed
 from lycoris_bench.analysis.comparing.two_way import Estimate, two_way, two_way_ratio
 from lycoris_bench.analysis.comparing.winner import unselected_score
 from lycoris_bench.messages.numbers import number
@@ -85,7 +85,8 @@ def judged(criterion: Criterion, views: Views) -> Finding:
 def scores_of(cells: pd.DataFrame) -> dict[str, pd.Series]:
     """Configuration -> its scores over (seed, unit), of those that have any."""
     ranked = cells[cells["score"].notna()]
-    return {name: part.set_index(CELL)["score"] for name, part in _by_name(ranked)}
+    parts = _by_name(ranked[[SERIES, *CELL, "score"]])
+    return {name: part.set_index(CELL)["score"] for name, part in parts}
 
 
 def _ranked(scores: dict[str, pd.Series]) -> Finding:
@@ -181,7 +182,7 @@ def _number(name: str, estimate: Estimate) -> Finding:
 
 def _grid(part: pd.DataFrame, values: pd.Series) -> np.ndarray:
     """[seeds, classes] of a column's values."""
-    return grids({"": values.set_axis(pd.MultiIndex.from_frame(part[CELL]))})[0]
+    return placed(part["seed"], part["unit"], values)[0]
 
 
 def seen_by(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:

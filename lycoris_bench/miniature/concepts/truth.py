@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lycoris_bench.miniature.concepts.sights import TRUTHS, expected
 from lycoris_bench.miniature.concepts.table import CONCEPTS, ConceptDesign
-from lycoris_bench.miniature.networks import WEIGHTS
 from lycoris_bench.miniature.world.scene import COLOURS
 
 Reading = Mapping[str, str]
@@ -20,7 +20,7 @@ BACKDROP = "backdrop"  # which of the world's colours is nearest to that of the 
 EDGE = 4  # pixels
 ASKED = ("object", "colour", "place", "style", "position", "size")  # what a text can ask for
 _CONCEPTS = {concept.key: concept for concept in CONCEPTS}
-_FILE = WEIGHTS / "concept-oracle.safetensors"
+_FILE = Path(__file__).parent.parent / "weights/concept-oracle.safetensors"
 
 
 def concept_of(category: str, class_name: str, subclass: str) -> ConceptDesign | None:

@@ -184,6 +184,7 @@ def test_the_page_says_which_metric_can_be_trusted() -> None:
     assert "claims_in_truth" not in unknown.findings
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_claims_on_the_truth_are_those_of_the_rates() -> None:
     """A rate that follows the learning rate: the claim holds in truth, whatever a metric says."""
     rng = np.random.default_rng(8)
