@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.files.checksum import sha256, sha256_once
+
 Data = bytes  # inside Card the name `bytes` is a field
-_hashed: dict[tuple[str, int, int], str] = {}  # SHA-256 by (path, size, time of change)
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,14 @@ class Card:
             return False
         if found.st_mtime_ns == self.modified:
             return True
-        key = (str(path), found.st_size, found.st_mtime_ns)
-        if key not in _hashed:
-            _hashed[key] = _sha256(path)
-        return _hashed[key] == self.sha256
+        return sha256_once(path) == self.sha256
 
     def holds(self, path: Path) -> bool:
         """Whether the file's content has the card's SHA-256; it is always read whole."""
-        return path.is_file() and _sha256(path) == self.sha256
+        return path.is_file() and sha256(path) == self.sha256
 
     def _is_counted(self) -> bool:
         return isinstance(self.cost, dict) and all(
             isinstance(self.cost.get(key), int | float) and math.isfinite(self.cost[key])
             for key in ("seconds", "steps")
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
