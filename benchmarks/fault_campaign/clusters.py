@@ -13,13 +13,14 @@ from benchmarks.fault_campaign.kills import (
     by_hand,
     kill,
     lives,
+    moment,
     struck,
     terminate,
 )
 from benchmarks.fault_campaign.moments import Moment
 from benchmarks.fault_campaign.scene import Command, Scene
 
-SILENCE = 10.0  # seconds without a sign of life, in place of two minutes
+SILENCE = 30.0  # seconds without a sign of life, in place of two minutes
 WORKERS = 2  # nodes of one CPU each; the head, which the command is connected to, has none
 WHERE = "Ray, 3 nodes"
 
@@ -98,7 +99,7 @@ def stop_raylet(scene: Scene, _: Command, process: int) -> None:
 
 def wait_until_lost(scene: Scene, command: Command, process: int) -> str | None:
     """The command gives the worker up, whose process does not stay behind."""
-    return lives(process, 6 * SILENCE)
+    return lives(process, 4 * SILENCE)
 
 
 def wake(scene: Scene, _: Command, process: int) -> None:
@@ -112,14 +113,32 @@ def on(
     """The fault, on the campaign's cluster."""
 
     def do(scene: Scene) -> str | None:
-        scene.nodes = scene.stage.nodes()
-        scene.options = ("--launcher", "ray", "--address", scene.nodes.cluster.address)
-        scene.nodes.restore(nodes)
+        join(scene, nodes)
         scene.measure(where)
         scene.silence = silence
         return fault.do(scene)
 
     return Fault(where, fault.what, fault.moment, do)
+
+
+def join(scene: Scene, nodes: int = WORKERS) -> None:
+    """The commands run on the campaign's cluster."""
+    scene.nodes = scene.stage.nodes()
+    scene.nodes.restore(nodes)
+    scene.options = ("--launcher", "ray", "--address", scene.nodes.cluster.address)
+
+
+def lose_head(scene: Scene) -> None:
+    """The process that knows the cluster is killed; the command is typed again on another one."""
+    scene.await_(moment("training", "pause"))
+    command = scene.begin()
+    scene.reached()
+    scene.nodes.cluster.head_node.kill_gcs_server()
+    scene.go()
+    scene.ended(command)
+    scene.stage.without_nodes()
+    join(scene)
+    scene.again()
 
 
 def thrice(scene: Scene) -> None:
@@ -151,3 +170,4 @@ def faults() -> Iterator[Fault]:
     yield on(struck("training", "OutOfMemoryError", WHERE, "a worker is out of the GPU's memory"))
     yield on(by_hand("training", wake, WHERE, "a worker is stopped for 5 s", "SIGSTOP"))
     yield on(by_hand("drawing a checkpoint", stop_raylet, WHERE, "a node is silent for 8 s"))
+    yield on(Fault(WHERE, "the cluster's head is lost (SIGKILL)", "training", lose_head))

@@ -72,8 +72,7 @@ def suffer(fault: Fault, stage: Stage, scene: Scene) -> Result:
         result = Result(fault, scene.changes(), [said.status for said in scene.said])
         remark = f"BROKEN: {error}"
     finally:
-        if scene.cleared:
-            scene.cleared()
+        scene.end()
     result.remark, result.sentences = remark, scene.sentences()
     result.seconds = time.monotonic() - began
     result.lost = sum(said.seconds for said in scene.said) - scene.undisturbed

@@ -1,5 +1,6 @@
 """One run folder to which a fault happens: the commands that are typed on it, and what they say."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -76,9 +77,14 @@ class Stage:
         self.cluster = self.cluster or Nodes.started()
         return self.cluster
 
-    def close(self) -> None:
+    def without_nodes(self) -> None:
+        """Ends the Ray cluster."""
         if self.cluster:
             self.cluster.close()
+        self.cluster = None
+
+    def close(self) -> None:
+        self.without_nodes()
         os.environ.clear()
         os.environ.update(self.environment)
 
@@ -151,6 +157,7 @@ class Scene:
     silence: float | None = None  # of Ray's workers
     nodes: Any = None  # the Ray cluster
     said: list[Said] = field(default_factory=list)
+    running: Command | None = None
     undisturbed: float = 0.0  # seconds that the commands take if nothing happens
     cleared: Callable[[], None] | None = None  # takes away what was done to the machine
 
@@ -162,13 +169,24 @@ class Scene:
         moment.plan(self.fault)
 
     def reached(self, number: int = 0) -> int:
-        """Waits until an event happens for the `number`th time; the process that it happens to."""
-        until, place = time.monotonic() + PATIENCE, self.fault / f"hit-{number}"
+        """Waits until an event that counts happens, after `number` others; the process that it
+        happens to. TimeoutError: the command ended before, or it takes too long."""
+        first = json.loads((self.fault / "plan.json").read_text())["first"]
+        until, place = time.monotonic() + PATIENCE, self.fault / f"hit-{first + number}"
         while not (place.exists() and (pid := place.read_text())):
-            if time.monotonic() > until:
+            over = self.running is None or self.running.process.exitcode is not None
+            if time.monotonic() > until or (over and not place.exists()):
                 raise TimeoutError("the moment never came")
             time.sleep(0.02)
         return int(pid)
+
+    def end(self) -> None:
+        """Kills what runs still, and takes away what was done to the machine."""
+        if self.running and self.running.process.exitcode is None:
+            self.running.kill()
+            self.ended(self.running)
+        if self.cleared:
+            self.cleared()
 
     def go(self) -> None:
         """Lets those go on that wait at the moment."""
@@ -179,7 +197,10 @@ class Scene:
         more = [] if stage == "run" else ["--workers", "1"]
         options = list(self.options) if stage == "run" else more
         words = [*stage.split(), str(self.stage.folder / "tiny.toml"), "--run", str(self.root)]
-        return Command(self.stage, [*words, "--device", "cpu", *own, *options], self.silence)
+        self.running = Command(
+            self.stage, [*words, "--device", "cpu", *own, *options], self.silence
+        )
+        return self.running
 
     def run(self, stage: str = "run") -> Said:
         return self.ended(self.begin(stage))
@@ -199,7 +220,7 @@ class Scene:
         """Takes the time of a run to which nothing happens, as this one runs: from nothing, or from
         a snapshot. It is measured once for each name."""
         if name not in self.stage.seconds:
-            other = replace(self, root=self.root.with_name("undisturbed"), said=[], cleared=None)
+            other = replace(self, root=self.root.with_name("undisturbed"), said=[])
             if after:
                 shutil.copytree(self.stage.snapshot(after), other.root)
             self.stage.seconds[name] = other.run().seconds

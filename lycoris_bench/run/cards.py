@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files.checksum import sha256, sha256_once
+from lycoris_bench.files.identity import uid
 
+CHECKSUM = "checksum"  # of the card itself
 Data = bytes  # inside Card the name `bytes` is a field
 
 
@@ -32,10 +34,13 @@ class Card:
 
     @classmethod
     def read(cls, found: Any) -> "Card | None":
-        """The card in a JSON value; None where a required field is missing or wrong."""
+        """The card in a JSON value; None where a required field is missing or wrong, or the card
+        was damaged. Cards of earlier versions have no checksum."""
         if not isinstance(found, dict):
             return None
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        if CHECKSUM in found and found[CHECKSUM] != uid(known):
+            return None
         if not all(isinstance(known.get(key), str) for key in ("uid", "status")):
             return None
         card = cls(**known)
@@ -44,8 +49,9 @@ class Card:
         return card if card.status == "done" and card._is_counted() else None
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields as JSON, without the empty ones."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+        """Its fields as JSON, without the empty ones, and their checksum."""
+        found = {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+        return {**found, CHECKSUM: uid(found)}
 
     def vouching(self, path: Path, data: Data) -> "Card":
         """This card with the size, SHA-256 and time of weights that were just written."""

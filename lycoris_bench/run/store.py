@@ -107,10 +107,10 @@ class Store:
     def lost(self, checkpoint: Checkpoint, uid: str) -> str | None:
         """What became of weights that were trained under this uid; None where they are as they
         were, or were never there."""
-        path = self.checkpoint(checkpoint)
-        card = self.read_json(path.with_suffix(".json"))
-        done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
-        if not done or self.card(checkpoint):
+        path, card = self.checkpoint(checkpoint), self._card(checkpoint)
+        if card is None and path.with_suffix(".json").exists():
+            return "damaged, as its card is"
+        if not card or (card.uid, card.status) != (uid, "done") or self.card(checkpoint):
             return None
         return "damaged, or nothing vouches for its content" if path.exists() else "missing"
 
