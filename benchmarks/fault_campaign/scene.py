@@ -32,6 +32,11 @@ scoring = { encoders = ["miniature-image", "miniature-image-text"] }
 algorithms = { lora = { lr = 2e-3, dim = 2 }, lokr = { lr = 2e-3, factor = 4 } }
 """
 """Two adapters, two epochs, two images of each of two prompt types."""
+KILLED = {
+    "half": Moment(r"step l\w+/seed-1$", "SIGKILL", 3, states=True),
+    "some": Moment(r"wrote .*metrics/l\w+/seed-1/epoch-001-images\.parquet$", "SIGKILL"),
+}
+"""Moments at which a command is killed: half of a training is done; some checkpoints are scored."""
 BEFORE = {"generate": "train", "score": "generate", "features": "score"}
 SENTENCE = r"(error|warning|interrupted)\b|run: (?!\d+ done|\d+%)"  # no counts, no progress
 PATIENCE = 300.0  # seconds that a command or a moment is waited for
@@ -89,7 +94,7 @@ class Stage:
         os.environ.update(self.environment)
 
     def snapshot(self, after: str) -> Path:
-        """A run folder after a stage, "run" for all of them; after "half" of a training; or with
+        """A run folder after a stage, "run" for all of them; of a command that was KILLED; or with
         "features" and no rows."""
         place = self.folder / f"after-{after}"
         if place.exists():
@@ -97,9 +102,10 @@ class Stage:
         scene = Scene(self, self.folder / "making")
         if after in BEFORE:
             shutil.copytree(self.snapshot(BEFORE[after]), scene.root)
-        if after == "half":
-            scene.await_(Moment(r"step l\w+/seed-1$", "SIGKILL", 3, states=True))
-            scene.run("train")
+        if after in KILLED:
+            scene.keep = "sample"
+            scene.await_(KILLED[after])
+            scene.run()
             moments.forget(scene.fault)
         elif after == "features":
             shutil.rmtree(scene.root / "metrics")
@@ -157,6 +163,7 @@ class Scene:
     silence: float | None = None  # of Ray's workers
     nodes: Any = None  # the Ray cluster
     said: list[Said] = field(default_factory=list)
+    keep: str = "all"  # of the images
     running: Command | None = None
     undisturbed: float = 0.0  # seconds that the commands take if nothing happens
     cleared: Callable[[], None] | None = None  # takes away what was done to the machine
@@ -193,7 +200,7 @@ class Scene:
         (self.fault / "go").touch()
 
     def begin(self, stage: str = "run") -> Command:
-        own = ["--keep-images", "all"] if stage == "run" else []
+        own = ["--keep-images", self.keep] if stage == "run" else []
         more = [] if stage == "run" else ["--workers", "1"]
         options = list(self.options) if stage == "run" else more
         words = [*stage.split(), str(self.stage.folder / "tiny.toml"), "--run", str(self.root)]
@@ -229,7 +236,7 @@ class Scene:
         self.undisturbed = self.stage.seconds[name]
 
     def changes(self) -> Changes:
-        return Changes.between(self.stage.reference, self.root)
+        return Changes.between(self.stage.reference, self.root, self.keep == "all")
 
     def sentences(self) -> list[str]:
         """What the commands said, without paths and what is no sentence of this program's."""

@@ -16,10 +16,11 @@ class Changes:
     partial: int
 
     @classmethod
-    def between(cls, reference: Path, root: Path) -> "Changes":
+    def between(cls, reference: Path, root: Path, all_images: bool = True) -> "Changes":
+        """Those of `root`; of images that are missing none counts unless `all_images` are kept."""
         return cls(
             _rows(reference / "metrics.parquet", root / "metrics.parquet"),
-            _files(reference, root, "images/**/*.png"),
+            _files(reference, root, "images/**/*.png", all_images),
             _files(reference, root, "checkpoints/**/*.safetensors"),
             sum(
                 bool(_rows(path, root / path.relative_to(reference)))
@@ -46,10 +47,10 @@ def _rows(reference: Path, other: Path) -> int:
     return int((~same.all(axis=1)).sum()) + abs(len(a) - len(b))
 
 
-def _files(reference: Path, root: Path, pattern: str) -> int:
-    """The files that differ or are missing."""
+def _files(reference: Path, root: Path, pattern: str, whole: bool = True) -> int:
+    """The files that differ, or that the `whole` run folder lacks."""
     differ = 0
     for path in reference.glob(pattern):
         other = root / path.relative_to(reference)
-        differ += not other.is_file() or other.read_bytes() != path.read_bytes()
+        differ += other.read_bytes() != path.read_bytes() if other.is_file() else whole
     return differ
