@@ -23,6 +23,8 @@ from benchmarks.fault_campaign.scene import Command, Scene
 SILENCE = 30.0  # seconds without a sign of life, in place of two minutes
 WORKERS = 2  # nodes of one CPU each; the head, which the command is connected to, has none
 WHERE = "Ray, 3 nodes"
+A_PART = "scoring a part"
+AT = (*OF_WORKERS, A_PART)
 
 
 @dataclass
@@ -150,9 +152,9 @@ def thrice(scene: Scene) -> None:
 
 
 def faults() -> Iterator[Fault]:
-    for name in OF_WORKERS:
+    for name in AT:
         yield on(struck(name, "SIGKILL", WHERE, "SIGKILL of a worker"))
-    for name in OF_WORKERS:
+    for name in AT:
         yield on(by_hand(name, lose_node, WHERE, "a node is lost (its raylet, SIGKILL)"))
     yield on(Fault(WHERE, "SIGKILL of three workers", "one training", thrice))
     yield on(by_hand("training", lose_all, WHERE, "all nodes are lost; one joins later"))

@@ -19,6 +19,7 @@ def command(
 ) -> None:
     """Runs a command line; what it prints goes into a file."""
     os.environ.update(environment)
+    from lycoris_bench.planning import parts
     from lycoris_bench.run import ray_workers
 
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -28,6 +29,7 @@ def command(
     os.chdir(Path(output).parent)
     warnings.simplefilter("ignore")
     moments.install()
+    parts.MOST_IMAGES = 2  # on a cluster a checkpoint is drawn in two parts
     if silence:
         ray_workers.SILENCE = silence
     status = call(app, arguments)

@@ -28,7 +28,7 @@ seeds = [1]
 training = { resolution = 32, bucket_step = 8, bucket_min = 24, bucket_max = 48, batch_size = 4, \
 images_per_class = 2, warmup_epochs = 1, max_tokens = 60 }
 sampling = { images = 2, steps = 2, width = 32, height = 32, prompt_types = ["train", "style"] }
-scoring = { encoders = ["miniature-image", "miniature-image-text"] }
+scoring = { encoders = ["miniature-image", "miniature-image-text"], batch_size = 2 }
 algorithms = { lora = { lr = 2e-3, dim = 2 }, lokr = { lr = 2e-3, factor = 4 } }
 """
 """Two adapters, two epochs, two images of each of two prompt types."""
@@ -239,11 +239,12 @@ class Scene:
         return Changes.between(self.stage.reference, self.root, self.keep == "all")
 
     def sentences(self) -> list[str]:
-        """What the commands said, without paths and what is no sentence of this program's."""
+        """What the commands said, without paths and what is no sentence of this program's; what
+        was not begun for another failure comes last."""
         lines = [line.strip() for said in self.said for line in said.text.splitlines()]
         ours = [line for line in lines if re.match(SENTENCE, line)]
         short = (line.replace(f"{self.root}/", "").replace(str(self.root), "RUN") for line in ours)
-        return list(dict.fromkeys(short))
+        return sorted(dict.fromkeys(short), key=lambda line: ": not begun, as " in line)
 
     def clear(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
