@@ -75,11 +75,16 @@ class StoredRun:
     def parts(self, views: pd.DataFrame) -> pd.DataFrame:
         """What `score` keeps of parts of image sets, seen as `views` (a row for each metric,
         encoder, resizing and prompt type): a row for each image (`image` is its name), or for each
-        half where a metric has no number of a single image. Empty where the run has none."""
+        half where a metric has no number of a single image. Empty where the run has none.
+
+        StoreError: a table of them is damaged."""
         store = Store(self.folder)
         sources = scored_rows.sources_in(self.table("metrics"), self.study)
-        stored = [store.frame(store.metrics(store.branch(s), "-images")) for s in sources]
-        found = [one[0] for one in stored if one is not None and len(one[0])]
+        places = [store.metrics(store.branch(s), "-images") for s in sources]
+        stored = {place: store.frame(place) for place in places if place.exists()}
+        if damaged := [place for place, one in stored.items() if one is None]:
+            raise StoreError(f"{damaged[0]} is damaged; run 'lycoris-bench run' to make it anew")
+        found = [one[0] for one in stored.values() if one is not None and len(one[0])]
         seen = [one.merge(views.drop_duplicates(), on=[*views]) for one in found]
         return pd.concat(seen, ignore_index=True) if seen else pd.DataFrame()
 

@@ -14,6 +14,7 @@ from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.protocol import fingerprint, protocols
+from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.base import Record
@@ -184,9 +185,16 @@ def identities(plan: Plan) -> list[dict[str, Any]]:
 def of_other_settings(store: Store, frame: pd.DataFrame, carried: str) -> list[str]:
     """The checkpoints of a metric table whose identities differ from those of the run folder.
     `carried` holds the table's identities as JSON; it is empty for an imported table, which is
-    taken as it is."""
+    taken as it is. StoreError: those of the run folder are damaged."""
+    if not carried:
+        return []
     known = store.read_json(store.identities)
-    if not carried or not isinstance(known, list):  # older versions wrote another form
+    if known is None and store.identities.exists():
+        raise StoreError(
+            f"{store.identities} is damaged, so it is not known of which settings the rows are; "
+            "run 'lycoris-bench score' with the study file"
+        )
+    if not isinstance(known, list):  # older versions wrote another form
         return []
     of_run, of_table = _by_key(known), _by_key(json.loads(carried))
     return [

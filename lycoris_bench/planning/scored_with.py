@@ -29,8 +29,15 @@ def keep(
 
 
 def unlike(store: Store, sources: Sequence[Source]) -> str | None:
-    """A sentence where tables of rows were scored on unlike devices or under unlike versions; those
-    of older versions of this program, of which it is not known, do not count."""
+    """A sentence where tables of rows were scored on unlike devices or under unlike versions, or
+    where that is damaged; those of older versions of this program, of which it is not known, do not
+    count."""
+    if damaged := [place for s in sources if _is_damaged(place := _place(store, s))]:
+        more = f" and {len(damaged) - 1} more" if damaged[1:] else ""
+        return (
+            f"{damaged[0]}{more} is damaged, so it is not known with what these rows were scored; "
+            "run 'lycoris-bench run' to make them anew"
+        )
     known = [about for source in sources if (about := _read(store, source))]
     facts = [{"device": about["device"], **about["versions"]} for about in known]
     names = dict.fromkeys(name for fact in facts for name in fact)
@@ -82,6 +89,10 @@ def _images(drawn: float, dataset: float, width: int) -> str:
 
 def _read(store: Store, source: Source) -> dict[str, Any]:
     return manifest.checked(_place(store, source))
+
+
+def _is_damaged(place: Path) -> bool:
+    return place.exists() and not manifest.checked(place)
 
 
 def _place(store: Store, source: Source) -> Path:

@@ -7,24 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from lycoris_bench.files import disk
-from lycoris_bench.files.identity import uid
-from lycoris_bench.planning import scored_rows
+from lycoris_bench.planning.kept_tables import KeptTables
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run import manifest
 from lycoris_bench.run.folder import remove_partial
 from lycoris_bench.run.manifest import Manifest
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import (
-    REAL_IMAGES,
-    Checkpoint,
-    ImageSet,
-    MetricRow,
-    PromptSet,
-    Source,
-)
+from lycoris_bench.study.records import Checkpoint, ImageSet, PromptSet, Source
 
 CLOSELY = 200_000
 """The most images of a study for which the size and time of each is compared, which takes a
@@ -189,52 +180,24 @@ class Status:
     # ---- rows
 
     def has_rows(self, source: Source) -> bool:
-        """Whether the rows of a checkpoint or of real images are stored under the present inputs.
-        They stay valid where images are lost since: `lacking` tells. A table whose file is
-        unchanged since its last reading is not read again."""
-        if not self._rows(source).exists():
-            return False
-        if self._is_kept(source):
-            return True
-        return scored_rows.rows(self.plan, self.store, source) is not None
+        """Whether the rows of a checkpoint or of real images are stored under the present inputs,
+        with what was stored beside them. They stay valid where images are lost since: `lacking`
+        tells."""
+        return self._tables.has_rows(source)
+
+    def damaged_rows(self) -> list[Path]:
+        """The tables of rows, and files beside them, that were read under the present inputs and
+        have lost their content since. Their source is scored anew."""
+        return self._tables.damaged()
 
     def is_assembled(self) -> bool:
         """Whether the table of all rows holds exactly the rows that are stored now."""
-        sources: list[Source] = [*self.plan.study.checkpoints, REAL_IMAGES]
-        return self._kept.get("all") == self._of_all() and all(
-            self._is_kept(source) or not self._rows(source).exists() for source in sources
-        )
+        return self._tables.is_assembled()
 
     def keep_tables(self, scored: Iterable[Source]) -> None:
         """Stores that the tables of these sources are read and joined to the table of all rows."""
-        tables = {self._table_name(c): self._of_table(c) for c in scored}
-        self.store.write(
-            self.store.tables, manifest.sealed({"tables": tables, "all": self._of_all()})
-        )
-
-    def _is_kept(self, source: Source) -> bool:
-        known = self._kept.get("tables", {}).get(self._table_name(source))
-        return known is not None and known == self._of_table(source)
-
-    def _of_table(self, source: Source) -> list[Any]:
-        inputs = scored_rows.inputs(self.plan, self.store, source, self._shared)
-        return [inputs, manifest.stamps([self._rows(source)])]
-
-    def _of_all(self) -> list[Any]:
-        whole = self.store.table("metrics")
-        stamps = manifest.stamps([whole, whole.with_suffix(".csv")])
-        return [uid(scored_rows.identities(self.plan), MetricRow.columns()), stamps]
-
-    def _rows(self, source: Source) -> Path:
-        return self.store.metrics(self.store.branch(source))
-
-    def _table_name(self, source: Source) -> str:
-        return self.store.branch(source).as_posix()
+        self._tables.keep(scored)
 
     @cached_property
-    def _kept(self) -> dict[str, Any]:
-        return manifest.checked(self.store.tables)
-
-    @cached_property
-    def _shared(self) -> str:
-        return scored_rows.shared_inputs(self.plan, self.store)
+    def _tables(self) -> KeptTables:
+        return KeptTables(self.plan, self.store)

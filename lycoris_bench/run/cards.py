@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.files.checksum import sha256, sha256_once
+from lycoris_bench.files.identity import uid
+
+CHECKSUM = "checksum"  # of the card itself
 Data = bytes  # inside Card the name `bytes` is a field
-_hashed: dict[tuple[str, int, int], str] = {}  # SHA-256 by (path, size, time of change)
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,13 @@ class Card:
 
     @classmethod
     def read(cls, found: Any) -> "Card | None":
-        """The card in a JSON value; None where a required field is missing or wrong."""
+        """The card in a JSON value; None where a required field is missing or wrong, or the card
+        was damaged. Cards of earlier versions have no checksum."""
         if not isinstance(found, dict):
             return None
         known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        if CHECKSUM in found and found[CHECKSUM] != uid(known):
+            return None
         if not all(isinstance(known.get(key), str) for key in ("uid", "status")):
             return None
         card = cls(**known)
@@ -43,8 +49,9 @@ class Card:
         return card if card.status == "done" and card._is_counted() else None
 
     def to_json(self) -> dict[str, Any]:
-        """Its fields as JSON, without the empty ones."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+        """Its fields as JSON, without the empty ones, and their checksum."""
+        found = {key: value for key, value in asdict(self).items() if value not in (None, "", {})}
+        return {**found, CHECKSUM: uid(found)}
 
     def vouching(self, path: Path, data: Data) -> "Card":
         """This card with the size, SHA-256 and time of weights that were just written."""
@@ -65,22 +72,14 @@ class Card:
             return False
         if found.st_mtime_ns == self.modified:
             return True
-        key = (str(path), found.st_size, found.st_mtime_ns)
-        if key not in _hashed:
-            _hashed[key] = _sha256(path)
-        return _hashed[key] == self.sha256
+        return sha256_once(path) == self.sha256
 
     def holds(self, path: Path) -> bool:
         """Whether the file's content has the card's SHA-256; it is always read whole."""
-        return path.is_file() and _sha256(path) == self.sha256
+        return path.is_file() and sha256(path) == self.sha256
 
     def _is_counted(self) -> bool:
         return isinstance(self.cost, dict) and all(
             isinstance(self.cost.get(key), int | float) and math.isfinite(self.cost[key])
             for key in ("seconds", "steps")
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

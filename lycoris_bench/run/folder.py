@@ -5,7 +5,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -62,10 +62,13 @@ def _lock_file(path: Path) -> IO[str]:
     return handle
 
 
-def belongs_to(root: Path, study: str) -> None:
-    """StoreError: the folder holds the run of another study, or files that are no run."""
+def belongs_to(root: Path, study: str, recorded: Sequence[str] = ()) -> None:
+    """StoreError: the folder holds the run of another study, or files that are no run. What the
+    last record of a command says stands in for a study file that is lost or damaged."""
     if root.exists() and not root.is_dir():
         raise StoreError(f"{root} is no folder; choose another with --run")
+    if study in recorded[:1]:
+        return
     try:
         found = disk.read_toml(root / STUDY).get("name")
     except disk.FileError:

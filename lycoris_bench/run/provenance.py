@@ -8,6 +8,10 @@ from typing import Any
 from lycoris_bench.run.folder import PROVENANCE
 from lycoris_bench.run.safe_names import safe
 
+STUDY_NAME, PRECISION = "study", "precision"
+"""Keys of a record: which study the run is of, and what its images are drawn in. They are asked
+where the run's own study file is lost or damaged."""
+
 
 def new_place(root: Path, about: Mapping[str, Any]) -> Path:
     """The path of a new record, under a name that no other has."""

@@ -48,7 +48,7 @@ class Store:
 
     def belongs_to(self, study: str) -> None:
         """StoreError: the folder holds the run of another study, or files that are no run."""
-        run_folder.belongs_to(self.root, study)
+        run_folder.belongs_to(self.root, study, self.recorded(provenance.STUDY_NAME))
 
     def describe(self, study: str, about: Mapping[str, Any], identities: Any = None) -> None:
         """Stores the resolved study, a provenance record, and each checkpoint's identity."""
@@ -107,10 +107,10 @@ class Store:
     def lost(self, checkpoint: Checkpoint, uid: str) -> str | None:
         """What became of weights that were trained under this uid; None where they are as they
         were, or were never there."""
-        path = self.checkpoint(checkpoint)
-        card = self.read_json(path.with_suffix(".json"))
-        done = isinstance(card, dict) and (card.get("uid"), card.get("status")) == (uid, "done")
-        if not done or self.card(checkpoint):
+        path, card = self.checkpoint(checkpoint), self._card(checkpoint)
+        if card is None and path.with_suffix(".json").exists():
+            return "damaged, as its card is"
+        if not card or (card.uid, card.status) != (uid, "done") or self.card(checkpoint):
             return None
         return "damaged, or nothing vouches for its content" if path.exists() else "missing"
 
@@ -212,6 +212,11 @@ class Store:
     def metrics(self, branch: Path, kind: str = "") -> Path:
         return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
 
+    def files_of_rows(self, branch: Path) -> tuple[Path, Path, Path]:
+        """The table of rows, the table of parts of its image sets, and what it was scored with."""
+        rows = self.metrics(branch)
+        return rows, self.metrics(branch, "-images"), rows.with_suffix(".json")
+
     def table(self, name: str) -> Path:
         """The file of `metrics`, or of a table of the analysis such as `scores`."""
         folder = self.root if name == "metrics" else self.root / "analysis"
@@ -245,6 +250,11 @@ class Store:
         contents = map(self.read_json, provenance.places(self.root))
         records = [about for about in contents if isinstance(about, dict)]
         return sorted(records, key=lambda about: str(about.get("time", "")))
+
+    def recorded(self, key: str) -> list[str]:
+        """What the records of commands say under a key, the last one first."""
+        found = (about.get(key) for about in reversed(self.provenance()))
+        return [value for value in found if isinstance(value, str)]
 
     @property
     def study(self) -> Path:

@@ -2,42 +2,48 @@
 
 bf16 on a GPU that computes in it, and on a CPU that has instructions for it and is faster with
 them; fp32 elsewhere. Images of another precision are other images, so the choice is kept: the run
-folder's own study file holds it, and each later command of the run, on whatever machine, takes it
-from there."""
+folder's records of commands hold it, and so does its own study file. Each later command of the run,
+on whatever machine, takes it from there."""
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from lycoris_bench.files import disk
+from lycoris_bench.run.provenance import PRECISION
+from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import Study
 
 AUTO = "auto"
+KNOWN = ("fp32", "bf16", "fp16")
 SECONDS = 0.25  # that each precision is tried
 FASTER = 1.2  # times: below, the digits are worth more
 INSTRUCTIONS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # of torch.cpu
 
 
-def settled(study: Study, run_study: Path, device: str) -> Study:
-    """The study with a precision in the place of "auto": that of the run folder's study file
-    `run_study`, else the one that suits the device."""
+def settled(study: Study, store: Store, device: str) -> Study:
+    """The study with a precision in the place of "auto": that of the run, else the one that suits
+    the device."""
     if study.settings.sampling.precision != AUTO:
         return study
-    return study.with_sampling(precision=recorded(run_study) or suited(device))
+    return study.with_sampling(precision=recorded(store) or suited(device))
 
 
-def recorded(run_study: Path) -> str | None:
-    """The precision that a run's images are drawn in; None before its first command."""
+def recorded(store: Store) -> str | None:
+    """The precision that a run's images are drawn in; None before its first command. A damaged
+    study file would say another one, so the records of commands go first."""
+    kept = next((said for said in store.recorded(PRECISION) if said in KNOWN), None)
+    if kept:
+        return kept
     try:
-        sampling: Any = disk.read_toml(run_study).get("sampling", {})
+        sampling: Any = disk.read_toml(store.study).get("sampling", {})
     except disk.FileError:
         return None
     found = sampling.get("precision", "fp32") if isinstance(sampling, dict) else None
-    return found if found in ("fp32", "bf16", "fp16") else None
+    return found if found in KNOWN else None
 
 
 def suited(device: str) -> str:

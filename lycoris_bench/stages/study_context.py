@@ -8,13 +8,17 @@ from pathlib import Path
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.planning import memory, resolve, scored_rows
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment
 from lycoris_bench.run.cluster import Cluster
-from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.run.outcome import WHOLE, Options, Outcome
+from lycoris_bench.run.provenance import PRECISION, STUDY_NAME
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling import precision
 from lycoris_bench.scoring.scorer import without_number
 from lycoris_bench.study.load import Study, StudyError
+
+SCORING = ("score", WHOLE)  # the stages that make rows
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,26 @@ class StudyContext:
         study's device. Without `workers` there are as many as fit the machine."""
         here = stage != "analyze" and not self.cluster
         about = environment.provenance(stage=stage, device=self.device if here else "")
+        settings = self.plan.study.settings
+        about |= {STUDY_NAME: self.plan.study.name, PRECISION: settings.sampling.precision}
         if self.cluster:
             about["cluster"] = self.cluster.about()
         with doing(f"running {stage} in {self.store.root}"):
             self.store.describe(self.plan.study.toml(), about, scored_rows.identities(self.plan))
             if not (workers or self.cluster):
                 workers = memory.workers(self.plan, stage, self.device)
+            damaged = Status(self.plan, self.store).damaged_rows() if stage in SCORING else []
             function = getattr(import_module(f"lycoris_bench.stages.{stage}"), stage)
             options = replace(
                 options, device=self.device, workers=workers or 0, cluster=self.cluster
             )
             outcome: Outcome = function(self.plan, self.store, options)
+            if damaged:
+                shown = ", ".join(str(path.relative_to(self.store.root)) for path in damaged[:3])
+                more = f" and {len(damaged) - 3} more" if damaged[3:] else ""
+                outcome.warnings["damage"] = (
+                    f"damaged or removed, so that their rows are made anew: {shown}{more}"
+                )
             if self.cluster and self.cluster.notes:
                 outcome.warnings["cluster"] = "; ".join(self.cluster.notes)
             return outcome
@@ -74,7 +87,7 @@ def open_context(
     if to_run in ("train", "run") and lacking:
         raise BenchError("; ".join(lacking))
     absent: list[str] = []
-    study = precision.settled(study, store.study, device)
+    study = precision.settled(study, store, device)
     asked = plan(study, limit, None if to_run else absent)
     if problems := without_number(asked, store):
         raise StudyError(study.name, problems)
