@@ -40,6 +40,8 @@ class Nodes:
         except ImportError:
             raise Skipped("Ray is not installed") from None
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # Ray's workers yield to all other work by default: beside some, they would seem to hang.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         made = cls(Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False}))
         made.restore()
         return made

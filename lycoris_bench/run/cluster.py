@@ -12,6 +12,7 @@ from typing import Any
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.run.mirror import PACKAGE
+from lycoris_bench.run.signals import own_handler
 
 INSTALL = "the launcher 'ray' needs the library ray; type: pip install 'lycoris-bench[ray]'"
 AUTO = "auto"
@@ -35,10 +36,11 @@ class Cluster:
         if not ray.is_initialized():
             quiet = {"include_dashboard": False} if self.address is None else {}
             try:
-                ray.init(
-                    address=self.address or "local", log_to_driver=False,
-                    logging_level=logging.ERROR, **quiet,
-                )  # fmt: skip
+                with own_handler():
+                    ray.init(
+                        address=self.address or "local", log_to_driver=False,
+                        logging_level=logging.ERROR, **quiet,
+                    )  # fmt: skip
                 _silence()
             except Exception as error:  # of many kinds, which differ between versions of Ray
                 raise BenchError(self._unreachable(error)) from None

@@ -32,6 +32,17 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def own_handler() -> Iterator[None]:
+    """Puts back the handler of SIGTERM afterwards, where a library sets one of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
 def _terminate(number: int, frame: Any) -> None:
     signal.signal(number, signal.SIG_IGN)
     raise Terminated(TERMINATED)

@@ -14,6 +14,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import executor, ray_workers
 from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.executor import Item
+from lycoris_bench.run.signals import terminable
 from lycoris_bench.run.store import Store
 from tests.support.ray_nodes import nodes
 
@@ -59,6 +60,21 @@ def test_files_travel_both_ways_and_nothing_else_is_shared(two: Any, tmp_path: P
     assert {p.name: p.read_text() for p in store.root.iterdir()} == {
         "right": "10", **{f"{k}.sum": str(k + 10) for k in range(4)}
     }  # fmt: skip
+
+
+def test_a_command_on_a_cluster_ends_at_sigterm_as_any_other(two: Any) -> None:
+    """Ray's own handler would exit with status 15, and without a sentence."""
+    import ray
+
+    ray.shutdown()
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a node in this process sets one
+    try:
+        with terminable():
+            ours = signal.getsignal(signal.SIGTERM)
+            Cluster(two.address).connect()
+            assert signal.getsignal(signal.SIGTERM) is ours is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def once(place: Path, what: Callable[[], Any]) -> str:
