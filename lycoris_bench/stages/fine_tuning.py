@@ -42,11 +42,17 @@ def train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) 
         pass  # outside of here the error no longer holds the tensors
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
-    raise BenchError(
+    raise TooLittleMemory(
         f"the memory of {device} is too small; lower training.batch_size (with a higher "
         "training.gradient_accumulation a step stays the same), or set "
         "training.gradient_checkpointing = true"
     )
+
+
+class TooLittleMemory(BenchError):
+    """A training does not fit; on a machine with more memory it may."""
+
+    of_machine = True
 
 
 def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
