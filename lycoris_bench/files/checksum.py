@@ -1,5 +1,6 @@
 """The SHA-256 of a file's content. Standard library only."""
 
+import errno
 import hashlib
 from pathlib import Path
 
@@ -7,7 +8,10 @@ _known: dict[tuple[str, int, int], str] = {}  # by path, size and time of change
 
 
 def sha256(path: Path) -> str:
-    """Of all that the file holds now."""
+    """Of all that the file holds now. OSError: it is missing, or no plain file (a pipe would be
+    waited for)."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no plain file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
