@@ -3,7 +3,6 @@ what is lost."""
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +108,7 @@ def test_what_a_lost_worker_had_in_its_hands_is_done_again(two: Any, tmp_path: P
     assert "was lost while it ran a" in note and "it began again" in note
 
 
+@pytest.mark.slow
 def test_a_worker_that_gives_no_sign_of_life_is_lost(
     two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +118,7 @@ def test_a_worker_that_gives_no_sign_of_life_is_lost(
     assert "it gave no sign of life for" in used.notes[0]
 
 
+@pytest.mark.slow
 def test_what_a_machine_cannot_do_is_tried_on_another(two: Any, tmp_path: Path) -> None:
     found, _ = results(two, Item("a", fail_here, (tmp_path / "a",)))
     assert found == {"a": "the second time"}
@@ -143,30 +144,3 @@ def test_errors_are_sentences_and_the_rest_goes_on(two: Any) -> None:
     assert "so it was 3 times; run again to continue" in found["a"]
     assert found["b"] == "rank is 0; 1 or more is allowed"
     assert found["c"] == 3 and found["d"] == "not begun, as b failed"
-
-
-def wait_for(place: Path, device: str) -> str:
-    place.with_name(f"begun-{os.getpid()}").touch()
-    while not place.exists():
-        time.sleep(0.05)
-    return "done"
-
-
-def test_a_node_joins_late_and_another_is_lost(tmp_path: Path) -> None:
-    with nodes(2) as cluster:
-        lost = next(iter(cluster.worker_nodes))
-        used = Cluster(cluster.address)
-
-        def progress(_: str, steps: float, total: float) -> None:
-            """Once both nodes work, takes one away; once that is noticed, adds two."""
-            if len(list(tmp_path.glob("begun-*"))) == 2 and lost in cluster.worker_nodes:
-                cluster.remove_node(lost, allow_graceful=False)
-            if used.notes and not (tmp_path / "go").exists():
-                cluster.add_node(num_cpus=1)
-                cluster.add_node(num_cpus=1)
-                (tmp_path / "go").touch()
-
-        items = [Item(str(k), wait_for, (tmp_path / "go",)) for k in range(4)]
-        found, _ = results(used, *items, progress=progress)
-    assert found == {str(k): "done" for k in range(4)}
-    assert "was lost while it ran" in used.notes[0]
