@@ -1,6 +1,7 @@
 """Schedulers of diffusers by the names of their classes: steps from noise to an image."""
 
 import inspect
+import warnings
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
@@ -48,7 +49,8 @@ def _can_take(name: str, steps: int) -> bool:
     import diffusers
 
     try:
-        with quiet():
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # diffusers' own, of NumPy
             getattr(diffusers, name)().set_timesteps(steps)
     except ValueError:
         return False
