@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 RUN_SHORT = RESULTS / "pilot-2"
 
 
-def asked(benchmark: object, monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> int:
+def asked(benchmark: Any, monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> int:
     monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
-    return answered(benchmark.main)  # type: ignore[attr-defined]
+    return answered(benchmark.main)
 
 
 @pytest.mark.parametrize("benchmark", [claims, enough, pilot])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lycoris_bench.analysis.pipeline
 import lycoris_bench.cli.session
-import lycoris_bench.stages.run  # noqa: F401
+import lycoris_bench.stages.run  # noqa: F401  # loaded before the fork
 from benchmarks.fault_campaign import moments
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.main import app

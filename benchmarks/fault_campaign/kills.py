@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 
@@ -26,9 +27,9 @@ OF_WORKERS = ("training", "drawing the base model", "drawing a checkpoint", "sco
 Hand = Callable[[Scene, Command, int], str | None]
 
 
-def moment(name: str, action: str, **more: object) -> Moment:
+def moment(name: str, action: str, **more: Any) -> Moment:
     event, first = EVENTS[name]
-    return Moment(event, action, first, **more)  # type: ignore[arg-type]
+    return Moment(event, action, first, **more)
 
 
 def struck(name: str, action: str, where: str, what: str, **more: object) -> Fault:

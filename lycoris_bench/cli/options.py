@@ -40,7 +40,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Of the Ray cluster: auto for the one this machine belongs to, or ray://HOST:10001; "
+        help="Of the Ray cluster: auto for the one this machine belongs to, or HOST:PORT; "
         "default: one of this machine alone.",
     ),
 ]

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from lycoris_bench.planning.plan import Plan
+from lycoris_bench.run.tree import PART
 from lycoris_bench.study.records import Checkpoint
 
 MOST_IMAGES = 1000  # of a part, as far as batches allow: minutes on a GPU
@@ -19,7 +20,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        return f"part-{self.number:03d}-of-{self.count:03d}"
+        return f"{PART}{self.number:03d}-of-{self.count:03d}"
 
     def __str__(self) -> str:
         return f"part {self.number} of {self.count}"

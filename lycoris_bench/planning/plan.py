@@ -1,7 +1,7 @@
 """The plan of a study: its concepts, prompts, checkpoints and images, and the uid of each, which
 is a hash of all inputs that it depends on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,12 @@ from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
 from lycoris_bench.models.schedulers import DDIM
 from lycoris_bench.planning import resolve
+from lycoris_bench.planning.limits import too_much
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
 from lycoris_bench.study.records import Checkpoint, Concept, Configuration, ImageSet, PromptSet
 from lycoris_bench.training.buckets import steps_per_epoch
 
-MOST = 1_000_000_000  # training steps, or images, of a study
-MOST_EPOCH = 10_000_000  # images that an epoch shows: its order is a list
-MOST_QUEUE = 1_000_000  # images of one checkpoint: its queue is a list
 FORMAT = 1  # raised when training or sampling changes what it computes
 
 
@@ -243,23 +241,6 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
         resolve.base_uid(other, absent) if other else base,
         resolve.adapter_files(study), dict(others), limit, not absent, doubts, kinds,
     )  # fmt: skip
-    if problems := list(_too_much(asked)):
+    if problems := list(too_much(asked)):
         raise StudyError(study.name, problems)
     return asked
-
-
-def _too_much(plan: Plan) -> Iterator[str]:
-    """Sentences for counts above the limits, which no memory would hold; no list is made."""
-    settings = plan.study.settings
-    shown = sum(plan.data.repeats(settings.training.images_per_class))
-    steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
-    images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
-    counts = (
-        (shown, MOST_EPOCH, "images in an epoch", "training.images_per_class or 'repeats'"),
-        (steps, MOST, "training steps", "epochs, seeds or training.images_per_class"),
-        (max(images), MOST_QUEUE, "images of one checkpoint", "sampling.images"),
-        (sum(images), MOST, "images", "sampling.images, strengths or seeds"),
-    )
-    for count, most, what, key in counts:
-        if count > most:
-            yield f"it asks for {count:,} {what}; at most {most:,} are allowed: lower {key}"

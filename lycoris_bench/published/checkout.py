@@ -1,8 +1,8 @@
 """Where things lie in the authors' repository, or in a folder with a part of it."""
 
-import hashlib
 from pathlib import Path
 
+from lycoris_bench.files.checksum import sha256
 from lycoris_bench.published.renames import PublishedError
 
 PROMPTS = "eval_prompts"
@@ -46,11 +46,6 @@ class Clone:
         if (path := self.one(name)) is None:
             raise PublishedError(f"{self.root} holds no {name}: {purpose}")
         return path
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file, for the provenance."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _content(path: Path) -> list[tuple[str, str]]:

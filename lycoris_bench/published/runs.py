@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from lycoris_bench.files import parquet
+from lycoris_bench.files.checksum import sha256
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.published import outputs
-from lycoris_bench.published.checkout import PROMPTS, Clone, sha256
+from lycoris_bench.published.checkout import PROMPTS, Clone
 from lycoris_bench.published.experiments import experiments
 from lycoris_bench.published.folder_key import FolderKey
 from lycoris_bench.published.renames import PublishedError

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import platform
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,7 @@ from lycoris_bench.run.signals import own_handler
 
 INSTALL = "the launcher 'ray' needs the library ray; type: pip install 'lycoris-bench[ray]'"
 AUTO = "auto"
+PATIENCE = 10.0  # seconds for the cluster to answer
 ACCELERATOR = "accelerator_type:"  # Ray's prefix of the kinds of accelerators
 
 
@@ -34,6 +36,7 @@ class Cluster:
         """BenchError: there is no Ray, no cluster at the address, or not what is required."""
         ray = library()
         if not ray.is_initialized():
+            self._look()
             quiet = {"include_dashboard": False} if self.address is None else {}
             try:
                 with own_handler():
@@ -48,6 +51,21 @@ class Cluster:
             kinds = sorted(name.removeprefix(ACCELERATOR) for name in self.resources())
             shown = ", ".join(kind for kind in kinds if not kind.startswith(("node:", "object_")))
             raise BenchError(f"no machine of the cluster has '{self.require}'; they have: {shown}")
+
+    def _look(self) -> None:
+        """BenchError: nothing answers at the address, for which Ray would wait for minutes."""
+        if self.address in (None, AUTO):
+            return
+        host, _, port = str(self.address).rpartition(":")
+        if not (host and port.isdigit()) or "/" in host:
+            raise BenchError(
+                f"the address is '{self.address}'; allowed are: auto, or HOST:PORT of the first "
+                "machine of the cluster as 'ray start --head' says it, like 10.0.0.1:6379"
+            )
+        try:
+            socket.create_connection((host, int(port)), PATIENCE).close()
+        except (OSError, OverflowError) as error:
+            raise BenchError(self._unreachable(error)) from None
 
     def device(self, name: str) -> str:
         """The device of workers: `auto` is CUDA where a machine of the cluster has a GPU.

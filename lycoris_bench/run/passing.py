@@ -2,7 +2,6 @@
 by the names of their checkpoints. What `train` and `generate` made is never on the list."""
 
 import contextlib
-import glob
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,10 +61,9 @@ def remove_images(
 def remove_parts(store: Store, checkpoint: Checkpoint) -> None:
     """Removes the rows and features that the parts of a checkpoint left (planning/parts.py)."""
     branch = store.branch(checkpoint)
-    rows = store.metrics(branch)
-    for file in rows.parent.glob(f"{glob.escape(rows.stem)}-part-*.parquet"):
+    for file in store.part_tables(branch):
         file.unlink(missing_ok=True)
-    for folder in store.feature_folder(branch).glob("part-*"):
+    for folder in store.part_features(branch):
         for file in folder.glob("*.safetensors"):
             file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

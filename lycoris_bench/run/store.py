@@ -1,4 +1,4 @@
-"""A run on disk: the only module that knows the tree of a run folder.
+"""What a run folder holds, read and written.
 
 Files are written under a temporary name, synced and renamed. The file that marks work as done is
 written last. It carries the uid of the settings that made it, so that stale results are never
@@ -11,27 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from lycoris_bench.files import disk, parquet
-from lycoris_bench.files.identity import exact
-from lycoris_bench.run import executor, image_file, manifest, provenance
+from lycoris_bench.run import executor, image_file, provenance
 from lycoris_bench.run import folder as run_folder
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
-from lycoris_bench.run.safe_names import concept_path, safe
-from lycoris_bench.study.records import BASE, REAL, Checkpoint, ImageSet, RealImages, Source
+from lycoris_bench.run.tree import Tree
+from lycoris_bench.study.records import Checkpoint
 
 DAMAGED = ".damaged"
 
 
-class Store:
-    """Paths, reads and writes of one run folder. No other module composes its paths."""
-
-    def __init__(self, root: str | Path) -> None:
-        try:
-            self.root = Path(root).resolve()
-        except (OSError, RuntimeError) as error:  # a link that points to itself is the latter
-            raise StoreError(f"run folder {root} cannot be used ({error})") from None
-        if self.root.is_symlink():  # such a link, as Python 3.13 leaves it
-            raise StoreError(f"run folder {root} cannot be used (it is a link to itself)")
+class Store(Tree):
+    """Reads and writes of one run folder, whose paths are the tree's."""
 
     def at(self, place: Callable[[Path], Path]) -> "Store":
         """The run folder on a machine on which each file lies at `place(file)`."""
@@ -83,13 +74,6 @@ class Store:
 
     # ---- checkpoints
 
-    def run_folder(self, checkpoint: Checkpoint) -> Path:
-        name = safe(checkpoint.configuration.name)
-        return self.root / "checkpoints" / name / f"seed-{checkpoint.seed}"
-
-    def checkpoint(self, checkpoint: Checkpoint) -> Path:
-        return self.run_folder(checkpoint) / f"epoch-{checkpoint.epoch:03d}.safetensors"
-
     def put_checkpoint(self, checkpoint: Checkpoint, data: bytes | None, card: Card) -> None:
         """Weights (None for a diverged run), then the card, which marks them as done and holds
         their checksum."""
@@ -138,48 +122,7 @@ class Store:
     def _card(self, checkpoint: Checkpoint) -> Card | None:
         return Card.read(self.read_json(self.checkpoint(checkpoint).with_suffix(".json")))
 
-    def training_state(self, checkpoint: Checkpoint) -> Path:
-        return self.run_folder(checkpoint) / "state.safetensors"
-
-    def logs(self, checkpoint: Checkpoint) -> Path:
-        """The folder of a training's TensorBoard files."""
-        name = safe(checkpoint.configuration.name)
-        return self.root / "logs" / name / f"seed-{checkpoint.seed}"
-
     # ---- images
-
-    def branch(self, checkpoint: Source) -> Path:
-        """The part of a path that names a source of images: a checkpoint at its strength, `base`
-        for the base model, `real` for real images.
-
-        A checkpoint that the study did not train has `given` in place of seed and epoch."""
-        if isinstance(checkpoint, RealImages):
-            return Path(REAL)
-        if checkpoint.is_base:
-            return Path(BASE)
-        name = safe(checkpoint.configuration.name)
-        strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
-        if checkpoint.epoch is None:
-            return Path(name, f"given{strength}")
-        return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
-
-    def image(self, image_set: ImageSet, k: int) -> Path:
-        return self.image_folder(image_set) / manifest.image_name(k)
-
-    def image_folder(self, image_set: ImageSet) -> Path:
-        return self.manifest(image_set.checkpoint).parent / self.name_of(image_set)
-
-    def name_of(self, image_set: ImageSet) -> str:
-        """The name of an image set in its checkpoint's manifest: its path from there."""
-        return f"{concept_path(image_set.concept).as_posix()}/{image_set.prompt_type}"
-
-    def manifest(self, checkpoint: Checkpoint) -> Path:
-        """The list of a checkpoint's complete image sets (`run.manifest`)."""
-        return self.root / "images" / self.branch(checkpoint) / "manifest.json"
-
-    def applied(self, checkpoint: Checkpoint) -> Path:
-        """The report of merging a checkpoint: modules matched, change per block."""
-        return self.root / "images" / self.branch(checkpoint) / "applied.json"
 
     def put_image(self, path: Path, pixels: Any, parameters: Mapping[str, Any]) -> None:
         """Writes a uint8 [h,w,3] array as PNG, with its parameters and uid in a text chunk."""
@@ -189,44 +132,7 @@ class Store:
         """The uid in an image's text chunk; None where there is none, or the file is cut short."""
         return image_file.uid(path)
 
-    @property
-    def passing(self) -> Path:
-        """The list of what `run` made and may remove (`run.passing`)."""
-        return self.root / "passing.json"
-
     # ---- features, metrics, analysis
-
-    def features(self, branch: Path, key: str) -> Path:
-        """The file of an encoder's features; `key` names encoder and resizing and ends in the hash
-        of the encoder's record."""
-        return self.feature_folder(branch) / f"{safe(key)}.safetensors"
-
-    def feature_folder(self, branch: Path) -> Path:
-        return self.root / "features" / branch
-
-    @property
-    def encoder_weights(self) -> Path:
-        """The file with the SHA-256 of each encoder's weights at their last reading."""
-        return self.root / "features" / "weights.json"
-
-    def metrics(self, branch: Path, kind: str = "") -> Path:
-        return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
-
-    def files_of_rows(self, branch: Path) -> tuple[Path, Path, Path]:
-        """The table of rows, the table of parts of its image sets, and what it was scored with."""
-        rows = self.metrics(branch)
-        return rows, self.metrics(branch, "-images"), rows.with_suffix(".json")
-
-    def table(self, name: str) -> Path:
-        """The file of `metrics`, or of a table of the analysis such as `scores`."""
-        folder = self.root if name == "metrics" else self.root / "analysis"
-        return folder / f"{name}.parquet"
-
-    @property
-    def tables(self) -> Path:
-        """The list of metric tables that were complete at their last reading, with their
-        identities."""
-        return self.root / "metrics" / "manifest.json"
 
     def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:
         """Writes a data frame as parquet, with the uid of its inputs in its metadata."""
@@ -235,11 +141,6 @@ class Store:
     def frame(self, path: Path) -> tuple[Any, str] | None:
         """The data frame and its uid; None where it is missing, broken, or fails a checksum."""
         return parquet.read(path)
-
-    @property
-    def identities(self) -> Path:
-        """The file with the identity of each checkpoint at the last command."""
-        return self.root / "identities.json"
 
     def add_provenance(self, about: Mapping[str, Any]) -> Path:
         """Adds a record of what was run, when and on which machine."""
@@ -255,15 +156,3 @@ class Store:
         """What the records of commands say under a key, the last one first."""
         found = (about.get(key) for about in reversed(self.provenance()))
         return [value for value in found if isinstance(value, str)]
-
-    @property
-    def study(self) -> Path:
-        return self.root / run_folder.STUDY
-
-    @property
-    def findings(self) -> Path:
-        return self.root / "analysis" / "findings.json"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report" / "index.html"

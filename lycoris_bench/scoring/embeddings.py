@@ -34,7 +34,9 @@ class Embedder(Consumer):
         self.encoder, self.store = encoder, store
         self.path = store.features(branch, f"{record.name}-{record.resize}-{record.hash}")
         uids = list(dict(items))
-        stored = _read(self.path) or _read_parts(self.path)
+        stored = _read(self.path)
+        for part in () if stored else store.part_features(branch):
+            stored |= _read(part / self.path.name)
         complete = set(uids) <= stored.keys()
         self.features: dict[str, Array] = stored if complete else {}
         self._pending = [] if complete else uids
@@ -65,14 +67,6 @@ def _read(path: Path) -> dict[str, Array]:
         return {}
     fits = features.ndim == 2 and isinstance(uids, list) and len(uids) == len(features)
     return dict(zip(uids, features, strict=True)) if fits else {}
-
-
-def _read_parts(path: Path) -> dict[str, Array]:
-    """The features of a checkpoint that was scored in parts (planning/parts.py)."""
-    found: dict[str, Array] = {}
-    for part in sorted(path.parent.glob(f"part-*/{path.name}")):
-        found |= _read(part)
-    return found
 
 
 class Embedders:

@@ -1,5 +1,5 @@
 """The nouns of a study, as frozen values. They are the only keys; paths are rendered from them
-in run/store.py and never parsed back. Standard library only, so that everything may import it."""
+in run/tree.py and never parsed back. Standard library only, so that everything may import it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

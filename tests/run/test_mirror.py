@@ -13,7 +13,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import bundles, executor, mirror, ray_worker
 from lycoris_bench.run.bundles import Bundles
-from lycoris_bench.run.cluster import About, cluster_of
+from lycoris_bench.run.cluster import About, Cluster, cluster_of
 from lycoris_bench.run.executor import Item, Queue
 from lycoris_bench.run.mirror import PACKAGE, Mirror
 from lycoris_bench.run.ray_worker import File, Over, RayWorker, Steps
@@ -155,6 +155,20 @@ def test_a_machine_with_another_version_says_so() -> None:
         "gpu7 has lycoris-bench 0.4.0, here it is 0.5.0; install the same on each machine"
     )
     assert "0.5.0 with other source than here" in str(About("gpu7", "0.5.0", "bb").unlike(here))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:9", r"no cluster can be used at the address '127.0.0.1:9' \(.*refused\)"),
+        ("ray://127.0.0.1:10001", "allowed are: auto, or HOST:PORT"),
+        ("head", "the address is 'head'; allowed are: auto"),
+        ("127.0.0.1:99999999", "no cluster can be used at the address"),
+    ],
+)
+def test_an_address_where_nothing_answers_is_said_at_once(address: str, said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        Cluster(address)._look()
 
 
 def test_what_a_cluster_needs_is_refused_without_one() -> None:

@@ -10,6 +10,7 @@ the record's own.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from lycoris_bench.files.checksum import sha256_once
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.registry import Registry, titled
 from lycoris_bench.scoring.encoders.base import Encoder, Features, Record
@@ -19,7 +20,6 @@ from lycoris_bench.scoring.encoders.weights import (
     given,
     here,
     may_change,
-    sha256,
     sha256_of_tensors,
 )
 
@@ -87,4 +87,4 @@ def _with_content(chosen: Record) -> Record:
     if chosen.sha256 is not None:
         return chosen
     file = here(chosen, ENCODERS.get(chosen.name).files)
-    return chosen if file is None else replace(chosen, sha256=sha256(file))
+    return chosen if file is None else replace(chosen, sha256=sha256_once(file))

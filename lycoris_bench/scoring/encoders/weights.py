@@ -18,6 +18,7 @@ from torch.nn import Module
 
 import lycoris_bench
 from lycoris_bench.files import disk
+from lycoris_bench.files.checksum import sha256_once
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.encoders.base import Record
 
@@ -46,7 +47,7 @@ def locate(record: Record, filenames: Sequence[str] = ()) -> Path:
         path = _cached(record, filenames) or _downloaded(record, filenames)
     else:
         path = local_file(record.weights, record.name)
-    if record.sha256 and (digest := sha256(path)) != record.sha256:
+    if record.sha256 and (digest := sha256_once(path)) != record.sha256:
         raise WrongWeights(
             f"{path} has sha256 {digest}, but the record of {record.name} says "
             f"{record.sha256}: its features would not be comparable"
@@ -77,7 +78,7 @@ def may_change(record: Record, filenames: Sequence[str] = ()) -> str | None:
     commit = file.parent.name if COMMIT.fullmatch(file.parent.name) else "<commit>"
     return (
         f"{named}are pinned to no commit and may change on the hub; read was SHA-256 "
-        f"{sha256(file)[:16]}...; to pin them, name '{record.weights}@{commit}' in "
+        f"{str(sha256_once(file))[:16]}...; to pin them, name '{record.weights}@{commit}' in "
         f"'scoring.weights.{record.name}'"
     )
 
@@ -103,19 +104,6 @@ def _check_kind(path: Path, name: str) -> None:
     if path.suffix == ".safetensors":
         with reading(path, name), safe_open(path, "numpy"):
             pass
-
-
-_read: dict[tuple[str, int, int], str] = {}
-
-
-def sha256(path: Path) -> str:
-    """A file's SHA-256; read once in a process while the file's size and time are unchanged."""
-    about = path.stat()
-    key = str(path.resolve()), about.st_size, about.st_mtime_ns
-    if key not in _read:
-        with path.open("rb") as file:
-            _read[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _read[key]
 
 
 def sha256_of_tensors(values: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ import tomli_w
 import torch
 
 from lycoris_bench.cli import main
+from lycoris_bench.files.checksum import sha256_once
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.scoring import encoders
@@ -86,10 +87,10 @@ def test_a_file_is_read_once_and_again_when_it_changes(
         return digest(file, kind)
 
     monkeypatch.setattr(hashlib, "file_digest", counted)
-    found = [weights.sha256(copy) for _ in range(3)]
+    found = [sha256_once(copy) for _ in range(3)]
     assert set(found) == {sha(copy)} and len(reads) == 1
     copy.write_bytes(b"other")
-    assert weights.sha256(copy) == hashlib.sha256(b"other").hexdigest() and len(reads) == 2
+    assert sha256_once(copy) == hashlib.sha256(b"other").hexdigest() and len(reads) == 2
 
 
 @pytest.mark.parametrize(
