@@ -30,7 +30,8 @@ from lycoris_bench.run import manifest
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import concept_words
-from lycoris_bench.study.load import load, locate
+from lycoris_bench.study.load import load
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import ImageSet, MetricRow
 
 STUDY, TREE = "package:configs/paper.toml", "package:prompts/paper"

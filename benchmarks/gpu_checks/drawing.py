@@ -15,7 +15,7 @@ from benchmarks.gpu_checks.context import Context
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.sampling.sample import initial_noise, sample
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 
 PROMPT = "a tag of two words, a tag of two words, number {}"
 

@@ -15,7 +15,7 @@ import tomli_w
 
 import lycoris_bench as lb
 from benchmarks.gpu_checks.context import Context, that
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 
 SAME_IMAGES = 1e-3  # relative difference of a value, of the same images scored on both
 SAME_STUDY = 0.1  # mean difference of a metric's values over their mean size, trained on both

@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         """Write a caption file next to each image: the concept's name, then a tagger's tags."""
         from lycoris_bench.data.captioning.write import CaptionOptions, write
         from lycoris_bench.run import environment
-        from lycoris_bench.study.load import locate
+        from lycoris_bench.study.places import locate
 
         here = Path.cwd()
         options = CaptionOptions(

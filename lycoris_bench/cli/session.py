@@ -14,7 +14,8 @@ from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.folder import STUDY
 from lycoris_bench.run.outcome import WHOLE, Options, Outcome
 from lycoris_bench.stages.study_context import StudyContext, open_context
-from lycoris_bench.study.load import StudyError, load, locate
+from lycoris_bench.study.load import StudyError, load
+from lycoris_bench.study.places import locate
 
 LONGEST = 2000  # characters of one failure that are printed
 

@@ -43,7 +43,7 @@ class Plan:
     prompt_sets: tuple[PromptSet, ...]
     base_uid: str
     drawn_base_uid: str  # of the model that images are drawn with, which may be another
-    files: dict[str, str]  # content of each adapter file that the study names
+    files: dict[str, str]  # content of each adapter and whole model that the study names
     captioned: dict[str, resolve.Captioned] = field(default_factory=dict)  # with other captions
     limit: int | None = None
     complete: bool = True  # its dataset and base models are there: uids can be compared
@@ -67,6 +67,12 @@ class Plan:
         """The model that draws images: `sampling.base_model`, else the one that is trained."""
         settings = self.study.settings
         return settings.sampling.base_model or settings.base_model
+
+    def model_of(self, checkpoint: Checkpoint) -> str:
+        """The model that draws a checkpoint: the base model, or a whole model that was given."""
+        if checkpoint.given is None or not checkpoint.given.whole:
+            return self.base_model
+        return str(self.places.get(checkpoint.given.path, checkpoint.given.path))
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
@@ -97,9 +103,11 @@ class Plan:
 
     def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
         """The adapters that make a checkpoint, each with its strength: trained checkpoints or
-        files."""
-        if checkpoint.is_base:
+        files. The base model and a given model have none."""
+        if checkpoint.is_base or checkpoint.is_whole:
             return []
+        if checkpoint.given:
+            return [(Path(checkpoint.given.path), checkpoint.strength)]
         if not checkpoint.is_combined:
             return [(checkpoint.weights, checkpoint.strength)]
         own = self.study.own
@@ -129,6 +137,8 @@ class Plan:
         base model, else a hash of the base model and all adapters with their strengths."""
         if checkpoint.is_base:
             return self.drawn_base_uid
+        if checkpoint.given and checkpoint.given.whole:
+            return uid(FORMAT, self.files[checkpoint.given.path])
         parts = [(self._part_uid(part), strength) for part, strength in self.parts(checkpoint)]
         if len(parts) == 1 and parts[0][1] == 1 and self.drawn_base_uid == self.base_uid:
             return parts[0][0]

@@ -22,6 +22,8 @@ def of_source(plan: Plan, store: Store, source: Source) -> tuple[Path, ...]:
 
 def _of_source(plan: Plan, store: Store, source: Source) -> Iterator[Path]:
     if isinstance(source, Checkpoint):
+        if source.given:
+            yield Path(source.given.path)
         for part, _ in plan.parts(source):
             if isinstance(part, Checkpoint):
                 part = store.checkpoint(part)

@@ -3,7 +3,7 @@ Each mistake is a sentence. A missing dataset or base model can be reported in p
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.weights import given, here, is_repository
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
-from lycoris_bench.study.records import COMBINED, Concept, PromptSet
+from lycoris_bench.study.records import COMBINED, Concept, GivenFile, PromptSet
 from lycoris_bench.study.wording import Words
 from lycoris_bench.training import optimizer, tensorboard
 
@@ -180,24 +180,31 @@ def check_weights(study: Study) -> None:
 
 
 def adapter_files(study: Study) -> dict[str, str]:
-    """Path -> hash of the content of each adapter file that is combined. StudyError: names every
-    unreadable one."""
-    trained = {c.name for c in study.configurations if c.algorithm != COMBINED}
+    """Path -> hash of the content of each adapter file that is combined or given, and of each given
+    model. StudyError: names every unreadable one."""
     hashes: dict[str, str] = {}
     problems: list[str] = []
-    for configuration in study.configurations:
-        if configuration.algorithm != COMBINED:
-            continue
-        for name in configuration.keywords.keys() - trained:
-            try:
-                tensors, _ = adapter_file.read(name)
-            except adapter_file.AdapterFileError as error:
-                problems.append(f"combine.{configuration.name}: {error}")
-                continue
-            hashes[name] = content(tensors)
+    for where, file in _named_files(study):
+        try:
+            if file.whole:
+                hashes[file.path] = backbone.fingerprint(file.path)
+            elif file.path not in hashes:
+                hashes[file.path] = content(adapter_file.read(file.path)[0])
+        except (adapter_file.AdapterFileError, backbone.BackboneError) as error:
+            problems.append(f"{where}: {error}")
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
     return hashes
+
+
+def _named_files(study: Study) -> Iterator[tuple[str, GivenFile]]:
+    """The table of the study file, and each file or folder that it names."""
+    for configuration in study.configurations:
+        if configuration.algorithm == COMBINED:
+            for name in configuration.keywords.keys() - study.own.keys():
+                yield f"combine.{configuration.name}", GivenFile(name)
+        for file in configuration.files:
+            yield f"given.{configuration.name}", file
 
 
 def content(tensors: Mapping[str, Tensor]) -> str:

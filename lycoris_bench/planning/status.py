@@ -58,9 +58,9 @@ class Status:
     def of_weights(self, checkpoint: Checkpoint) -> str:
         """One of: given, trained, diverged, damaged, stale (trained under other settings), unknown
         (stored, but the dataset or base model that would decide is missing), not kept (removed
-        after all that they draw was scored) and missing. The base model and combinations are
-        given, or missing where a part is."""
-        if checkpoint.is_base or checkpoint.is_combined:
+        after all that they draw was scored) and missing. The base model, combinations and
+        what others trained are given, or missing where a part is."""
+        if checkpoint.is_base or checkpoint.is_combined or checkpoint.given:
             lost = self.needs_images(checkpoint) and self.unusable(checkpoint)
             return "missing" if lost else "given"
         card = self.store.card(checkpoint.weights)

@@ -43,16 +43,18 @@ class Tree:
         """The part of a path that names a source of images: a checkpoint at its strength, `base`
         for the base model, `real` for real images.
 
-        A checkpoint that the study did not train has `given` in place of seed and epoch."""
+        A checkpoint that the study did not train has `given` in place of what is not known of seed
+        and epoch."""
         if isinstance(checkpoint, RealImages):
             return Path(REAL)
         if checkpoint.is_base:
             return Path(BASE)
         name = safe(checkpoint.configuration.name)
         strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
+        seed = () if checkpoint.seed is None else (f"seed-{checkpoint.seed}",)
         if checkpoint.epoch is None:
-            return Path(name, f"given{strength}")
-        return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
+            return Path(name, *seed, f"given{strength}")
+        return Path(name, *(seed or ("given",)), f"epoch-{checkpoint.epoch:03d}{strength}")
 
     def image(self, image_set: ImageSet, k: int) -> Path:
         return self.image_folder(image_set) / manifest.image_name(k)

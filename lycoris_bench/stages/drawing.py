@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,10 @@ class Drawing:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             backbone, merger = _loaded(
-                self.plan.base_model, self.device, sampling.computed_in, sampling.compile
+                self.plan.model_of(self.checkpoint),
+                self.device,
+                sampling.computed_in,
+                sampling.compile,
             )
             self._merge(merger)
         self._warned += [str(w.message) for w in warned]
@@ -120,7 +123,7 @@ class Drawing:
 
     def _merge(self, merger: Merger) -> None:
         """Merges the checkpoint's adapters into the model, and stores the report of the merge."""
-        if self.checkpoint.is_base:
+        if not self.plan.parts(self.checkpoint):
             merger.restore()
             return
         adapters = [
@@ -217,10 +220,9 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
     }
 
 
-@cache
-def _loaded(
-    base_model: str, device: str, precision: str, compiled: bool
-) -> tuple[Backbone, Merger]:
-    """The base model of this process, into which checkpoints are merged one after the other."""
-    backbone = Backbone.load(base_model, device=device, dtype=DTYPES[precision])
+@lru_cache(maxsize=1)
+def _loaded(model: str, device: str, precision: str, compiled: bool) -> tuple[Backbone, Merger]:
+    """The base model of this process, into which checkpoints are merged one after the other; or a
+    whole model that was given, in its place."""
+    backbone = Backbone.load(model, device=device, dtype=DTYPES[precision])
     return optimize_for_inference(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

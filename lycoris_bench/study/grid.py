@@ -9,7 +9,8 @@ from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files.identity import exact, uid
 from lycoris_bench.messages import suggestions
-from lycoris_bench.study.records import COMBINED, Configuration
+from lycoris_bench.models.whole import is_model
+from lycoris_bench.study.records import COMBINED, GIVEN, Configuration, GivenFile
 
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
@@ -71,6 +72,18 @@ def combinations(
         if len(set(files)) < len(files):
             problems.append(f"'combine.{name}' names a file twice: once, at the sum of strengths")
         yield Configuration(name, COMBINED, options=tuple(parts), importance=False)
+
+
+def given(tables: Mapping[str, Any]) -> Iterable[Configuration]:
+    """Configurations that others trained: a table of the study file each, with paths resolved."""
+    for name, table in tables.items():
+        moments = table.moments or [None] * len(table.files)
+        yield Configuration(
+            name, table.algorithm, table.preset, table.lr,
+            options=tuple(sorted(table.options.items())),
+            importance=table.algorithm != GIVEN,
+            files=tuple(map(GivenFile, table.files, moments, map(is_model, table.files))),
+        )  # fmt: skip
 
 
 def is_file(adapter: str) -> bool:

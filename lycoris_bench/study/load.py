@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,15 @@ from lycoris_bench.study import names as naming
 from lycoris_bench.study.asked_for import too_many, unknown_names
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
-from lycoris_bench.study.records import BASE_CHECKPOINT, COMBINED, Checkpoint, Configuration
+from lycoris_bench.study.places import PACKAGE, as_shipped, is_hub_id, locate
+from lycoris_bench.study.records import (
+    BASE_CHECKPOINT,
+    COMBINED,
+    Checkpoint,
+    Configuration,
+)
 from lycoris_bench.study.settings import Combination, Sampling, Settings
 
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")  # ends of files, never of a repository
-PACKAGE = "package:"  # what ships with lycoris-bench: `package:configs/demo.toml`
-SHIPPED_BESIDE = ("configs", "prompts")  # folders that lie beside the package in a source tree
 PATHS = ("base_model", "dataset", "heldout", "prompts")
 PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
 OVERRIDES = Allowed("a list such as ['sampling.images=2']", NAMES.holds)
@@ -56,7 +58,8 @@ class Study:
     @cached_property
     def own(self) -> dict[str, Configuration]:
         """The configurations that are trained, by name."""
-        return {c.name: c for c in self.configurations if c.algorithm != COMBINED}
+        made = (c for c in self.configurations if c.algorithm != COMBINED and not c.files)
+        return {c.name: c for c in made}
 
     @cached_property
     def trained(self) -> list[Checkpoint]:
@@ -77,11 +80,25 @@ class Study:
                 made.append(Checkpoint(c))
         return made
 
+    @property
+    def given(self) -> list[Checkpoint]:
+        """What others trained, in the order of their training."""
+        tables = self.settings.given
+        return [
+            Checkpoint(configuration, tables[configuration.name].seed, file.moment)
+            for configuration in self.configurations
+            for file in configuration.files
+        ]
+
     @cached_property
     def checkpoints(self) -> list[Checkpoint]:
-        """What is drawn: the base model, then all that is trained or added up, at each strength."""
-        made = itertools.product([*self.trained, *self.combined], self.settings.sampling.strength)
-        return [BASE_CHECKPOINT, *(replace(c, strength=strength) for c, strength in made)]
+        """What is drawn: the base model, then all that is trained, added up or given, at each
+        strength; whole models are what they are, at strength 1."""
+        made = itertools.product(
+            [*self.trained, *self.combined, *self.given], self.settings.sampling.strength
+        )
+        drawn = [replace(c, strength=s) for c, s in made if s == 1 or not c.is_whole]
+        return [BASE_CHECKPOINT, *drawn]
 
     def preset(self, configuration: Configuration) -> Any:
         """What a configuration's adapters are attached by: a preset's name, or the study's own."""
@@ -114,6 +131,10 @@ class Study:
         """The resolved study as a file that can be run again."""
         table = self.settings.model_dump(exclude_none=True)
         table |= {key: as_shipped(table[key]) for key in PATHS if key in table}
+        del table["given"]
+        if given := self.settings.given:
+            about = (one.model_dump(exclude_defaults=True) for one in given.values())
+            table["given"] = dict(zip(given, about, strict=True))
         return tomli_w.dumps({key: value for key, value in table.items() if value != ()})
 
 
@@ -167,6 +188,11 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
             name: _located(one, configurations, folder) for name, one in settings.combine.items()
         }
         configurations += grid.combinations(combine, configurations, problems)
+        given = {
+            name: one.model_copy(update={"files": tuple(str(locate(f, folder)) for f in one.files)})
+            for name, one in settings.given.items()
+        }
+        configurations += grid.given(given)
         problems += unknown_names(settings)
         problems += too_many(settings, configurations)
     problems += naming.problems(configuration.name for configuration in configurations)
@@ -186,7 +212,7 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
         for name, given in settings.scoring.weights.items()
     }
     paths["scoring"] = settings.scoring.model_copy(update={"weights": weights})
-    paths |= {"presets": presets, "combine": combine}
+    paths |= {"presets": presets, "combine": combine, "given": given}
     return Study(settings.model_copy(update=paths), tuple(configurations))
 
 
@@ -216,31 +242,3 @@ def _located(one: Combination, made: list[Configuration], folder: Path) -> Combi
         for adapter in one.adapters
     )
     return one.model_copy(update={"adapters": adapters})
-
-
-def locate(name: str, folder: Path) -> Path:
-    """A path relative to `folder`, or `package:path` inside what ships with lycoris-bench."""
-    if not name.startswith(PACKAGE):
-        return folder.resolve() / disk.expand(name)
-    package = Path(str(files("lycoris_bench")))
-    inside = name.removeprefix(PACKAGE)
-    roots = (package, package / "share", package.parent)  # installed, or in the source tree
-    return next((root / inside for root in roots if (root / inside).exists()), package / inside)
-
-
-def as_shipped(path: str) -> str:
-    """The path of what ships with lycoris-bench as `package:path`, which is the same on every
-    machine; any other path as it is."""
-    place, package = Path(path), Path(str(files("lycoris_bench")))
-    beside = (package.parent / name for name in SHIPPED_BESIDE)
-    for root in (package / "share", package, *(p.parent for p in beside if p in place.parents)):
-        if place.is_relative_to(root):
-            name = f"{PACKAGE}{place.relative_to(root).as_posix()}"
-            return name if locate(name, place) == place else path
-    return path
-
-
-def is_hub_id(name: str, folder: Path) -> bool:
-    """Whether it reads `owner/name`, or `owner/name@revision`, and there is no such file."""
-    named = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", name)
-    return bool(named) and not name.endswith(WEIGHTS) and not (folder / name).exists()

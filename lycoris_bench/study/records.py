@@ -11,6 +11,7 @@ Option = int | float | str | bool
 BASE = "base"  # the configuration name of the base model
 REAL = "real"  # the configuration name of held-out dataset images: the ceiling of fidelity
 COMBINED = "combined"  # the algorithm of configurations that are made of others, or of files
+GIVEN = "given"  # the algorithm of a configuration that others trained and nothing describes
 
 
 @dataclass(frozen=True, order=True)
@@ -25,6 +26,17 @@ class Concept:
         return "/".join(part for part in (self.category, self.class_name, self.subclass) if part)
 
 
+@dataclass(frozen=True, order=True)
+class GivenFile:
+    """A checkpoint that was made elsewhere: its path, and the moment of its training, in the unit
+    of its configuration; None where nothing says it. A whole model takes the base model's place, an
+    adapter is merged into it."""
+
+    path: str
+    moment: int | None = None
+    whole: bool = False
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One way to fine-tune: an algorithm, the layers it trains, its rate and its own options.
@@ -34,7 +46,10 @@ class Configuration:
     study itself defines. `captions` is the extension of the caption files it is trained with,
     where that is not `.txt`. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
     SHAP uses it) only serve the analysis: they are not part of the identity, so changing them
-    trains nothing again."""
+    trains nothing again.
+
+    `files` are the checkpoints of a training that others ran; what else is said of it then serves
+    the analysis alone."""
 
     name: str
     algorithm: str
@@ -43,6 +58,7 @@ class Configuration:
     options: tuple[tuple[str, Option], ...] = ()
     layers: str = ""
     captions: str = ""
+    files: tuple["GivenFile", ...] = ()
     capacity: int = field(default=1, compare=False)
     importance: bool = field(default=True, compare=False)
 
@@ -60,7 +76,7 @@ class Configuration:
 @dataclass(frozen=True)
 class Checkpoint:
     """The weights of one configuration and seed after an epoch, applied at a strength. The base
-    model is one too; adapters that were made elsewhere have neither seed nor epoch."""
+    model is one too; what was made elsewhere may have neither seed nor epoch."""
 
     configuration: Configuration
     seed: int | None = None
@@ -77,6 +93,17 @@ class Checkpoint:
         return self.configuration.algorithm == COMBINED
 
     @property
+    def given(self) -> GivenFile | None:
+        """The file of a checkpoint that was made elsewhere; None of any other."""
+        files = self.configuration.files
+        return next((file for file in files if file.moment == self.epoch), None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole model that was given."""
+        return self.given is not None and self.given.whole
+
+    @property
     def weights(self) -> "Checkpoint":
         """What is stored of it, whatever the strength."""
         return replace(self, strength=1.0)
@@ -90,8 +117,10 @@ def checkpoint_name(
 ) -> str:
     """How a checkpoint is called in messages; nothing is looked up by it."""
     name = configuration
+    if seed is not None:
+        name += f"/seed-{seed}"
     if epoch is not None:
-        name += f"/seed-{seed}/epoch-{epoch:03d}"
+        name += f"/epoch-{epoch:03d}"
     return name if strength == 1 else f"{name}/strength-{exact(strength)}"
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models import schedulers
+from lycoris_bench.study.records import GIVEN
 
 
 def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -184,6 +185,31 @@ class Combination(Table):
         return self
 
 
+class Given(Table):
+    """Checkpoints of one training that others ran: adapter files, PEFT folders, or whole models as
+    folders or single files. `moments` are when each was written, counted in `unit`.
+
+    What is known of the training serves the analysis alone; nothing of it is needed."""
+
+    files: Some
+    moments: Epochs = ()
+    unit: Literal["epoch", "step"] = "epoch"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    algorithm: Text = GIVEN
+    preset: str = ""
+    lr: Annotated[float, Field(ge=0, le=1)] = 0.0
+    options: dict[str, int | float | str | bool] = {}
+
+    @model_validator(mode="after")
+    def _one_moment_each(self) -> "Given":
+        if len(self.moments) != len(self.files) and (self.moments or len(self.files) > 1):
+            raise BenchError(
+                f"{len(self.moments)} moments for {len(self.files)} files: each needs its own, but "
+                "for a single file"
+            )
+        return self
+
+
 class Scoring(Table):
     """Which metrics look through which encoders (`name` or `name:resizing`); `weights` are an
     encoder's own: a file, or a repository of the hub as `owner/name` or `owner/name@revision`."""
@@ -200,7 +226,8 @@ class Scoring(Table):
 
 class Settings(Table):
     """A whole study file. `algorithms` holds, per algorithm, a default and what varies;
-    `combine` what is made of them or of adapter files; `presets` layers of one's own."""
+    `combine` what is made of them or of adapter files; `given` what others trained; `presets`
+    layers of one's own."""
 
     name: Text
     base_model: Text
@@ -215,6 +242,7 @@ class Settings(Table):
     scoring: Scoring = Scoring()
     algorithms: dict[str, Any] = {}  # checked by `grid`, against the algorithms there are
     combine: dict[str, Combination] = {}
+    given: dict[str, Given] = {}
     presets: dict[str, Any] = {}  # checked by the reader of presets
 
     def drawing(self) -> dict[str, int | float | str]:
@@ -239,8 +267,8 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _something_to_draw(self) -> "Settings":
-        if not self.algorithms and not self.combine:
-            raise BenchError("nothing is compared: 'algorithms' or 'combine' is needed")
+        if not self.algorithms and not self.combine and not self.given:
+            raise BenchError("nothing is compared: 'algorithms', 'combine' or 'given' is needed")
         if self.algorithms and not self.epochs:
             raise BenchError("'epochs' is missing: which epochs of a training are kept")
         return self

@@ -11,7 +11,7 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from tests.support import formulas
 from tests.support import tiny_files as tiny
 

@@ -21,7 +21,8 @@ from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.load import load, locate, parse
+from lycoris_bench.study.load import load, parse
+from lycoris_bench.study.places import locate
 from tests.analysis.conftest import row
 from tests.support.world import table, tiny
 

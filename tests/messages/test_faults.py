@@ -14,8 +14,8 @@ from lycoris_bench.data.images import DataError
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
-from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import Study
+from lycoris_bench.study.places import locate
 from lycoris_bench.training.run import TrainingRun
 from tests.support.shared import BRIEF
 from tests.support.world import HERE, STAGES, run, tiny
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 LORA = BRIEF["algorithms"]["lora"]
 ONE = {"lora": LORA}
-SOURCE = studies.locate("package:miniature/dataset", Path())
+SOURCE = locate("package:miniature/dataset", Path())
 NAMES = ["hat, pixel art", "naïve ☃", "%2e%2e", "!<b> & 'a\""]
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from lycoris_bench.planning import memory, time_and_disk
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run import environment
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from tests.support.world import tiny
 
 BASE = locate("package:miniature/weights/base", Path())

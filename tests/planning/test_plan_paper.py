@@ -11,7 +11,8 @@ from lycoris_bench.cli import main
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.planning.time_and_disk import given
-from lycoris_bench.study.load import load, locate
+from lycoris_bench.study.load import load
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import Concept
 
 Captured = pytest.CaptureFixture[str]

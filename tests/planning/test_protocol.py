@@ -10,7 +10,7 @@ import pytest
 
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.protocol import Cell, fingerprint, protocols
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES
 from lycoris_bench.study.settings import Sampling
 from tests.support.world import tiny

@@ -20,7 +20,8 @@ from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.load import StudyError, locate, parse
+from lycoris_bench.study.load import StudyError, parse
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from tests.support.world import run, table, tiny
 

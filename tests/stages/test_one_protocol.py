@@ -18,7 +18,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run import environment, manifest
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from tests.support.world import HERE, STAGES, run, tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")

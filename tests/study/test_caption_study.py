@@ -10,7 +10,8 @@ from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import train as training
-from lycoris_bench.study.load import StudyError, locate
+from lycoris_bench.study.load import StudyError
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import BASE_CHECKPOINT
 from tests.support.world import HERE, tiny
 

@@ -13,7 +13,8 @@ import pytest
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages.run import run as run_all
-from lycoris_bench.study.load import Study, locate, parse
+from lycoris_bench.study.load import Study, parse
+from lycoris_bench.study.places import locate
 from tests.support.world import HERE, STAGES, table
 
 pytestmark = pytest.mark.usefixtures("unprinted")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lycoris_bench.study.load import Study, load, locate
+from lycoris_bench.study.load import Study, load
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import Configuration
 
 CONFIGS = locate("package:configs", Path())

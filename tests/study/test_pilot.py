@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import pilot
-from lycoris_bench.study.load import load, locate
+from lycoris_bench.study.load import load
+from lycoris_bench.study.places import locate
 
 RESULTS = Path(__file__).parents[2] / "results"
 

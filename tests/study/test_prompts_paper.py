@@ -11,7 +11,7 @@ import pytest
 
 from lycoris_bench.data.dataset import OTHERS, declared
 from lycoris_bench.study import concept_words, prompt_types
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import Concept, PromptSet
 from lycoris_bench.study.wording import Words
 

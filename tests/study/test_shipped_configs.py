@@ -13,7 +13,8 @@ import pytest
 from lycoris_bench.cli import main
 from lycoris_bench.data.captioning.tagger import Tagger
 from lycoris_bench.run.outcome import STAGES
-from lycoris_bench.study.load import load, locate
+from lycoris_bench.study.load import load
+from lycoris_bench.study.places import locate
 
 Captured = pytest.CaptureFixture[str]
 CONFIGS = sorted(locate("package:configs", Path()).glob("*.toml"))

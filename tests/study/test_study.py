@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lycoris_bench.study import load as studies
 from lycoris_bench.study.load import StudyError, load, parse
+from lycoris_bench.study.places import locate
 
-CONFIGS = studies.locate("package:configs", Path())
+CONFIGS = locate("package:configs", Path())
 GOOD: dict[str, Any] = {
     "name": "mine",
     "base_model": "base",

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lycoris_bench.study import concept_words
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from lycoris_bench.data import dataset, heldout
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from tests.support import stable_diffusion
 from tests.support.world import run, tiny
 

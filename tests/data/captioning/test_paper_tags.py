@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lycoris_bench.data.captioning import tags
-from lycoris_bench.study.load import locate
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import Concept
 
 PUBLISHED = Path(os.environ.get("LYCORIS_BENCH_PUBLISHED", "") or "nowhere") / "prompts"
