@@ -13,6 +13,7 @@ from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.series import MOMENTS
 from lycoris_bench.analysis.trust.judge import TRUST
 from lycoris_bench.planning import scored_rows, scored_with
 from lycoris_bench.run import outcome
@@ -72,8 +73,9 @@ def analyze_folder(store: Store) -> outcome.Outcome:
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
-    there is a column `captions` where configurations were trained on different ones, and one for
-    each of SIZES that any has."""
+    there is a column `captions` where configurations were trained on different ones, one for each
+    of SIZES that any has, and `moments`, the unit of each moment of a training, where others ran
+    some."""
     configurations = list(configurations)
     rates: dict[str, list[float]] = {}
     for c in configurations:
@@ -95,6 +97,8 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
         }
         for c in configurations
     ])  # fmt: skip
+    if any(c.files for c in configurations):
+        made[MOMENTS] = [c.files[0].unit if c.files else "" for c in configurations]
     return made if made["captions"].nunique() > 1 else made.drop(columns="captions")
 
 

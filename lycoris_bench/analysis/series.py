@@ -1,14 +1,19 @@
-"""What is compared: a series, which is a configuration at one strength.
+"""What is compared: a series, which is a configuration at one strength; where others trained it, each
+of its checkpoints at one strength.
 
 While tables are analyzed, the column `series` names it: `lora` at strength 1 and `lora ×0.5`
-beside it. The columns `configuration` and `strength` stay as they are; what is stored has them
-alone."""
+beside it, `dog step 500` of a training that others ran. The columns `configuration` and `strength`
+stay as they are, and the moment of what others trained is in the column `moment`, as their trainings
+share no epochs; what is stored has `configuration`, `epoch` and `strength` alone."""
 
 import pandas as pd
 
 from lycoris_bench.analysis.coded import coded, is_coded, text, texts
 from lycoris_bench.analysis.columns import SERIES, reference_rows, trained
 from lycoris_bench.files.identity import exact
+
+MOMENTS = "moments"  # of factors: the unit of the moments of a training that others ran, else ""
+MOMENT = "moment"  # of metrics: the epoch or step of such a checkpoint
 
 
 def split_by_strength(
@@ -20,14 +25,23 @@ def split_by_strength(
     factors: one row per configuration. Configurations without scores keep their row."""
     metrics, factors = restore_names(metrics), restore_names(factors)
     rows, outside = trained(metrics), reference_rows(metrics)
-    pairs = rows[["configuration", "strength"]].drop_duplicates()
-    alone = pairs["configuration"].nunique() == 1 < len(pairs)
-    pairs[SERIES] = [name(c, s, alone) for c, s in pairs.itertuples(index=False)]
+    keys = ["configuration", "strength"]
+    if MOMENTS in factors:
+        rows = _with_moments(rows, factors)
+        keys.append(MOMENT)
+    pairs = rows[keys].drop_duplicates()
+    alone = len(pairs[["configuration", *keys[2:]]].drop_duplicates()) == 1 < len(pairs)
+    units = dict(zip(factors["configuration"], factors.get(MOMENTS, ""), strict=False))
+    pairs[SERIES] = [
+        name(c, s, alone, units.get(c, ""), *moment)
+        for c, s, *moment in pairs.itertuples(index=False)
+    ]
     pairs = texts(pairs)
-    place = rows.groupby(["configuration", "strength"], sort=False, observed=True).ngroup()
+    place = rows.groupby(keys, sort=False, observed=True, dropna=False).ngroup()
     rows[SERIES] = pairs[SERIES].array.take(place)
     outside[SERIES] = text(outside["configuration"])
-    scored = factors.merge(pairs.sort_values("strength", ascending=False), on="configuration")
+    named = pairs.drop(columns=MOMENT, errors="ignore")
+    scored = factors.merge(named.sort_values("strength", ascending=False), on="configuration")
     unscored = factors[~factors["configuration"].isin(pairs["configuration"])]
     unscored = unscored.assign(**{SERIES: unscored["configuration"]})
     known = pd.concat([scored, unscored], ignore_index=True)
@@ -37,15 +51,38 @@ def split_by_strength(
     return coded(all_rows) if is_coded(rows["configuration"]) else all_rows, known
 
 
+def _with_moments(rows: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what others trained with their moment in a column of its own, and no epoch."""
+    given = factors["configuration"][factors[MOMENTS] != ""]
+    elsewhere = rows["configuration"].isin(given)
+    return rows.assign(
+        **{MOMENT: rows["epoch"].where(elsewhere), "epoch": rows["epoch"].mask(elsewhere)}
+    )
+
+
 def restore_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as it is stored: a configuration and its strength, without a name for both."""
-    return frame.drop(columns=SERIES, errors="ignore")
+    """The frame as it is stored: a configuration and its strength, without a name for both, and all
+    moments as epochs."""
+    if MOMENT in frame and "epoch" in frame:
+        frame = frame.assign(epoch=frame["epoch"].fillna(frame[MOMENT]))
+    return frame.drop(columns=[SERIES, MOMENT], errors="ignore")
 
 
-def name(configuration: str, strength: float, alone: bool = False) -> str:
+def name(
+    configuration: str,
+    strength: float,
+    alone: bool = False,
+    unit: str = "",
+    moment: int | None = None,
+) -> str:
     """Strength 1 goes without saying, but where strengths are all that is compared (`alone`).
 
     >>> name("lora", 1.0), name("lora", 0.5), name("lora", 1.0, alone=True)
     ('lora', 'lora ×0.5', 'lora ×1')
+    >>> name("dog", 0.5, unit="step", moment=500)
+    'dog step 500 ×0.5'
     """
-    return configuration if strength == 1 and not alone else f"{configuration} ×{exact(strength)}"
+    when = f" {unit} {moment}" if unit and moment is not None and not pd.isna(moment) else ""
+    if strength == 1 and not alone:
+        return f"{configuration}{when}"
+    return f"{configuration}{when} ×{exact(strength)}"

@@ -13,7 +13,7 @@ from lycoris_bench.study import concept_words
 from lycoris_bench.study.records import Concept
 
 OTHERS = "others"  # the sub-class of a class's leftovers: trained on, but no prompt asks for it
-FLAT = "concepts"  # the category of a folder that holds nothing but `20_name` folders of images
+FLAT = "concepts"  # the category where there is none: of `20_name` folders, or images alone
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ def places(folders: Folders, *, captions: bool) -> Iterator[Place]:
     """The folders with the images of each concept, in natural order; what lies elsewhere, and with
     `captions` a caption without its image, is a problem."""
     root, problems = folders.root, folders.problems
+    if folders.images(root) and not folders.folders(root):
+        if captions:
+            _lonely_captions(folders, root)
+        yield _place(Concept(FLAT, _kohya(root.resolve().name)[1]), root)
+        return
     for category in folders.folders(root):
         images, deeper = folders.images(category), folders.folders(category)
         if _kohya(category.name)[0] and images and not deeper:

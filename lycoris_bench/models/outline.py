@@ -1,7 +1,8 @@
 """Base models as shapes without weights, to count the parameters that an adapter trains."""
 
+from lycoris_bench.files import disk
 from lycoris_bench.models.families import families, of_folder
-from lycoris_bench.models.hub import locate
+from lycoris_bench.models.hub import family_of, locate
 from lycoris_bench.models.parts import BackboneError, Outline
 
 
@@ -21,3 +22,17 @@ def outline(name: str) -> Outline | None:
     except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
         reason = " ".join(str(error).split())[:300]
         raise BackboneError(f"base model '{name}' cannot be read: {reason}") from error
+
+
+def native_side(name: str) -> int:
+    """The side, in pixels, of the images that a base model was made to draw: as its own files say,
+    else its family's. BackboneError: it is missing or no base model."""
+    place = locate(name)
+    family = family_of(place)
+    if place.is_file():
+        return family.side
+    shapes = family.outline(place)
+    latent = getattr(shapes.unet.config, "sample_size", None)
+    vae = disk.read_json(place / "vae" / "config.json")
+    scale = 2 ** (len(vae.get("block_out_channels", "....")) - 1)
+    return latent * scale if isinstance(latent, int) and latent else family.side

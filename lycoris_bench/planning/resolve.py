@@ -46,7 +46,8 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
     are as many as the prompt tree declares, with empty captions."""
     settings = study.settings
     folder, tree = Path(settings.dataset), Path(settings.prompts)
-    data = selected(_scanned(folder, tree, absent), settings.concepts)
+    captions = bool(study.own) or prompt_types.BY_CAPTIONS in settings.sampling.prompt_types
+    data = selected(_scanned(folder, tree, absent, captions), settings.concepts)
     extensions = dict.fromkeys(["", *(c.captions for c in study.configurations)])
     there = folder.is_dir()
     datasets = {"": data} | {
@@ -60,10 +61,11 @@ def captioned(study: Study, absent: list[str] | None) -> dict[str, Captioned]:
     }
 
 
-def _scanned(folder: Path, tree: Path, absent: list[str] | None) -> dataset.Dataset:
-    """The dataset with the repeats of its table of concepts, or a missing one as declared."""
+def _scanned(folder: Path, tree: Path, absent: list[str] | None, captions: bool) -> dataset.Dataset:
+    """The dataset with the repeats of its table of concepts, or a missing one as declared. Where
+    nothing is trained and no caption is a prompt it needs no captions."""
     try:
-        data = dataset.scan(folder, words=tree)
+        data = dataset.scan(folder, captions=captions, words=tree)
     except DataError as error:
         counts = {} if folder.exists() or absent is None else _declared(tree)
         if absent is None or not counts:

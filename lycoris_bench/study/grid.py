@@ -82,7 +82,10 @@ def given(tables: Mapping[str, Any]) -> Iterable[Configuration]:
             name, table.algorithm, table.preset, table.lr,
             options=tuple(sorted(table.options.items())),
             importance=table.algorithm != GIVEN,
-            files=tuple(map(GivenFile, table.files, moments, map(is_model, table.files))),
+            files=tuple(
+                GivenFile(path, moment, is_model(path), table.unit)
+                for path, moment in zip(table.files, moments, strict=True)
+            ),
         )  # fmt: skip
 
 

@@ -36,10 +36,11 @@ class PromptType:
     expects_no_concept: bool = False
 
 
+BY_CAPTIONS = "train"  # the type whose prompts are the captions of the training images
 TYPES = {
     row.name: row
     for row in (
-        PromptType("train", None, False, False, ("reference",)),
+        PromptType(BY_CAPTIONS, None, False, False, ("reference",)),
         PromptType("trigger", "{}", False, False, ("reference",)),
         PromptType("alter", None, True, True, ("reference",)),
         PromptType("style", None, True, False, ("base",), not_for=(STYLE,)),

@@ -35,6 +35,7 @@ class GivenFile:
     path: str
     moment: int | None = None
     whole: bool = False
+    unit: str = "epoch"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class Family:
     name: ClassVar[str]  # in reports and messages
     base_model_version: ClassVar[str]  # what `ss_base_model_version` says
     stated: ClassVar[str]  # how metadata that name the family begin, as a pattern
+    side: ClassVar[int] = 512  # pixels of the images that it was trained on, along a side
     revision: ClassVar[str] = ""  # part of a model's identity: change it when images change
 
     # ---- files

@@ -39,6 +39,7 @@ class SDXL(Family):
 
     name = "Stable Diffusion XL"
     base_model_version = "sdxl_base_v1-0"
+    side = 1024
     stated = r"sdxl|sd_?xl|stable-diffusion-xl"
     parts: ClassVar = {
         **Family.parts,

@@ -1,0 +1,169 @@
+"""An evaluation: checkpoints, a base model and images of what was taught, as a study of given
+files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lycoris_bench.data import dataset
+from lycoris_bench.data.images import DataError
+from lycoris_bench.evaluation import prompts
+from lycoris_bench.evaluation.concepts import Called, words_of
+from lycoris_bench.evaluation.found import find
+from lycoris_bench.evaluation.grouping import Training, trainings
+from lycoris_bench.evaluation.unlike import unlike
+from lycoris_bench.files import disk
+from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models.hub import locate as locate_model
+from lycoris_bench.models.outline import native_side
+from lycoris_bench.study.overrides import OverrideError, override
+from lycoris_bench.study.places import is_hub_id, locate
+from lycoris_bench.study.prompt_types import BY_CAPTIONS
+from lycoris_bench.study.records import GIVEN, Concept
+from lycoris_bench.study.wording import Words
+
+TREE = "prompts"  # the folder in a run folder with the prompts that were made for it
+IMAGES = 24  # per concept and prompt type, where none are said
+PAPER = ("dinov2-l", "clip-l-datacomp", "vgg19")
+MINIATURE = ("miniature-image", "miniature-image-text", "miniature-gram")
+TYPES = ("trigger", "alter", "style")
+LOWEST_GUIDANCE = 4.0  # of the miniature world's model; others are drawn with the default
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user gives to an evaluation. Paths are as typed; `encoders` none: those that suit the
+    base model; `prompts` a tree, or a file of prompts that ask for other contents."""
+
+    checkpoints: Sequence[str]
+    base: str
+    images: str
+    heldout: str | None = None
+    called: Called = field(default_factory=Called)
+    prompts: str | None = None
+    strengths: Sequence[float] = ()
+    encoders: Sequence[str] = ()
+    count: int = IMAGES
+    overrides: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A study as the table of its file, but for `prompts`; the files of the prompt tree made for it
+    (none where the user gave a tree); its trainings; what differs between them; which checkpoints
+    cannot be evaluated, and why; and what the user should know."""
+
+    table: dict[str, Any]
+    files: prompts.Files
+    trainings: list[Training]
+    unlike: list[str]
+    problems: dict[str, str]
+    notes: list[str]
+
+
+def evaluation(asked: Asked, name: str) -> Evaluation:
+    """Finds the checkpoints, reads what they and the images tell, and makes a study of it, called
+    `name`. BenchError: nothing can be evaluated, with the reason."""
+    problems: dict[str, str] = {}
+    found = find(asked.checkpoints, problems)
+    groups = trainings(found, problems)
+    if not groups:
+        raise BenchError("; ".join(f"{path} {reason}" for path, reason in problems.items()))
+    base = _model(asked.base)
+    images = locate(asked.images, Path.cwd())
+    data, captioned = _images(images)
+    concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
+    tree, own = _own_prompts(asked.prompts)
+    shipped = prompts.tree_of(base)
+    files: prompts.Files = {}
+    if tree is None:
+        words: Mapping[Concept, Words] = words_of(concepts, images, asked.called, found, shipped)
+        files = prompts.files_of(words, shipped, own)
+    notes = [
+        f"{group.name}: the last checkpoint's name says no {group.unit}; it is taken for "
+        f"{group.unit} {group.moments[-1]}"
+        for group in groups
+        if group.guessed
+    ]
+    if not captioned:
+        notes.append(f"{asked.images} has no captions, so no images are drawn of train prompts")
+    table: dict[str, Any] = {
+        "name": name, "base_model": base, "dataset": str(images),
+        "sampling": _sampling(asked, base, captioned),
+        "scoring": {"encoders": list(asked.encoders or _encoders(base))},
+        "given": {group.name: _given(group) for group in groups},
+    }  # fmt: skip
+    if asked.heldout is not None:
+        table["heldout"] = str(locate(asked.heldout, Path.cwd()))
+    if tree is not None:
+        table["prompts"] = str(tree)
+    try:
+        for text in asked.overrides:
+            override(table, text)
+    except OverrideError as error:
+        raise BenchError(f"--set: {error}") from None
+    return Evaluation(table, files, groups, unlike(groups), problems, notes)
+
+
+def _model(name: str) -> str:
+    """The base model as a study file has it. BackboneError: it is not on this machine."""
+    if is_hub_id(name, Path.cwd()):
+        locate_model(name)
+        return name
+    return str(locate(name, Path.cwd()))
+
+
+def _images(folder: Path) -> tuple[dataset.Dataset, bool]:
+    """The images, and whether all of them have captions. DataError: what is wrong with them."""
+    data = dataset.scan(folder, captions=False, what="images")
+    try:
+        return data.recaptioned(folder, ".txt"), True
+    except DataError:
+        return data, False
+
+
+def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
+    """The user's own prompt tree, or file of prompts. BenchError: it is neither."""
+    if given is None:
+        return None, None
+    place = locate(given, Path.cwd())
+    if place.is_dir():
+        return place, None
+    if not place.is_file():
+        raise BenchError(f"--prompts: there is no {given}; a file, a prompt a line, or a folder")
+    disk.read_lines(place)
+    return None, place
+
+
+def _sampling(asked: Asked, base: str, captioned: bool) -> dict[str, Any]:
+    side = native_side(base)
+    small = {"guidance": LOWEST_GUIDANCE} if _encoders(base) == MINIATURE else {}
+    return {
+        "prompt_types": [*([BY_CAPTIONS] if captioned else []), *TYPES],
+        "images": asked.count, "width": side, "height": side,
+        "strength": sorted({*asked.strengths}) or [1.0], **small,
+    }  # fmt: skip
+
+
+def _encoders(base: str) -> tuple[str, ...]:
+    """The encoders for images of a base model: the miniature world's own for its own."""
+    return MINIATURE if prompts.tree_of(base) == locate(prompts.MINIATURE, Path()) else PAPER
+
+
+def _given(group: Training) -> dict[str, Any]:
+    """A training as a table of a study file."""
+    about = group.about
+    known = {
+        "moments": list(group.moments), "unit": group.unit, "seed": about.whole("seed"),
+        "algorithm": about.algorithm, "options": about.options, "lr": about.told.get("lr"),
+    }  # fmt: skip
+    defaults = {"moments": [], "unit": "epoch", "algorithm": GIVEN, "options": {}}
+    lr = known["lr"]
+    if not (isinstance(lr, int | float) and 0 < lr <= 1):
+        known["lr"] = None
+    seed = known["seed"]
+    if isinstance(seed, int) and seed < 0:
+        known["seed"] = None
+    said = {k: v for k, v in known.items() if v is not None and v != defaults.get(k)}
+    return {"files": [str(one.path) for one in group.checkpoints], **said}
