@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.coded import texts
-from lycoris_bench.analysis.columns import CHECKPOINT, CONCEPT, VIEW
+from lycoris_bench.analysis.columns import CHECKPOINT, CONCEPT, SERIES, VIEW
 
 
 def correlations(scores: pd.DataFrame) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
     names = {"sort": False, "dropna": False, "observed": True}
-    sample = scores.groupby([*CHECKPOINT, *CONCEPT], **names).ngroup()
+    sample = scores.groupby([SERIES, *CHECKPOINT, *CONCEPT], **names).ngroup()
     view = scores.groupby(VIEW, **names).ngroup()
     seen = texts(scores[VIEW][~view.duplicated()])
     wide = np.full((sample.max() + 1, len(seen)), np.nan)

@@ -51,6 +51,7 @@ def analyze_tables(
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
     expected: Iterable[str] = (),
+    keeping: Mapping[str, Any] | None = None,
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -59,7 +60,8 @@ def analyze_tables(
     images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
     and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
     out, or are half of the training images against the other half; expected: configurations that
-    were to be compared, those without factors too, to name the ones that have no score.
+    were to be compared, those without factors too, to name the ones that have no score; keeping:
+    which checkpoints to keep, of those that others trained, whose sentences then lead the findings.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = coded(columns.check(coded(metrics)))
     check_factors(metrics, factors)
@@ -82,6 +84,7 @@ def analyze_tables(
                 **findings(metrics, heldout, [*factors["configuration"], *expected]),
                 "claims": judge(columns.main_views(scores), factors),
                 **in_truth,
+                **({"keeping": keeping, "sentences": keeping["sentences"]} if keeping else {}),
             },
         }
         page = report.render(
@@ -98,11 +101,12 @@ def analyze_tables(
             )
         )
         shap, refusals = explaining.result()
+    moments = series.moments_of(metrics)
     del metrics, scores  # codes and texts of a large table need not be there at once
     tables |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
-            tables[key] = texts(series.restore_names(table))
+            tables[key] = texts(series.restore_names(table, moments))
     return Analysis(**tables, html=page)
 
 

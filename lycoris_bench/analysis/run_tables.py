@@ -11,6 +11,7 @@ import pandas as pd
 
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
+from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.series import MOMENTS
@@ -138,10 +139,12 @@ def write_analysis(
         "encoder weights": scored_with.encoders(store, sources),
         "weighted images": scored_with.images(store, sources),
     }
+    keeping = kept(store, table, study, sources)
     with _library_objects_left_alone():
         result = analyze_tables(
             without_false_ceilings(table), known, shown, provenance, costs, failures, heldout,
             expected=[configuration.name for configuration in study.configurations],
+            keeping=keeping,
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))

@@ -6,6 +6,8 @@ beside it, `dog step 500` of a training that others ran. The columns `configurat
 stay as they are, and the moment of what others trained is in the column `moment`, as their trainings
 share no epochs; what is stored has `configuration`, `epoch` and `strength` alone."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lycoris_bench.analysis.coded import coded, is_coded, text, texts
@@ -60,12 +62,34 @@ def _with_moments(rows: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def restore_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as it is stored: a configuration and its strength, without a name for both, and all
-    moments as epochs."""
+def restore_names(frame: pd.DataFrame, moments: Mapping[str, int] | None = None) -> pd.DataFrame:
+    """The frame as it is stored: a configuration and its strength, without a name for both, and
+    moments, which may be given by series, as epochs."""
     if MOMENT in frame and "epoch" in frame:
         frame = frame.assign(epoch=frame["epoch"].fillna(frame[MOMENT]))
+    elif moments and SERIES in frame and "epoch" in frame:
+        known = frame[SERIES].astype("object").map(moments).astype("Int64")
+        frame = frame.assign(epoch=frame["epoch"].fillna(known))
     return frame.drop(columns=[SERIES, MOMENT], errors="ignore")
+
+
+def moments_of(metrics: pd.DataFrame) -> dict[str, int]:
+    """Series -> the moment of what others trained."""
+    if MOMENT not in metrics:
+        return {}
+    dated = metrics[[SERIES, MOMENT]].dropna().drop_duplicates()
+    return {str(name): int(moment) for name, moment in dated.itertuples(index=False)}
+
+
+def over_training(frame: pd.DataFrame, moments: Mapping[str, int]) -> pd.DataFrame:
+    """The frame with a series for all moments of a training at one strength, and these as
+    epochs."""
+    if not moments:
+        return frame
+    dated = frame[SERIES].astype("object").map(moments).astype("Int64")
+    rows = frame.assign(epoch=frame["epoch"].fillna(dated))
+    pairs = zip(rows["configuration"], rows["strength"], strict=True)
+    return rows.assign(**{SERIES: [name(str(c), float(s)) for c, s in pairs]})
 
 
 def name(

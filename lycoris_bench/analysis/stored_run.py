@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lycoris_bench.analysis.image_numbers import image_numbers
 from lycoris_bench.analysis.trust.judge import TRUST
 from lycoris_bench.messages.arguments import PATH, TEXT
 from lycoris_bench.messages.suggestions import unknown
@@ -80,13 +81,7 @@ class StoredRun:
         StoreError: a table of them is damaged."""
         store = Store(self.folder)
         sources = scored_rows.sources_in(self.table("metrics"), self.study)
-        places = [store.metrics(store.branch(s), "-images") for s in sources]
-        stored = {place: store.frame(place) for place in places if place.exists()}
-        if damaged := [place for place, one in stored.items() if one is None]:
-            raise StoreError(f"{damaged[0]} is damaged; run 'lycoris-bench run' to make it anew")
-        found = [one[0] for one in stored.values() if one is not None and len(one[0])]
-        seen = [one.merge(views.drop_duplicates(), on=[*views]) for one in found]
-        return pd.concat(seen, ignore_index=True) if seen else pd.DataFrame()
+        return image_numbers(store, sources, views)
 
     @property
     def findings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis.coded import text, texts
-from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL
+from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL, SERIES
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
 
@@ -21,7 +21,7 @@ ALIKE = ["fingerprint", "n", "better"]  # what the numbers of a group agree in
 
 def refuse_twice(rows: pd.DataFrame) -> None:
     """A checkpoint has one value in a group: a second one means that two runs were mixed."""
-    twice = rows[rows.duplicated([*GROUP, *CHECKPOINT])]
+    twice = rows[rows.duplicated([*GROUP, SERIES, *CHECKPOINT])]
     if len(twice):
         raise BenchError(
             f"{checkpoint_name(twice.iloc[0])} has two values of {_group(twice.iloc[0])}"

@@ -45,9 +45,7 @@ Trigger = Annotated[
 ClassWord = Annotated[str | None, typer.Option(metavar="WORD", help="What it is: toy.")]
 Description = Annotated[
     str | None,
-    typer.Option(
-        metavar="TEXT", help="What CLIP reads in place of both (default: the class)."
-    ),
+    typer.Option(metavar="TEXT", help="What CLIP reads in place of both (default: the class)."),
 ]
 Prompts = Annotated[
     str | None,

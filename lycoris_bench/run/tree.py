@@ -134,5 +134,10 @@ class Tree:
         return self.root / "analysis" / "findings.json"
 
     @property
+    def prompt_counts(self) -> Path:
+        """The file with the number of prompts of each concept and prompt type."""
+        return self.root / "analysis" / "prompts.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"

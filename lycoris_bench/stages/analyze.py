@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.keeping.kept import store_prompts
 from lycoris_bench.analysis.report.image_choice import gallery
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
@@ -22,6 +23,8 @@ def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outco
     failures = _unscored(plan, store, table)
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
         return outcome.Outcome(failed=failures)
+    if plan.study.given:
+        store_prompts(store, plan.prompt_sets)
     return run_tables.write_analysis(
         store, table, run_tables.factors(plan.study.configurations), plan.study,
         gallery(plan, store), pd.DataFrame(_costs(plan, store)), failures,

@@ -10,7 +10,7 @@ from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files.identity import exact, uid
 from lycoris_bench.messages import suggestions
 from lycoris_bench.models.whole import is_model
-from lycoris_bench.study.records import COMBINED, GIVEN, Configuration, GivenFile
+from lycoris_bench.study.records import COMBINED, Configuration, GivenFile
 
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
@@ -81,7 +81,7 @@ def given(tables: Mapping[str, Any]) -> Iterable[Configuration]:
         yield Configuration(
             name, table.algorithm, table.preset, table.lr,
             options=tuple(sorted(table.options.items())),
-            importance=table.algorithm != GIVEN,
+            importance=False,
             files=tuple(
                 GivenFile(path, moment, is_model(path), table.unit)
                 for path, moment in zip(table.files, moments, strict=True)

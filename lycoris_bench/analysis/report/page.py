@@ -22,8 +22,9 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import figures, tables, trusted
+from lycoris_bench.analysis.report import figures, keeping, tables, trusted
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
+from lycoris_bench.analysis.series import moments_of, over_training
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed, number
@@ -71,6 +72,7 @@ def render(context: Context) -> str:
         study=", ".join(names) or "empty study",
         findings=context.findings,
         claims=shown_claims(context.findings["claims"], context.findings.get("claims_in_truth")),
+        keeping=keeping.shown(context.findings.get("keeping")),
         criteria=CRITERIA,
         margin=MARGIN,
         ink=colours(ordered(context.factors["algorithm"])),
@@ -122,6 +124,7 @@ def _category(context: Context, name: str, *seen: pd.DataFrame) -> dict[str, Any
     """What the page shows of one category; seen: main views of its aggregate, its checkpoints and
     its references."""
     aggregate, checkpoints, references = (rows[rows["category"] == name] for rows in seen)
+    moments = moments_of(context.metrics)
     found = context.findings["categories"][name]
     return {
         "name": name,
@@ -129,7 +132,9 @@ def _category(context: Context, name: str, *seen: pd.DataFrame) -> dict[str, Any
         "table": tables.scores(found, context.factors),
         "scatters": list(figures.scatters(aggregate, references, context.factors)),
         "unscattered": figures.undrawn(aggregate, (axis for pair in PAIRS for axis in pair)),
-        "curves": list(figures.over("epoch", checkpoints, references, context.factors)),
+        "curves": list(
+            figures.over("epoch", over_training(checkpoints, moments), references, context.factors)
+        ),
         "uncurved": figures.undrawn(checkpoints, ((c.metric, c.prompt_type) for c in CRITERIA)),
         "strengths": list(figures.over_strengths(checkpoints, references, context.factors)),
     }

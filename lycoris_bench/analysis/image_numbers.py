@@ -1,0 +1,24 @@
+"""What `score` keeps of single images and of halves of image sets, read for some views."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.records import Source
+
+
+def image_numbers(store: Store, sources: Iterable[Source], views: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of parts of image sets, seen as `views` (a row for each metric, encoder, resizing
+    and prompt type): a row for each image (`image` is its name), or for each half where a metric
+    has no number of a single image. Empty where the run has none.
+
+    StoreError: a table of them is damaged."""
+    places = [store.metrics(store.branch(s), "-images") for s in sources]
+    stored = {place: store.frame(place) for place in places if place.exists()}
+    if damaged := [place for place, one in stored.items() if one is None]:
+        raise StoreError(f"{damaged[0]} is damaged; run 'lycoris-bench run' to make it anew")
+    found = [one[0] for one in stored.values() if one is not None and len(one[0])]
+    seen = [one.merge(views.drop_duplicates(), on=[*views]) for one in found]
+    return pd.concat(seen, ignore_index=True) if seen else pd.DataFrame()

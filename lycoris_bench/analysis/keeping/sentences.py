@@ -1,0 +1,96 @@
+"""What was found of checkpoints, in plain English, the most useful first."""
+
+from collections.abc import Iterator, Sequence
+
+from lycoris_bench.analysis.findings.wording import some
+from lycoris_bench.analysis.keeping.choice import CLOSED, KEPT, LIKELY, Choice
+from lycoris_bench.analysis.keeping.numbers import Key, Numbers
+from lycoris_bench.files.identity import exact
+from lycoris_bench.messages.numbers import number, percent
+
+MOST = 4  # checkpoints that a sentence names
+SCOPE = (
+    "This is said of these checkpoints on these prompts: one training each says nothing of how far "
+    "another of the same settings would be from it."
+)
+
+
+def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -> list[str]:
+    """A sentence on which to keep, one a criterion, and one for each window of strengths."""
+    if not found:
+        return ["No checkpoint was scored: nothing can be compared."]
+    if len(names) < 2:
+        return [*_alone(found, names), *_windows(chosen)]
+    lines = [*_front(chosen, names), *(_criterion(one, chosen, names) for one in found)]
+    return [*lines, *_windows(chosen), SCOPE]
+
+
+def _front(chosen: Choice, names: dict[Key, str]) -> Iterator[str]:
+    likely = [(key, share) for key, share in chosen.front.items() if share >= LIKELY]
+    if not likely:
+        return
+    if len(likely) == 1:
+        key, share = likely[0]
+        yield (
+            f"Keep {names[key]}: in {percent(share)} of resamplings of the prompts no other is at "
+            "least as good in both fidelity and control."
+        )
+        return
+    named = [f"{names[key]} ({percent(share)})" for key, share in likely[:MOST]]
+    more = f" and {len(likely) - MOST} more" if len(likely) > MOST else ""
+    yield (
+        f"Keep one of {', '.join(named)}{more}: in that share of resamplings of the prompts no "
+        "other is at least as good in both fidelity and control."
+    )
+
+
+def _criterion(one: Numbers, chosen: Choice, names: dict[Key, str]) -> str:
+    heading, best = one.criterion.heading, chosen.best[one.criterion.key]
+    top = one.keys.index(best[0])
+    value = f"{number(float(one.means[top]))}{_error(one, top)}{_beside(one)}"
+    others = [names[key] for key in best[1:]]
+    if len(best) == len(one.keys):
+        return (
+            f"{heading} ({one.criterion.what}) tells none of the {len(best)} checkpoints from "
+            f"another; {names[best[0]]} has {value}."
+        )
+    tied = f"; not told from it: {some(others)}" if others else ""
+    return f"{heading} ({one.criterion.what}): {names[best[0]]} is best, {value}{tied}."
+
+
+def _alone(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
+    for one in found:
+        value = number(float(one.means[0]))
+        yield (
+            f"{one.criterion.heading} of {names[one.keys[0]]}, the only checkpoint "
+            f"({one.criterion.what}): {value}{_error(one, 0)}{_beside(one)}."
+        )
+
+
+def _error(one: Numbers, place: int) -> str:
+    error = float(one.errors[place])
+    return f" ± {number(error)}" if error == error else ""
+
+
+def _beside(one: Numbers) -> str:
+    """The base model's number and that of real images."""
+    known = [
+        f"{name} {number(value)}"
+        for name, value in (("base model", one.base), ("real images", one.real))
+        if value == value
+    ]
+    return f" ({', '.join(known)})" if known else ""
+
+
+def _windows(chosen: Choice) -> Iterator[str]:
+    rule = (
+        f"at least {percent(CLOSED)} of the most fidelity that any gains, and {percent(KEPT)} of "
+        "the base model's control"
+    )
+    for (name, moment), strengths in chosen.windows.items():
+        who = name if moment is None else f"{name} {moment}"
+        if strengths:
+            shown = ", ".join(map(exact, strengths))
+            yield f"{who} can be used at strength {shown} ({rule})."
+        else:
+            yield f"{who} has no strength, of those drawn, with {rule}."
