@@ -1,10 +1,10 @@
-"""What is compared: a series, which is a configuration at one strength; where others trained it, each
-of its checkpoints at one strength.
+"""What is compared: a series, which is a configuration at one strength; where others trained it,
+each of its checkpoints at one strength.
 
 While tables are analyzed, the column `series` names it: `lora` at strength 1 and `lora ×0.5`
 beside it, `dog step 500` of a training that others ran. The columns `configuration` and `strength`
-stay as they are, and the moment of what others trained is in the column `moment`, as their trainings
-share no epochs; what is stored has `configuration`, `epoch` and `strength` alone."""
+stay as they are, and the moment of what others trained is in the column `moment`, as their
+trainings share no epochs; what is stored has `configuration`, `epoch` and `strength` alone."""
 
 from collections.abc import Mapping
 
