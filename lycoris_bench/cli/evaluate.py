@@ -107,11 +107,11 @@ def evaluate(
 
     if rate and not dry_run:
         raise BenchError("--rate goes with --dry-run: drawing takes the time that it takes")
-    asked = _asked(
+    asked = asked_of(
         checkpoints, base, images, trigger, class_word, description, prompts, heldout, strength,
         encoder, count, set_, batch_size,
     )  # fmt: skip
-    folder = run or Path("runs") / _name(checkpoints)
+    folder = run or Path("runs") / name_of(checkpoints)
     with (
         doing("evaluating checkpoints"),
         open_evaluation(
@@ -156,11 +156,12 @@ def _tell(text: str) -> None:
     print(printable(text, LONGEST), file=sys.stderr)
 
 
-def _asked(
+def asked_of(
     checkpoints: list[str], base: str, images: str, trigger: str | None, class_word: str | None,
     description: str | None, prompts: str | None, heldout: str | None, strength: list[float],
     encoder: list[str], count: int, set_: list[str], batch_size: int | None,
 ) -> Any:  # fmt: skip
+    """What a user typed, as the evaluation takes it."""
     from lycoris_bench.evaluation.concepts import Called
     from lycoris_bench.evaluation.evaluation import Asked
 
@@ -171,7 +172,7 @@ def _asked(
     )  # fmt: skip
 
 
-def _name(checkpoints: list[str]) -> str:
+def name_of(checkpoints: list[str]) -> str:
     """The name of the run folder where none is given: eval-, and what is evaluated."""
     import re
 

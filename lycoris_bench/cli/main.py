@@ -11,7 +11,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import registry
-from lycoris_bench.cli import adapter, data, evaluate, stages
+from lycoris_bench.cli import adapter, data, evaluate, stages, watch
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.options import (
     NO_FILES,
@@ -40,6 +40,7 @@ app.add_typer(adapter.app, name="adapter")
 
 stages.register(app)
 evaluate.register(app)
+watch.register(app)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from lycoris_bench.evaluation.about import About, of_adapter
 from lycoris_bench.evaluation.moments import Moment, moment_of
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.whole import is_model
+from lycoris_bench.models.whole import is_model, length_fits
 
 SUFFIX = ".safetensors"
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
@@ -95,6 +95,18 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
                 yield from _checkpoints(path, problems, levels - 1)
         elif path.suffix.lower() == SUFFIX and "state" not in path.stem.split("."):
             yield path
+
+
+def whole_checkpoints(folder: Path) -> list[str]:
+    """The paths of a folder's checkpoints that are whole, pickles left out."""
+    return [str(place) for place in _checkpoints(folder.resolve(), {}, DEEPEST) if is_whole(place)]
+
+
+def is_whole(place: Path) -> bool:
+    """Whether each .safetensors file of a checkpoint has all the bytes that its header promises: a
+    trainer may be writing it."""
+    files = sorted(place.rglob(f"*{SUFFIX}")) if place.is_dir() else [place]
+    return bool(files) and all(map(length_fits, files))
 
 
 def _found(place: Path) -> Found:

@@ -1,12 +1,15 @@
-"""Tells whole models from adapters, without loading either."""
+"""Tells whole models from adapters, and whole files from those that are being written, by the
+headers of safetensors files alone."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lycoris_bench.models.pipeline_folder import DENOISERS
 from lycoris_bench.models.single_file import FIRST
 
 MOST = 100_000_000  # bytes of a header, as the format allows
+LENGTH = 8  # bytes of the number before the header
 
 
 def is_model(path: str | Path) -> bool:
@@ -15,15 +18,29 @@ def is_model(path: str | Path) -> bool:
     place = Path(path)
     if place.is_dir():
         return any((place / part).is_dir() for part in DENOISERS)
-    return FIRST in _names(place)
+    return FIRST in _header(place)[1]
 
 
-def _names(file: Path) -> list[str]:
-    """The names of a file's tensors, from its header alone."""
+def length_fits(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says."""
+    length, header = _header(file)
+    ends = [
+        about["data_offsets"][1]
+        for name, about in header.items()
+        if name != "__metadata__" and isinstance(about, dict) and "data_offsets" in about
+    ]
+    try:
+        return bool(header) and file.stat().st_size == LENGTH + length + max(ends, default=0)
+    except (OSError, TypeError):
+        return False
+
+
+def _header(file: Path) -> tuple[int, dict[str, Any]]:
+    """The length of a file's header, and the header; empty where it cannot be read."""
     try:
         with file.open("rb") as handle:
-            length = int.from_bytes(handle.read(8), "little")
+            length = int.from_bytes(handle.read(LENGTH), "little")
             header = json.loads(handle.read(length)) if length <= MOST else {}
     except (OSError, ValueError, RecursionError):
-        return []
-    return list(header) if isinstance(header, dict) else []
+        return 0, {}
+    return (length, header) if isinstance(header, dict) else (0, {})

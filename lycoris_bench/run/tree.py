@@ -139,5 +139,10 @@ class Tree:
         return self.root / "analysis" / "prompts.json"
 
     @property
+    def unlike(self) -> Path:
+        """The file of sentences on what differs between trainings that others ran."""
+        return self.root / "analysis" / "unlike.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"

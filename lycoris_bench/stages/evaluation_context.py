@@ -46,6 +46,7 @@ def open_evaluation(
         study = parse({"prompts": str(tree), **made.table}, source="the evaluation")
         if to_run is not None:
             store.write(store.study, study.toml())
+            store.write_json(store.unlike, made.unlike)
         for name, text in made.files.items():
             store.write(tree / name, text)
         yield EvaluationContext(

@@ -47,7 +47,12 @@ def kept(
     found = numbers(image_numbers(store, sources, asked), rows, _counts(store))
     names = _names(found, given)
     chosen = choice(found)
-    return {**as_data(found, chosen, names), "sentences": sentences(found, chosen, names)}
+    said = store.read_json(store.unlike)
+    return {
+        **as_data(found, chosen, names),
+        "unlike": said if isinstance(said, list) else [],
+        "sentences": sentences(found, chosen, names),
+    }
 
 
 def _counts(store: Store) -> dict[tuple[str, str], int]:

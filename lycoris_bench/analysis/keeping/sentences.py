@@ -83,14 +83,15 @@ def _beside(one: Numbers) -> str:
 
 
 def _windows(chosen: Choice) -> Iterator[str]:
-    rule = (
-        f"at least {percent(CLOSED)} of the most fidelity that any gains, and {percent(KEPT)} of "
-        "the base model's control"
+    if not chosen.windows:
+        return
+    shown = [
+        f"{name if moment is None else f'{name} {moment}'} at {', '.join(map(exact, strengths))}"
+        for (name, moment), strengths in chosen.windows.items()
+        if strengths
+    ]
+    yield (
+        f"Usable strengths, of those drawn, with at least {percent(CLOSED)} of the most fidelity "
+        f"that any gains and {percent(KEPT)} of the base model's control: "
+        f"{'; '.join(shown) or 'none'}."
     )
-    for (name, moment), strengths in chosen.windows.items():
-        who = name if moment is None else f"{name} {moment}"
-        if strengths:
-            shown = ", ".join(map(exact, strengths))
-            yield f"{who} can be used at strength {shown} ({rule})."
-        else:
-            yield f"{who} has no strength, of those drawn, with {rule}."

@@ -37,6 +37,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "rows": rows,
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
+        "unlike": found.get("unlike", []),
     }
 
 

@@ -10,12 +10,13 @@ from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
 from lycoris_bench.analysis.findings.separation import BEST, LEADS, others, separation
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
+from lycoris_bench.analysis.series import MOMENTS
 from lycoris_bench.analysis.unlike import protocol_parts
 from lycoris_bench.messages.numbers import number
 
 MARKS = {DIFFERENT: "", EQUIVALENT: "=", UNDECIDED: "?"}  # against the leader
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
-HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance")
+HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance", MOMENTS)
 HEADINGS = {
     "lr": "learning rate",
     "peak_memory": "peak memory",
@@ -111,7 +112,7 @@ def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
     """What went into the study, as (number, of what)."""
     rows = trained(metrics)
     concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
-    made = rows[["configuration", "seed", "epoch", "strength"]].drop_duplicates()
+    made = rows[[SERIES, "seed", "epoch", "strength"]].drop_duplicates()
     facts = [
         (rows["configuration"].nunique(), "configuration"),
         (rows["seed"].nunique(), "seed"),
