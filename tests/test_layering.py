@@ -21,7 +21,7 @@ LAYERS = [
     {"stages", "adapter_tools", "published"},
     {"analysis"},
     {"scoring"},
-    {"planning"},
+    {"planning", "evaluation"},
     {"training", "sampling"},
     {"run", "data"},
     {"study"},

@@ -68,7 +68,6 @@ Heldout = Annotated[
     typer.Option(metavar="DIR", help="Real images that were not trained on: the ceiling."),
 ]
 NO_NUMBERS: list[float] = []
-DEFAULT_COUNT = 24
 LONGEST = 2000
 
 
@@ -88,7 +87,7 @@ def evaluate(
     heldout: Heldout = None,
     strength: Strength = NO_NUMBERS,
     encoder: Encoder = NONE,
-    count: Count = DEFAULT_COUNT,
+    count: Count = None,
     run: Run = None,
     set_: Set = NONE,
     limit: Limit = None,
@@ -159,16 +158,16 @@ def _tell(text: str) -> None:
 def asked_of(
     checkpoints: list[str], base: str, images: str, trigger: str | None, class_word: str | None,
     description: str | None, prompts: str | None, heldout: str | None, strength: list[float],
-    encoder: list[str], count: int, set_: list[str], batch_size: int | None,
+    encoder: list[str], count: int | None, set_: list[str], batch_size: int | None,
 ) -> Any:  # fmt: skip
     """What a user typed, as the evaluation takes it."""
     from lycoris_bench.evaluation.concepts import Called
-    from lycoris_bench.evaluation.evaluation import Asked
+    from lycoris_bench.evaluation.evaluation import IMAGES, Asked
 
     sizes = [f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring")]
     return Asked(
         checkpoints, base, images, heldout, Called(trigger, class_word, description), prompts,
-        strength, encoder, count, [*set_, *(sizes if batch_size is not None else ())],
+        strength, encoder, count or IMAGES, [*set_, *(sizes if batch_size is not None else ())],
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from lycoris_bench.cli.evaluate import (
-    DEFAULT_COUNT,
     LONGEST,
     NO_NUMBERS,
     Base,
@@ -56,7 +55,7 @@ def watch(
     heldout: Heldout = None,
     strength: Strength = NO_NUMBERS,
     encoder: Encoder = NONE,
-    count: Count = DEFAULT_COUNT,
+    count: Count = None,
     every: Every = 30.0,
     quiet: Quiet = None,
     run: Run = None,
@@ -129,7 +128,6 @@ def _evaluated(
 
 def _news(found: dict[str, Any], said: set[str]) -> Iterator[str]:
     """A line for each checkpoint that was not said yet, then the best so far."""
-    from lycoris_bench.analysis.keeping.choice import LIKELY
 
     rows = found.get("checkpoints", [])
     new = [row for row in rows if row["checkpoint"] not in said]

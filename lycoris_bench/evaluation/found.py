@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lycoris_bench.adapters.formats import adapter_file
+from lycoris_bench.adapters.formats.layer_names import DENOISERS, TEXTS
 from lycoris_bench.data.folders import natural
 from lycoris_bench.evaluation.about import About, of_adapter
 from lycoris_bench.evaluation.moments import Moment, moment_of
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models.whole import is_model, length_fits
+from lycoris_bench.models.whole import PEFT, is_model, length_fits
+from lycoris_bench.run.folder import STUDY
 
 SUFFIX = ".safetensors"
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
-PEFT = "adapter_config.json"
 IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "lora", "model")
 """Names of files that say nothing: their folder's name does."""
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
+PARTS = (*DENOISERS, *TEXTS)
 DEEPEST = 6  # folders below the one that was named
 
 
@@ -82,11 +84,15 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
         else:
             problems[str(place)] = f"is no {SUFFIX} file"
         return
-    if (place / PEFT).is_file() or is_model(place):
+    if is_peft(place) or is_model(place):
         yield place
         return
     if not levels:
         return
+    if (place / STUDY).is_file():  # a run folder, whose features are no checkpoints
+        place = place / "checkpoints"
+        if not place.is_dir():
+            return
     with os.scandir(place) as entries:
         inside = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
     for path in sorted(inside, key=natural):
@@ -107,6 +113,11 @@ def is_whole(place: Path) -> bool:
     trainer may be writing it."""
     files = sorted(place.rglob(f"*{SUFFIX}")) if place.is_dir() else [place]
     return bool(files) and all(map(length_fits, files))
+
+
+def is_peft(place: Path) -> bool:
+    """Whether a folder holds an adapter as PEFT writes it: of one network, or a folder each."""
+    return any((part / PEFT).is_file() for part in (place, *(place / name for name in PARTS)))
 
 
 def _found(place: Path) -> Found:

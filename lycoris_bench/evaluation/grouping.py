@@ -75,11 +75,12 @@ def _ordered(name: str, group: list[Found], problems: dict[str, str]) -> Trainin
 
 
 def _unit(group: Sequence[Found]) -> Unit:
-    """The unit that dates the most checkpoints, names before metadata."""
+    """The unit that most names have, so that it stays the same as more come; else the one that
+    dates the most by their metadata."""
     counts = {
         unit: (
-            sum(_at(one, unit) is not None for one in group),
             sum(one.moment.unit == unit for one in group),
+            sum(_at(one, unit) is not None for one in group),
         )
         for unit in UNITS
     }

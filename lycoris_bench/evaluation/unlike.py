@@ -7,6 +7,7 @@ from lycoris_bench.evaluation.grouping import Training
 from lycoris_bench.messages.numbers import significant
 
 SHOWN = 4  # of many values
+UNNAMED, DENOISER = "layers", "unet"  # layers whose names tell no part are the denoiser's
 
 
 def unlike(trainings: Sequence[Training]) -> list[str]:
@@ -36,6 +37,7 @@ def _layers(training: Training) -> object:
     parts: dict[str, int] = {}
     for block, layers in training.about.layers.items():
         part = block.partition(".")[0]
+        part = DENOISER if part == UNNAMED else part
         parts[part] = parts.get(part, 0) + layers
     return ", ".join(f"{n} layers of {part}" for part, n in sorted(parts.items())) or None
 

@@ -8,6 +8,7 @@ from typing import Any
 from lycoris_bench.models.pipeline_folder import DENOISERS
 from lycoris_bench.models.single_file import FIRST
 
+PEFT = "adapter_config.json"  # of a folder with an adapter, or of a part of a model with one
 MOST = 100_000_000  # bytes of a header, as the format allows
 LENGTH = 8  # bytes of the number before the header
 
@@ -17,7 +18,8 @@ def is_model(path: str | Path) -> bool:
     single file with CompVis's names. False for what cannot be read, which its reader reports."""
     place = Path(path)
     if place.is_dir():
-        return any((place / part).is_dir() for part in DENOISERS)
+        parts = [place / part for part in DENOISERS if (place / part).is_dir()]
+        return bool(parts) and not any((part / PEFT).is_file() for part in parts)
     return FIRST in _header(place)[1]
 
 

@@ -20,8 +20,12 @@ def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -
     if not found:
         return ["No checkpoint was scored: nothing can be compared."]
     if len(names) < 2:
-        return [*_alone(found, names), *_windows(chosen)]
-    lines = [*_front(chosen, names), *(_criterion(one, chosen, names) for one in found)]
+        return [*_idle(found, names), *_alone(found, names), *_windows(chosen)]
+    lines = [
+        *_idle(found, names),
+        *_front(chosen, names),
+        *(_criterion(one, chosen, names) for one in found),
+    ]
     return [*lines, *_windows(chosen), SCOPE]
 
 
@@ -42,6 +46,19 @@ def _front(chosen: Choice, names: dict[Key, str]) -> Iterator[str]:
         f"Keep one of {', '.join(named)}{more}: in that share of resamplings of the prompts no "
         "other is at least as good in both fidelity and control."
     )
+
+
+def _idle(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
+    """Who draws the base model's own pictures, as what is not applied would."""
+    for one in found:
+        if one.criterion.key == "preservation":
+            idle = [names[key] for key, loss in zip(one.keys, one.means, strict=True) if not loss]
+            if idle:
+                verb = "draws" if len(idle) == 1 else "draw"
+                yield (
+                    f"{some(idle)} {verb} the base model's own pictures of style prompts: nothing "
+                    "of what was trained is seen in them."
+                )
 
 
 def _criterion(one: Numbers, chosen: Choice, names: dict[Key, str]) -> str:

@@ -1,0 +1,174 @@
+"""`eval` and `watch`, as a user types them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lycoris_bench.cli.exits import call
+from lycoris_bench.cli.main import command
+from lycoris_bench.study.places import locate
+from tests.support.trainers import BASE, of_lycoris, of_peft, ours
+
+BUNNY = locate("package:miniature/dataset/toys/bunny", Path())
+SMALL = [
+    "--base", "package:miniature/weights/base", "--images", "toys", "--class-word", "toy",
+    "--set", "sampling.steps=1", "--set", "sampling.width=32", "--set", "sampling.height=32",
+    "--workers", "1", "--device", "cpu",
+]  # fmt: skip
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stranger's folder: three adapters of unlike layouts, a whole model, and photographs."""
+    folder = tmp_path_factory.mktemp("stranger's files")
+    ours(folder / "out/dog-000005.safetensors", 1, ss_steps="50")
+    ours(folder / "out/dog.safetensors", 2, 0.1, ss_steps="100")
+    of_peft(folder / "out/checkpoint-7")
+    of_lycoris(folder / "out/hada.safetensors")
+    shutil.copytree(BASE, folder / "out/same")
+    shutil.copytree(BUNNY, folder / "toys", ignore=shutil.ignore_patterns("*.txt"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(place: Path) -> Path:
+    """One command on all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert call(command(), ["eval", "out", "--trigger", "olis", "--count", "3", *SMALL]) == 0
+    return place / "runs/eval-out"
+
+
+def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: Path) -> None:
+    found = json.loads((evaluated / "analysis/findings.json").read_text())
+    names = {row["checkpoint"] for row in found["keeping"]["checkpoints"]}
+    assert names == {"dog epoch 5", "dog epoch 10", "out step 7", "hada", "same"}
+    said = " ".join(found["sentences"])
+    assert "same draws the base model's own pictures" in said and "Keep" in said
+    assert any("numbers of parameters" in line for line in found["keeping"]["unlike"])
+    page = (evaluated / "report/index.html").read_text()
+    assert "Which to keep" in page and "dog epoch 10" in page
+
+
+def test_means_are_those_of_the_metric_table(evaluated: Path) -> None:
+    """The numbers of the advice, from images one by one, against the rows of whole sets."""
+    rows = pd.read_parquet(evaluated / "metrics.parquet")
+    found = json.loads((evaluated / "analysis/findings.json").read_text())["keeping"]
+    wanted = rows[(rows["metric"] == "image_similarity") & (rows["prompt_type"] == "trigger")]
+    wanted = wanted[wanted["encoder"] == "miniature-image"]
+    by_name = {row["checkpoint"]: row["fidelity"]["value"] for row in found["checkpoints"]}
+    for row in wanted[wanted["configuration"] == "dog"].itertuples():
+        assert by_name[f"dog epoch {row.epoch}"] == pytest.approx(row.value, rel=1e-6)
+    base = wanted[wanted["configuration"] == "base"]["value"].item()
+    assert found["references"]["fidelity"]["base"] == pytest.approx(base)
+    assert by_name["same"] == pytest.approx(base, rel=1e-6)  # a whole model with base's weights
+
+
+def test_typed_again_it_draws_nothing_and_says_the_same(
+    evaluated: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (evaluated / "metrics.csv").read_bytes()
+    drawn = max(path.stat().st_mtime_ns for path in (evaluated / "metrics").rglob("*.parquet"))
+    monkeypatch.chdir(place)
+    assert call(command(), ["eval", "out", "--trigger", "olis", "--count", "3", *SMALL]) == 0
+    assert (evaluated / "metrics.csv").read_bytes() == before
+    after = max(path.stat().st_mtime_ns for path in (evaluated / "metrics").rglob("*.parquet"))
+    assert after == drawn
+    assert call(command(), ["analyze", str(evaluated)]) == 0
+    again = json.loads((evaluated / "analysis/findings.json").read_text())
+    assert again["keeping"]["checkpoints"]
+
+
+def test_a_dry_run_writes_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    typed = ["eval", "out", "--strength", "0.5", "--strength", "1", *SMALL, "--run", "dry",
+             "--dry-run", "--rate", "1,10"]  # fmt: skip
+    assert call(command(), typed) == 0
+    said = capsys.readouterr()
+    assert not (place / "dry").exists()
+    assert "of 9 checkpoints and of the base model" in said.err and "time left" in said.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["out", "--base", "missing/model"], "base model 'missing/model'"),
+        (["out", "--images", "nothing"], "there is no such folder"),
+        (["out", "--prompts", "no.txt"], "--prompts: there is no no.txt"),
+        (["out", "--encoder", "dino"], "dino"),
+        (["out", "--rate", "1,2"], "--rate goes with --dry-run"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(
+    typed: list[str], said: str, place: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(place)
+    assert call(command(), ["eval", *SMALL, *typed, "--run", "bad"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error
+
+
+def test_nothing_says_what_the_concept_is_called(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    without = [word for word in SMALL if word not in ("--class-word", "toy")]
+    assert call(command(), ["eval", "out", *without, "--run", "bad"]) == 2
+    assert "give --trigger WORD, --class-word WORD" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named_and_the_rest_goes_on(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    whole = (place / "out/dog.safetensors").read_bytes()
+    for name, content in (("good", whole), ("cut", whole[:4000])):
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    typed = ["eval", str(tmp_path), *SMALL, "--count", "2", "--run", str(tmp_path / "run")]
+    assert call(command(), typed) == 1
+    said = capsys.readouterr()
+    assert "left out:" in said.err and "cut.safetensors" in said.err
+    assert "Fidelity of good, the only checkpoint" in said.out
+
+
+def test_watch_says_a_line_for_each_as_it_comes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copyfile(place / "out/dog-000005.safetensors", tmp_path / "dog-000005.safetensors")
+    half = (place / "out/dog.safetensors").read_bytes()[:-100]
+    (tmp_path / "dog.safetensors").write_bytes(half)  # which a trainer is writing
+    typed = ["watch", str(tmp_path), *SMALL, "--count", "2", "--run", str(tmp_path / "run"),
+             "--every", "0.1", "--quiet", "0"]  # fmt: skip
+    assert call(command(), typed) == 0
+    said = capsys.readouterr().out
+    assert "dog epoch 5: fidelity" in said and "best so far" in said and "epoch 10" not in said
+    shutil.copyfile(place / "out/dog.safetensors", tmp_path / "dog.safetensors")
+    assert call(command(), typed) == 0
+    assert "dog epoch 10: fidelity" in capsys.readouterr().out
+
+
+def test_numbers_are_grouped_by_prompt() -> None:
+    from lycoris_bench.analysis.keeping.numbers import _table
+
+    rows = pd.DataFrame(
+        [
+            {"configuration": c, "epoch": np.nan, "strength": 1.0, "category": "a", "class": "b",
+             "subclass": "", "prompt_type": "alter", "image": f"{k:05d}.png", "value": k + 10 * i}
+            for i, c in enumerate("xy")
+            for k in range(5)
+        ]
+    )  # fmt: skip
+    found = _table(rows, {("a/b", "alter"): 2})  # images 0, 1, 2 are of the first prompt
+    assert found.to_numpy().tolist() == [[1.0, 3.5], [11.0, 13.5]]
+    assert _table(rows, {}).shape == (2, 5)
