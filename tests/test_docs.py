@@ -18,8 +18,10 @@ from lycoris_bench.adapters.delta import changes
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.cli import main
 from lycoris_bench.scoring.metrics import METRICS
+from lycoris_bench.study.load import parse
 from lycoris_bench.study.records import MetricRow
 from tests.support.plugin import Load
+from tests.support.world import table as tiny_table
 
 DOCS = Path(__file__).parent.parent / "docs"
 TOOLS = ("inspect", "verify", "merge", "extract", "resize", "combine", "convert")
@@ -80,6 +82,33 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     said = capsys.readouterr().out
     assert "96 layers merged. Result: merged" in said and "applied" in said
     assert {arguments.split()[2] for arguments in lines} == set(TOOLS)
+
+
+def test_the_page_on_what_others_made_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("evaluate.md", "python")[0], "evaluate.md", "exec"), {})
+    small = [
+        "--set",
+        "sampling.steps=1",
+        "--set",
+        "sampling.width=32",
+        "--set",
+        "sampling.height=32",
+    ]
+    for line in [line for block in blocks("evaluate.md", "sh") for line in block.splitlines()]:
+        program, *arguments = shlex.split(line)
+        assert program == "lycoris-bench"
+        here = ["--rate", "1,9"] if "--dry-run" in arguments else ONE
+        typed = [*arguments, *small, *here]
+        assert main.call(main.command(), typed) == 0, f"{line}: {capsys.readouterr().err}"
+    said = capsys.readouterr().out
+    assert "Keep" in said and "Usable strengths" in said and "best so far" in said
+    [given] = [block for block in blocks("evaluate.md", "toml") if "[given.dog]" in block]
+    study = parse({**tiny_table(), **tomllib.loads(given)}, tmp_path)
+    assert [str(c) for c in study.given] == ["dog/epoch-010", "dog/epoch-020"]
+    assert all(Path(file).exists() for file in study.settings.given["dog"].files)
 
 
 def test_the_python_of_the_adapter_page_runs(
