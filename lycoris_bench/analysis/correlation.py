@@ -17,7 +17,9 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
     names = {"sort": False, "dropna": False, "observed": True}
-    sample = scores.groupby([SERIES, *CHECKPOINT, *CONCEPT], **names).ngroup()
+    sample = scores.groupby(
+        [*filter(scores.__contains__, [SERIES]), *CHECKPOINT, *CONCEPT], **names
+    ).ngroup()
     view = scores.groupby(VIEW, **names).ngroup()
     seen = texts(scores[VIEW][~view.duplicated()])
     wide = np.full((sample.max() + 1, len(seen)), np.nan)

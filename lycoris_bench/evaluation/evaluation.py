@@ -16,6 +16,7 @@ from lycoris_bench.evaluation.unlike import unlike
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.hub import locate as locate_model
+from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
@@ -77,15 +78,23 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     tree, own = _own_prompts(asked.prompts)
     shipped = prompts.tree_of(base)
     files: prompts.Files = {}
+    doubts: list[str] = []
     if tree is None:
         words: Mapping[Concept, Words] = words_of(concepts, images, asked.called, found, shipped)
         files = prompts.files_of(words, shipped, own)
+        known = [w.trigger for w in words.values() if w.trigger and is_known(base, w.trigger)]
+        doubts = [
+            f"'{trigger}' is a word that the base model knows: what is there without training is "
+            "not told from what was taught"
+            for trigger in dict.fromkeys(known)
+        ]
     notes = [
         f"{group.name}: the last checkpoint's name says no {group.unit}; it is taken for "
         f"{group.unit} {group.moments[-1]}"
         for group in groups
         if group.guessed
     ]
+    notes += doubts
     if not captioned:
         notes.append(f"{asked.images} has no captions, so no images are drawn of train prompts")
     table: dict[str, Any] = {

@@ -69,11 +69,11 @@ def test_every_concept_has_its_prompts(words: dict[Concept, Words], sets: list[P
     assert lengths == {"train": {1}, "trigger": {1}, "alter": {10}, "style": {5}}
 
 
-def test_eight_templates_one_for_each_kind() -> None:
+def test_templates_one_for_each_kind_and_one_for_other_scenes() -> None:
     templates = {path: lines(path) for path in TREE.rglob("alter.txt")}
-    assert len(templates) == 8
+    assert len(templates) == 9
     written = [line for template in templates.values() for line in template]
-    assert len(written) == len(set(written)) == 80
+    assert len(written) == len(set(written)) == 90
     assert all(line.count("{}") == 1 for line in [*written, *lines(TREE / "style.txt")])
 
 
@@ -125,7 +125,7 @@ def test_no_sentence_is_the_authors() -> None:
         plain(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()
     }
     ours = {plain(line) for path in TREE.rglob("*.txt") for line in lines(path)}
-    assert len(theirs) > 1000 and len(ours) == 80 + 5 + 25 + 5
+    assert len(theirs) > 1000 and len(ours) == 90 + 5 + 25 + 5
     assert not ours & theirs
     endings = {ending for line in theirs for ending in (line[k:] for k in range(len(line)))}
     assert not ours & endings  # nor any of theirs with their trigger in front

@@ -84,7 +84,7 @@ def test_the_demo_has_at_least_twelve_checkpoints_of_four_algorithms() -> None:
         (lambda t: t["algorithms"]["lora"]["vary"].append({"dim": 16}), "are the same"),
         (lambda t: t["algorithms"]["lora"]["vary"].append({"dim": 8}), "are the same"),
         (lambda t: t["algorithms"]["lora"].update(vary=3), "must be a list of tables"),
-        (lambda t: t.update(algorithms={}), "'algorithms' or 'combine' is needed"),
+        (lambda t: t.update(algorithms={}), "'algorithms', 'combine' or 'given' is needed"),
         (lambda t: t["algorithms"]["lora"]["vary"].append({"name": "base", "dim": 3}), "'base' is"),
     ],
 )  # fmt: skip
