@@ -17,9 +17,8 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=[*_names("a"), *_names("b"), "r", "n"])
     names = {"sort": False, "dropna": False, "observed": True}
-    sample = scores.groupby(
-        [*filter(scores.__contains__, [SERIES]), *CHECKPOINT, *CONCEPT], **names
-    ).ngroup()
+    keys = [name for name in (SERIES, *CHECKPOINT, *CONCEPT) if name in scores]
+    sample = scores.groupby(keys, **names).ngroup()
     view = scores.groupby(VIEW, **names).ngroup()
     seen = texts(scores[VIEW][~view.duplicated()])
     wide = np.full((sample.max() + 1, len(seen)), np.nan)
