@@ -52,6 +52,8 @@ class Tree:
         strength = "" if checkpoint.strength == 1 else f"-strength-{exact(checkpoint.strength)}"
         if checkpoint.epoch is None:
             return Path(name, f"given{strength}")
+        if checkpoint.seed is None:  # drawn elsewhere
+            return Path(name, f"epoch-{checkpoint.epoch:03d}{strength}")
         return Path(name, f"seed-{checkpoint.seed}", f"epoch-{checkpoint.epoch:03d}{strength}")
 
     def image(self, image_set: ImageSet, k: int) -> Path:

@@ -60,7 +60,8 @@ class Configuration:
 @dataclass(frozen=True)
 class Checkpoint:
     """The weights of one configuration and seed after an epoch, applied at a strength. The base
-    model is one too; adapters that were made elsewhere have neither seed nor epoch."""
+    model is one too; adapters that were made elsewhere have neither seed nor epoch, and images that
+    were drawn elsewhere no seed, nor an epoch where no step of the training is known."""
 
     configuration: Configuration
     seed: int | None = None
@@ -91,7 +92,7 @@ def checkpoint_name(
     """How a checkpoint is called in messages; nothing is looked up by it."""
     name = configuration
     if epoch is not None:
-        name += f"/seed-{seed}/epoch-{epoch:03d}"
+        name += f"/epoch-{epoch:03d}" if seed is None else f"/seed-{seed}/epoch-{epoch:03d}"
     return name if strength == 1 else f"{name}/strength-{exact(strength)}"
 
 
