@@ -134,5 +134,10 @@ class Tree:
         return self.root / "analysis" / "findings.json"
 
     @property
+    def gallery(self) -> Path:
+        """The list of the images that a report shows of images that exist already."""
+        return self.root / "gallery" / "index.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"

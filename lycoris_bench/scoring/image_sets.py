@@ -230,7 +230,7 @@ class RealSets(ImageSets):
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
         """Real images have no prompts, and their number is not that of generated ones."""
-        heldout, examples = self.plan.heldout, self.examples[concept]
+        heldout, examples = self.plan.heldout, self.examples.get(concept, [])
         real, rest = (heldout.of(concept), examples) if heldout else (examples[1::2], examples[::2])
         reference = rest if REFERENCE in prompt_types.TYPES[kind].compared_with else []
         return ScoredSet(
