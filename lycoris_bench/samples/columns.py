@@ -144,14 +144,11 @@ def align(columns: Columns, notes: Notes) -> tuple[Columns, bool]:
 
 def _keyed(columns: Columns) -> tuple[dict[Checkpoint, dict[Key, Sample]], bool]:
     """The images of each column by what they have in common with those of others."""
-    for by_seed in (True, False):
-        keyed = {column: _keys(own, by_seed) for column, own in columns.items()}
-        if by_seed and any(s.seed is None for own in columns.values() for s in own):
-            continue
-        shared = set.intersection(*(set(keys) for keys in keyed.values()))
-        if shared or not by_seed:
-            return keyed, by_seed
-    raise AssertionError("the second way has no condition")
+    known = all(s.seed is not None for own in columns.values() for s in own)
+    keyed = {column: _keys(own, True) for column, own in columns.items()}
+    if known and set.intersection(*(set(keys) for keys in keyed.values())):
+        return keyed, True
+    return {column: _keys(own, False) for column, own in columns.items()}, False
 
 
 def _keys(samples: Sequence[Sample], by_seed: bool) -> dict[Key, Sample]:

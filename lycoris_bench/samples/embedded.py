@@ -15,7 +15,8 @@ from lycoris_bench.run.image_file import CHUNK
 from lycoris_bench.samples import comfyui_graph
 
 EXIF, USER_COMMENT, MODEL = 0x8769, 0x9286, 0x0110  # tags of EXIF
-LARGEST = 1_000_000  # characters of a text that is read
+LARGEST = 100_000  # characters of a text that is read
+LONGEST_LINE = 8_000  # characters of its settings
 A1111 = {
     "seed": "seed", "steps": "steps", "sampler": "sampler", "cfg scale": "guidance",
     "model": "model", "model hash": "model hash", "schedule type": "schedule",
@@ -75,7 +76,7 @@ def parameters(text: str) -> Said:
     end = next((k for k, line in enumerate(lines) if line.startswith("Negative prompt:")), last)
     settings = {
         name.strip().lower(): value.strip().strip('"')
-        for name, value in _SETTING.findall(" ".join(lines[last:]))
+        for name, value in _SETTING.findall(" ".join(lines[last:])[:LONGEST_LINE])
     }
     prompt = _ADAPTER.sub("", " ".join(" ".join(lines[: min(end, last)]).split())).strip()
     known = {ours: settings[name] for name, ours in A1111.items() if settings.get(name)}

@@ -129,7 +129,7 @@ class ImageSets(ABC):
 
     @cached_property
     def dataset(self) -> Collection:
-        return Collection(Path("dataset"), files(self.plan.data.examples), square(self.plan.data))
+        return Collection(Path("dataset"), files(self.plan.data.examples), _square(self.plan.data))
 
 
 def image_sets(plan: Plan, store: Store, source: Source, part: Part | None = None) -> ImageSets:
@@ -226,7 +226,7 @@ class RealSets(ImageSets):
             return self.dataset
         branch = self.store.branch(self.source)
         asked = [example for example in heldout.examples if example.concept in self.examples]
-        return Collection(branch, files(asked), square(heldout))
+        return Collection(branch, files(asked), _square(heldout))
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
         """Real images have no prompts, and their number is not that of generated ones."""
@@ -258,5 +258,5 @@ def alike(*sides: Sequence[Any]) -> Any:
     return tuple([1 / len(side)] * len(side) if side else [] for side in sides)
 
 
-def square(data: Dataset) -> bool:
+def _square(data: Dataset) -> bool:
     return all(example.size[0] == example.size[1] for example in data.examples)
