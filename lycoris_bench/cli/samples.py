@@ -123,9 +123,10 @@ def with_folders(of_study: Callable[..., None]) -> Callable[..., None]:
             _score(study, own, given)
             return
         if used:
+            what = "a run folder" if (Path(study) / STUDY).is_file() else "none"
             raise BenchError(
                 f"{' and '.join(used)} {'goes' if len(used) == 1 else 'go'} with a folder of "
-                f"images; {study} is none"
+                f"images; {study} is {what}"
             )
         of_study(**given)
 

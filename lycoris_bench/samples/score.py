@@ -25,6 +25,10 @@ from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.rows import tables_of
 from lycoris_bench.study.records import BASE, REAL, Checkpoint, Source
 
+NOTHING = (
+    "no metric has a number: images are compared with real ones (--reference), with their prompts, "
+    "with the base model's (--base), or with others of the same prompt"
+)
 OPTIONAL = ("group", "pattern", "grid", "trigger", "class_word", "description")
 
 
@@ -162,8 +166,10 @@ def _report(plan: SamplesPlan, store: Store, outcome: Outcome) -> None:
     """Joins the rows to one table, and analyzes it; what hinders that is a failure with a name."""
     there = [source for source in plan.sources if is_scored(plan, store, source)]
     stored = (store.frame(store.metrics(store.branch(source))) for source in _in_order(there))
-    table = scored_rows.joined(one[0] for one in stored if one)
+    table = scored_rows.joined(one[0] for one in stored if one and len(one[0]))
     if table is None:
+        if there:
+            outcome.failed["score"] = NOTHING
         return
     known = json.dumps(identities(plan))
     store.put_frame(store.table("metrics"), table, known)

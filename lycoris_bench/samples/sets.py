@@ -172,16 +172,15 @@ class SampleSets(ImageSets):
         )
         return [*self.single, *(self._partial(needs) if needs else ())]
 
-    @cached_property
-    def whole(self) -> list[ScoredSet]:
-        """Without what some images lack, so that rows of all lists belong together."""
+    @property
+    def joined(self) -> list[ScoredSet]:
+        """Of classes with real images, whose numbers weigh them; without what images of some
+        concept lack, so that rows of all lists belong together."""
+        classes = {(e.concept.category, e.concept.class_name) for e in self.plan.data.examples}
+        kept = [s for s in self.single if (s.category, s.class_name) in classes]
+        texts, base = all(s.texts for s in kept), all(s.base for s in kept)
         return [
-            replace(
-                scored,
-                texts=scored.texts if len(scored.texts) == len(scored.generated) else [],
-                base=scored.base if len(scored.base) == len(scored.generated) else [],
-            )
-            for scored in super().whole
+            replace(s, texts=s.texts if texts else (), base=s.base if base else ()) for s in kept
         ]
 
     def collection(self, name: str) -> Collection:

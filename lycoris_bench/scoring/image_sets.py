@@ -111,11 +111,16 @@ class ImageSets(ABC):
         """The set of each concept and prompt type, of which a metric takes those that suit it."""
         return self.single
 
+    @property
+    def joined(self) -> list[ScoredSet]:
+        """The sets that those of all concepts are made of."""
+        return self.single
+
     @cached_property
     def whole(self) -> list[ScoredSet]:
         """One set of all concepts per prompt type."""
         by_kind: defaultdict[str, list[ScoredSet]] = defaultdict(list)
-        for scored in self.single if self.part is None else ():
+        for scored in self.joined if self.part is None else ():
             by_kind[scored.prompt_type].append(scored)
         return [
             all_concepts(by_kind[kind], self.plan.data.examples)

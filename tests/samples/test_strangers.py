@@ -73,6 +73,8 @@ def test_values_are_those_of_score_images(tmp_path: Path, real: Path) -> None:
             encoders=encoders, device="cpu",
         ).set_index(["metric", "encoder"])["value"]  # fmt: skip
         ours = rows[rows["epoch"] == step].set_index(["metric", "encoder"])["value"]
+        of_other_prompts = {"frechet_distance", "style_loss_to_dataset"}
+        by_hand = by_hand.drop(of_other_prompts, level="metric")
         pd.testing.assert_series_equal(
             ours.sort_index(), by_hand.sort_index(), check_names=False, rtol=1e-5
         )
@@ -258,7 +260,7 @@ def test_a_killed_command_goes_on(
         (["a.toml", "--reference", "s"], "--reference goes with a folder of images; a.toml is"),
         (["s", "--encoders", "dino"], "unknown encoder 'dino'"),
         (["s", "--encoders", "miniature-image", "--metrics", "vendy"], "unknown metric 'vendy'"),
-        (["s", "--group", "modl"], "--group: unknown field 'modl'; allowed are: configuration"),
+        (["s", "--group", "modl"], "--group: unknown field 'modl'; did you mean"),
         (["s", "--pattern", "{stp}"], "--pattern: unknown place 'stp'; did you mean 'step'?"),
         (["s", "--grid", "2"], "--grid is '2'; rows and columns such as 2x3 are needed"),
         (["s", "--prompts", "nowhere.txt"], "nowhere.txt"),
