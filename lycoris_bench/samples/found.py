@@ -1,7 +1,7 @@
 """Finds the images of a folder, with what is known of each: its prompt and seed, who drew it and
 at which step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,16 +78,18 @@ class Rules:
         return (self.pattern, *TABLE) if self.pattern else TABLE
 
 
-def find(folder: Path, rules: Rules, notes: Notes, leave_out: Path | None = None) -> list[Sample]:
-    """The images in a folder and in all folders inside it, in natural order; those below
-    `leave_out`, a run folder, are not among them.
+def find(
+    folder: Path, rules: Rules, notes: Notes, leave_out: Collection[Path] = ()
+) -> list[Sample]:
+    """The images in a folder and in all folders inside it, in natural order; those below the
+    folders `leave_out` are not among them.
 
     BenchError: it is no folder, or holds no image that can be read."""
     if not folder.is_dir():
         raise BenchError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}")
     problems: list[str] = []
     paths = Folders(folder, problems).below(folder)
-    paths = [p for p in paths if leave_out is None or leave_out not in p.parents]
+    paths = [p for p in paths if not any(place in p.parents for place in leave_out)]
     files, seen, samples = PromptFiles(folder, problems), Seen(), []
     for path in paths:
         name = named(path, folder, rules.rows)
@@ -114,6 +116,8 @@ def _samples(
         raise BenchError(f"{size}")
     place, index = _shown(path, folder), name.number("index")
     said = _said(path, name, rules, files)
+    if name.number("step") is None and name.number("epoch") is not None:
+        said["counted in"] = "epochs"
     about: dict[str, Any] = {
         "configuration": _configuration(path, folder, name),
         "prompt_type": name.fields.get("prompt_type", GIVEN),
@@ -163,9 +167,10 @@ def _seed(name: Named, said: Said) -> int | None:
 
 def _strength(name: Named) -> float:
     try:
-        return float(name.fields.get("strength", "1"))
+        strength = float(name.fields.get("strength", "1"))
     except ValueError:
         return 1.0
+    return strength if -10 <= strength <= 10 else 1.0
 
 
 def _concept(name: Named) -> Concept | None:
@@ -213,6 +218,13 @@ def _say(samples: Sequence[Sample], rules: Rules, notes: Notes) -> None:
         f"the prompt of {len(short)} images is known from a folder's name alone, which holds at "
         "most 32 characters of it; --prompts FILE gives them whole",
     )  # fmt: skip
+    epochs = [s.place for s in samples if "counted in" in s.said]
+    if epochs and any(s.step is not None and "counted in" not in s.said for s in samples):
+        notes.some(
+            "steps", epochs,
+            f"the names of {len(epochs)} images count epochs, those of others steps; both stand in "
+            "the column 'epoch' as they are",
+        )  # fmt: skip
     grids = [s.place for s in samples if "grid" in s.path.stem.lower() and rules.grids is None]
     notes.some(
         "grids", grids,

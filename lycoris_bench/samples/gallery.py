@@ -32,7 +32,8 @@ def gallery(plan: SamplesPlan) -> Gallery:
         parts.insert(0, f"{there} of {len(concepts)} concepts")
     if len(drawn) > ROWS - 1:
         parts.insert(0, f"{ROWS - 1} of {len(drawn)} columns, at even distances")
-    return Gallery(entries, f"Shown are {', '.join(parts)}." if entries else "")
+    noise = "" if plan.by_seed else " That they have the same noise is not known."
+    return Gallery(entries, f"Shown are {', '.join(parts)}.{noise}" if entries else "")
 
 
 def spread(columns: Sequence[Checkpoint], most: int) -> list[Checkpoint]:

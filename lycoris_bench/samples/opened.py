@@ -114,12 +114,14 @@ def opened(asked: Asked, store: Store, notes: Notes) -> SamplesPlan:
         prompt_files.prompt_list(asked.prompts) if asked.prompts else prompt_files.PromptList(),
         Grids(*cut, store.root / "cut", store.write) if cut else None,
     )
-    samples = find(asked.folder, rules, notes, leave_out=store.root)
+    others = [place for place in (asked.base, asked.reference) if place]
+    apart = [store.root, *(p for p in others if asked.folder in p.parents)]
+    samples = find(asked.folder, rules, notes, apart)
     if asked.base:
         inside = [s.place for s in samples if s.is_base]
         notes.some("base", inside, f"{len(inside)} images of 'base' are left out: --base is given")
-        others = [replace(s, is_base=True) for s in find(asked.base, rules, notes, store.root)]
-        samples = [*(s for s in samples if not s.is_base), *others]
+        base = [replace(s, is_base=True) for s in find(asked.base, rules, notes, [store.root])]
+        samples = [*(s for s in samples if not s.is_base), *base]
     if all(s.is_base for s in samples):
         raise BenchError(f"{asked.folder} holds images of the base model alone")
     known = reference(asked.reference, asked.words, asked.naming, samples, asked.name)
@@ -131,6 +133,7 @@ def opened(asked: Asked, store: Store, notes: Notes) -> SamplesPlan:
     return SamplesPlan(
         _study(asked, store, made, kept), kept, known,
         of_classes(known.data, [s for own in kept.values() for s in own]), pairs, asked.group,
+        by_seed,
     )  # fmt: skip
 
 

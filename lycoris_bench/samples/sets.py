@@ -50,7 +50,8 @@ class Cell:
 @dataclass(frozen=True)
 class SamplesPlan:
     """The columns that are compared, the real images and the words of concepts; `partners` has the
-    base model's image for a uid; what `compared_by` names is no part of the protocol."""
+    base model's image for a uid; what `compared_by` names is no part of the protocol; `by_seed`:
+    image k of every column is known to have the same noise."""
 
     study: Study
     columns: Mapping[Checkpoint, Sequence[Sample]]
@@ -58,6 +59,7 @@ class SamplesPlan:
     data: Dataset
     partners: Mapping[str, Sample]
     compared_by: str
+    by_seed: bool
     heldout: None = None
 
     @cached_property

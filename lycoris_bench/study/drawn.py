@@ -47,6 +47,9 @@ class DrawnStudy(Table):
     drawn: Annotated[dict[str, Drawn], Field(min_length=1)]
 
 
+_KEYS = DrawnStudy.model_fields
+
+
 @dataclass(frozen=True)
 class DrawnImages:
     """The settings, configurations and checkpoints of images that exist already."""
@@ -58,6 +61,13 @@ class DrawnImages:
 
 def read(table: Mapping[str, Any], problems: list[str]) -> DrawnImages | None:
     """What a file says; None where something is wrong with it, which is added to `problems`."""
+    of_a_study = [k for k in table if k in Settings.model_fields and k not in _KEYS]
+    if of_a_study:
+        problems.append(
+            f"'{DRAWN}' is of images that exist already, which no study draws; it does not go with "
+            + ", ".join(map(repr, of_a_study))
+        )
+        return None
     try:
         found = DrawnStudy.model_validate(table)
     except ValidationError as error:

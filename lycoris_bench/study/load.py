@@ -116,6 +116,8 @@ class Study:
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
+        if self.drawn:
+            raise StudyError(self.name, ["its images exist already; its file is in the run folder"])
         table = self.settings.model_dump(exclude_none=True)
         table |= {key: as_shipped(table[key]) for key in PATHS if key in table}
         return tomli_w.dumps({key: value for key, value in table.items() if value != ()})

@@ -167,6 +167,27 @@ def test_a_folder_in_which_the_run_lies(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "s/runs/s/report/index.html").exists()
 
 
+def test_base_and_reference_inside_the_folder(tmp_path: Path) -> None:
+    """They are no configurations of their own."""
+    folder = kohya(tmp_path / "s")
+    kohya(folder / "before", [0])
+    for k in range(2):
+        picture(folder / "photos" / f"{k}.png", 70 + k)
+    outcome, rows = scored(folder, folder / "run", base=folder / "before",
+                           reference=folder / "photos")  # fmt: skip
+    assert outcome.status == 0 and {*rows["configuration"]} == {"base", "lora", "real"}
+
+
+def test_epochs_and_steps_in_one_folder(tmp_path: Path, real: Path) -> None:
+    folder = kohya(tmp_path / "s", [500], "a")
+    for seed in (1, 2):
+        path = picture(folder / f"lora_e000002_00_{TIME}_{seed}.png", seed)
+        path.with_suffix(".txt").write_text("a cat")
+    outcome, rows = scored(folder, tmp_path / "run", reference=real)
+    assert {*rows["epoch"].dropna()} == {2, 500}
+    assert "the names of 2 images count epochs, those of others steps" in outcome.warnings["steps"]
+
+
 def test_a_pattern_that_fits_nothing_is_said(tmp_path: Path, real: Path) -> None:
     outcome, rows = scored(kohya(tmp_path / "s"), tmp_path / "run", reference=real,
                            pattern="{configuration}@{step}")  # fmt: skip
