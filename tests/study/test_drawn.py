@@ -54,7 +54,7 @@ def test_what_is_written_is_read_again() -> None:
         ({"drawn": {"a": {"folder": "x", "steps": "1"}}}, "a list is needed"),
         ({"drawn": {"base": {"folder": "x"}}}, "'base' is the name of what configurations are"),
         ({"drawn": 3}, "'drawn' is 3: a table is needed"),
-        ({"algorithms": {}}, "unknown key 'algorithms'; allowed are: drawn, name, scoring"),
+        ({"algorithms": {}}, "exist already, which no study draws; it does not go with 'algo"),
     ],
 )
 def test_mistakes_are_sentences(change: dict[str, Any], said: str) -> None:
