@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lycoris_bench.messages.errors import BenchError
     from lycoris_bench.registry import load_plugin
     from lycoris_bench.run.outcome import Outcome
+    from lycoris_bench.samples.score import score_samples
     from lycoris_bench.scoring.score_images import score_images
     from lycoris_bench.stages.run_stage import run_stage
     from lycoris_bench.study.catalogue import list_adapters, list_encoders, list_metrics
@@ -53,6 +54,7 @@ __all__ = [
     "read_adapter",
     "run_stage",
     "score_images",
+    "score_samples",
 ]
 
 _PLACES = {  # the same as the imports above, for when a name is first used
@@ -76,6 +78,7 @@ _PLACES = {  # the same as the imports above, for when a name is first used
     "read_adapter": "adapters.apply",
     "run_stage": "stages.run_stage",
     "score_images": "scoring.score_images",
+    "score_samples": "samples.score",
 }
 
 

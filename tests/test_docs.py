@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import shutil
 import tomllib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 
 import lycoris_bench
@@ -65,6 +68,40 @@ def smaller(study: str) -> str:
         study, replaced = re.subn(rf"(?m)^{name} = \d+", f"{name} = {number}", study)
         assert replaced == 1, name
     return study
+
+
+def test_images_that_exist_already_can_be_scored(
+    tmp_path: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The page's commands, on the small study's images under the names of kohya's trainer, and on
+    that study itself in place of the demo."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(small_run, "runs/demo")
+    shutil.copytree(Path(lycoris_bench.__file__).parent / "miniature/dataset/toys/bunny", "photos")
+    drawn = sorted((small_run / "images/lora").rglob("bunny/train/*.png"))
+    for folder, steps in (
+        ("my lora/sample", (100, 200)),
+        ("base-sample", (0,)),
+        ("cats in A1111", (0,)),
+    ):
+        Path(folder).mkdir(parents=True)
+        for step, (k, image) in product(steps, enumerate(drawn)):
+            name = f"mine_{step:06d}_{k:02d}_20240131235959_{k + 1}"
+            Image.open(image).resize((32, 32)).rotate(step).save(f"{folder}/{name}.jpg")
+            Path(folder, f"{name}.txt").write_text(f"olis toy --n blurry --l {3 + k}")
+    section = (DOCS / "evaluate.md").read_text("utf-8").partition("## Images that exist")[2]
+    found = re.findall(
+        r"^```sh\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL
+    )
+    for line in "".join(found).splitlines():
+        program, *arguments = shlex.split(line)
+        small = ["--encoders", "miniature-image"] if "--encoders" not in arguments else []
+        small = [*small, "--device", "cpu"] if arguments[0] == "score" else []
+        assert program == "lycoris-bench"
+        assert main.call(main.app, [*arguments, *small]) == 0, f"{line}: {capsys.readouterr().err}"
+    for run in ("my-lora", "second", "cats-in-A1111", "demo-images"):
+        assert Path("runs", run, "report/index.html").exists()
 
 
 def test_the_page_of_the_adapter_tool_can_be_followed(

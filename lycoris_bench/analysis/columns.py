@@ -1,15 +1,16 @@
 """The columns of the analysis, declared once: what names a checkpoint, a view and a concept."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.coded import is_coded, text, texts
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study.prompt_types import GIVEN
 from lycoris_bench.study.records import BASE, REAL, MetricRow
 
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
@@ -64,6 +65,33 @@ EXPLAINED = (
     ("vendi", "trigger"),
     ("style_loss", "style"),
 )
+
+
+def as_drawn(
+    axes: Iterable[tuple[str, str]], there: Collection[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """(metric, prompt type) as a table has them: images that exist already were drawn by prompts of
+    no type, which stand in where a table has a metric on these alone.
+
+    >>> as_drawn([("vendi", "trigger"), ("a", "style")], {("vendi", "given"), ("a", "style")})
+    [('vendi', 'given'), ('a', 'style')]
+    """
+    return [
+        (metric, GIVEN) if (metric, kind) not in there and (metric, GIVEN) in there
+        else (metric, kind)
+        for metric, kind in axes
+    ]  # fmt: skip
+
+
+def criteria_in(there: Collection[tuple[str, str]]) -> list[Criterion]:
+    """The criteria, on the prompts that a table has them on."""
+    kinds = as_drawn([(c.metric, c.prompt_type) for c in CRITERIA], there)
+    return [replace(c, prompt_type=kind) for c, (_, kind) in zip(CRITERIA, kinds, strict=True)]
+
+
+def judged_in(found: Mapping[str, Any]) -> list[Criterion]:
+    """The criteria that findings of a category have, on the prompts they were judged on."""
+    return [replace(c, prompt_type=found[c.key]["prompt_type"]) for c in CRITERIA if c.key in found]
 
 
 def explained(rows: pd.DataFrame) -> list[tuple[str, str]]:

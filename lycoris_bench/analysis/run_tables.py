@@ -13,6 +13,7 @@ from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
+from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.series import MOMENTS
 from lycoris_bench.analysis.trust.judge import TRUST
@@ -31,7 +32,8 @@ SIZES = ("dim", "alpha", "factor")  # options with a column of their own, so tha
 
 def analyze_folder(store: Store) -> outcome.Outcome:
     """Analyzes a run folder as it is: its metric table, and what its study.toml says of the
-    configurations in it. Neither dataset nor base model nor images are needed; none are shown.
+    configurations in it. Neither dataset nor base model nor images are needed; none are shown, but
+    those that the run folder of images that exist already keeps for its page.
 
     StoreError: it is no run folder, has no metric table, or nothing that says what was compared."""
     must_be_run(store.root)
@@ -67,7 +69,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
         )
     there = known["configuration"].isin(names)
     return write_analysis(
-        store, table, known[there].reset_index(drop=True), study,
+        store, table, known[there].reset_index(drop=True), study, kept_gallery.read(store),
         heldout=study.settings.heldout is not None,
     )  # fmt: skip
 

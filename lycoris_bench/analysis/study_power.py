@@ -85,11 +85,11 @@ def classes_of(plan: Plan, criterion: Criterion) -> int:
     it."""
     settings = plan.study.settings
     specs = settings.scoring.encoders
-    metrics = [m for spec in specs for m in scored_rows.suiting(plan, spec)]
+    metrics = [m for spec in specs for m in scored_rows.suiting(plan.study, spec)]
     kind = criterion.prompt_type
     suiting = [
         metric
-        for metric in [*metrics, *scored_rows.without_encoder(plan)]
+        for metric in [*metrics, *scored_rows.without_encoder(plan.study)]
         if metric.called == criterion.metric and kind in (metric.prompt_types or (kind,))
     ]
     if criterion.key == "diversity" and settings.sampling.images < 2:

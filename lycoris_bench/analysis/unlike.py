@@ -110,7 +110,8 @@ def checkpoint_name(row: pd.Series) -> str:
     """`lora/seed-23/epoch-010`; base and real images have neither seed nor epoch."""
     if pd.isna(row["epoch"]):
         return str(row["series"])
-    return f"{row['series']}/seed-{row['seed']}/epoch-{row['epoch']:03d}"
+    seed = "" if pd.isna(row["seed"]) else f"/seed-{row['seed']}"
+    return f"{row['series']}{seed}/epoch-{row['epoch']:03d}"
 
 
 def _group(row: pd.Series) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from lycoris_bench.cli import samples
 from lycoris_bench.cli.options import (
     NONE,
     Address,
@@ -37,7 +38,7 @@ PURPOSES = {
     WHOLE: "The whole line: train, draw, score and analyze what is missing.",
     "train": "Fine-tune the base model under every configuration and seed.",
     "generate": "Draw the images of every checkpoint, and of the base model.",
-    "score": "Turn the images into rows of the metric table.",
+    "score": "Turn the images into rows of the metric table: a study's, or those of any folder.",
     "analyze": "Rank, explain and report: writes report/index.html.",
 }
 SPREAD = (WHOLE, "train", "generate", "score")
@@ -118,8 +119,9 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
     own = inspect.signature(command)
     kept = [p for p in own.parameters.values() if name in OWN.get(p.name, (name,))]
     command.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]  # typer reads it
-    command.__doc__ = purpose
-    app.command(name)(command)
+    made = samples.with_folders(command) if name == "score" else command
+    made.__doc__ = purpose
+    app.command(name)(made)
 
 
 def _analyze_folder(folder: Path, narrowed: bool, as_json: bool) -> None:

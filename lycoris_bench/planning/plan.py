@@ -17,6 +17,10 @@ from lycoris_bench.study.load import Study, StudyError
 from lycoris_bench.study.records import Checkpoint, Concept, Configuration, ImageSet, PromptSet
 from lycoris_bench.training.buckets import steps_per_epoch
 
+DRAWN_ELSEWHERE = (
+    "its images exist already, so nothing is trained or drawn; score the folder that they lie in "
+    "with 'lycoris-bench score DIR', and analyze the run folder with 'lycoris-bench analyze RUN'"
+)
 FORMAT = 1  # raised when training or sampling changes what it computes
 
 
@@ -238,6 +242,8 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
     With `absent`, a missing dataset or base model adds a sentence to it in place of an error, and
     the plan serves for counting, not for running."""
     settings = study.settings
+    if study.drawn:
+        raise StudyError(study.name, [DRAWN_ELSEWHERE])
     resolve.check_weights(study)
     main, *others = resolve.captioned(study, absent).items()
     heldout, doubts = held_out(settings.heldout, main[1].data)

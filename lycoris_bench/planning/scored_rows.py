@@ -40,26 +40,26 @@ def sources(plan: Plan) -> list[Source]:
     return [REAL_IMAGES, *plan.checkpoints]
 
 
-def metrics(plan: Plan) -> list[Metric]:
+def metrics(study: Study) -> list[Metric]:
     """The metrics that the study names; none named: all but those on request."""
-    return chosen(plan.study.settings.scoring.metrics)
+    return chosen(study.settings.scoring.metrics)
 
 
-def suiting(plan: Plan, spec: str) -> list[Metric]:
+def suiting(study: Study, spec: str) -> list[Metric]:
     """The metrics that take the outputs of this encoder."""
     outputs = encoders.record(spec).outputs
-    return [m for m in metrics(plan) if m.encoder and outputs in OUTPUTS[m.encoder]]
+    return [m for m in metrics(study) if m.encoder and outputs in OUTPUTS[m.encoder]]
 
 
-def without_encoder(plan: Plan) -> list[Metric]:
+def without_encoder(study: Study) -> list[Metric]:
     """The metrics that need no encoder."""
-    return [metric for metric in metrics(plan) if metric.encoder is None]
+    return [metric for metric in metrics(study) if metric.encoder is None]
 
 
-def records(plan: Plan, store: Store) -> list[Record]:
+def records(study: Study, store: Store) -> list[Record]:
     """The encoders' records with the SHA-256 of their weights: of the file on this machine, else
     of the one that this run last read, so that scores can be analyzed on another machine."""
-    scoring, read = plan.study.settings.scoring, store.read_json(store.encoder_weights)
+    scoring, read = study.settings.scoring, store.read_json(store.encoder_weights)
     resolved = [encoders.resolved(spec, scoring.weights_of(spec)) for spec in scoring.encoders]
     known = read if isinstance(read, dict) else {}
     return [r if r.sha256 else replace(r, sha256=known.get(_place(r))) for r in resolved]
@@ -92,7 +92,7 @@ def inputs(plan: Plan, store: Store, source: Source, shared: str | None = None) 
         (plan.drawn_by(source), plan.prompts_uid(source)) if isinstance(source, Checkpoint) else ()
     )
     shared = shared or shared_inputs(plan, store)
-    return NOW + uid(shared, str(source), drawn, _versions(plan, source))
+    return NOW + uid(shared, str(source), drawn, versions(plan.study, source))
 
 
 def shared_inputs(plan: Plan, store: Store) -> str:
@@ -101,7 +101,7 @@ def shared_inputs(plan: Plan, store: Store) -> str:
     return uid(
         plan.study.name, plan.drawn_by(BASE_CHECKPOINT), plan.prompts_uid(BASE_CHECKPOINT),
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        [record.hash for record in records(plan, store)],
+        [record.hash for record in records(plan.study, store)],
     )  # fmt: skip
 
 
@@ -114,14 +114,15 @@ def inputs_of_0_1(plan: Plan, store: Store, source: Source) -> str:
         plan.study.name, str(source if is_drawn else None),
         [(job.uid, job.text) for job in jobs], [(job.uid, job.text) for job in base],
         plan.data.fingerprint, plan.heldout.fingerprint if plan.heldout else None,
-        [record.hash for record in records(plan, store)], _versions(plan, source),
+        [record.hash for record in records(plan.study, store)], versions(plan.study, source),
     )  # fmt: skip
 
 
-def _versions(plan: Plan, source: Source) -> list[tuple[Any, ...]]:
+def versions(study: Study, source: Source) -> list[tuple[Any, ...]]:
+    """The metrics that rows of a source are of, and what each reads besides images."""
     return [
         (metric.__name__, metric.version, *contents(metric.inputs))
-        for metric in metrics(plan)
+        for metric in metrics(study)
         if source.is_drawn or not metric.equal_n
     ]
 

@@ -16,7 +16,7 @@ from lycoris_bench.run import folder as run_folder
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.tree import Tree
-from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.study.records import Checkpoint, Source
 
 DAMAGED = ".damaged"
 
@@ -141,6 +141,13 @@ class Store(Tree):
     def frame(self, path: Path) -> tuple[Any, str] | None:
         """The data frame and its uid; None where it is missing, broken, or fails a checksum."""
         return parquet.read(path)
+
+    def put_rows(self, source: Source, rows: Any, of_parts: Any, uid: str, kind: str = "") -> None:
+        """Writes the tables of a source (of a part of it, which `kind` names): its rows last, which
+        mark it as done. `uid` is the identity of their inputs."""
+        branch = self.branch(source)
+        self.put_frame(self.metrics(branch, f"{kind}-images"), of_parts)
+        self.put_frame(self.metrics(branch, kind), rows, uid)
 
     def add_provenance(self, about: Mapping[str, Any]) -> Path:
         """Adds a record of what was run, when and on which machine."""

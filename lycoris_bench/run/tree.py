@@ -54,7 +54,7 @@ class Tree:
         seed = () if checkpoint.seed is None else (f"seed-{checkpoint.seed}",)
         if checkpoint.epoch is None:
             return Path(name, *seed, f"given{strength}")
-        return Path(name, *(seed or ("given",)), f"epoch-{checkpoint.epoch:03d}{strength}")
+        return Path(name, *seed, f"epoch-{checkpoint.epoch:03d}{strength}")
 
     def image(self, image_set: ImageSet, k: int) -> Path:
         return self.image_folder(image_set) / manifest.image_name(k)
@@ -142,6 +142,11 @@ class Tree:
     def unlike(self) -> Path:
         """The file of sentences on what differs between trainings that others ran."""
         return self.root / "analysis" / "unlike.json"
+
+    @property
+    def gallery(self) -> Path:
+        """The list of the images that a report shows of images that exist already."""
+        return self.root / "gallery" / "index.json"
 
     @property
     def report(self) -> Path:

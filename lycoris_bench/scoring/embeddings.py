@@ -120,7 +120,7 @@ class Embeddings:
     @cached_property
     @torch.inference_mode()
     def _of_texts(self) -> dict[str, Array]:
-        texts = sorted({text for scored in self.sets.single for text in scored.texts if text})
+        texts = sorted({text for scored in self.sets.all for text in scored.texts if text})
         size = self.sets.batch_size
         parts = [self.encoder.encode_texts(texts[k : k + size]) for k in range(0, len(texts), size)]
         return dict(zip(texts, torch.cat(parts).float().cpu().numpy(), strict=True))

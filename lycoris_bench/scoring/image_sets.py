@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.parts import Part
@@ -16,6 +16,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.all_concepts import all_concepts, files
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study import prompt_types
+from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     Checkpoint,
@@ -25,6 +26,32 @@ from lycoris_bench.study.records import (
 )
 
 Key = tuple[Concept, str]
+
+
+class Cell(Protocol):
+    """What an image set is of."""
+
+    @property
+    def concept(self) -> Concept: ...
+    @property
+    def prompt_type(self) -> str: ...
+
+
+class Compared(Protocol):
+    """What is known of all image sets: the plan of a study, or of images that exist already."""
+
+    @property
+    def study(self) -> Study: ...
+    @property
+    def data(self) -> Dataset: ...
+    @property
+    def heldout(self) -> Dataset | None: ...
+    @property
+    def kinds(self) -> Mapping[Concept, str]: ...
+    @property
+    def prompt_sets(self) -> Sequence[Cell]: ...
+
+
 COLLECTIONS = REFERENCE, GENERATED, BASE = ("reference", "generated", "base")
 
 
@@ -41,7 +68,11 @@ class ImageSets(ABC):
     """The image sets of one source: a checkpoint or real images; or a `part` of a checkpoint's, of
     which there are no sets of all concepts. Subclasses are final."""
 
-    def __init__(self, plan: Plan, store: Store, source: Source, part: Part | None = None) -> None:
+    plan: Compared
+
+    def __init__(
+        self, plan: Compared, store: Store, source: Source, part: Part | None = None
+    ) -> None:
         self.plan, self.store, self.source, self.part = plan, store, source, part
         self._suiting: dict[Any, list[ScoredSet]] = {}
 
@@ -59,6 +90,11 @@ class ImageSets(ABC):
     def collection(self, name: str) -> Collection:
         """All `reference`, `generated` or `base` images of the sets."""
 
+    @property
+    def all(self) -> list[ScoredSet]:
+        """Every set, in the order of the rows."""
+        return [*self.single, *self.whole]
+
     def of(self, metric: Any) -> list[ScoredSet]:
         """The sets that a metric applies to and that have all its inputs.
 
@@ -67,15 +103,24 @@ class ImageSets(ABC):
         if metric.equal_n and not self.source.is_drawn:
             return []
         if metric not in self._suiting:
-            sets = self.whole if metric.whole else self.single
+            sets = self.whole if metric.whole else self.offered(metric)
             self._suiting[metric] = [scored for scored in sets if suits(metric, scored)]
         return self._suiting[metric]
+
+    def offered(self, metric: Any) -> list[ScoredSet]:
+        """The set of each concept and prompt type, of which a metric takes those that suit it."""
+        return self.single
+
+    @property
+    def joined(self) -> list[ScoredSet]:
+        """The sets that those of all concepts are made of."""
+        return self.single
 
     @cached_property
     def whole(self) -> list[ScoredSet]:
         """One set of all concepts per prompt type."""
         by_kind: defaultdict[str, list[ScoredSet]] = defaultdict(list)
-        for scored in self.single if self.part is None else ():
+        for scored in self.joined if self.part is None else ():
             by_kind[scored.prompt_type].append(scored)
         return [
             all_concepts(by_kind[kind], self.plan.data.examples)
@@ -84,11 +129,11 @@ class ImageSets(ABC):
         ]
 
     @cached_property
-    def _examples(self) -> dict[Concept, list[Example]]:
+    def examples(self) -> dict[Concept, list[Example]]:
         return {concept: self.plan.data.of(concept) for concept in self.plan.data.concepts}
 
     @cached_property
-    def _dataset(self) -> Collection:
+    def dataset(self) -> Collection:
         return Collection(Path("dataset"), files(self.plan.data.examples), _square(self.plan.data))
 
 
@@ -111,6 +156,8 @@ def suits(metric: Any, scored: ScoredSet) -> bool:
 class DrawnSets(ImageSets):
     """The images of a checkpoint, and the images and texts they are compared with."""
 
+    plan: Plan
+
     def __init__(
         self, plan: Plan, store: Store, checkpoint: Checkpoint, part: Part | None = None
     ) -> None:
@@ -126,7 +173,7 @@ class DrawnSets(ImageSets):
 
     def collection(self, name: str) -> Collection:
         if name == REFERENCE:
-            return self._dataset
+            return self.dataset
         items, source = self._generated, self.source
         if name == BASE:
             items, source = self._base, BASE_CHECKPOINT
@@ -151,7 +198,7 @@ class DrawnSets(ImageSets):
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
         row, jobs = prompt_types.TYPES[kind], self._jobs[concept, kind]
-        reference = files(self._examples[concept]) if REFERENCE in row.compared_with else []
+        reference = files(self.examples[concept]) if REFERENCE in row.compared_with else []
         return ScoredSet(
             kind=self.plan.kinds.get(concept, ""),
             category=concept.category,
@@ -163,7 +210,7 @@ class DrawnSets(ImageSets):
             base=self._base[concept, kind] if BASE in row.compared_with else [],
             texts=[job.text for job in jobs],
             groups=[job.group if row.per_prompt else 0 for job in jobs],
-            weights=_alike(jobs, reference),
+            weights=alike(jobs, reference),
         )
 
 
@@ -181,14 +228,14 @@ class RealSets(ImageSets):
     def collection(self, name: str) -> Collection:
         heldout = self.plan.heldout
         if name == REFERENCE or not heldout:
-            return self._dataset
+            return self.dataset
         branch = self.store.branch(self.source)
-        asked = [example for example in heldout.examples if example.concept in self._examples]
+        asked = [example for example in heldout.examples if example.concept in self.examples]
         return Collection(branch, files(asked), _square(heldout))
 
     def _set(self, concept: Concept, kind: str) -> ScoredSet:
         """Real images have no prompts, and their number is not that of generated ones."""
-        heldout, examples = self.plan.heldout, self._examples[concept]
+        heldout, examples = self.plan.heldout, self.examples.get(concept, [])
         real, rest = (heldout.of(concept), examples) if heldout else (examples[1::2], examples[::2])
         reference = rest if REFERENCE in prompt_types.TYPES[kind].compared_with else []
         return ScoredSet(
@@ -199,7 +246,7 @@ class RealSets(ImageSets):
             prompt_type=kind,
             generated=files(real),
             reference=files(reference),
-            weights=_alike(real, reference),
+            weights=alike(real, reference),
         )
 
 
@@ -211,7 +258,7 @@ def by_set(jobs: Iterable[Job]) -> dict[Key, list[Job]]:
     return sets
 
 
-def _alike(*sides: Sequence[Any]) -> Any:
+def alike(*sides: Sequence[Any]) -> Any:
     """Equal weights for the images of one concept, a list for each side."""
     return tuple([1 / len(side)] * len(side) if side else [] for side in sides)
 

@@ -100,7 +100,7 @@ def without_number(plan: Plan, store: Store) -> list[str]:
     problems = []
     sets = image_sets(plan, store, BASE_CHECKPOINT)
     specs = plan.study.settings.scoring.encoders
-    seen = {metric for spec in specs for metric in scored_rows.suiting(plan, spec)}
+    seen = {metric for spec in specs for metric in scored_rows.suiting(plan.study, spec)}
     for metric in chosen(named):
         if metric.encoder and metric not in seen:
             needed = " or ".join(OUTPUTS[metric.encoder])

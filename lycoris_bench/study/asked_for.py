@@ -16,14 +16,21 @@ MOST = 1_000_000  # checkpoints of a study
 def unknown_names(settings: Settings) -> Iterable[str]:
     """Metrics, encoders and prompt types that do not exist."""
     encoders = ENCODERS.entries()
+    if prompt_types.GIVEN in settings.sampling.prompt_types:
+        yield (
+            f"prompt type '{prompt_types.GIVEN}' is of images that exist already, which a study "
+            "does not draw; score a folder of them with 'lycoris-bench score DIR'"
+        )
     named = {
         "metric": (settings.scoring.metrics, [*METRICS.entries(), DEFAULT]),
         "encoder": ([spec.split(":")[0] for spec in settings.scoring.encoders], [*encoders]),
-        "prompt type": (settings.sampling.prompt_types, [*prompt_types.TYPES]),
+        "prompt type": (settings.sampling.prompt_types, prompt_types.ASKED_FOR),
     }
     for kind, (names, allowed) in named.items():
         yield from (
-            suggestions.unknown(kind, name, allowed) for name in names if name not in allowed
+            suggestions.unknown(kind, name, allowed)
+            for name in names
+            if name not in allowed and (kind, name) != ("prompt type", prompt_types.GIVEN)
         )
     for name in settings.scoring.weights:
         if name not in encoders:

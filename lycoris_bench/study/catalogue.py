@@ -46,7 +46,11 @@ def metrics() -> list[Entry]:
 def prompt_types() -> list[Entry]:
     """Each prompt type, and what its images are compared with."""
     return [
-        {"name": name, "what": f"compared with {' and '.join(row.compared_with)}"}
+        {
+            "name": name,
+            "what": f"compared with {' and '.join(row.compared_with)}"
+            + "; of images that exist already (score DIR)" * row.drawn_elsewhere,
+        }
         for name, row in prompts.TYPES.items()
     ]
 

@@ -17,6 +17,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.arguments import NAMES, PATH, Allowed
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study import drawn as drawn_images
 from lycoris_bench.study import grid
 from lycoris_bench.study import names as naming
 from lycoris_bench.study.asked_for import too_many, unknown_names
@@ -50,6 +51,7 @@ class Study:
 
     settings: Settings
     configurations: tuple[Configuration, ...]
+    drawn: tuple[Checkpoint, ...] = ()  # whose images exist already (study/drawn.py)
 
     @property
     def name(self) -> str:
@@ -58,8 +60,8 @@ class Study:
     @cached_property
     def own(self) -> dict[str, Configuration]:
         """The configurations that are trained, by name."""
-        made = (c for c in self.configurations if c.algorithm != COMBINED and not c.files)
-        return {c.name: c for c in made}
+        made = () if self.drawn else self.configurations
+        return {c.name: c for c in made if c.algorithm != COMBINED and not c.files}
 
     @cached_property
     def trained(self) -> list[Checkpoint]:
@@ -72,7 +74,7 @@ class Study:
     def combined(self) -> list[Checkpoint]:
         """What is added up: with each seed and epoch where a part of it is trained, else once."""
         made: list[Checkpoint] = []
-        for c in self.configurations:
+        for c in () if self.drawn else self.configurations:
             if c.algorithm == COMBINED and self.own.keys() & c.keywords.keys():
                 seeds, epochs = self.settings.seeds, self.settings.epochs
                 made += [Checkpoint(c, *cell) for cell in itertools.product(seeds, epochs)]
@@ -98,7 +100,7 @@ class Study:
             [*self.trained, *self.combined, *self.given], self.settings.sampling.strength
         )
         drawn = [replace(c, strength=s) for c, s in made if s == 1 or not c.is_whole]
-        return [BASE_CHECKPOINT, *drawn]
+        return [BASE_CHECKPOINT, *drawn, *self.drawn]
 
     def preset(self, configuration: Configuration) -> Any:
         """What a configuration's adapters are attached by: a preset's name, or the study's own."""
@@ -129,6 +131,8 @@ class Study:
 
     def toml(self) -> str:
         """The resolved study as a file that can be run again."""
+        if self.drawn:
+            raise StudyError(self.name, ["its images exist already; its file is in the run folder"])
         table = self.settings.model_dump(exclude_none=True)
         table |= {key: as_shipped(table[key]) for key in PATHS if key in table}
         del table["given"]
@@ -173,6 +177,10 @@ def load_stored(path: Path) -> Study:
 def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study") -> Study:
     """The study of a table as TOML gives it; raises `StudyError` naming every mistake."""
     problems: list[str] = []
+    if drawn_images.DRAWN in table:
+        if made := drawn_images.read(table, problems):
+            return Study(made.settings, made.configurations, made.checkpoints)
+        raise StudyError(source, problems)
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(table)

@@ -30,14 +30,14 @@ NEEDED = {
 }
 
 
-def explain(detail: Mapping[str, Any]) -> str:
-    """One error of pydantic as a sentence."""
+def explain(detail: Mapping[str, Any], file: type[BaseModel] = Settings) -> str:
+    """One error of pydantic in a `file` as a sentence."""
     where = ".".join(str(part) for part in detail["loc"])
     if not where:
         return str(detail["msg"].removeprefix("Value error, "))
     if detail["type"] == "extra_forbidden":
         parents = detail["loc"][:-1]
-        allowed = suggestions.dotted(parents, _table(parents).model_fields)
+        allowed = suggestions.dotted(parents, _table(parents, file).model_fields)
         return suggestions.unknown("key", where, allowed, elsewhere(detail["loc"][-1]))
     if detail["type"] == "missing":
         return f"'{where}' is missing"
@@ -76,9 +76,9 @@ def _keys(model: type[BaseModel], parents: tuple[str, ...] = ()) -> Iterator[str
             yield from _keys(field.annotation, (*parents, name))
 
 
-def _table(location: tuple[Any, ...]) -> type[BaseModel]:
+def _table(location: tuple[Any, ...], file: type[BaseModel]) -> type[BaseModel]:
     """The model of the table at this place; a table of tables has names of the user's between."""
-    model: type[BaseModel] = Settings
+    model = file
     parts = iter(location)
     for part in parts:
         kind: Any = model.model_fields[str(part)].annotation

@@ -25,7 +25,8 @@ class PromptType:
     `per_prompt` measures diversity per prompt instead of over the set. `compared_with` is what
     the images are compared with: the concept's dataset images, the base model's, or both.
     Concepts of the kinds `not_for` have no such prompts. `expects_no_concept`: nothing asks for
-    the concept, so being like the dataset is a fault (4.1)."""
+    the concept, so being like the dataset is a fault (4.1). `drawn_elsewhere`: of images that exist
+    already, which no study asks for."""
 
     name: str
     template: str | None
@@ -34,9 +35,11 @@ class PromptType:
     compared_with: tuple[str, ...]
     not_for: tuple[str, ...] = ()
     expects_no_concept: bool = False
+    drawn_elsewhere: bool = False
 
 
 BY_CAPTIONS = "train"  # the type whose prompts are the captions of the training images
+GIVEN = "given"
 TYPES = {
     row.name: row
     for row in (
@@ -45,8 +48,13 @@ TYPES = {
         PromptType("alter", None, True, True, ("reference",)),
         PromptType("style", None, True, False, ("base",), not_for=(STYLE,)),
         PromptType("agnostic", None, True, True, ("reference", "base"), expects_no_concept=True),
+        PromptType(GIVEN, None, False, True, ("reference", "base"), drawn_elsewhere=True),
     )
 }
+
+
+ASKED_FOR = [name for name, row in TYPES.items() if not row.drawn_elsewhere]
+"""The types that a study may name in `sampling.prompt_types`."""
 
 
 def shares(images: int, prompts: int) -> list[int]:

@@ -70,7 +70,7 @@ def test_scores_are_still_the_studys_where_the_weights_are_not(
     (snapshot / "model.safetensors").write_bytes(b"these")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     there = scored_rows.inputs(made, store, REAL_IMAGES)
-    scored_rows.keep(store, scored_rows.records(made, store))
+    scored_rows.keep(store, scored_rows.records(made.study, store))
     shutil.rmtree(tmp_path / "hub")
     assert scored_rows.inputs(made, store, REAL_IMAGES) == there
     store.encoder_weights.write_text("[broken")

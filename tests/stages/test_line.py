@@ -14,8 +14,8 @@ from PIL import Image
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
+from lycoris_bench.scoring.rows import HALVES
 from lycoris_bench.stages import fine_tuning
-from lycoris_bench.stages.rows import HALVES
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 

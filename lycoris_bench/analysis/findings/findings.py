@@ -9,11 +9,12 @@ import pandas as pd
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.columns import (
     CEILING,
-    CRITERIA,
     GROUP,
     OVERALL,
     at_last_epoch,
+    criteria_in,
     main_views,
+    metrics_and_kinds,
     ordered,
 )
 from lycoris_bench.analysis.comparing.common import common
@@ -66,7 +67,8 @@ def findings(
 
 
 def _category(views: Views, category: str) -> Finding:
-    parts = {criterion: views.of(category, criterion) for criterion in CRITERIA}
+    criteria = criteria_in(metrics_and_kinds(views.cells))
+    parts = {criterion: views.of(category, criterion) for criterion in criteria}
     scored_ones = {criterion: part for criterion, part in parts.items() if len(part.cells)}
     result = {criterion.key: judged(criterion, part) for criterion, part in scored_ones.items()}
     return result | front({c.key: part.cells for c, part in scored_ones.items()})

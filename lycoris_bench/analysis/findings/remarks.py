@@ -1,7 +1,7 @@
 """What is said beside the verdicts: who is worse than the base model, what conflicts, what looks
 copied, and what could not be compared."""
 
-from lycoris_bench.analysis.columns import CRITERIA
+from lycoris_bench.analysis.columns import judged_in
 from lycoris_bench.analysis.comparing.rank_correlation import rank_correlation
 from lycoris_bench.analysis.findings.separation import (
     BEST,
@@ -39,7 +39,7 @@ def below(category: Finding) -> list[str]:
     value, base = number(against[nearest]["value"]), number(against[nearest]["base"])
     return [
         f"{who} is further from the training images than the base model is "
-        f"({CRITERIA[0].what}: {value}{best}, {base} for the base model)."
+        f"({judged_in(category)[0].what}: {value}{best}, {base} for the base model)."
     ]
 
 

@@ -1,7 +1,7 @@
 """The findings in plain English. A sentence says no more than the dict that it is made from, and
 calls nothing best that cannot be told from the others."""
 
-from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion
+from lycoris_bench.analysis.columns import CRITERIA, OVERALL, Criterion, judged_in
 from lycoris_bench.analysis.compare import EQUIVALENT, MARGIN, UNDECIDED
 from lycoris_bench.analysis.findings.remarks import absent, below, conflict, copies, left_out
 from lycoris_bench.analysis.findings.separation import (
@@ -142,6 +142,4 @@ def _tie(judgement: Finding) -> str:
 
 
 def _judged(category: Finding) -> Judged:
-    return [
-        (criterion, category[criterion.key]) for criterion in CRITERIA if criterion.key in category
-    ]
+    return [(criterion, category[criterion.key]) for criterion in judged_in(category)]

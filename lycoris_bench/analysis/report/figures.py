@@ -10,6 +10,7 @@ from lycoris_bench.analysis.coded import texts
 from lycoris_bench.analysis.columns import (
     CRITERIA,
     VIEW,
+    as_drawn,
     at_last_epoch,
     explained,
     first_views,
@@ -41,7 +42,9 @@ def scatters(
 ) -> Iterator[Figure]:
     """The trade-offs of one category: what its tables say of two criteria at a time, a figure for
     each epoch that is shown."""
-    for (x, y), epoch in product(PAIRS, shown_epochs(aggregate)):
+    there = metrics_and_kinds(aggregate)
+    for pair, epoch in product(PAIRS, shown_epochs(aggregate)):
+        x, y = as_drawn(pair, there)
         if svg := scatter(aggregate, references, factors, (x, y), epoch):
             when = f" at epoch {epoch}" if epoch is not None else ""
             yield Figure(
@@ -58,7 +61,9 @@ def undrawn(rows: pd.DataFrame, axes: Iterable[tuple[str, str]]) -> str | None:
     axes: metric and prompt type of each view that the plots are of."""
     there = metrics_and_kinds(rows)
     lacking = [
-        f"{words(m)} on {kind} prompts" for m, kind in ordered(axes) if (m, kind) not in there
+        f"{words(m)} on {kind} prompts"
+        for m, kind in as_drawn(ordered(axes), there)
+        if (m, kind) not in there
     ]
     return f"Not drawn, as there are no scores of it: {', '.join(lacking)}." if lacking else None
 
@@ -81,7 +86,7 @@ def over(
     """How the value of each criterion moves with "epoch" or "strength", in one category; where
     there is none, that of each other metric."""
     there = metrics_and_kinds(checkpoints)
-    criteria = [(c.metric, c.prompt_type) for c in CRITERIA]
+    criteria = as_drawn([(c.metric, c.prompt_type) for c in CRITERIA], there)
     for metric, prompt_type in [axis for axis in criteria if axis in there] or there:
         if svg := curves(checkpoints, references, factors, (metric, prompt_type), along):
             alt = (

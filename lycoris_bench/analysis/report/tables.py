@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA, PROTOCOL, SERIES, ordered, trained
+from lycoris_bench.analysis.columns import PROTOCOL, SERIES, judged_in, ordered, trained
 from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
 from lycoris_bench.analysis.findings.separation import BEST, LEADS, others, separation
 from lycoris_bench.analysis.plots.canvas import markers
@@ -60,7 +60,7 @@ def _any(spent: dict[str, dict[str, Any]], name: str) -> bool:
 
 def scores(found: Mapping[str, Any], factors: pd.DataFrame) -> dict[str, Any]:
     """One row a series, one cell a criterion; base and real images stand above them."""
-    criteria = [criterion for criterion in CRITERIA if criterion.key in found]
+    criteria = judged_in(found)
     algorithm = dict(zip(factors[SERIES], factors["algorithm"], strict=True))
     number_of = numbers(factors)
     ranked = {

@@ -38,7 +38,7 @@ def test_they_are_there_for_studies_that_name_them_alone() -> None:
     both = {one.__name__ for one in chosen(["default", "variety"])}
     assert both == {one.__name__ for one in chosen([])} | {"variety"}
     asked = plan(tiny(scoring={**TABLE["scoring"], "metrics": ["variety", "vendi"]}))
-    assert {one.__name__ for one in scored_rows.metrics(asked)} == {"variety", "vendi"}
+    assert {one.__name__ for one in scored_rows.metrics(asked.study)} == {"variety", "vendi"}
 
 
 @pytest.mark.parametrize("key", ["toys/bunny", "styles/woodcut", "scenes/castle",
