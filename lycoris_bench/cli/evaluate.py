@@ -62,7 +62,9 @@ Encoder = Annotated[
     list[str],
     typer.Option(metavar="NAME", help="Score with this encoder (default: the paper's three)."),
 ]
-Count = Annotated[int, typer.Option(min=2, help="Images drawn of each concept and prompt type.")]
+Count = Annotated[
+    int | None, typer.Option(min=2, help="Images of each concept and prompt type (default: 24).")
+]
 Heldout = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Real images that were not trained on: the ceiling."),

@@ -20,7 +20,8 @@ from lycoris_bench.samples.grids import Grids
 from lycoris_bench.samples.sets import SamplesPlan
 from lycoris_bench.study import drawn
 from lycoris_bench.study.asked_for import unknown_names
-from lycoris_bench.study.load import Study, StudyError, load_stored, locate, parse
+from lycoris_bench.study.load import Study, StudyError, load_stored, parse
+from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from lycoris_bench.study.settings import Scoring
 from lycoris_bench.study.wording import Words

@@ -77,8 +77,8 @@ class Configuration:
 @dataclass(frozen=True)
 class Checkpoint:
     """The weights of one configuration and seed after an epoch, applied at a strength. The base
-    model is one too; what was made elsewhere may have neither seed nor epoch, and neither have images
-    of which no step of a training is known."""
+    model is one too; what was made elsewhere may have neither seed nor epoch, as have images of
+    which no step of a training is known."""
 
     configuration: Configuration
     seed: int | None = None
