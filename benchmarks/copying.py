@@ -21,7 +21,6 @@ import numpy as np
 import lycoris_bench as lb
 from benchmarks.sentences import answered
 from lycoris_bench.analysis.comparing.two_way import two_way
-from lycoris_bench.analysis.copying.rates import COPIES
 from lycoris_bench.data.images import read_image
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.metrics.copy_rate import copy_rate

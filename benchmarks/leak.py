@@ -3,8 +3,8 @@
     python -m benchmarks.leak RUN
 
 Of a run of the miniature world whose study names `concept_shown`: by configuration, category and
-prompt type the leak by the main encoder beside the same ratio of the true shares of images that show
-the concept, and how the two are ordered alike (Spearman)."""
+prompt type the leak by the main encoder beside the same ratio of the true shares of images that
+show the concept, and how the two are ordered alike (Spearman)."""
 
 import argparse
 import sys

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.aggregation import units
 from lycoris_bench.analysis.coded import texts
-from lycoris_bench.analysis.columns import GROUP, SERIES, at_last_epoch, trained
+from lycoris_bench.analysis.columns import GROUP, OVERALL, SERIES, at_last_epoch, trained
 from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.analysis.comparing.many_tests import holm
 from lycoris_bench.analysis.comparing.pairs import placed
@@ -23,8 +23,8 @@ CELL = [*NAMED, "epoch", "seed", *LOOK, "unit"]
 
 
 def copies(metrics: pd.DataFrame) -> pd.DataFrame | None:
-    """A row for each series, encoder, resizing and category at the last epoch, and one for each
-    class of it; None where no copy rate was computed.
+    """A row for each series, encoder, resizing and category at the last epoch, and under all
+    categories one for each class; None where no copy rate was computed.
 
     `rate`: the mean over seeds, classes and prompt types; `real`: that of real images, in the same
     classes; `excess`, `low`, `high`: rate - real with its two-way interval, over seeds and classes;
@@ -59,7 +59,8 @@ def _rows(look: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "seeds": excess.seeds, "classes": excess.classes,
             "verdict": NO_REAL if not known else COPIES if sure else NOT_SHOWN,
         }  # fmt: skip
-        for unit, own in part.groupby("unit", sort=False):
+        of_classes = part.groupby("unit", sort=False) if about["category"] == OVERALL else ()
+        for unit, own in of_classes:
             yield {**about, "unit": unit, "rate": own["value"].mean(), "real": own[REAL].mean(),
                    "verdict": ""}  # fmt: skip
 

@@ -17,6 +17,7 @@ from lycoris_bench.scoring.metrics.base import Array
 from lycoris_bench.scoring.metrics.inputs import INPUTS, Input
 
 LEAST = 2  # training images: one alone is near to no other
+SAME = 1 - 1e-9  # cosine of an image to itself, as batches of other sizes round it
 AT_ONCE = 512  # generated images whose cosines are in memory together
 ASKED = ("train", "trigger", "alter")  # prompts that ask for the concept
 TRAINING = Input(
@@ -48,9 +49,10 @@ def partners(generated: Any, training: Any) -> list[int]:
 
 
 def among_real(training: Any) -> Array:
-    """Of each training image the largest cosine to another, ascending: [m]. The same features twice
-    are one image."""
-    r = np.unique(unit(training, "training"), axis=0)
+    """Of each training image the largest cosine to another, ascending: [m]. An image that is there
+    twice is one image."""
+    r = unit(training, "training")
+    r = r[~np.triu(r @ r.T > SAME, 1).any(axis=0)]
     if len(r) < LEAST:
         raise BenchError(
             "training has no two images that differ: how near real images are is not known"
