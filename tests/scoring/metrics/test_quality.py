@@ -74,7 +74,9 @@ def test_each_image_is_rated_alone(stand_in):
 def test_without_the_library_nothing_is_begun(fresh, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     study = tiny(scoring={"metrics": ["default", "image_quality"]})
-    with pytest.raises(NoQualityModel, match=r"needs pyiqa.*pip install 'lycoris-bench\[quality\]'"):
+    with pytest.raises(
+        NoQualityModel, match=r"needs pyiqa.*pip install 'lycoris-bench\[quality\]'"
+    ):
         open_context(study, tmp_path / "run", to_run="score")
     open_context(study, tmp_path / "run")  # a plan, or an analysis elsewhere, needs none
     open_context(study, tmp_path / "run", to_run="analyze")
