@@ -9,11 +9,10 @@ import io
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.scoring.encoders.base import pixels
-from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics.inputs import INPUTS, Input
 
 INSTALL = "pip install 'lycoris-bench[quality]'"
@@ -35,9 +34,11 @@ def quality_of(model: str) -> Input:
     )
 
 
-def rated(model: str, picture: Picture) -> float:
-    """What a model of pyiqa gives one picture, on the CPU, in its own size."""
-    values = pixels(picture.image).float()[None] / 255
+def rated(model: str, picture: Any) -> float:
+    """What a model of pyiqa gives one picture (`encoders.resize.Picture`), on the CPU, in its own
+    size."""
+    pixels = np.array(picture.image.convert("RGB"))
+    values = torch.from_numpy(pixels).permute(2, 0, 1).float()[None] / 255
     with torch.inference_mode():
         return float(loaded(model)(values))
 
