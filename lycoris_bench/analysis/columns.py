@@ -10,7 +10,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.coded import is_coded, text, texts
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.study.prompt_types import GIVEN
+from lycoris_bench.study.prompt_types import GIVEN, TYPES
 from lycoris_bench.study.records import BASE, REAL, MetricRow
 
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
@@ -22,6 +22,8 @@ PROTOCOL = "protocol"  # of the images, as JSON; a table may lack it
 NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
 WHOLE = ("seed", "epoch", "n")
 LEAST = {"seed": 0, "epoch": 0, "n": 1}
+UNASKED = tuple(name for name, row in TYPES.items() if row.expects_no_concept)
+"""The prompt types in which nothing asks for the concept."""
 T = TypeVar("T")
 OVERALL = "all categories"  # stands in the column "category" for the mean over all of them
 

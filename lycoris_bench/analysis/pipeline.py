@@ -18,7 +18,11 @@ from lycoris_bench.analysis import (
 )
 from lycoris_bench.analysis.claims.verdicts import judge
 from lycoris_bench.analysis.coded import coded, texts
+from lycoris_bench.analysis.columns import CEILING
+from lycoris_bench.analysis.copying.rates import copies
+from lycoris_bench.analysis.findings.faults import with_faults
 from lycoris_bench.analysis.findings.findings import findings
+from lycoris_bench.analysis.leak import leaks
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.trust.claims import claims_in_truth
@@ -39,6 +43,8 @@ class Analysis:
     correlation: pd.DataFrame
     findings: dict[str, Any]  # plain values only, ready for JSON
     trust: Trust | None  # where the truth is known
+    copies: pd.DataFrame | None  # where copy rates were computed
+    leaks: pd.DataFrame | None  # where there are prompts that do not ask for the concept
     html: str
 
 
@@ -52,6 +58,7 @@ def analyze_tables(
     heldout: bool | None = None,
     expected: Iterable[str] = (),
     keeping: Mapping[str, Any] | None = None,
+    pairs: pd.DataFrame | None = None,
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -61,7 +68,8 @@ def analyze_tables(
     and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
     out, or are half of the training images against the other half; expected: configurations that
     were to be compared, those without factors too, to name the ones that have no score; keeping:
-    which checkpoints to keep, of those that others trained, whose sentences then lead the findings.
+    which checkpoints to keep, of those that others trained, whose sentences then lead the findings;
+    pairs: images and the training images nearest to them, as `copying/pair_images.py` has them.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = coded(columns.check(coded(metrics)))
     check_factors(metrics, factors)
@@ -80,8 +88,15 @@ def analyze_tables(
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
             "trust": trust(scores),
+            "copies": (copied := copies(metrics)),
+            "leaks": (leaked := leaks(metrics)),
             "findings": {
-                **findings(metrics, heldout, [*factors["configuration"], *expected]),
+                **with_faults(
+                    findings(metrics, heldout, [*factors["configuration"], *expected]),
+                    copied,
+                    leaked,
+                    CEILING[heldout][0],
+                ),
                 "claims": judge(columns.main_views(scores), factors),
                 **in_truth,
                 **({"keeping": keeping, "sentences": keeping["sentences"]} if keeping else {}),
@@ -97,6 +112,7 @@ def analyze_tables(
                 provenance=provenance or {},
                 costs=costs,
                 failures=failures or {},
+                pairs=pairs,
                 **tables,
             )
         )

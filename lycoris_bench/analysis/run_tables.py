@@ -11,6 +11,7 @@ import pandas as pd
 
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
+from lycoris_bench.analysis.copying.pairs import PAIRS
 from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
@@ -129,10 +130,12 @@ def write_analysis(
     costs: pd.DataFrame | None = None,
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
+    pairs: pd.DataFrame | None = None,
 ) -> outcome.Outcome:
     """Analyzes a table and stores what comes of it; a warning where its rows were not scored alike.
 
-    heldout: whether the table's real images were held out from training."""
+    heldout: whether the table's real images were held out from training; pairs: those of
+    `copying/pair_images.py`; None: those that the run folder has, if any."""
     sources = scored_rows.sources_in(table, study)
     unlike = {"rows": said} if (said := scored_with.unlike(store, sources)) else {}
     provenance = {
@@ -142,14 +145,20 @@ def write_analysis(
         "weighted images": scored_with.images(store, sources),
     }
     keeping = kept(store, table, study, sources)
+    if pairs is None and (stored := store.frame(store.table(PAIRS))):
+        pairs = stored[0]
     with _library_objects_left_alone():
         result = analyze_tables(
             without_false_ceilings(table), known, shown, provenance, costs, failures, heldout,
             expected=[configuration.name for configuration in study.configurations],
             keeping=keeping,
+            pairs=pairs,
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
+    for name, made in (("copies", result.copies), ("leaks", result.leaks), (PAIRS, pairs)):
+        if made is not None:
+            store.put_frame(store.table(name), made)
     for name in TRUST:
         if result.trust:
             store.put_frame(store.table(name), getattr(result.trust, name))

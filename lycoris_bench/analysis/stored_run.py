@@ -25,6 +25,8 @@ TABLES = {
     "shap": "analyze",
     "correlation": "analyze",
     **dict.fromkeys(TRUST, "analyze"),  # where the truth is known
+    "copies": "analyze",  # where copy rates were computed
+    "leaks": "analyze",  # where there are prompts that do not ask for the concept
 }
 
 
@@ -52,7 +54,8 @@ class StoredRun:
     def table(self, name: str = "metrics") -> pd.DataFrame:
         """A table as the stages wrote it: "metrics" with a row for every number; "scores" (ranks),
         "aggregate", "shap" and "correlation" of the analysis; "agreements", "misled" and "choices"
-        of the metrics with the truth, where that is known.
+        of the metrics with the truth, where that is known; "copies" and "leaks" (copying/rates.py,
+        leak.py), where they were asked for.
 
         StoreError: no such table, or it is missing or damaged. A metric table that holds numbers
         of other settings than the run has now is a warning that names their checkpoints."""

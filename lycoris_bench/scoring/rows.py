@@ -22,9 +22,11 @@ from lycoris_bench.study.records import MetricRow
 OF_SETS = ("value", "n", "fingerprint", "protocol")  # columns of a set, not of parts of it
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 """The rows of a source, and the numbers of its images or halves of sets."""
-Parts = list[tuple[str, float]]
+Parts = list[dict[str, Any]]
 Scored = tuple[MetricRow, Parts]
-"""A row of the table, and the metric's number for each image, or half of the images, by name."""
+"""A row of the table, and the metric's number for each image, or half of the images, by name; where
+it is about one of the dataset's images, that one's content (`nearest`), and `among` how many it is
+one."""
 HALVES = ("first half", "second half")
 
 
@@ -47,7 +49,7 @@ def tables_of(
     for row, values in _scored(sets, protocols, device, drawn, whole):
         rows.append(row)
         about = {k: v for k, v in row.record().items() if k not in OF_SETS}
-        numbers += [{**about, "image": name, "value": number} for name, number in values]
+        numbers += [{**about, **part} for part in values]
     frame = pd.DataFrame([row.record() for row in rows], columns=MetricRow.columns())
     return frame.astype({"seed": "Int64", "epoch": "Int64"}), _single_precision(numbers)
 
@@ -94,11 +96,14 @@ def _scored(
 
 
 def _parts(scorer: Scorer, metric: Metric, scored: ScoredSet, value: float | Array) -> Parts:
-    if isinstance(value, np.ndarray):
-        names = [path.name for _, path in scored.generated]
-        return list(zip(names, value.tolist(), strict=True))
-    halves = [float(np.mean(half)) for half in scorer.of_halves(metric, scored)]
-    return list(zip(HALVES, halves, strict=False))
+    if not isinstance(value, np.ndarray):
+        halves = [float(np.mean(half)) for half in scorer.of_halves(metric, scored)]
+        return [{"image": k, "value": v} for k, v in zip(HALVES, halves, strict=False)]
+    numbers = zip(scored.generated, value.tolist(), strict=True)
+    parts: Parts = [{"image": path.name, "value": number} for (_, path), number in numbers]
+    for part, (content, _) in zip(parts, scorer.partners(metric, scored), strict=False):
+        part |= {"nearest": content, "among": len({uid for uid, _ in scored.reference})}
+    return parts
 
 
 def _row(

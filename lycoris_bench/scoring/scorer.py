@@ -43,9 +43,20 @@ class Scorer:
         where = place(scored)
         if isinstance(self.encoded, Grams) and metric.paired:
             return finite(metric, self.encoded.paired(metric, scored), where)
-        given = {row.name: row.of(scored, self) for row in metric.inputs}
+        given = self._given(metric, scored)
         value = numbers(metric, lambda: metric(**given), len(scored.generated), where)
         return finite(metric, value, where)
+
+    def _given(self, metric: Any, scored: ScoredSet) -> dict[str, Any]:
+        return {row.name: row.of(scored, self) for row in metric.inputs}
+
+    def partners(self, metric: Any, scored: ScoredSet) -> list[Item]:
+        """The dataset's image that each generated image's number is about; none where a metric says
+        nothing of one."""
+        if metric.partners is None:
+            return []
+        rows = metric.partners(**self._given(metric, scored))
+        return [scored.reference[row] for row in rows]
 
     def of_halves(self, metric: Any, scored: ScoredSet) -> list[float | Array]:
         """The values of a metric of sets on the two halves of an image set; none where a half has

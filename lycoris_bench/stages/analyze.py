@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.copying.pair_images import pair_images
+from lycoris_bench.analysis.copying.pairs import SIMILARITY
 from lycoris_bench.analysis.keeping.kept import store_prompts
 from lycoris_bench.analysis.report.image_choice import gallery
 from lycoris_bench.planning import scored_rows
@@ -28,8 +30,13 @@ def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outco
     return run_tables.write_analysis(
         store, table, run_tables.factors(plan.study.configurations), plan.study,
         gallery(plan, store), pd.DataFrame(_costs(plan, store)), failures,
-        heldout=plan.heldout is not None,
+        heldout=plan.heldout is not None, pairs=_pairs(plan, store, table),
     )  # fmt: skip
+
+
+def _pairs(plan: Plan, store: Store, table: pd.DataFrame) -> pd.DataFrame | None:
+    """The worst pairs, where it was asked who copies."""
+    return pair_images(plan, store) if (table["metric"] == SIMILARITY).any() else None
 
 
 def _costs(plan: Plan, store: Store) -> list[dict[str, Any]]:

@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from lycoris_bench.analysis.copying.pairs import OF_ONE, pairs_of, worst_of_each
 from lycoris_bench.analysis.report.image_choice import IMAGES, shown_checkpoints, shown_concepts
+from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.time_and_disk import PNG
 from lycoris_bench.run import passing
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint, ImageSet
+from lycoris_bench.study.records import Checkpoint, Concept, ImageSet
 
 
 def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
-    """The images that a sample keeps: the first of each set, and those that the report shows."""
+    """The images that a sample keeps: the first of each set, and those that the report shows; of
+    those nearest to a training image the worst."""
     shown = shown_checkpoints(plan)
     concepts = set(shown_concepts(plan)) if checkpoint in shown else set()
     kept = set()
@@ -21,6 +24,11 @@ def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
         drawn = ImageSet(checkpoint, asked.concept, asked.prompt_type)
         count = IMAGES if asked.concept in concepts else 1
         kept |= {store.image(drawn, k) for k in range(count)}
+    if any(metric.partners for metric in scored_rows.metrics(plan.study)):
+        for row in worst_of_each(pairs_of(store, checkpoint)).to_dict("records"):
+            concept = Concept(row["category"], row["class"], row["subclass"])
+            drawn = ImageSet(checkpoint, concept, row["prompt_type"])
+            kept.add(store.image_folder(drawn) / row["image"])
     return kept
 
 
@@ -34,6 +42,8 @@ def most_bytes(plan: Plan, workers: int = 1) -> int:
         asked = plan.prompt_sets_of(checkpoint)
         more = sum(p.concept in concepts for p in asked) if checkpoint in shown else 0
         images += len(asked) + more * (min(IMAGES, sampling.images) - 1)
+    if any(metric.partners for metric in scored_rows.metrics(plan.study)):
+        images += OF_ONE * len(plan.checkpoints)
     images += (1 + workers) * max(map(plan.image_count, plan.checkpoints))
     return int(images * sampling.width * sampling.height * PNG)
 

@@ -26,7 +26,8 @@ class PromptType:
     the images are compared with: the concept's dataset images, the base model's, or both.
     Concepts of the kinds `not_for` have no such prompts. `expects_no_concept`: nothing asks for
     the concept, so being like the dataset is a fault (4.1). `drawn_elsewhere`: of images that exist
-    already, which no study asks for."""
+    already, which no study asks for. `without_trigger`: {} is the class word
+    alone, and where no file gives prompts, they are those of this type."""
 
     name: str
     template: str | None
@@ -36,6 +37,7 @@ class PromptType:
     not_for: tuple[str, ...] = ()
     expects_no_concept: bool = False
     drawn_elsewhere: bool = False
+    without_trigger: str = ""
 
 
 BY_CAPTIONS = "train"  # the type whose prompts are the captions of the training images
@@ -49,6 +51,16 @@ TYPES = {
         PromptType("style", None, True, False, ("base",), not_for=(STYLE,)),
         PromptType("agnostic", None, True, True, ("reference", "base"), expects_no_concept=True),
         PromptType(GIVEN, None, False, True, ("reference", "base"), drawn_elsewhere=True),
+        PromptType(
+            "class-word",
+            None,
+            True,
+            True,
+            ("reference", "base"),
+            expects_no_concept=True,
+            without_trigger="alter",
+        ),
+        PromptType("unrelated", None, True, True, ("reference", "base"), expects_no_concept=True),
     )
 }
 
@@ -91,8 +103,13 @@ def prompt_set(
     row = TYPES[prompt_type]
     if words.kind in row.not_for:
         return None
+    named = words.class_word if row.without_trigger else words.descriptor
+    if not named or (row.without_trigger and not words.trigger):
+        return None  # nothing but the trigger, or the class word alone, names the concept
     suffix = extension if row.template is None and not row.file_required else ""
     lines = _nearest(folder, concept, f"{prompt_type}{suffix}{TEXT}")
+    if lines is None and row.without_trigger:
+        lines = _nearest(folder, concept, f"{row.without_trigger}{TEXT}")
     if lines is None:
         if row.file_required:
             raise PromptError(
@@ -100,7 +117,7 @@ def prompt_set(
                 "with {} for the concept"
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
-    prompts = tuple(PLACE.sub(lambda _: words.descriptor, line) for line in lines)
+    prompts = tuple(PLACE.sub(lambda _: named, line) for line in lines)
     of_template = [PLACE.search(line) is not None for line in lines]
     if problem := next(filter(None, map(too_long, prompts)), None):
         raise PromptError(f"a {prompt_type} prompt of {concept}, with its words in it, {problem}")

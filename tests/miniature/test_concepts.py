@@ -112,9 +112,14 @@ def test_prompt_files():
     assert len(styles) == 5
     for category in {k.split("/")[0] for k in RECORDS}:
         assert len(lines(PROMPTS / category / "alter.txt")) == 10
+    named = {"boy", "girl", "robot", "toy", "scene", "style"}  # the class words
+    assert not named & set(" ".join(lines(PROMPTS / "unrelated.txt")).replace(",", "").split())
     for file in PROMPTS.rglob("*.txt"):
         prompts = lines(file)
         assert len(set(prompts)) == len(prompts) >= 5
         for prompt in prompts:
-            assert prompt.count("{}") == (0 if file.stem == "agnostic" else 1), (file, prompt)
+            assert prompt.count("{}") == (file.stem not in ("agnostic", "unrelated")), (
+                file,
+                prompt,
+            )
             assert set(prompt.replace("{}", "").replace(",", "").split()) <= words, (file, prompt)

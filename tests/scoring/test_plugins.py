@@ -118,12 +118,13 @@ def test_the_examples_of_the_page_work(load_plugin: Load, tmp_path: Path) -> Non
     """By hand: white above black is grey on average, and its ninths are white, grey and black."""
     page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
     for name, block in zip(
-        ("brightness", "mean_colours"),
+        ("distortion", "brightness", "mean_colours"),
         re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL),
         strict=True,
     ):
         (tmp_path / f"{name}.py").write_text(block, encoding="utf-8")
         load_plugin(tmp_path / f"{name}.py")
+    assert METRICS.get("distortion").on_request  # with pyiqa: tests/scoring/metrics/test_quality.py
     picture = Image.new("RGB", (6, 6))
     picture.paste("white", (0, 0, 6, 3))
     metric, encoder = METRICS.get("brightness"), encoders.load("mean-colours")

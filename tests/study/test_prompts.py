@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from lycoris_bench.planning.plan import plan
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.concept_words import PromptError
 from lycoris_bench.study.records import Concept
 from lycoris_bench.study.wording import Words
+from tests.support.world import tiny
 
 BUNNY = Words("olis", "toy", "bunny toy")
 TOY = Concept("toys", "bunny")
@@ -48,6 +50,42 @@ def test_train_prompts_are_the_captions_and_trigger_the_descriptor(tmp_path: Pat
     assert prompt_types.prompt_set(tmp_path, TOY, "trigger", BUNNY, captions).prompts == (
         "olis toy",
     )
+
+
+def test_class_word_prompts_are_the_alter_prompts_without_the_trigger(tmp_path: Path) -> None:
+    (tmp_path / "alter.txt").write_text("{} far\n[trigger] by a tree\n")
+    of_class = prompt_types.prompt_set(tmp_path, TOY, "class-word", BUNNY, [])
+    assert of_class.prompts == of_class.texts == ("toy far", "toy by a tree")
+    hat = Words("gerr", "boy", "boy", "bald, photo")
+    found = prompt_types.prompt_set(tmp_path, TOY, "class-word", hat, [])
+    assert found.prompts == ("boy far", "boy by a tree")  # nor the words of the sub-class
+    (tmp_path / "class-word.txt").write_text("a {} alone\n")
+    found = prompt_types.prompt_set(tmp_path, TOY, "class-word", BUNNY, [])
+    assert found.prompts == ("a toy alone",)
+
+
+def test_without_trigger_or_class_word_there_is_nothing_to_leave_out(tmp_path: Path) -> None:
+    """Where the class word alone names the concept it asks for it; a bare trigger has no class."""
+    (tmp_path / "alter.txt").write_text("{} far\n")
+    for words in (Words("", "dog", "terrier"), Words("sks", "", "terrier")):
+        assert prompt_types.prompt_set(tmp_path, TOY, "class-word", words, []) is None
+
+
+def test_image_k_has_one_seed_and_one_prompt_with_and_without_the_trigger() -> None:
+    asked = plan(tiny(
+        sampling={"images": 4, "prompt_types": ["alter", "class-word", "unrelated", "agnostic"]},
+    ))  # fmt: skip
+    jobs = {
+        (job.image_set.concept, job.image_set.prompt_type, job.k): job
+        for job in asked.jobs(asked.checkpoints[1])
+    }
+    for (concept, kind, k), job in jobs.items():
+        with_trigger = jobs[concept, "alter", k]
+        assert job.seed == with_trigger.seed
+        if kind == "class-word":
+            trigger = with_trigger.prompt.split(" toy")[0].split()[-1]
+            assert job.prompt == with_trigger.prompt.replace(f"{trigger} ", "")
+    assert len(jobs) == 2 * 4 * 4
 
 
 def test_styles_have_no_style_prompts(tmp_path: Path) -> None:

@@ -102,6 +102,20 @@ def test_agnostic_prompts_name_no_trigger(words: dict[Concept, Words]) -> None:
         assert not any("{}" in line for line in written)
 
 
+def test_unrelated_prompts_name_no_concept_and_class_words_only_the_class(
+    words: dict[Concept, Words],
+) -> None:
+    own = {re.escape(word) for w in words.values() for word in (w.trigger, w.class_word) if word}
+    anywhere = re.compile(rf"\b({'|'.join(own)})s?\b")
+    written = lines(TREE / "unrelated.txt")
+    assert len(set(written)) == 10 and not [line for line in written if anywhere.search(line)]
+    for concept, named in words.items():
+        found = prompt_types.prompt_set(TREE, concept, "class-word", named, [])
+        assert found is not None and len(found.prompts) == 10
+        assert all(named.class_word in prompt for prompt in found.prompts)
+        assert not any(named.trigger in prompt.split() for prompt in found.prompts)
+
+
 @needed
 def test_names_and_triggers_are_the_authors(words: dict[Concept, Words]) -> None:
     """Their folders and descriptors, so that a run of one's own can be laid beside theirs."""
@@ -125,7 +139,7 @@ def test_no_sentence_is_the_authors() -> None:
         plain(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()
     }
     ours = {plain(line) for path in TREE.rglob("*.txt") for line in lines(path)}
-    assert len(theirs) > 1000 and len(ours) == 90 + 5 + 25 + 5
+    assert len(theirs) > 1000 and len(ours) == 90 + 5 + 25 + 5 + 5
     assert not ours & theirs
     endings = {ending for line in theirs for ending in (line[k:] for k in range(len(line)))}
     assert not ours & endings  # nor any of theirs with their trigger in front

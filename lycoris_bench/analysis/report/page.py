@@ -22,7 +22,7 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import figures, keeping, tables, trusted
+from lycoris_bench.analysis.report import faults, figures, keeping, tables, trusted
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.series import moments_of, over_training
 from lycoris_bench.analysis.trust.judge import Trust
@@ -50,6 +50,9 @@ class Context:
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     trust: Trust | None = None
+    copies: pd.DataFrame | None = None
+    pairs: pd.DataFrame | None = None
+    leaks: pd.DataFrame | None = None
 
 
 def render(context: Context) -> str:
@@ -84,6 +87,8 @@ def render(context: Context) -> str:
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
         trust=trusted.shown(context.trust, shown) if context.trust else None,
         trusted=list(trusted.figures(context.trust, shown[0])) if context.trust else [],
+        copying=faults.copying(context.copies, context.pairs),
+        leak=faults.leak(context.leaks, context.gallery.entries),
         agreement=agreement,
         gallery=by_concept(context.gallery.entries),
         left_out=context.gallery.left_out,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import CRITERIA
+from lycoris_bench.analysis.columns import CRITERIA, UNASKED
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ TRUTHS = (
     ),
     Truth(
         "preservation", "base_kept", ("style_loss",),
-        ("style", "agnostic"), "Preservation: are place and style those of the base model's image?",
+        ("style", *UNASKED), "Preservation: are place and style those of the base model's image?",
     ),
     Truth(
         "leak", "concept_shown", ("image_similarity", "centroid_distance"),
-        ("agnostic",), "Leak: is the concept there though nothing asks for it?",
+        UNASKED, "Leak: is the concept there though nothing asks for it?",
     ),
 )  # fmt: skip
 OF_CRITERION = {

@@ -20,7 +20,7 @@ from lycoris_bench.scoring.encoders.arithmetic import TF32, fp32
 from lycoris_bench.scoring.encoders.resize import RESIZINGS, Picture, rgb
 
 Features = Tensor | list[Tensor]
-Outputs = Literal["image", "image+text", "gram"]
+Outputs = Literal["image", "image+text", "gram", "copy"]
 
 
 @dataclass(frozen=True)

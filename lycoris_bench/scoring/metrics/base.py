@@ -22,7 +22,7 @@ the metric's value. Arithmetic is float64. Bad input is a BenchError of one sent
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
@@ -33,13 +33,16 @@ from lycoris_bench.scoring.metrics.inputs import INPUTS, Input
 
 Array = NDArray[np.float64]
 Better = Literal["higher", "lower"]
-EncoderKind = Literal["image", "text", "gram"]
+EncoderKind = Literal["image", "text", "gram", "copy"]
 OUTPUTS: dict[EncoderKind, tuple[str, ...]] = {
     "image": ("image", "image+text"),
     "text": ("image+text",),
     "gram": ("gram",),
+    "copy": ("image", "image+text", "copy"),
 }
 """Kind of encoder that a metric needs -> the outputs of encoders that suit it."""
+Partners = Callable[..., Sequence[int]]
+"""Of a metric's inputs: for each generated image, a row of the dataset's images."""
 NO_ENCODER = "none"  # the encoder and the resizing of a metric that needs neither, in tables
 
 
@@ -49,7 +52,8 @@ class Metric(Protocol):
     __name__: str
     called: str  # its name in the metric table: the function's, but for another view of the same
     better: Better  # the direction in which the number improves
-    encoder: EncoderKind | None  # image features, a text and image space, Gram matrices, or none
+    # image features, a text and image space, Gram matrices, copy detection or image features, none
+    encoder: EncoderKind | None
     version: int  # raised whenever a value can move: it is part of each score's fingerprint
     inputs: tuple[Input, ...]
     prompt_types: tuple[str, ...]  # those it is meant for; none: all whose inputs are there
@@ -59,6 +63,8 @@ class Metric(Protocol):
     equal_n: bool  # what it gives on average depends on n: only sets of equal n compare
     on_request: bool  # only for studies that name it
     paired: bool  # it compares Gram matrices image by image, batch by batch as the images pass
+    partners: Partners | None  # which of the dataset's images each image's number is about
+    ready: Callable[[], object] | None  # raises a BenchError where this machine lacks something
 
     def __call__(self, *args: Any, **kwargs: Any) -> float | Array: ...
 
@@ -76,6 +82,8 @@ def metric(
     pooled: bool = False,
     equal_n: bool = False,
     on_request: bool = False,
+    partners: Partners | None = None,
+    ready: Callable[[], object] | None = None,
 ) -> Callable[[Callable[..., float | Array]], Metric]:
     """Decorates a function with its attributes; the function itself is unchanged.
 
@@ -100,6 +108,7 @@ def metric(
         decorated.prompt_types, decorated.kinds = prompt_types, kinds
         decorated.whole, decorated.pooled, decorated.equal_n = whole, pooled, equal_n
         decorated.on_request = on_request
+        decorated.partners, decorated.ready = partners, ready
         decorated.paired = encoder == "gram" and not pooled
         _check(decorated)
         return decorated
