@@ -2,6 +2,7 @@
 allowed."""
 
 from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -72,8 +73,17 @@ def elsewhere(key: Any) -> list[str]:
 def _keys(model: type[BaseModel], parents: tuple[str, ...] = ()) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield ".".join((*parents, name))
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, (*parents, name))
+        kind = _given(field.annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, (*parents, name))
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a key that may be left out, where it is given."""
+    if get_origin(annotation) is not UnionType:
+        return annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else annotation
 
 
 def _table(location: tuple[Any, ...]) -> type[BaseModel]:
@@ -81,7 +91,7 @@ def _table(location: tuple[Any, ...]) -> type[BaseModel]:
     model: type[BaseModel] = Settings
     parts = iter(location)
     for part in parts:
-        kind: Any = model.model_fields[str(part)].annotation
+        kind = _given(model.model_fields[str(part)].annotation)
         if get_origin(kind) is dict:
             next(parts, None)
             kind = get_args(kind)[1]
