@@ -87,7 +87,7 @@ def items_of(
     return [
         *_real_images(plan, store, status),
         *_checkpoints(plan, store, status, trained, options),
-        *_longest_first(plan, trained, TRAIN_FIRST if options.cluster else TRAIN),
+        *_longest_first(trained, TRAIN_FIRST if options.cluster else TRAIN),
     ]
 
 
@@ -187,13 +187,13 @@ def _in_parts(whole: Item) -> list[Item]:
     return [*items, joined]
 
 
-def _longest_first(plan: Plan, trained: Sequence[Item], turn: float) -> Iterator[Item]:
+def _longest_first(trained: Sequence[Item], turn: float) -> Iterator[Item]:
     """The trainings, of which the longest begins first, after the drawing of class images; a step
     counts as passes of its images."""
     longest = max((item.steps for item in trained if checkpoints_of(item)), default=0)
     for item in trained:
         begins = turn + (1 - item.steps / longest) / 4 if checkpoints_of(item) else BASE_FIRST
-        yield replace(item, turn=begins, unit=item.unit * passes.of_step(plan))
+        yield replace(item, turn=begins, unit=item.unit * passes.of_step(item.arguments[0]))
 
 
 def _list_what_passes(

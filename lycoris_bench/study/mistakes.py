@@ -62,12 +62,15 @@ def shown(value: Any) -> str:
 
 
 def elsewhere(key: Any) -> list[str]:
-    """Where a key belongs, dotted; none: it is a key of no table.
+    """Where a key belongs, dotted, in the outermost tables that have it; none: it is a key of no
+    table.
 
-    >>> elsewhere("prompt_types"), elsewhere("prompts"), elsewhere("batch")
-    (['sampling.prompt_types'], ['prompts'], [])
+    >>> elsewhere("prompt_types"), elsewhere("prompts"), elsewhere("batch"), elsewhere("images")
+    (['sampling.prompt_types'], ['prompts'], [], ['sampling.images'])
     """
-    return [name for name in _keys(Settings) if name.rpartition(".")[2] == key]
+    found = [name for name in _keys(Settings) if name.rpartition(".")[2] == key]
+    outermost = min((name.count(".") for name in found), default=0)
+    return [name for name in found if name.count(".") == outermost]
 
 
 def _keys(model: type[BaseModel], parents: tuple[str, ...] = ()) -> Iterator[str]:
