@@ -8,6 +8,8 @@ from lycoris_bench.exporting.run_values import RunValues, Term
 from lycoris_bench.messages.printable import printable
 
 SHOWN = 6  # phrases
+COLUMNS = {"encoder": "the encoder", "resize": "the resizing", "n": "n, images of a set,",
+           "better": "the direction"}  # fmt: skip
 Terms = dict[str, Term]
 
 
@@ -43,16 +45,13 @@ def _differences(one: RunValues, other: RunValues, mine: Terms, theirs: Terms) -
 
 
 def _of_terms(one: RunValues, other: RunValues, a: Term, b: Term, what: str) -> Iterator[str]:
-    if a.fingerprint == b.fingerprint and (a.n, a.better, a.encoder) == (b.n, b.better, b.encoder):
-        return
     told = False
-    for name, said in (
-        ("encoder", "the encoder"), ("resize", "the resizing"), ("n", "n, images of a set,"),
-        ("better", "the direction"),
-    ):  # fmt: skip
+    for name, said in COLUMNS.items():
         if getattr(a, name) != getattr(b, name):
             told = True
             yield f"{said} of {what}: {getattr(a, name)} against {getattr(b, name)}"
+    if a.fingerprint == b.fingerprint:
+        return
     known, others = protocol_parts(a.protocol), protocol_parts(b.protocol)
     if known and others:
         for name in {**known, **others}:
@@ -68,7 +67,7 @@ def _of_terms(one: RunValues, other: RunValues, a: Term, b: Term, what: str) -> 
     if a.encoder == b.encoder and all(weights) and weights[0] != weights[1]:
         told = True
         yield f"the weights of the encoder {a.encoder}: {weights[0]} against {weights[1]}"
-    if not told and a.fingerprint != b.fingerprint:
+    if not told:
         if all(weights):
             yield f"the reference images or texts of {what}, or the metric's version"
         else:

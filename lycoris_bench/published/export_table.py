@@ -23,6 +23,7 @@ from lycoris_bench.study.records import BASE, REAL
 
 ROW = ["configuration", "seed", "epoch", "strength", "category", "class", "subclass", "drawn"]
 VIEW = ["metric", "encoder", "resize", "prompt_type"]
+METRICS, MAPPING = "metrics.csv", "config_mapping.csv"  # names of the files
 SHOWN = 4
 
 
