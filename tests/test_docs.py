@@ -234,7 +234,8 @@ def command_page() -> str:
     program = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
     command = main.command()
     names = ["", *command.commands]
-    names += [f"adapter {tool}" for tool in command.commands["adapter"].commands]
+    for group in ("adapter", "export"):
+        names += [f"{group} {name}" for name in command.commands[group].commands]
     for name in names:
         said = program.invoke(command, [*name.split(), "-h"], prog_name="lycoris-bench").stdout
         lines = [line.rstrip() for line in said.strip().splitlines()]
@@ -271,6 +272,20 @@ def test_the_presets_of_the_adapter_page_are_valid() -> None:
         "name": "page", "base_model": "b", "dataset": "d", "prompts": "p", "epochs": [1],
         "algorithms": {"lora": {"lr": 1e-3, "preset": "queries"}}, **own, **combined,
     })  # fmt: skip
+
+
+def test_the_prior_preservation_of_the_data_page_is_valid() -> None:
+    """A part of a study, which is trained without it where it is left out."""
+    from lycoris_bench.study.load import parse
+
+    [block] = [b for b in blocks("data.md", "toml") if "prior_preservation" in b]
+    study = {
+        "name": "page", "base_model": "b", "dataset": "d", "prompts": "p", "epochs": [1],
+        "algorithms": {"lora": {"lr": 1e-3}},
+    }  # fmt: skip
+    given = parse({**study, **tomllib.loads(block)}).settings.training.prior_preservation
+    assert given and (given.weight, given.images) == (1.0, 200) == (type(given)().weight, 200)
+    assert parse(study).settings.training.prior_preservation is None
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ ROOT = Path(lycoris_bench.__file__).parent
 # where it lies lower than the other.
 LAYERS = [
     {"cli"},
-    {"stages", "adapter_tools", "published", "samples"},
+    {"stages", "adapter_tools", "published", "samples", "exporting"},
     {"analysis"},
     {"scoring"},
     {"planning", "evaluation"},

@@ -80,10 +80,10 @@ def _differences(one: pd.Series, other: pd.Series) -> Iterator[str]:
             "writes it into them"
         )
     if known == others and one["n"] == other["n"] and one["fingerprint"] != other["fingerprint"]:
-        yield _unlike_fingerprints(one["fingerprint"], other["fingerprint"])
+        yield unlike_fingerprints(one["fingerprint"], other["fingerprint"])
 
 
-def _unlike_fingerprints(one: str, other: str) -> str:
+def unlike_fingerprints(one: str, other: str) -> str:
     """What two fingerprints differ in: how was measured, how the images were drawn, or both."""
     measured = (
         "metric version, encoder record (its weights or preprocessing), reference images or texts"

@@ -11,7 +11,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import registry
-from lycoris_bench.cli import adapter, data, evaluate, stages, watch
+from lycoris_bench.cli import adapter, data, evaluate, export, stages, watch
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.options import (
     NO_FILES,
@@ -36,6 +36,7 @@ app = typer.Typer(
     "controllable? A study fine-tunes, draws, scores and reports.",
 )
 app.add_typer(adapter.app, name="adapter")
+app.add_typer(export.app, name="export")
 
 
 stages.register(app)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lycoris_bench.study.records import BASE_CHECKPOINT
+
 if TYPE_CHECKING:
     from lycoris_bench.planning.plan import Plan
 
@@ -17,9 +19,11 @@ def too_much(plan: "Plan") -> Iterator[str]:
     shown = sum(plan.data.repeats(settings.training.images_per_class))
     steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
     images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
+    beside = plan.class_images.image_count(BASE_CHECKPOINT) if plan.class_images else 0
     counts = (
         (shown, MOST_EPOCH, "images in an epoch", "training.images_per_class or 'repeats'"),
         (steps, MOST, "training steps", "epochs, seeds or training.images_per_class"),
+        (beside, MOST_QUEUE, "class images", "training.prior_preservation.images"),
         (max(images), MOST_QUEUE, "images of one checkpoint", "sampling.images"),
         (sum(images), MOST, "images", "sampling.images, strengths or seeds"),
     )

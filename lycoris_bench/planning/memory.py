@@ -33,19 +33,21 @@ def workers(plan: Plan, stage: str, device: str) -> int:
 def needed(plan: Plan, stage: str) -> int:
     """Bytes that one worker of `stage` needs.
 
-    Training holds the base model in single precision and the trained parameters; drawing holds
-    the model in `sampling.precision` and a copy of the weights that checkpoints change; scoring
-    holds each encoder's network once, whatever its resizings. `run` holds all of it."""
+    Training holds the base model in single precision and the trained parameters, and with prior
+    preservation what drawing holds. Drawing holds the model in `sampling.precision` and a copy of
+    the weights that checkpoints change; scoring holds each encoder's network once, whatever its
+    resizings. `run` holds all of it."""
     settings = plan.study.settings
+    size = 4 if settings.sampling.computed_in == "fp32" else 2
     if stage == "run":
         parts = [needed(plan, part) for part in ("train", "generate", "score")]
         return sum(parts) - 2 * MARGIN
     if stage == "train":
         trained = time_and_disk.parameters(plan) or {}
         most = max(trained.values(), default=0)
-        return MARGIN + 4 * _numbers(settings.base_model) + TRAINED * most
+        drawn = 2 * _numbers(settings.base_model) if plan.class_images else 0
+        return MARGIN + 4 * _numbers(settings.base_model) + TRAINED * most + size * drawn
     if stage == "generate":
-        size = 4 if settings.sampling.computed_in == "fp32" else 2
         return MARGIN + 2 * size * _numbers(plan.base_model)
     if stage == "score":
         scoring = settings.scoring

@@ -30,7 +30,8 @@ def overview(
     trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
     images = sum(row["images"] for row in stored)
     asked = [row["of"] for row in stored]
-    steps, drawing = time_and_disk.steps_left(status), sum(row["to_draw"] for row in stored)
+    steps, beside = time_and_disk.steps_left(status), time_and_disk.class_images_left(status)
+    drawing = beside + sum(row["to_draw"] for row in stored)
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     if speed and time and speed.scored:
@@ -53,6 +54,7 @@ def overview(
         "images_of_checkpoints": sum(asked[1:]),
         "images": sum(asked),
         "images_there": images,
+        "class_images_left": beside,
         "scored": sum(row["scored"] for row in stored),
         "steps_left": steps,
         "rate": speed
@@ -73,6 +75,7 @@ def overview(
         f"epoch, {result['steps_per_run']:,} a run, {steps:,} left",
         f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
         f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
+        *_class_images(plan, beside),
         f"scored       {result['scored']} of {len(stored)}",
         f"time left    {_left(speed, time, workers)}",
         f"disk         about {size(pictures)} of images, {files} of checkpoints in all",
@@ -81,6 +84,15 @@ def overview(
         *(f"missing      {sentence}" for sentence in absent),
     ]
     return {**result, "text": "\n".join(lines)}
+
+
+def _class_images(plan: Plan, left: int) -> list[str]:
+    """What prior preservation has drawn before trainings."""
+    if plan.class_images is None:
+        return []
+    words = ", ".join(f"'{p.prompts[0]}'" for p in plan.class_images.prompt_sets)
+    count = plan.class_images.study.settings.sampling.images
+    return [f"class images {count:,} of {words}, drawn by the base model, {left:,} left"]
 
 
 def _with_run(sampled: int | None, last: int | None) -> list[str]:

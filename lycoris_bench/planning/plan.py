@@ -10,7 +10,7 @@ from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
 from lycoris_bench.models.schedulers import DDIM
-from lycoris_bench.planning import resolve
+from lycoris_bench.planning import class_images, resolve
 from lycoris_bench.planning.limits import too_much
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
@@ -54,6 +54,7 @@ class Plan:
     doubts: tuple[str, ...] = ()  # about its data and concepts, a sentence each
     kinds: dict[Concept, str] = field(default_factory=dict)  # "style", or "" for other concepts
     places: dict[str, Path] = field(default_factory=dict)  # of `files`, where they were moved
+    class_words: dict[Concept, str] = field(default_factory=dict)
 
     def at(self, place: Callable[[Path], Path]) -> "Plan":
         """The plan for a machine on which each file lies at `place(file)`. No uid changes."""
@@ -133,8 +134,14 @@ class Plan:
             return self.base_uid
         training = self.study.settings.training.identity()
         configuration = checkpoint.configuration
+        beside = [class_images.identity(self)] if self.class_images else []
         return uid(FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training,
-                   configuration.uid, checkpoint.seed, checkpoint.epoch)  # fmt: skip
+                   configuration.uid, checkpoint.seed, checkpoint.epoch, *beside)  # fmt: skip
+
+    @cached_property
+    def class_images(self) -> "Plan | None":
+        """The plan by which the images of prior preservation are drawn; None without it."""
+        return class_images.plan_of(self)
 
     def drawn_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of the model that draws: the uid of trained weights at strength 1 on their own
@@ -256,7 +263,8 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
         study, main[1].data, heldout, main[1].prompt_sets, base,
         resolve.base_uid(other, absent) if other else base,
         resolve.adapter_files(study), dict(others), limit, not absent, doubts, kinds,
+        class_words={concept: named.class_word for concept, named in words.items()},
     )  # fmt: skip
-    if problems := list(too_much(asked)):
+    if problems := [*too_much(asked), *class_images.problems(asked)]:
         raise StudyError(study.name, problems)
     return asked

@@ -14,7 +14,7 @@ from lycoris_bench.adapters.attach import attach
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.models.outline import outline
-from lycoris_bench.planning import trial
+from lycoris_bench.planning import class_images, trial
 from lycoris_bench.planning.pace import BUDGET, Pace, pace
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import PLACEHOLDER
@@ -22,6 +22,7 @@ from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.sampling.batch_size import least
 from lycoris_bench.sampling.prepared import optimize_for_inference
+from lycoris_bench.study.records import BASE_CHECKPOINT
 from lycoris_bench.training.run import DTYPES
 
 LONGEST = 6.0  # seconds that a batch of images may take to be drawn as a trial
@@ -103,6 +104,7 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
         step = (1 + BACKWARD) * tuned.forward * training.batch_size * training.gradient_accumulation
         if step <= LONGEST / 8:
             step = _over_runs(plan, trial.seconds_a_step(plan, device))
+        step *= 2 if training.prior_preservation else 1  # as many class images
     scored = trial.seconds_a_scored_image(plan, device) if tried else None
     source = _source(drawn, sampling.computed_in, bool(costs), tried)
     return Rate(1 / step, 1 / image, source, scored and 1 / scored)
@@ -131,6 +133,14 @@ def _source(drawn: Pace, precision: str, trained: bool, tried: bool) -> str:
     )
 
 
+def class_images_left(status: Status) -> int:
+    """The number of class images to draw before trainings that are left."""
+    drawing = status.plan.class_images
+    if drawing is None or not steps_left(status):
+        return 0
+    return Status(drawing, class_images.store_of(status.store)).lacking(BASE_CHECKPOINT)
+
+
 def disk_bytes(plan: Plan) -> tuple[int, int | None, int | None]:
     """(bytes of all images, of all checkpoints in fp16, of each run's last checkpoint) of the
     complete study; the latter are None where the base model is missing and not known by name."""
@@ -141,7 +151,11 @@ def disk_bytes(plan: Plan) -> tuple[int, int | None, int | None]:
     if counted is not None:
         weights = sum(2 * counted[c.configuration.name] for c in plan.trained)
         last = sum(2 * counted[run[-1].configuration.name] for run in plan.by_run())
-    return int(images * sampling.width * sampling.height * PNG), weights, last
+    pixels = images * sampling.width * sampling.height
+    if plan.class_images:
+        side = plan.study.settings.training.resolution
+        pixels += plan.class_images.image_count(BASE_CHECKPOINT) * side**2
+    return int(pixels * PNG), weights, last
 
 
 _counted: dict[tuple[object, ...], int] = {}  # of this process, which may plan many studies

@@ -1,10 +1,14 @@
-"""A CSV file of theirs, read strictly: what is damaged is named with its line and column."""
+"""A CSV file of theirs, read strictly: what is damaged is named with its line and column. And the
+text of one like theirs."""
 
 import csv
+import io
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from lycoris_bench.files import disk
+from lycoris_bench.messages.printable import printable, spreadsheet
 from lycoris_bench.published.renames import PublishedError
 
 ROUNDING = 1e-3  # by which their arithmetic may leave the bounds of a metric
@@ -55,3 +59,13 @@ def number(
             f"{path}, line {line}, column '{title}': {cell} cannot be; a number {allowed} is needed"
         )
     return value
+
+
+def to_csv(titles: list[str], rows: Iterable[list[str]]) -> str:
+    """The text of a table in which no name is a formula of a spreadsheet or hides anything."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([spreadsheet(printable(title, len(title))) for title in titles])
+    for name, *cells in rows:
+        writer.writerow([spreadsheet(printable(name, len(name))), *cells])
+    return buffer.getvalue()

@@ -75,6 +75,11 @@ class Tree:
         return self.root / "images" / self.branch(checkpoint) / "applied.json"
 
     @property
+    def class_images(self) -> Path:
+        """The folder of what trainings with prior preservation are held to, laid out as a run."""
+        return self.root / "class-images"
+
+    @property
     def passing(self) -> Path:
         """The list of what `run` made and may remove (`run.passing`)."""
         return self.root / "passing.json"

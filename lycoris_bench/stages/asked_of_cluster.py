@@ -7,12 +7,14 @@ from lycoris_bench.messages.numbers import number
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
+from lycoris_bench.stages import class_images
 from lycoris_bench.stages.fine_tuning import train_run
 from lycoris_bench.stages.joining import join
 from lycoris_bench.stages.run import draw_and_score, items_of
 from lycoris_bench.stages.study_context import StudyContext
 
 KINDS = {
+    class_images.draw: "class images",
     train_run: "training",
     draw_and_score: "drawing",
     join: "joining",

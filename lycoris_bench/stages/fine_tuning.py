@@ -17,6 +17,7 @@ from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run import environment, executor
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
+from lycoris_bench.stages import class_images
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
@@ -109,6 +110,7 @@ def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str)
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS_SENT if executor.sends() else STATE_SECONDS,
             resume=_resumable(state, identity, min(by_epoch)), identity=identity,
+            prior=class_images.prior(plan, store, backbone),
         )  # fmt: skip
     except (loop.Diverged, adapter_file.AdapterFileError) as diverged:
         for checkpoint in lacking:

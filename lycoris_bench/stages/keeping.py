@@ -11,7 +11,7 @@ from lycoris_bench.planning.time_and_disk import PNG
 from lycoris_bench.run import passing
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint, Concept, ImageSet
+from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept, ImageSet
 
 
 def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
@@ -45,7 +45,11 @@ def most_bytes(plan: Plan, workers: int = 1) -> int:
     if any(metric.partners for metric in scored_rows.metrics(plan.study)):
         images += OF_ONE * len(plan.checkpoints)
     images += (1 + workers) * max(map(plan.image_count, plan.checkpoints))
-    return int(images * sampling.width * sampling.height * PNG)
+    pixels = images * sampling.width * sampling.height
+    if plan.class_images:
+        side = plan.study.settings.training.resolution
+        pixels += plan.class_images.image_count(BASE_CHECKPOINT) * side**2
+    return int(pixels * PNG)
 
 
 def remove_images(

@@ -19,20 +19,19 @@ from lycoris_bench.run.outcome import KeepCheckpoints, KeepImages, Options, Outc
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.feature_pass import Given
-from lycoris_bench.stages import keeping
+from lycoris_bench.stages import class_images, keeping, passes
 from lycoris_bench.stages.analyze import analyze
 from lycoris_bench.stages.drawing import Drawing
 from lycoris_bench.stages.joining import is_scored, join
 from lycoris_bench.stages.rows import DamagedImages, put_rows, score_tables
 from lycoris_bench.stages.score import finish, scoring_of
 from lycoris_bench.stages.train import checkpoints_of, trainings, weights_of
+from lycoris_bench.study.names import CLASS_IMAGES
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint
 
 BASE_FIRST, DRAW, TRAIN = 0.0, 1.0, 2.0  # turns: drawing frees disk, so it comes before training
 TRAIN_FIRST = 0.5  # on a cluster, where all wait at the end for a training that began late
-BACKWARD = 2.0  # a backward pass costs about two forward passes
 ANALYSIS = 0.05  # of all other work: a share for the progress that is shown, no measurement
-DECODE = 3.0  # decoding an image costs about three forward passes of Stable Diffusion's U-Net
 
 
 def run(plan: Plan, store: Store, options: Options) -> Outcome:
@@ -48,9 +47,9 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     items = items_of(plan, store, status, options, outcome)
     _list_what_passes(plan, store, status, unscored, items, options)
     # all work in forward passes of the U-Net for one image, of the training's or the images' size
-    passes = sum(item.unit * item.steps for item in items)
+    work = sum(item.unit * item.steps for item in items)
     results = executor.each(
-        items, workers=options.workers, total=(1 + ANALYSIS) * passes, what="run",
+        items, workers=options.workers, total=(1 + ANALYSIS) * work, what="run",
         devices=options.devices,
         progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
@@ -68,9 +67,10 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     finish(plan, store, status, outcome)
     if not unscored:
         keeping.remove_images(plan, store, BASE_CHECKPOINT, options.keep_images)
+        class_images.remove(plan, store, options.keep_images)
     analyzed = analyze(plan, store, options)
     if options.progress:
-        options.progress("run", ANALYSIS * passes, (1 + ANALYSIS) * passes)
+        options.progress("run", ANALYSIS * work, (1 + ANALYSIS) * work)
     return replace(
         outcome,
         reported=bool(analyzed.done),
@@ -144,8 +144,6 @@ def _checkpoints(
     begins_after: dict[Checkpoint | Path, str] = {
         c: weights_of(c) for item in trained for c in checkpoints_of(item)
     }
-    sampling = plan.study.settings.sampling
-    image = (2 if sampling.guidance > 1 else 1) * sampling.steps + DECODE
     lacking = {c: status.needs_images(c) and status.lacking(c) for c in plan.checkpoints}
     drawn = [c for c, images in lacking.items() if images or not status.has_rows(c)]
     left = executor.share(sum(lacking.values()), len(drawn), options.workers)
@@ -159,7 +157,8 @@ def _checkpoints(
         whole = Item(
             str(checkpoint), draw_and_score,
             (plan, store, checkpoint, None, options.keep_images, left), frozenset(after),
-            turn=BASE_FIRST if checkpoint.is_base else DRAW, unit=image, steps=lacking[checkpoint],
+            turn=BASE_FIRST if checkpoint.is_base else DRAW,
+            unit=passes.of_image(plan), steps=lacking[checkpoint],
             reads=reads.of_source(plan, store, checkpoint), shares=shares,
         )  # fmt: skip
         parted = options.cluster and not status.has_rows(checkpoint)
@@ -189,12 +188,12 @@ def _in_parts(whole: Item) -> list[Item]:
 
 
 def _longest_first(trained: Sequence[Item], turn: float) -> Iterator[Item]:
-    """The trainings, of which the longest begins first; a step counts as passes of its images."""
-    longest = max((item.steps for item in trained), default=0)
+    """The trainings, of which the longest begins first, after the drawing of class images; a step
+    counts as passes of its images."""
+    longest = max((item.steps for item in trained if checkpoints_of(item)), default=0)
     for item in trained:
-        settings = item.arguments[0].study.settings.training
-        step = (1 + BACKWARD) * settings.batch_size * settings.gradient_accumulation
-        yield replace(item, turn=turn + (1 - item.steps / longest) / 4, unit=step)
+        begins = turn + (1 - item.steps / longest) / 4 if checkpoints_of(item) else BASE_FIRST
+        yield replace(item, turn=begins, unit=item.unit * passes.of_step(item.arguments[0]))
 
 
 def _list_what_passes(
@@ -209,10 +208,11 @@ def _list_what_passes(
     it is told to keep leaves the list for good."""
     passing = Passing.read(store)
     if options.keep_images == KeepImages.ALL:
-        passing = passing.less(images=map(str, plan.checkpoints))
+        passing = passing.less(images=[CLASS_IMAGES, *map(str, plan.checkpoints)])
     else:
-        drawn = (c for c in unscored if status.lacking(c) == plan.image_count(c))
-        passing = passing.adding(map(str, drawn), ())
+        drawn = [str(c) for c in unscored if status.lacking(c) == plan.image_count(c)]
+        beside = [CLASS_IMAGES] if class_images.none_drawn(plan, store) else []
+        passing = passing.adding([*drawn, *beside], ())
     if options.keep_checkpoints == KeepCheckpoints.ALL:
         passing = passing.less(weights=map(str, plan.trained))
     else:
@@ -236,5 +236,7 @@ def _tidied(
         if not (checkpoint.is_base and unscored)
     )
     keeping.remove_weights(plan, store, unscored, options.keep_checkpoints)
+    if not unscored:
+        class_images.remove(plan, store, options.keep_images)
     said = "{} images of scored checkpoints were removed (--keep-images {})"
     return said.format(removed, options.keep_images) if removed else None

@@ -91,7 +91,7 @@ def open_context(
     asked = plan(study, limit, None if to_run else absent)
     if problems := without_number(asked, store):
         raise StudyError(study.name, problems)
-    for metric in scored_rows.metrics(asked) if to_run in SCORING and not cluster else ():
+    for metric in scored_rows.metrics(asked.study) if to_run in SCORING and not cluster else ():
         if metric.ready:
             metric.ready()
     return StudyContext(asked, store, device, (*absent, *lacking), cluster)

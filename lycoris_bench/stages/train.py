@@ -11,7 +11,9 @@ from lycoris_bench.run.executor import Item
 from lycoris_bench.run.outcome import Options, Outcome
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
+from lycoris_bench.stages import class_images, passes
 from lycoris_bench.stages.fine_tuning import train_run
+from lycoris_bench.study.names import CLASS_IMAGES
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training import tensorboard
 from lycoris_bench.training.optimizer import available, check
@@ -23,13 +25,18 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
     outcome = Outcome()
     items = trainings(plan, store, options, outcome)
     made = [checkpoint for item in items for checkpoint in checkpoints_of(item)]
-    Passing.read(store).less(weights=map(str, made)).write(store)
+    drawn = [CLASS_IMAGES] if any(not checkpoints_of(item) for item in items) else []
+    Passing.read(store).less(images=drawn, weights=map(str, made)).write(store)
     results = executor.each(
-        items, workers=options.workers, total=sum(i.steps for i in items), what="train",
+        items, workers=options.workers, total=sum(i.unit * i.steps for i in items), what="train",
         devices=options.devices,
         progress=options.progress, debug=options.debug, cluster=options.cluster,
     )  # fmt: skip
-    outcome.failed |= {name: error for name, _, error in results if error}
+    for name, result, error in results:
+        if error:
+            outcome.failed[name] = error
+        elif isinstance(result, str):
+            outcome.warnings[name] = result
     for checkpoint in plan.trained:
         card = store.card(checkpoint)
         if card and card.status == "diverged":
@@ -40,12 +47,14 @@ def train(plan: Plan, store: Store, options: Options) -> Outcome:
 
 
 def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> list[Item]:
-    """An item for each configuration and seed that lacks checkpoints; the outcome gets the number
-    of those that are there, and warnings."""
+    """An item for each configuration and seed that lacks checkpoints, after those that draw the
+    class images that they are held to; the outcome gets the number of those that are there, and
+    warnings."""
     settings = plan.study.settings.training
     if settings.tensorboard:
         tensorboard.check()
     status, removed = Status(plan, store), Passing.read(store).weights
+    shares = (*reads.inputs(plan), *class_images.read_by(plan, store))
     items: list[Item] = []
     for checkpoints in plan.by_run():
         lacking = [
@@ -67,7 +76,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
                 Item(
                     name, train_run, (plan, store, lacking), streams=True,
                     steps=plan.steps(lacking[-1].epoch or 0),
-                    reads=reads.of_training(store, lacking), shares=reads.inputs(plan),
+                    reads=reads.of_training(store, lacking), shares=shares,
                     marks=dict(zip(cards, map(weights_of, lacking), strict=True)),
                     rest=_rest,
                 )
@@ -79,7 +88,10 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             f"{settings.optimizer} needs CUDA; on {options.device} plain AdamW is used, and each "
             "checkpoint's card says so"
         )
-    return items
+    image = passes.of_image(plan) / passes.of_step(plan)
+    drawn = class_images.drawings(plan, store, image) if items else []
+    names = frozenset(item.name for item in drawn)
+    return [*drawn, *(replace(item, after=names) for item in items)]
 
 
 def weights_of(checkpoint: Checkpoint) -> str:

@@ -2,6 +2,7 @@
 allowed."""
 
 from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -61,19 +62,31 @@ def shown(value: Any) -> str:
 
 
 def elsewhere(key: Any) -> list[str]:
-    """Where a key belongs, dotted; none: it is a key of no table.
+    """Where a key belongs, dotted, in the outermost tables that have it; none: it is a key of no
+    table.
 
-    >>> elsewhere("prompt_types"), elsewhere("prompts"), elsewhere("batch")
-    (['sampling.prompt_types'], ['prompts'], [])
+    >>> elsewhere("prompt_types"), elsewhere("prompts"), elsewhere("batch"), elsewhere("images")
+    (['sampling.prompt_types'], ['prompts'], [], ['sampling.images'])
     """
-    return [name for name in _keys(Settings) if name.rpartition(".")[2] == key]
+    found = [name for name in _keys(Settings) if name.rpartition(".")[2] == key]
+    outermost = min((name.count(".") for name in found), default=0)
+    return [name for name in found if name.count(".") == outermost]
 
 
 def _keys(model: type[BaseModel], parents: tuple[str, ...] = ()) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield ".".join((*parents, name))
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, (*parents, name))
+        kind = _given(field.annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, (*parents, name))
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a key that may be left out, where it is given."""
+    if get_origin(annotation) is not UnionType:
+        return annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else annotation
 
 
 def _table(location: tuple[Any, ...], file: type[BaseModel]) -> type[BaseModel]:
@@ -81,7 +94,7 @@ def _table(location: tuple[Any, ...], file: type[BaseModel]) -> type[BaseModel]:
     model = file
     parts = iter(location)
     for part in parts:
-        kind: Any = model.model_fields[str(part)].annotation
+        kind = _given(model.model_fields[str(part)].annotation)
         if get_origin(kind) is dict:
             next(parts, None)
             kind = get_args(kind)[1]

@@ -10,6 +10,7 @@ from lycoris_bench.study.records import BASE, REAL
 # What the store calls files and folders of the base model, of real images and of encoders.
 TAKEN = {f"{name}{end}" for name in (BASE, REAL) for end in ("", ".parquet", "-images.parquet")}
 TAKEN |= {"dataset", "weights.json"}
+CLASS_IMAGES = "class images"  # begins the names of items that draw them
 
 
 def problems(names: Iterable[str]) -> Iterator[str]:
@@ -19,7 +20,7 @@ def problems(names: Iterable[str]) -> Iterator[str]:
         folded = unicodedata.normalize("NFC", name).casefold()
         if unfit := _unfit(name):
             yield f"a configuration is called {name!r}: {unfit}; choose another name"
-        elif folded in TAKEN:
+        elif folded in TAKEN or folded.startswith(CLASS_IMAGES):
             yield f"'{name}' is the name of what configurations are held to; choose another"
         elif folded in seen:
             said = "twice" if seen[folded] == name else f"'{seen[folded]}' but for case, too"

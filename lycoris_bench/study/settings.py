@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     Strict,
@@ -19,7 +18,9 @@ from pydantic import (
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models import schedulers
+from lycoris_bench.study.prior_preservation import PriorPreservation
 from lycoris_bench.study.records import GIVEN
+from lycoris_bench.study.table import STRICT
 
 
 def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -69,10 +70,9 @@ Epochs = Annotated[
 
 
 class Table(BaseModel):
-    """A table that refuses unknown keys and values of another type ("false" is not false), and
-    never changes."""
+    """A table that refuses unknown keys and values of another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+    model_config = STRICT
 
 
 class Training(Table):
@@ -98,6 +98,7 @@ class Training(Table):
     cache_latents: bool = False  # kept on disk for later runs
     tensorboard: bool = False
     deterministic: bool = False  # on a GPU the same bits each time, a few percent slower
+    prior_preservation: PriorPreservation | None = None
 
     @model_validator(mode="after")
     def _buckets_hold_the_resolution(self) -> "Training":
@@ -114,6 +115,8 @@ class Training(Table):
         left_out = {"gradient_checkpointing", "cache_latents", "tensorboard", "deterministic"}
         if self.gradient_accumulation == 1:
             left_out.add("gradient_accumulation")
+        if self.prior_preservation is None:
+            left_out.add("prior_preservation")
         return self.model_dump(exclude=left_out)
 
 

@@ -21,6 +21,7 @@ from lycoris_bench.models.quick.step import quick_steps
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.modes import frozen_in, gradient_checkpointing, trainable_only
+from lycoris_bench.training.prior import Prior
 from lycoris_bench.training.run import DTYPES, Diverged, TrainingRun
 from lycoris_bench.training.state import State
 
@@ -48,6 +49,7 @@ def train(
     state_seconds: float | None = None,
     resume: bytes | None = None,
     identity: str = "",
+    prior: Prior | None = None,
 ) -> TrainingCost:
     """Trains `network`, which is attached to the backbone, up to the last of `epochs`.
 
@@ -58,7 +60,7 @@ def train(
     `on_step(done, total, loss)` counts steps over all epochs; the loss is a tensor, as asking for
     its value makes the CPU wait for a GPU.
     `identity` names what the state is of; `resume` with another raises `StateError`, and so does
-    a state that is past one of the `epochs`.
+    a state that is past one of the `epochs`. With a `prior` each step is held to class images.
 
     Raises `Diverged`. Gradient switches and train/eval modes are left as they were found."""
     epochs = sorted(set(epochs))
@@ -75,7 +77,9 @@ def train(
         frozen_in(backbone, DTYPES[settings.precision], settings.precision != "fp32"),
         contextlib.ExitStack() as closing,
     ):
-        run = TrainingRun(backbone, network, dataset, latents, settings, seed, lr, parameters)
+        run = TrainingRun(
+            backbone, network, dataset, latents, settings, seed, lr, parameters, prior
+        )
         if resume is not None:
             run.restore(State.from_bytes(resume), identity, epochs[0])
         closing.callback(run.close)

@@ -18,6 +18,7 @@ from lycoris_bench.training.caption_embeddings import Captions
 from lycoris_bench.training.cost import Meter, TrainingCost
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.optimizer import adamw, available, rate
+from lycoris_bench.training.prior import ClassBatches, Prior
 from lycoris_bench.training.rng import generator, number
 from lycoris_bench.training.state import State, StateError, restore_optimizer
 from lycoris_bench.training.watch import Diverged, Watch
@@ -41,6 +42,7 @@ class Inputs(NamedTuple):
 
 
 Key = tuple[int, int, tuple[int, ...]]  # epoch, place in it, examples
+Both = tuple[Inputs, Inputs | None]  # of training images, and of the class images beside them
 
 
 class TrainingRun:
@@ -56,12 +58,14 @@ class TrainingRun:
         seed: int,
         lr: float,
         parameters: list[nn.Parameter],
+        prior: Prior | None = None,
     ) -> None:
         if len(latents) != len(dataset.examples):
             raise BenchError("the latents are of another dataset: their numbers differ")
         self.backbone, self.network, self.dataset = backbone, network, dataset
         self.latents, self.settings, self.seed, self.lr = latents, settings, seed, lr
         self.repeats = dataset.repeats(settings.images_per_class)
+        self.prior, self.beside = prior, prior and ClassBatches(prior, dataset, self.batches, seed)
         self.warmup = round(settings.warmup_epochs * len(self.groups(1)))
         with self._autocast():
             self.captions = Captions(backbone, settings.max_tokens, settings.clip_skip)
@@ -78,12 +82,15 @@ class TrainingRun:
 
     def groups(self, epoch: int) -> list[list[list[int]]]:
         """The batches of each step of an epoch: one, or so many as are accumulated."""
-        batches = epoch_batches(
+        batches, several = self.batches(epoch), self.settings.gradient_accumulation
+        return [batches[k : k + several] for k in range(0, len(batches), several)]
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """All batches of an epoch."""
+        return epoch_batches(
             self.latents.buckets, self.repeats, self.settings.batch_size,
             seed=self.seed, epoch=epoch,
         )  # fmt: skip
-        several = self.settings.gradient_accumulation
-        return [batches[k : k + several] for k in range(0, len(batches), several)]
 
     def next_epoch(self) -> None:
         self.epoch, self.step = self.epoch + 1, 0
@@ -102,7 +109,7 @@ class TrainingRun:
         keys = [(epoch, place, tuple(batch)) for place, batch in enumerate(group, first)]
         coming = [(epoch, first + len(group), tuple(batch)) for batch in following[:1]]
         shares = [len(batch) / images for batch in group]
-        with self.meter.step(images):
+        with self.meter.step(2 * images if self.prior else images):
             for param_group in self.optimizer.param_groups:
                 param_group["lr"] = rate(self.lr, self.meter.steps, self.warmup)
             losses = [
@@ -117,10 +124,20 @@ class TrainingRun:
         return torch.stack(parts).sum()
 
     def accumulate(self, key: Key, share: float, following: Sequence[Key] = ()) -> Tensor:
-        """The loss of a batch, `share` of whose gradient is added."""
+        """The loss of a batch, `share` of whose gradient is added. With class images beside it, it
+        is the mean over the batch, and `weight` times the mean over as many of them."""
+        own, beside = self.inputs(key, following)
+        loss = self._added(key, own, share)
+        if self.prior and beside:
+            loss = loss + self._added(key, beside, share, self.prior.weight)
+        return loss
+
+    def _added(self, key: Key, given: Inputs, share: float, weight: float = 1.0) -> Tensor:
+        """`weight` times the loss of these inputs, after `share` of its gradient was added. Class
+        images meet the adapters that their batch has: dropout is drawn alike."""
         epoch, place, _ = key
         torch.manual_seed(number(self.seed, "adapter", epoch, place))  # for adapter dropout
-        loss = self.loss(self.inputs(key, following))
+        loss = self.loss(given) if weight == 1 else weight * self.loss(given)
         self.meter.look(self.backbone.device)
         if loss.requires_grad:
             self.scaler.scale(loss * share).backward()
@@ -136,19 +153,31 @@ class TrainingRun:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def made(self, key: Key) -> Inputs:
-        """The inputs of a batch, at timesteps that the family draws; captions are dropped with the
-        probability `caption_dropout`."""
+    def made(self, key: Key) -> Both:
+        """The inputs of a batch, and of the class images beside it; the draws of the latter are
+        apart, so that the former are those of a training without them."""
         epoch, place, batch = key
-        draw = generator(self.seed, "step", epoch, place)
-        latents = self.latents.batch(batch)
+        own = self._made(("step", epoch, place), self.dataset, self.latents, batch)
+        if not (self.prior and self.beside):
+            return own, None
+        chosen = self.beside(epoch, place)
+        key_ = ("class step", epoch, place)
+        return own, self._made(key_, self.prior.data, self.prior.latents, chosen)
+
+    def _made(
+        self, key: tuple[str, int, int], data: Dataset, cache: LatentCache, batch: Sequence[int]
+    ) -> Inputs:
+        """At timesteps that the family draws; captions are dropped with the probability
+        `caption_dropout`."""
+        draw = generator(self.seed, *key)
+        latents = cache.batch(batch)
         noise = torch.randn(latents.shape, generator=draw)
         timesteps = self.backbone.timesteps(len(batch), draw)
         dropped = torch.rand(len(batch), generator=draw) < self.settings.caption_dropout
-        examples = [self.dataset.examples[k] for k in batch]
+        examples = [data.examples[k] for k in batch]
         captions = ["" if drop else example.caption
                     for example, drop in zip(examples, dropped.tolist(), strict=True)]  # fmt: skip
-        sizes = [(example.size, self.latents.buckets[k])
+        sizes = [(example.size, cache.buckets[k])
                  for example, k in zip(examples, batch, strict=True)]  # fmt: skip
         if self.backbone.device.type == "cuda":
             latents, noise, timesteps = (t.pin_memory() for t in (latents, noise, timesteps))

@@ -55,3 +55,22 @@ def same(one: Path, other: Path) -> None:
             assert disk.read_bytes(one / file) == disk.read_bytes(other / file), file
     tables = [pd.read_parquet(run / "metrics.parquet") for run in (one, other)]
     pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.slow
+def test_class_images_are_drawn_by_some_machines_and_read_by_others(tmp_path: Path) -> None:
+    asked = tiny(
+        concepts=["toys/bunny", "scenes/canal"], epochs=[1], seeds=[1, 2],
+        algorithms={"lora": {"lr": 2e-3, "dim": 2}},
+        training={"images_per_class": 2, "prior_preservation": {"images": 2}},
+    )  # fmt: skip
+    alone, spread = tmp_path / "alone", tmp_path / "spread"
+    assert not lb.run_stage("train", asked, alone, device="cpu", workers=1).failed
+    with nodes(2) as cluster:
+        outcome = lb.run_stage("train", asked, spread, launcher="ray", address=cluster.address)
+    assert (outcome.done, outcome.failed) == (2, {})
+    for pattern in ("class-images/**/*.png", "checkpoints/**/*.safetensors"):
+        files = sorted(path.relative_to(alone) for path in alone.glob(pattern))
+        assert len(files) >= 2
+        for file in files:
+            assert disk.read_bytes(alone / file) == disk.read_bytes(spread / file), file

@@ -1,0 +1,1 @@
+"""Results of runs for others: a model card's numbers, a leaderboard."""
