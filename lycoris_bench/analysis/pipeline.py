@@ -92,14 +92,13 @@ def analyze_tables(
             "leaks": (leaked := leaks(metrics)),
             "findings": {
                 **with_faults(
-                    findings(metrics, heldout, [*factors["configuration"], *expected]),
+                    _found(metrics, heldout, [*factors["configuration"], *expected], keeping),
                     copied,
                     leaked,
                     CEILING[heldout][0],
                 ),
                 "claims": judge(columns.main_views(scores), factors),
                 **in_truth,
-                **({"keeping": keeping, "sentences": keeping["sentences"]} if keeping else {}),
             },
         }
         page = report.render(
@@ -124,6 +123,18 @@ def analyze_tables(
         if isinstance(table, pd.DataFrame):
             tables[key] = texts(series.restore_names(table, moments))
     return Analysis(**tables, html=page)
+
+
+def _found(
+    metrics: pd.DataFrame,
+    heldout: bool | None,
+    expected: Iterable[str],
+    keeping: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The findings; of what others trained, with the sentences on which to keep in place of those
+    on configurations, which one training each says nothing of."""
+    found = findings(metrics, heldout, expected)
+    return {**found, "keeping": keeping, "sentences": keeping["sentences"]} if keeping else found
 
 
 def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:

@@ -18,6 +18,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
+from lycoris_bench.scoring.metrics import DEFAULT
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
 from lycoris_bench.study.prompt_types import BY_CAPTIONS
@@ -29,6 +30,8 @@ IMAGES = 24  # per concept and prompt type, where none are said
 PAPER = ("dinov2-l", "clip-l-datacomp", "vgg19")
 MINIATURE = ("miniature-image", "miniature-image-text", "miniature-gram")
 TYPES = ("trigger", "alter", "style")
+UNASKED = "class-word"  # what comes of the concept without its trigger: leak
+COPYING = ("nearest_similarity", "copy_quantile", "copy_rate")
 LOWEST_GUIDANCE = 4.0  # of the miniature world's model; others are drawn with the default
 
 
@@ -79,9 +82,11 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     shipped = prompts.tree_of(base)
     files: prompts.Files = {}
     doubts: list[str] = []
+    named = False
     if tree is None:
         words: Mapping[Concept, Words] = words_of(concepts, images, asked.called, found, shipped)
         files = prompts.files_of(words, shipped, own)
+        named = all(w.trigger and w.class_word for w in words.values())
         known = [w.trigger for w in words.values() if w.trigger and is_known(base, w.trigger)]
         doubts = [
             f"'{trigger}' is a word that the base model knows: what is there without training is "
@@ -99,8 +104,10 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
         notes.append(f"{asked.images} has no captions, so no images are drawn of train prompts")
     table: dict[str, Any] = {
         "name": name, "base_model": base, "dataset": str(images),
-        "sampling": _sampling(asked, base, captioned),
-        "scoring": {"encoders": list(asked.encoders or _encoders(base))},
+        "sampling": _sampling(asked, base, captioned, named),
+        "scoring": {
+            "encoders": list(asked.encoders or _encoders(base)), "metrics": [DEFAULT, *COPYING],
+        },
         "given": {group.name: _given(group) for group in groups},
     }  # fmt: skip
     if asked.heldout is not None:
@@ -145,11 +152,11 @@ def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
     return None, place
 
 
-def _sampling(asked: Asked, base: str, captioned: bool) -> dict[str, Any]:
+def _sampling(asked: Asked, base: str, captioned: bool, named: bool) -> dict[str, Any]:
     side = native_side(base)
     small = {"guidance": LOWEST_GUIDANCE} if _encoders(base) == MINIATURE else {}
     return {
-        "prompt_types": [*([BY_CAPTIONS] if captioned else []), *TYPES],
+        "prompt_types": [*([BY_CAPTIONS] if captioned else []), *TYPES, *([UNASKED] * named)],
         "images": asked.count, "width": side, "height": side,
         "strength": sorted({*asked.strengths}) or [1.0], **small,
     }  # fmt: skip
