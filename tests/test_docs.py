@@ -126,14 +126,8 @@ def test_the_page_on_what_others_made_can_be_followed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(blocks("evaluate.md", "python")[0], "evaluate.md", "exec"), {})
-    small = [  # fmt: skip
-        "--set",
-        "sampling.steps=1",
-        "--set",
-        "sampling.width=32",
-        "--set",
-        "sampling.height=32",
-    ]
+    sizes = ("steps=1", "width=32", "height=32")
+    small = [word for size in sizes for word in ("--set", f"sampling.{size}")]
     lines = [line for block in blocks("evaluate.md", "sh") for line in block.splitlines()]
     for line in [line for line in lines if line.split()[1] in ("eval", "watch")]:
         program, *arguments = shlex.split(line)
