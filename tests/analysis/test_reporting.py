@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Store:
 
 
 def test_a_folder_is_enough(run: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.call(main.app, ["analyze", str(run.root)]) == 0
+    assert main.call(main.command(), ["analyze", str(run.root)]) == 0
     assert str(run.report) in capsys.readouterr().out
     scores = pd.read_parquet(run.table("scores")).set_index(["configuration", "class"])["score"]
     expected = {"lora": 1.0, "full": 0.5, "lora-lr0.0001": 0.0}
@@ -144,11 +144,11 @@ def test_a_folder_that_is_no_run_is_called_so_and_left_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "photographs").mkdir()
-    assert main.call(main.app, ["analyze", str(tmp_path / "photographs")]) == 2
+    assert main.call(main.command(), ["analyze", str(tmp_path / "photographs")]) == 2
     said = "photographs is no run folder: it holds no study.toml and no metrics.parquet\n"
     assert capsys.readouterr().err.endswith(said)
     assert not list((tmp_path / "photographs").iterdir())
-    assert main.call(main.app, ["analyze", str(tmp_path / "nope")]) == 2
+    assert main.call(main.command(), ["analyze", str(tmp_path / "nope")]) == 2
     said = "nope: there is no such study file or run folder\n"
     assert capsys.readouterr().err.endswith(said)
 
@@ -156,7 +156,7 @@ def test_a_folder_that_is_no_run_is_called_so_and_left_as_it_is(
 def test_a_folder_takes_no_options_of_a_study(
     run: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.call(main.app, ["analyze", str(run.root), "--set", "name=other"]) == 2
+    assert main.call(main.command(), ["analyze", str(run.root), "--set", "name=other"]) == 2
     assert "go with a study file" in capsys.readouterr().err
 
 

@@ -35,7 +35,7 @@ def write(path: Path, **changes: object) -> Path:
 
 
 def call(*arguments: object) -> int:
-    return main.call(main.app, [str(argument) for argument in arguments])
+    return main.call(main.command(), [str(argument) for argument in arguments])
 
 
 def test_validate_says_what_it_found(study: Path, capsys: Captured) -> None:

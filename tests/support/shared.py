@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lycoris_bench.data import dataset, heldout
+from lycoris_bench.models import hub
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
@@ -44,17 +45,22 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 
 @pytest.fixture(scope="session", autouse=True)
 def _package_is_scanned_once() -> Iterator[None]:
-    """The package's own images, which no test changes, are read once by a process of tests, not
-    for each plan; other folders are read each time."""
+    """The package's own images and weights, which no test changes, are read once by a process of
+    tests, not for each plan; other files are read each time."""
     package, scan = locate("package:miniature", Path()), dataset.scan
-    kept = functools.cache(scan)
+    kept, content = functools.cache(scan), hub._content
+    kept_content = functools.cache(content)
 
     def scanned(folder: str | Path, **how: Any) -> dataset.Dataset:
         return (kept if Path(folder).is_relative_to(package) else scan)(folder, **how)
 
+    def hashed(file: Path) -> str:
+        return (kept_content if file.is_relative_to(package) else content)(file)
+
     with pytest.MonkeyPatch.context() as patch:
         for room in (dataset, heldout):
             patch.setattr(room, "scan", scanned)
+        patch.setattr(hub, "_content", hashed)
         yield
 
 
