@@ -1,12 +1,15 @@
 """A run folder is analyzed as it is: no dataset, no base model, no images."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
 from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
@@ -203,10 +206,25 @@ def test_a_configuration_that_the_study_lacks_is_named_with_the_file(run: Store)
         run_tables.analyze_folder(run)
 
 
-@pytest.mark.parametrize("content", ["[]", "7", '"text"', "{", "null"])
-def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None:
-    run.write(run.root / "provenance.json", content)
-    assert run_tables.analyze_folder(run).done == 1
+def test_a_provenance_that_is_none_is_left_out(run: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same table, which is analyzed once."""
+    told: list[Any] = []
+
+    @functools.cache
+    def analyzed() -> Analysis:
+        return analyze_tables(*told[0])
+
+    def analysis(*given: Any, **_: Any) -> Analysis:
+        told.append(given)
+        return analyzed()
+
+    monkeypatch.setattr(run_tables, "analyze_tables", analysis)
+    for content in (None, "[]", "7", '"text"', "{", "null"):
+        if content is not None:
+            run.write(run.root / "provenance.json", content)
+        assert run_tables.analyze_folder(run).done == 1
+    provenances = [given[3] for given in told]
+    assert provenances == 6 * provenances[:1]
 
 
 def test_the_words_follow_what_real_images_are(run: Store) -> None:
