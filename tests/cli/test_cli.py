@@ -24,9 +24,9 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str) -> Path:
     monkeypatch.chdir(tmp_path)
-    return write(tmp_path / "tiny.toml")
+    return write(tmp_path / "tiny.toml", base_model=quick_base)
 
 
 def write(path: Path, **changes: object) -> Path:
