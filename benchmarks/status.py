@@ -110,7 +110,7 @@ def child(root: str, arguments: list[str]) -> None:
         patch("lycoris_bench.stages.generate.draw", first),
         patch("lycoris_bench.planning.status.CLOSELY", 0),  # as in the whole study
     ):
-        status = main.call(main.app, arguments)
+        status = main.call(main.command(), arguments)
     print(f"exit status {status}; {len(opened)} PNGs opened")
 
 

@@ -41,8 +41,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_collection_finish() -> None:
-    """What the libraries keep for good is not searched for garbage again and again."""
-    gc.collect()
+    """What the libraries keep for good is not searched for garbage, nor is the little among it."""
     gc.freeze()
     gc.enable()
 

@@ -49,7 +49,9 @@ def test_the_tutorial_can_be_followed(
         program, *arguments = shlex.split(line)
         assert program == "lycoris-bench"
         here = HERE.get(arguments[0], [])
-        assert main.call(main.app, [*arguments, *here]) == 0, f"{line}: {capsys.readouterr().err}"
+        assert main.call(main.command(), [*arguments, *here]) == 0, (
+            f"{line}: {capsys.readouterr().err}"
+        )
     assert (tmp_path / "runs/mine/report/index.html").exists()
     said = capsys.readouterr().out
     assert "mine is valid: 2 configurations, 4 checkpoints" in said
@@ -113,7 +115,7 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "lycoris-bench"
-        assert main.call(main.app, arguments) == 0, f"{line}: {capsys.readouterr().err}"
+        assert main.call(main.command(), arguments) == 0, f"{line}: {capsys.readouterr().err}"
         if "--output" in arguments or "-o" in arguments:
             assert (tmp_path / arguments[arguments.index("-o") + 1]).exists()
     said = capsys.readouterr().out

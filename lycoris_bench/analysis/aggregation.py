@@ -78,6 +78,6 @@ def _mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _summary(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     numbers = [name for name in NUMBERS if name in cells]
     grouped = cells.groupby(keys, sort=False, dropna=False, observed=True)[numbers]
-    errors = grouped.sem().add_suffix("_stderr")  # sem divides by n - 1, as the docstring says
-    counts = grouped.size().rename("n")
-    return grouped.mean().join(errors).join(counts).reset_index()
+    table, errors = grouped.mean(), grouped.sem()  # sem divides by n - 1, as the docstring says
+    more = {f"{name}_stderr": errors[name].array for name in numbers}
+    return table.assign(**more, n=grouped.size().array).reset_index()

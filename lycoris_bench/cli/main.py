@@ -2,6 +2,7 @@
 this module loads neither torch nor pandas, so that `--help` is instant."""
 
 import copy
+import functools
 import gc
 import sys
 from pathlib import Path
@@ -137,6 +138,7 @@ def _root(
     pass
 
 
+@functools.cache
 def command() -> Any:
     """The command line, where `--plugin` may stand before or after any command's name."""
     root: Any = typer.main.get_command(app)

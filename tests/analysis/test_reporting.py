@@ -1,12 +1,15 @@
 """A run folder is analyzed as it is: no dataset, no base model, no images."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
 from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.cli import main
 from lycoris_bench.messages.errors import BenchError
@@ -58,7 +61,7 @@ def run(tmp_path: Path) -> Store:
 
 
 def test_a_folder_is_enough(run: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.call(main.app, ["analyze", str(run.root)]) == 0
+    assert main.call(main.command(), ["analyze", str(run.root)]) == 0
     assert str(run.report) in capsys.readouterr().out
     scores = pd.read_parquet(run.table("scores")).set_index(["configuration", "class"])["score"]
     expected = {"lora": 1.0, "full": 0.5, "lora-lr0.0001": 0.0}
@@ -144,11 +147,11 @@ def test_a_folder_that_is_no_run_is_called_so_and_left_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "photographs").mkdir()
-    assert main.call(main.app, ["analyze", str(tmp_path / "photographs")]) == 2
+    assert main.call(main.command(), ["analyze", str(tmp_path / "photographs")]) == 2
     said = "photographs is no run folder: it holds no study.toml and no metrics.parquet\n"
     assert capsys.readouterr().err.endswith(said)
     assert not list((tmp_path / "photographs").iterdir())
-    assert main.call(main.app, ["analyze", str(tmp_path / "nope")]) == 2
+    assert main.call(main.command(), ["analyze", str(tmp_path / "nope")]) == 2
     said = "nope: there is no such study file or run folder\n"
     assert capsys.readouterr().err.endswith(said)
 
@@ -156,7 +159,7 @@ def test_a_folder_that_is_no_run_is_called_so_and_left_as_it_is(
 def test_a_folder_takes_no_options_of_a_study(
     run: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.call(main.app, ["analyze", str(run.root), "--set", "name=other"]) == 2
+    assert main.call(main.command(), ["analyze", str(run.root), "--set", "name=other"]) == 2
     assert "go with a study file" in capsys.readouterr().err
 
 
@@ -203,10 +206,25 @@ def test_a_configuration_that_the_study_lacks_is_named_with_the_file(run: Store)
         run_tables.analyze_folder(run)
 
 
-@pytest.mark.parametrize("content", ["[]", "7", '"text"', "{", "null"])
-def test_a_provenance_that_is_none_is_left_out(run: Store, content: str) -> None:
-    run.write(run.root / "provenance.json", content)
-    assert run_tables.analyze_folder(run).done == 1
+def test_a_provenance_that_is_none_is_left_out(run: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same table, which is analyzed once."""
+    told: list[Any] = []
+
+    @functools.cache
+    def analyzed() -> Analysis:
+        return analyze_tables(*told[0])
+
+    def analysis(*given: Any, **_: Any) -> Analysis:
+        told.append(given)
+        return analyzed()
+
+    monkeypatch.setattr(run_tables, "analyze_tables", analysis)
+    for content in (None, "[]", "7", '"text"', "{", "null"):
+        if content is not None:
+            run.write(run.root / "provenance.json", content)
+        assert run_tables.analyze_folder(run).done == 1
+    provenances = [given[3] for given in told]
+    assert provenances == 6 * provenances[:1]
 
 
 def test_the_words_follow_what_real_images_are(run: Store) -> None:

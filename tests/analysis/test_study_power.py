@@ -208,10 +208,10 @@ def test_from_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     study.write_text(tomli_w.dumps(table()))
     run = stored(tmp_path / "run", np.random.default_rng(0).normal(size=(3, 2, 5)))
     asked = ["plan", str(study), "--rate", "7,8", "--from"]
-    assert main.call(main.app, [*asked, str(run), "--json"]) == 0
+    assert main.call(main.command(), [*asked, str(run), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["can_show"]
     assert found["noise_of"] == f"those in {run}" and "text" not in found
-    assert main.call(main.app, [*asked, str(tmp_path / "nowhere")]) == 2
+    assert main.call(main.command(), [*asked, str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'} does not exist\n"
     bare = tmp_path / "bare"
     bare.mkdir()

@@ -42,7 +42,7 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(line: str) -> int:
-    return main.call(main.app, ["adapter", *line.split()])
+    return main.call(main.command(), ["adapter", *line.split()])
 
 
 def test_a_round_through_all_commands(place: Path, capsys: Captured) -> None:

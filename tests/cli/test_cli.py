@@ -24,9 +24,9 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str) -> Path:
     monkeypatch.chdir(tmp_path)
-    return write(tmp_path / "tiny.toml")
+    return write(tmp_path / "tiny.toml", base_model=quick_base)
 
 
 def write(path: Path, **changes: object) -> Path:
@@ -35,7 +35,7 @@ def write(path: Path, **changes: object) -> Path:
 
 
 def call(*arguments: object) -> int:
-    return main.call(main.app, [str(argument) for argument in arguments])
+    return main.call(main.command(), [str(argument) for argument in arguments])
 
 
 def test_validate_says_what_it_found(study: Path, capsys: Captured) -> None:

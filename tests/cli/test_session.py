@@ -117,11 +117,11 @@ def test_a_run_folder_in_place_of_a_study_is_told_what_to_type(
     run = tmp_path / "my run"
     run.mkdir()
     (run / "study.toml").write_text(parse(table()).toml())
-    assert main.call(main.app, ["ls", str(run)]) == 2
+    assert main.call(main.command(), ["ls", str(run)]) == 2
     told, _, typed = capsys.readouterr().err.partition("give its study file: ")
     assert told == f"error: {run}: is a run folder; "
     assert shlex.split(typed) == [str(run / "study.toml"), "--run", str(run)]
-    assert main.call(main.app, ["ls", *shlex.split(typed)]) == 0
+    assert main.call(main.command(), ["ls", *shlex.split(typed)]) == 0
     assert "lora" in capsys.readouterr().out
 
 

@@ -91,7 +91,7 @@ def test_the_commands_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     study = tmp_path / "study.toml"
     own = table(dataset=str(data), heldout=str(other), concepts=["*"])
     study.write_text(tomli_w.dumps(own))
-    assert main.call(main.app, ["validate", str(study), "--json"]) == 0
+    assert main.call(main.command(), ["validate", str(study), "--json"]) == 0
     shown = capsys.readouterr()
     said = "1 of 2 images are training images (toys/bunny/1.png)"
     assert f"warning: heldout {other}: {said}" in shown.err
@@ -100,5 +100,5 @@ def test_the_commands_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         session.open_study(str(study), tmp_path / "run", [], None, None, device="cpu", to_run=stage)
         assert said in capsys.readouterr().err
     paint(other, "toys/bunny/2", 1)
-    assert main.call(main.app, ["validate", str(study)]) == 2
+    assert main.call(main.command(), ["validate", str(study)]) == 2
     assert "all 2 images are training images" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_scan_and_captions(pictures: Path, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(ValueError, match=r"(\d+) of \1 captions are missing") as caught:
         scan(pictures)
     command = str(caught.value).rpartition("type: lycoris-bench ")[2].split()
-    assert main.call(main.app, [*command, "--strategy", "none", "--extension", ".txt"]) == 0
+    assert main.call(main.command(), [*command, "--strategy", "none", "--extension", ".txt"]) == 0
     data = scan(pictures)
     assert {c.class_name for c in data.concepts} == set(CLASSES) and len(data.examples) > 300
     assert {e.caption for e in data.examples} == set(CLASSES)

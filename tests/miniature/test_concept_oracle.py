@@ -43,7 +43,7 @@ def test_it_never_learned_from_a_file_of_the_dataset() -> None:
 
 def test_it_sees_the_concepts_in_new_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concept_oracle, "TESTED", 2)
-    monkeypatch.setattr(concept_oracle, "HELD", 120)
+    monkeypatch.setattr(concept_oracle, "HELD", 60)
     found = concept_oracle.measure(load_concept_oracle())
     assert found["concepts"] >= 0.97
     assert found["a concept seen where there is none"] <= 0.05

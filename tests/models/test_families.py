@@ -31,7 +31,7 @@ FAMILIES = ("sd15", "sd2", "sdxl")
 SIZE = {"width": 64, "height": 96}
 PROMPTS, SEEDS = ["a red hat on the table", "a lake"], [5, 6]
 TRAINING = Training(
-    resolution=64, bucket_step=32, bucket_min=32, bucket_max=96, batch_size=4, images_per_class=4,
+    resolution=64, bucket_step=32, bucket_min=32, bucket_max=96, batch_size=4, images_per_class=2,
     warmup_epochs=0,
 )  # fmt: skip
 

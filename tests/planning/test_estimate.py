@@ -36,7 +36,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
 
 
 def call(*arguments: str) -> int:
-    return main.call(main.app, list(arguments))
+    return main.call(main.command(), list(arguments))
 
 
 def test_sizes_grow_to_the_whole() -> None:

@@ -33,7 +33,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def planned(capsys: Captured, *arguments: str) -> dict[str, Any]:
-    assert main.call(main.app, ["plan", STUDY, "--json", *arguments]) == 0
+    assert main.call(main.command(), ["plan", STUDY, "--json", *arguments]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -55,7 +55,7 @@ def test_the_papers_numbers(nowhere: list[str], capsys: Captured) -> None:
 
 
 def test_what_is_missing_is_said_and_how_to_get_it(nowhere: list[str], capsys: Captured) -> None:
-    assert main.call(main.app, ["plan", STUDY, *nowhere]) == 0
+    assert main.call(main.command(), ["plan", STUDY, *nowhere]) == 0
     text = capsys.readouterr().out
     missing = [line for line in text.splitlines() if line.startswith("missing")]
     assert len(missing) == 2
@@ -81,16 +81,16 @@ def test_a_base_model_not_known_by_name_is_not_counted(
     nowhere: list[str], capsys: Captured
 ) -> None:
     arguments = ["plan", STUDY, *nowhere, "--set", "base_model=someone/another-model"]
-    assert main.call(main.app, arguments) == 0
+    assert main.call(main.command(), arguments) == 0
     assert "of images, not counted of checkpoints" in capsys.readouterr().out
 
 
 def test_validate_is_status_1_and_a_stage_status_2(nowhere: list[str], capsys: Captured) -> None:
-    assert main.call(main.app, ["validate", STUDY, *nowhere]) == 1
+    assert main.call(main.command(), ["validate", STUDY, *nowhere]) == 1
     said = capsys.readouterr().out
     assert "26 configurations, 234 checkpoints, 1706 training images" in said
     assert said.count("missing: ") == 2
-    assert main.call(main.app, ["train", STUDY, *nowhere]) == 2
+    assert main.call(main.command(), ["train", STUDY, *nowhere]) == 2
     assert "there is no such folder" in capsys.readouterr().err
     assert not Path("runs").exists()
 

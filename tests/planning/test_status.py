@@ -144,9 +144,11 @@ def test_what_is_damaged_inside_is_drawn_again_once_it_was_decoded(
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "exchanged"])
 def test_lost_images_of_a_scored_checkpoint_are_counted_and_not_missed(
-    asked: Plan, store: Store, damage: str
+    asked: Plan, store: Store, damage: str, request: pytest.FixtureRequest
 ) -> None:
     """Its rows were made of all of them. They are drawn again on request."""
+    if damage != "gone":
+        request.getfixturevalue("unanalyzed")  # the same rows are not analyzed again
     checkpoint, count = asked.trained[0], asked.image_count(asked.trained[0])
     path = store.root / f"images/{checkpoint}/toys/bunny/train/00001.png"
     honest, rows = path.read_bytes(), store.table("metrics").read_bytes()
@@ -222,10 +224,13 @@ def test_a_run_of_0_1_opens_and_gets_its_manifests(
 
 @pytest.mark.parametrize("rescored", [[], [BASE_CHECKPOINT]])
 def test_rows_without_a_protocol_get_it_without_being_scored(
-    asked: Plan, store: Store, whole: Store, rescored: list[Checkpoint]
-) -> None:
+    asked: Plan, store: Store, whole: Store, rescored: list[Checkpoint],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
     """As versions up to this one stored them; also in the middle of a `score`. The tables are those
     of a run that was scored now."""
+    if rescored:
+        request.getfixturevalue("unanalyzed")  # the same rows are not analyzed again
     for path in [*store.root.glob("metrics/**/*[!s].parquet"), store.table("metrics")]:
         frame, identity = store.frame(path)
         store.put_frame(path, without_protocol(frame), identity)

@@ -16,7 +16,7 @@ from tests.published.conftest import DRAWN, LORA, MAPPING, ROWS, TITLES, write_t
 
 
 def imported(clone: Path, out: Path, *more: str) -> int:
-    return main.call(main.app, ["import-published", str(clone), "--out", str(out), *more])
+    return main.call(main.command(), ["import-published", str(clone), "--out", str(out), *more])
 
 
 def edited(name: str, old: str, new: str, times: int = 1):

@@ -31,7 +31,8 @@ def tables(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What `analyze` judges claims by, without pictures and SHAP: scores and factors."""
     known = run_tables.factors(studies.load(run / "study.toml").configurations)
     metrics = pd.read_parquet(run / "metrics.parquet")
-    known = known[known["configuration"].isin(metrics["configuration"])].reset_index(drop=True)
+    scored = known["configuration"].isin(metrics["configuration"].unique())
+    known = known[scored].reset_index(drop=True)
     rows, _ = comparable(coded(metrics), known)
     rows, known = split_by_strength(rows, known)
     return main_views(rank_scores(rows)), known

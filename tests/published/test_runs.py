@@ -87,7 +87,7 @@ def test_a_damaged_table_is_one_sentence(
 ) -> None:
     write_table(clone / "ddim_sd15_metrics.csv", rows, titles)
     arguments = ["import-published", str(clone), "--out", str(tmp_path / "out")]
-    assert main.call(main.app, arguments) == 2
+    assert main.call(main.command(), arguments) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,21 +17,18 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import environment, executor, local_workers
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.signals import Terminated, terminable
-
-
-def halve(number: int) -> int:
-    executor.advance()
-    if number % 2:
-        raise BenchError(f"{number} is odd;   an even\nnumber is needed")
-    return number // 2
-
-
-def fill(number: int) -> int:
-    import torch  # not above: each worker of these tests imports this file
-
-    if number == 3:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nMore words")
-    return number
+from tests.run.work import (
+    die,
+    die_once,
+    fill,
+    halve,
+    interrupt_myself,
+    leave,
+    meet,
+    note,
+    refuse,
+    refuse_to_leave,
+)  # fmt: skip
 
 
 def test_a_full_gpu_is_a_sentence_with_advice_and_the_next_item_finds_room(
@@ -49,15 +45,6 @@ def test_a_full_gpu_is_a_sentence_with_advice_and_the_next_item_finds_room(
         "the GPU's memory does not suffice; lower 'batch_size' of training, sampling or scoring, "
         "or set training.gradient_checkpointing (CUDA out of memory. Tried to allocate 9 GiB.)"
     )
-
-
-class Unpicklable(BenchError):
-    def __init__(self, source: str, problems: list[str]) -> None:
-        super().__init__(f"{source}: {problems}")
-
-
-def refuse(number: int) -> None:
-    raise Unpicklable("data", [str(number)])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -85,15 +72,6 @@ def test_a_failure_is_named_and_the_rest_goes_on(workers: int) -> None:
     assert {(what, total) for what, _, total in steps} == {("halve", 3)}
 
 
-def meet(place: Path, others: int, device: str) -> tuple[int, str]:
-    """Waits until so many processes have come, so that each takes one item."""
-    (place / str(os.getpid())).touch()
-    deadline = time.monotonic() + 600  # a net for a test that would never end
-    while len(list(place.iterdir())) < others and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return os.getpid(), device
-
-
 def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
     """Three processes on two GPUs: the third shares the first one's."""
     gpus = ["cuda:0", "cuda:1"]
@@ -106,21 +84,10 @@ def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
     assert [told for _, told, _ in alone] == [(os.getpid(), "cuda:0")]
 
 
-def die(number: int) -> None:
-    os._exit(9)
-
-
 def test_a_worker_that_dies_is_a_sentence() -> None:
     results = list(executor.each(each_of(die), workers=2, total=3, what="die"))
     assert len(results) == 3
     assert all("worker process died" in str(error) for _, _, error in results)
-
-
-def note(place: Path, name: str) -> None:
-    with (place / "order").open("a") as file:  # a short line is written whole
-        file.write(f"{name}\n")
-    if name == "bad":
-        raise BenchError("as asked")
 
 
 def noted(place: Path, *named: tuple[str, float, set[str]]) -> list[Item]:
@@ -159,13 +126,6 @@ def test_progress_counts_each_item_in_its_own_unit() -> None:
     assert steps == [0, 2.0, 4.0]
 
 
-def die_once(place: Path, number: int) -> int:
-    if number == 2 and not (place / "died").exists():
-        (place / "died").touch()
-        os._exit(9)
-    return number
-
-
 def test_the_death_of_a_worker_costs_what_was_at_work(tmp_path: Path) -> None:
     """Killed for memory, say: the items that had not begun are done by new processes."""
     items = [Item(str(n), die_once, (tmp_path, n)) for n in range(6)]
@@ -173,14 +133,6 @@ def test_the_death_of_a_worker_costs_what_was_at_work(tmp_path: Path) -> None:
     lost = [name for name, _, error in results if error]
     assert "2" in lost and len(lost) <= 2
     assert {name for name, made, _ in results if made is not None} == set("012345") - set(lost)
-
-
-def leave(folder: str) -> None:
-    try:
-        executor.advance()
-        threading.Event().wait()  # for ever
-    finally:
-        Path(folder, str(os.getpid())).touch()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -196,11 +148,6 @@ def test_stopped_workers_close_what_they_have_open(
         signal.signal(signal.SIGINT, before)
     assert len(list(tmp_path.iterdir())) == 2
     assert not multiprocessing.active_children()
-
-
-def refuse_to_leave(folder: str) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    leave(folder)
 
 
 def test_a_worker_that_does_not_stop_is_killed(
@@ -225,11 +172,6 @@ def stopped_at_work(work: Callable[[str], None], folder: str, number: int) -> It
 
     items = [Item(name, work, (folder,)) for name in "abc"]
     return executor.each(items, workers=2, total=3, what="leave", progress=progress)
-
-
-def interrupt_myself(number: int) -> int:
-    signal.raise_signal(signal.SIGINT)
-    return number
 
 
 def test_ctrl_c_is_left_to_the_parent_of_a_worker() -> None:

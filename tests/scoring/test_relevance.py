@@ -97,7 +97,7 @@ def test_samples_depend_on_seed_and_folder_alone() -> None:
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "made" / "r.csv"
     arguments = ["relevance", str(folder), "--encoders", SPECS[0], "--sizes", "3", "--out"]
-    assert main.call(main.app, [*arguments, str(out)]) == 0
+    assert main.call(main.command(), [*arguments, str(out)]) == 0
     table = pd.read_csv(out)
     assert len(table) == 3 * 12 and set(table["n"]) == {3, 6, 12, 18}
     said = capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert f"{mean:.3f}" in said
     assert "of 3 classes, of 3 images each" in said and "all their images" not in said
     before = out.read_bytes()
-    assert main.call(main.app, [*arguments, str(out)]) == 0
+    assert main.call(main.command(), [*arguments, str(out)]) == 0
     assert out.read_bytes() == before
 
 
@@ -166,15 +166,15 @@ def test_an_image_that_is_nothing_to_an_encoder_is_named(folder: Path, monkeypat
 def test_a_file_of_the_user_is_not_replaced(folder: Path, tmp_path: Path, capsys) -> None:
     mine, given = tmp_path / "mine.csv", ["relevance", str(folder), "--encoders", SPECS[0], "--out"]
     mine.write_text("a,b\n1,2\n")
-    assert main.call(main.app, [*given, str(mine)]) == 2
+    assert main.call(main.command(), [*given, str(mine)]) == 2
     assert "was not written by this command" in capsys.readouterr().err
     assert mine.read_text() == "a,b\n1,2\n"
-    assert main.call(main.app, [*given, str(mine), "--force"]) == 0
-    assert main.call(main.app, [*given, str(mine)]) == 0  # now it is this command's
+    assert main.call(main.command(), [*given, str(mine), "--force"]) == 0
+    assert main.call(main.command(), [*given, str(mine)]) == 0  # now it is this command's
     (tmp_path / "place").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("place", "pipe", "/dev/null"):
-        assert main.call(main.app, [*given, str(tmp_path / name), "--force"]) == 2
+        assert main.call(main.command(), [*given, str(tmp_path / name), "--force"]) == 2
         assert "which is not replaced" in capsys.readouterr().err
 
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_compared_is_a_sentence(
         ([str(folder), "--batch-size", "0"], "--batch-size is 0; 1 or more is allowed"),
         ([str(folder), "--encoders", "dino"], "unknown encoder 'dino'"),
     ):
-        assert main.call(main.app, ["relevance", *arguments]) == 2
+        assert main.call(main.command(), ["relevance", *arguments]) == 2
         assert sentence in capsys.readouterr().err
     assert classes(folder)["warm"] == [
         folder / "warm" / name / f"{k * 3}.png" for name in ("red", "rose") for k in range(6)
@@ -210,7 +210,7 @@ def test_one_class_is_none_however_deep_it_lies(folder: Path, tmp_path: Path, ca
     deep.mkdir(parents=True)
     (folder / "warm/red").rename(deep / "red")
     arguments = ["relevance", str(tmp_path / "deep"), "--out", str(tmp_path / "r.csv")]
-    assert main.call(main.app, arguments) == 2
+    assert main.call(main.command(), arguments) == 2
     said = "deep has 1 folders of two images or more; at least two are needed, a class each"
     assert said in capsys.readouterr().err and not (tmp_path / "r.csv").exists()
 
@@ -222,7 +222,7 @@ def test_classes_of_one_image_are_named_and_count_among_all(folder: Path, tmp_pa
         Image.new("RGB", (8, 8), "green").save(folder / name / "1.png")
     out = tmp_path / "r.csv"
     arguments = ["relevance", str(folder), "--encoders", SPECS[0], "--out", str(out)]
-    assert main.call(main.app, arguments) == 0
+    assert main.call(main.command(), arguments) == 0
     shown = capsys.readouterr()
     assert "3 folders of one image, which has no diversity, are left out: " in shown.err
     assert all(name in shown.err for name in ("odd/one", "odd/two", "cold/three"))

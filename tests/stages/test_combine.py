@@ -21,18 +21,15 @@ from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import StudyError, parse
-from lycoris_bench.study.places import locate
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from tests.support.world import run, table, tiny
 
 pytestmark = pytest.mark.usefixtures("unprinted")
 
-BASE = locate("package:miniature/weights/base", Path())
 
-
-def adapter(path: Path, seed: int = 5, size: float = 0.05) -> Path:
-    """A LoRA file for the miniature model, as anybody could have made it."""
-    backbone = Backbone.load(BASE)
+def adapter(base: str, path: Path, seed: int = 5, size: float = 0.05) -> Path:
+    """A LoRA file for the base model, as anybody could have made it."""
+    backbone = Backbone.load(base)
     network = attach(backbone.unet, backbone.text_encoder, "attn-only", "lora", {"dim": 2}, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -49,11 +46,14 @@ def pixels(asked: Plan, store: Store, checkpoint: Checkpoint) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store, dict[str, Any]]:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, quick_base: str
+) -> tuple[Plan, Store, dict[str, Any]]:
     """Two strengths of a trained LoRA, and of it together with a file from elsewhere."""
     folder = tmp_path_factory.mktemp("combined")
-    given = adapter(folder / "given.safetensors")
+    given = adapter(quick_base, folder / "given.safetensors")
     study = tiny(
+        base_model=quick_base,
         concepts=["toys/bunny"],
         epochs=[1],
         algorithms={"lora": {"lr": 2e-3, "dim": 4, "alpha": 2}},
@@ -97,14 +97,14 @@ def test_strength_0_draws_the_base_and_half_lies_between(
 
 
 def test_a_combination_is_the_sum_of_its_changes(
-    whole: tuple[Plan, Store, dict[str, Any]],
+    whole: tuple[Plan, Store, dict[str, Any]], quick_base: str
 ) -> None:
     """One weight of `both` against base + lora + 0.7 · given, each merged alone before."""
     asked, store, _ = whole
     both = next(c for c in asked.checkpoints if c.configuration.name == "both" and c.strength == 1)
     parts = asked.parts(both)
     assert [strength for _, strength in parts] == [1.0, 0.7]
-    backbone = Backbone.load(BASE)
+    backbone = Backbone.load(quick_base)
     weight = next(p for n, p in backbone.unet.named_parameters() if n.endswith("attn1.to_q.weight"))
     base, merger = weight.detach().clone(), Merger(backbone.unet, backbone.text_encoder)
     loaded = [
@@ -151,14 +151,14 @@ def test_a_second_run_does_nothing(whole: tuple[Plan, Store, dict[str, Any]]) ->
 
 
 def test_another_file_under_the_same_name_is_drawn_anew(
-    whole: tuple[Plan, Store, dict[str, Any]], tmp_path: Path
+    whole: tuple[Plan, Store, dict[str, Any]], quick_base: str
 ) -> None:
     asked, store, _ = whole
     alone = next(c for c in asked.checkpoints if c.configuration.name == "alone")
     path = Path(alone.configuration.options[0][0])
     content = path.read_bytes()
     try:
-        adapter(path, seed=6)
+        adapter(quick_base, path, seed=6)
         changed = plan(asked.study)
         assert len(Status(changed, store).absent(alone)) == len(changed.jobs(alone))
         assert not Status(changed, store).absent(asked.checkpoints[1])
@@ -166,11 +166,11 @@ def test_another_file_under_the_same_name_is_drawn_anew(
         path.write_bytes(content)
 
 
-def test_drawing_with_another_base_model(tmp_path: Path) -> None:
+def test_drawing_with_another_base_model(tmp_path: Path, quick_base: str) -> None:
     """Trained on one model, applied to another: what was trained is kept, images are new."""
     other = tmp_path / "other"
-    make_other(other)
-    one = {"concepts": ["toys/bunny"], "epochs": [1],
+    make_other(quick_base, other)
+    one = {"base_model": quick_base, "concepts": ["toys/bunny"], "epochs": [1],
            "algorithms": {"lora": {"lr": 2e-3, "dim": 2, "alpha": 1}}}  # fmt: skip
     kinds = {"prompt_types": ["trigger"], "images": 1, "steps": 1}
     first = plan(tiny(**one, sampling=kinds))
@@ -185,9 +185,9 @@ def test_drawing_with_another_base_model(tmp_path: Path) -> None:
         assert pixels(moved, store, checkpoint) != before[str(checkpoint)]
 
 
-def make_other(folder: Path) -> None:
-    """The miniature model with its U-Net's weights a little off: another base of its family."""
-    shutil.copytree(BASE, folder)
+def make_other(base: str, folder: Path) -> None:
+    """The base model with its U-Net's weights a little off: another base of its family."""
+    shutil.copytree(base, folder)
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     if not weights.exists():
         weights = next((folder / "unet").glob("*.safetensors"))
@@ -243,11 +243,12 @@ def test_relative_files_lie_beside_the_study(tmp_path: Path) -> None:
     assert again.configurations == study.configurations
 
 
-def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
+def test_only_given_adapters_need_no_epochs(tmp_path: Path, quick_base: str) -> None:
     changed = table(
+        base_model=quick_base,
         concepts=["toys/bunny"], scoring={"encoders": ["miniature-image"]},
         sampling={"prompt_types": ["trigger"], "images": 1, "steps": 1},
-        combine={"x": {"adapters": [str(adapter(tmp_path / "a.safetensors"))]}},
+        combine={"x": {"adapters": [str(adapter(quick_base, tmp_path / "a.safetensors"))]}},
     )  # fmt: skip
     del changed["epochs"], changed["algorithms"]
     asked = plan(parse(changed))
@@ -258,10 +259,12 @@ def test_only_given_adapters_need_no_epochs(tmp_path: Path) -> None:
     assert isinstance(store.frame(store.table("metrics"))[0], pd.DataFrame)
 
 
-def test_dropouts_and_max_norm_are_options_of_every_algorithm(tmp_path: Path) -> None:
+def test_dropouts_and_max_norm_are_options_of_every_algorithm(
+    tmp_path: Path, quick_base: str
+) -> None:
     held = {"dropout": 0.1, "rank_dropout": 0.2, "module_dropout": 0.2, "max_norm": 0.01}
     algorithms = {"lora": {"lr": 2e-2, "dim": 2, "alpha": 2, **held}}
-    study = tiny(concepts=["toys/bunny"], epochs=[1], algorithms=algorithms)
+    study = tiny(base_model=quick_base, concepts=["toys/bunny"], epochs=[1], algorithms=algorithms)
     asked, store = plan(study), Store(tmp_path)
     assert run(asked, store, ("train",))["train"].done == 1
     (checkpoint,) = asked.trained

@@ -96,7 +96,7 @@ def test_two_studies_of_other_steps_are_not(
     shutil.copytree(long.root, tmp_path / "both")
     both = Store(tmp_path / "both")
     both.put_frame(both.table("metrics"), table)
-    assert main.call(main.app, ["analyze", str(both.root)]) == 2
+    assert main.call(main.command(), ["analyze", str(both.root)]) == 2
     assert "cannot be ranked together: steps 1 against 2." in capsys.readouterr().err
 
 
@@ -149,7 +149,7 @@ def test_what_scored_the_rows_is_kept_and_said_where_it_differs(
     assert "cuda (Tesla): 1" in said and "torch (" in said and "1.0: 1" in said
     assert "timm" not in said
     assert "<dt>warning on rows</dt>" in here.report.read_text(encoding="utf-8")
-    assert main.call(main.app, ["analyze", str(here.root)]) == 0
+    assert main.call(main.command(), ["analyze", str(here.root)]) == 0
     assert f"analyze: rows: warning: {said}" in capsys.readouterr().err
     place.unlink()  # a run of before: not known is no warning
     assert STAGES["analyze"](asked(world, "long"), here, HERE).warnings == {}

@@ -22,12 +22,15 @@ SAMPLING = {"images": 2, "batch_size": 3, "prompt_types": ["train", "alter", "st
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store, Checkpoint]:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, quick_base: str
+) -> tuple[Plan, Store, Checkpoint]:
     """A study whose one checkpoint is drawn and scored in one piece."""
     scoring = {"batch_size": 2, "encoders": ["miniature-gram", "miniature-image"]}
     asked = plan(tiny(
         algorithms={"lora": {"lr": 2e-3, "dim": 2}}, epochs=[1], sampling=SAMPLING,
         scoring=scoring, concepts=["toys/bunny", "styles/woodcut", "toys/lobster"],
+        base_model=quick_base,
     ))  # fmt: skip
     store = Store(tmp_path_factory.mktemp("whole"))
     run(asked, store, ("train", "generate", "score"))

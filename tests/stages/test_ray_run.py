@@ -14,7 +14,8 @@ from tests.support.world import tiny
 CHECKED = ("images/**/*.png", "checkpoints/**/*.safetensors", "metrics/**/*.parquet")
 
 
-@pytest.mark.parametrize("kill", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow  # starts a cluster of nodes
+@pytest.mark.parametrize("kill", [False, True])
 def test_the_run_is_that_of_one_process_also_with_a_node_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: bool
 ) -> None:

@@ -28,9 +28,9 @@ def test_every_algorithm_with_every_option_and_its_default() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ls_prints_each_name_once(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.call(main.app, ["ls", kind, "--json"]) == 0
+    assert main.call(main.command(), ["ls", kind, "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)[kind]
-    assert main.call(main.app, ["ls", kind]) == 0
+    assert main.call(main.command(), ["ls", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert entries
     for entry in entries:
@@ -81,7 +81,7 @@ def test_an_option_without_a_range_may_be_anything_of_its_type(
     for wrong in ({"start": float("nan")}, {"turns": True}):
         with pytest.raises(BenchError, match="is allowed"):
             kind.check(**wrong)
-    assert main.call(main.app, ["ls", "adapters"]) == 0
+    assert main.call(main.command(), ["ls", "adapters"]) == 0
 
 
 def test_an_option_without_a_default_is_named(load_plugin: Load, tmp_path: Path) -> None:

@@ -67,13 +67,13 @@ def test_every_command_in_a_comment_works_as_it_is_written(
     }  # fmt: skip
     for lines in found.values():
         for line in sorted(lines):  # `caption` goes before `plan`, which needs captions
-            assert main.call(main.app, line) == 0, f"{line}: {capsys.readouterr().err}"
+            assert main.call(main.command(), line) == 0, f"{line}: {capsys.readouterr().err}"
     capsys.readouterr()
     written = {path.suffix for path in (work / "dataset").rglob("1.*")}
     assert written == {".png", ".txt", ".all-tags", ".no-tags"}
     study = str(locate("package:configs/captions.toml", Path()))
     small = [part for text in overrides(work / "dataset") for part in ("--set", text)]
-    assert main.call(main.app, ["validate", study, *small]) == 0, capsys.readouterr()
+    assert main.call(main.command(), ["validate", study, *small]) == 0, capsys.readouterr()
 
 
 @pytest.mark.parametrize(("name", "checkpoints"), [("paper", 234), ("captions", 108)])
@@ -87,11 +87,11 @@ def test_the_papers_studies_are_planned_by_overrides_alone(
             image.with_suffix(extension).write_text(f"{extension} caption")
     study = f"package:configs/{name}.toml"
     small = [part for text in overrides(shaped) for part in ("--set", text)]
-    assert main.call(main.app, ["validate", study, *small]) == 0
+    assert main.call(main.command(), ["validate", study, *small]) == 0
     said = capsys.readouterr().out
     assert f"{checkpoints} checkpoints, 43 training images of 43 concepts" in said
     for command in ("plan --rate 7,8", *(f"{s} --dry-run" for s in STAGES)):
-        assert main.call(main.app, [*command.split(), study, *small, "--json"]) == 0
+        assert main.call(main.command(), [*command.split(), study, *small, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (found["checkpoints"], found["images_per_checkpoint"]) == (checkpoints, 14_900)
         assert not found["missing"] and not found["downloads"]

@@ -3,6 +3,7 @@ process of it asks first."""
 
 import fcntl
 import functools
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from lycoris_bench.data import dataset, heldout
+from lycoris_bench.models import hub
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
@@ -43,17 +45,22 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 
 @pytest.fixture(scope="session", autouse=True)
 def _package_is_scanned_once() -> Iterator[None]:
-    """The package's own images, which no test changes, are read once by a process of tests, not
-    for each plan; other folders are read each time."""
+    """The package's own images and weights, which no test changes, are read once by a process of
+    tests, not for each plan; other files are read each time."""
     package, scan = locate("package:miniature", Path()), dataset.scan
-    kept = functools.cache(scan)
+    kept, content = functools.cache(scan), hub._content
+    kept_content = functools.cache(content)
 
     def scanned(folder: str | Path, **how: Any) -> dataset.Dataset:
         return (kept if Path(folder).is_relative_to(package) else scan)(folder, **how)
 
+    def hashed(file: Path) -> str:
+        return (kept_content if file.is_relative_to(package) else content)(file)
+
     with pytest.MonkeyPatch.context() as patch:
         for room in (dataset, heldout):
             patch.setattr(room, "scan", scanned)
+        patch.setattr(hub, "_content", hashed)
         yield
 
 
@@ -70,6 +77,15 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     """What is written outlives a killed process without it; no test cuts the power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_count_of_what_the_libraries_keep() -> Iterator[None]:
+    """The conftest leaves it out of the search for garbage; to count it, a million objects, takes
+    each analysis as long as its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "get_freeze_count", lambda: 1)
         yield
 
 

@@ -10,11 +10,11 @@ from tests.support.world import table
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_study(tmp_path_factory: pytest.TempPathFactory, quick_base: str) -> Path:
     """The study file."""
     path = tmp_path_factory.mktemp("api") / "small.toml"
     small = table(
-        name="small", concepts=["toys/bunny", "styles/woodcut"], epochs=[1],
+        name="small", concepts=["toys/bunny", "styles/woodcut"], epochs=[1], base_model=quick_base,
         algorithms={"lora": {"lr": 2e-3, "dim": 2}},
         sampling={"images": 2, "prompt_types": ["train", "alter", "style"]},
         training={"images_per_class": 1},

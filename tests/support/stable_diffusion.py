@@ -1,12 +1,15 @@
 """The tests' one Stable Diffusion, of the real classes: small enough to be built by each test."""
 
+import functools
 import json
 import string
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from tests.support.copies import twin
 
 Models = tuple[nn.Module, nn.Module]
 SIGNS = string.ascii_lowercase + string.digits + ","
@@ -28,12 +31,20 @@ TEXT: dict[str, Any] = {
 
 def models(seed: int = 1) -> Models:
     """The U-Net (0.2 M parameters) and the text encoder, the same every time."""
+    unet, text_encoder, randomness = _models(seed)
+    torch.default_generator.set_state(randomness)  # as it is when they have just been made
+    return twin(unet), twin(text_encoder)
+
+
+@functools.cache
+def _models(seed: int) -> tuple[nn.Module, nn.Module, Tensor]:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.default_generator.manual_seed(seed)
-    unet = UNet2DConditionModel(**UNET)
-    return unet.eval(), CLIPTextModel(CLIPTextConfig(**TEXT)).eval()
+    unet = UNet2DConditionModel(**UNET).eval()
+    text_encoder = CLIPTextModel(CLIPTextConfig(**TEXT)).eval()
+    return unet, text_encoder, torch.default_generator.get_state()
 
 
 def save(folder: Path) -> Path:

@@ -77,8 +77,9 @@ def test_accumulated_steps_are_counted_as_steps(world, training):
 
 
 def trained(world, settings, algorithm="lora", options=None, preset="full"):
-    """The adapter after an epoch on U-Net and text encoder."""
+    """The adapter after an epoch on U-Net and text encoder: a step in each of two buckets."""
     backbone, data, cache = world
+    settings = settings.model_copy(update={"images_per_class": 2})
     backbone = copied(backbone)
     network = attach(backbone.unet, backbone.text_encoders, preset, algorithm,
                      options or {"dim": 2}, seed=7)  # fmt: skip

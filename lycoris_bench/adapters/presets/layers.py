@@ -150,10 +150,8 @@ def _is_layer(module: nn.Module) -> bool:
     """Whether an adapter can change it: of norms, those with a weight and a bias of their own."""
     if isinstance(module, NORM):
         return None not in (module.weight, module.bias)
-    return isinstance(module, LINEAR) and any(
-        name == "weight"  # a parametrized one is computed
-        for name, _ in module.named_parameters(recurse=False)
-    )
+    own = module._parameters  # where a parametrized layer, which computes its weight, has none
+    return isinstance(module, LINEAR) and own.get("weight") is not None
 
 
 def _target(

@@ -18,7 +18,7 @@ Captured = pytest.CaptureFixture[str]
 
 def caption(folder: Path, *arguments: object) -> int:
     given = ["caption", str(folder), "--device", "cpu", *map(str, arguments)]
-    return main.call(main.app, given)
+    return main.call(main.command(), given)
 
 
 def written(folder: Path, extension: str) -> dict[str, str]:

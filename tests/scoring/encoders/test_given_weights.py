@@ -139,7 +139,7 @@ def test_plan_lists_files_and_revisions_and_does_not_fail(
     own = {"vgg19": str(copy), "dinov2-l": "someone/else@v3"}
     asked = table(scoring={"encoders": ["vgg19", "dinov2-l"], "weights": own})
     (tmp_path / "s.toml").write_text(tomli_w.dumps(asked))
-    assert main.call(main.app, ["plan", "s.toml", "--rate", "7,8"]) == 0
+    assert main.call(main.command(), ["plan", "s.toml", "--rate", "7,8"]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("download")]
     assert f"{copy} (encoder vgg19, a file" in said[0] and said[0].endswith(": there")
     assert said[1].endswith("type: hf download someone/else --revision v3")
