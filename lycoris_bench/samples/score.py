@@ -182,7 +182,7 @@ def _report(plan: SamplesPlan, store: Store, outcome: Outcome) -> None:
     if set(table["configuration"]) <= {BASE, REAL}:
         return
     try:
-        run_tables.analyze_folder(store)
+        run_tables.analyze_folder(store, outcome.failed)
         outcome.reported = True
     except BenchError as error:
         outcome.failed["report"] = f"{error}; the table is written: {store.table('metrics')}"

@@ -132,6 +132,7 @@ def test_broken_and_odd_things_are_named_and_the_rest_goes_on(tmp_path: Path, re
     for name in ("film.gif", "link.png", "round", "folder.png", "metadata.jsonl", "pipe.png"):
         assert name in said
     assert {*rows["epoch"].dropna()} == {100, 200} and outcome.reported
+    assert "broken.png" in (tmp_path / "run/report/index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31mb", "n" * 200, "-rf", "=1+1", "%2E%2E", "base"])
