@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -34,6 +35,21 @@ def test_the_demo_on_two_cores(tmp_path: Path) -> None:
     assert fidelity["prompt_type"] == "trigger"
     assert fidelity["distance_closed"]["lora"]["share"] >= 0.5, "the default LoRA does not learn"
     assert Path(found["report"]).exists() and not err.strip()
+    the_same_from_disk(tmp_path / "runs/demo", tmp_path / "again")
+
+
+def the_same_from_disk(demo: Path, run: Path) -> None:
+    """Its own images, scored as images that exist already, have its own numbers to the last bit."""
+    outcome = lycoris_bench.score_samples(
+        demo / "images", run=run, device="cpu",
+        reference="package:miniature/dataset", words="package:prompts/miniature",
+        encoders=["miniature-image", "miniature-image-text", "miniature-gram"],
+    )  # fmt: skip
+    assert outcome.reported and not outcome.failed and not outcome.warnings
+    theirs, ours = (lycoris_bench.open_run(one).table("metrics") for one in (demo, run))
+    rows = [t[t["configuration"] != "real"].reset_index(drop=True) for t in (theirs, ours)]
+    same = [c for c in theirs if c not in ("study", "fingerprint", "protocol")]
+    pd.testing.assert_frame_equal(rows[0][same], rows[1][same], check_exact=True)
 
 
 def resident(pid: int) -> int:

@@ -31,10 +31,11 @@ MACHINE = ("python", "platform", "processor", "cores", "packages", "git")  # of 
 SIZES = ("dim", "alpha", "factor")  # options with a column of their own, so that they compare
 
 
-def analyze_folder(store: Store) -> outcome.Outcome:
+def analyze_folder(store: Store, failures: Mapping[str, str] | None = None) -> outcome.Outcome:
     """Analyzes a run folder as it is: its metric table, and what its study.toml says of the
     configurations in it. Neither dataset nor base model nor images are needed; none are shown, but
-    those that the run folder of images that exist already keeps for its page.
+    those that the run folder of images that exist already keeps for its page. `failures`: what the
+    page says was left out.
 
     StoreError: it is no run folder, has no metric table, or nothing that says what was compared."""
     must_be_run(store.root)
@@ -71,7 +72,7 @@ def analyze_folder(store: Store) -> outcome.Outcome:
     there = known["configuration"].isin(names)
     return write_analysis(
         store, table, known[there].reset_index(drop=True), study, kept_gallery.read(store),
-        heldout=study.settings.heldout is not None,
+        failures=failures, heldout=study.settings.heldout is not None,
     )  # fmt: skip
 
 

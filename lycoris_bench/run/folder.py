@@ -15,7 +15,7 @@ from lycoris_bench.messages.errors import BenchError
 STUDY = "study.toml"
 METRICS = "metrics.parquet"
 PROVENANCE = "provenance"  # a folder; before 0.2, and of what was imported, a file: .json
-FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", "gallery", PROVENANCE)
+FOLDERS = ("checkpoints", "features", "metrics", "analysis", "report", "gallery", "cut", PROVENANCE)
 
 
 class StoreError(BenchError):

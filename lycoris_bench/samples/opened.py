@@ -61,6 +61,11 @@ class Asked:
         if (self.trigger, self.class_word, self.description) == (None, None, None):
             return None
         word = self.class_word or ""
+        if not (self.trigger or word):
+            raise BenchError(
+                "--description stands in place of a trigger or a class word; give --trigger or "
+                "--class-word too"
+            )
         return Words(self.trigger or "", word, self.description or word)
 
 
@@ -80,22 +85,24 @@ def scoring(asked: Asked) -> Scoring:
 
 def check_run(asked: Asked, store: Store) -> None:
     """StoreError: the run folder is of other images, of a study, or holds other things."""
-    if store.study.is_file() and drawn.DRAWN not in (table := _table(store)):
+    table = _table(store)
+    if table and drawn.DRAWN not in table:
         raise StoreError(
             f"run folder {store.root} belongs to the study '{table.get('name', '?')}'; choose "
             "another with --run"
         )
     store.belongs_to(asked.name)
-    listed = _table(store).get(drawn.DRAWN, {}) if store.study.is_file() else {}
-    for one in listed.values():
-        if (store.root / one["folder"]).resolve() != asked.folder:
+    listed = table.get(drawn.DRAWN, {})
+    for one in listed.values() if isinstance(listed, dict) else ():
+        place = one.get("folder", ".") if isinstance(one, dict) else "."
+        if (of := (store.root / str(place)).resolve()) != asked.folder:
             raise StoreError(
-                f"run folder {store.root} is of the images in {(store.root / one['folder'])}; "
-                "choose another with --run"
+                f"run folder {store.root} is of the images in {of}; choose another with --run"
             )
 
 
 def _table(store: Store) -> dict[str, Any]:
+    """The study file of the run folder; empty where there is none, or it is broken."""
     try:
         return disk.read_toml(store.study)
     except disk.FileError:

@@ -23,7 +23,8 @@ from lycoris_bench.samples.opened import Asked, check_run, locations, opened, sc
 from lycoris_bench.samples.sets import SamplesPlan
 from lycoris_bench.scoring import encoders as all_encoders
 from lycoris_bench.scoring.rows import tables_of
-from lycoris_bench.study.records import BASE, REAL, Checkpoint, Source
+from lycoris_bench.study.drawn import DRAWN
+from lycoris_bench.study.records import BASE, REAL, Checkpoint, Configuration, Source
 
 NOTHING = (
     "no metric has a number: images are compared with real ones (--reference), with their prompts, "
@@ -105,11 +106,14 @@ def _scored(
     asked: Asked, store: Store, device: str, progress: Progress | None, debug: bool
 ) -> Outcome:
     notes = Notes()
+    about = environment.provenance(stage="score", device=device) | {STUDY_NAME: asked.name}
+    if asked.grid and not store.study.exists():  # whose pieces come first: a run folder has them
+        column = Checkpoint(Configuration(asked.name, DRAWN))
+        store.describe(study_file(asked, store, scoring(asked), [column]), about)
     plan = opened(asked, store, notes)
     resolve.check_weights(plan.study)
     outcome = Outcome(failed=notes.failed, warnings=notes.warned)
     columns = [column for column in plan.columns if not column.is_base]
-    about = environment.provenance(stage="score", device=device) | {STUDY_NAME: plan.study.name}
     text = study_file(asked, store, plan.study.settings.scoring, columns)
     store.describe(text, about, identities(plan))
     items = []
@@ -178,7 +182,7 @@ def _report(plan: SamplesPlan, store: Store, outcome: Outcome) -> None:
     if set(table["configuration"]) <= {BASE, REAL}:
         return
     try:
-        run_tables.analyze_folder(store)
+        run_tables.analyze_folder(store, outcome.failed)
         outcome.reported = True
     except BenchError as error:
         outcome.failed["report"] = f"{error}; the table is written: {store.table('metrics')}"

@@ -132,6 +132,7 @@ def test_broken_and_odd_things_are_named_and_the_rest_goes_on(tmp_path: Path, re
     for name in ("film.gif", "link.png", "round", "folder.png", "metadata.jsonl", "pipe.png"):
         assert name in said
     assert {*rows["epoch"].dropna()} == {100, 200} and outcome.reported
+    assert "broken.png" in (tmp_path / "run/report/index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31mb", "n" * 200, "-rf", "=1+1", "%2E%2E", "base"])
@@ -271,6 +272,18 @@ def test_a_killed_command_goes_on(
     assert not [*(tmp_path / "run").rglob("*.part")]
 
 
+def test_a_killed_cut_goes_on(tmp_path: Path, real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "s/a.png", 1).with_suffix(".txt").write_text("a cat")
+    asked = {"reference": real, "grid": "2x2"}
+    with monkeypatch.context() as patched:
+        patched.setattr(score, "Store", lambda root: Dying(Path(root), 4))
+        assert killed(lambda: scored(tmp_path / "s", tmp_path / "run", **asked)) == 9
+    assert len([*(tmp_path / "run/cut").glob("*.png")]) == 2
+    outcome, rows = scored(tmp_path / "s", tmp_path / "run", **asked)
+    assert outcome.status == 0 and {*rows["n"]} == {1, 4}
+    assert not [*(tmp_path / "run").rglob("*.part")]
+
+
 # ---- sentences
 
 
@@ -285,6 +298,7 @@ def test_a_killed_command_goes_on(
         (["s", "--pattern", "{stp}"], "--pattern: unknown place 'stp'; did you mean 'step'?"),
         (["s", "--grid", "2"], "--grid is '2'; rows and columns such as 2x3 are needed"),
         (["s", "--prompts", "nowhere.txt"], "nowhere.txt"),
+        (["s", "--description", "cat"], "--description stands in place of a trigger or a class w"),
         (["s", "--reference", "nowhere"], "nowhere does not exist"),
         (["s", "--base", "nowhere"], "nowhere does not exist"),
         (["s", "--words", "s"], "concepts.toml is missing"),
