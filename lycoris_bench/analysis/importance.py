@@ -66,7 +66,8 @@ def explain(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> tuple[pd.DataFr
         ), refused
     with ThreadPoolExecutor(_cores()) as threads:  # CatBoost lets go of the interpreter's lock
         models = list(threads.map(_fitted, asked))  # and each model has one thread: same bits
-    # One after the other: CatBoost explains a model with all cores.
+    # One after the other: shap does not promise to be safe in threads, and CatBoost explains a
+    # model with all cores.
     frames = [_explain(*view, *model) for view, model in zip(asked, models, strict=True)]
     return pd.concat(frames, ignore_index=True), refused
 
@@ -214,13 +215,13 @@ def _shap() -> Any:
 def _explain(
     rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fits: dict[str, float]
 ) -> pd.DataFrame:
-    """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest.
-
-    They are CatBoost's own, which `shap.TreeExplainer` asks for too; shap takes 2 s to import."""
+    """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest."""
+    shap = _shap()
+    explainer = shap.TreeExplainer(model)
     distinct = rows.drop_duplicates(features)  # seeds differ in no factor, and have equal values
     alike = rows.groupby(features, sort=False, dropna=False).ngroup().to_numpy()
-    found = model.get_feature_importance(pool(distinct, features), type="ShapValues")
-    values = pd.DataFrame(found[alike, :-1], columns=features, index=rows.index)
+    found = explainer.shap_values(pool(distinct, features))
+    values = pd.DataFrame(found[alike], columns=features, index=rows.index)
     if {"algorithm", "capacity"} <= set(features):
         native = rows["capacity"] == NATIVE
         values.loc[native, "algorithm"] += values.loc[native, "capacity"]
@@ -229,7 +230,7 @@ def _explain(
         feature=features * len(rows),
         feature_value=rows[features].astype(str).to_numpy().ravel(),
         shap=values.to_numpy().ravel(),
-        base_value=found[0, -1],
+        base_value=explainer.expected_value,
         **fits,
     )
     return table.loc[table["shap"].notna(), COLUMNS]
