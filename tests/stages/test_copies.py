@@ -119,6 +119,6 @@ def test_a_sample_keeps_the_images_of_the_worst_pairs(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_trained_to_copy_is_flagged_and_the_demos_is_not(
     tmp_path: Path,
 ) -> None:
-    said = {name: "\n".join(judged(run)) for name, run in trained(tmp_path, prompt_types=["train"])}
+    said = {name: "\n".join(judged(run)) for name, run in trained(tmp_path)}
     assert "copies training images" in said["copied"]
     assert "copies training images" not in said["default"]
