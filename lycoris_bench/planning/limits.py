@@ -15,7 +15,7 @@ def too_much(plan: "Plan") -> Iterator[str]:
     """Sentences for counts above the limits, which no memory would hold; no list is made."""
     settings = plan.study.settings
     shown = sum(plan.data.repeats(settings.training.images_per_class))
-    steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
+    steps = sum(plan.steps(run[-1].epoch or 0, run[-1].configuration) for run in plan.by_run())
     images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
     counts = (
         (shown, MOST_EPOCH, "images in an epoch", "training.images_per_class or 'repeats'"),

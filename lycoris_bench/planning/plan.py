@@ -12,10 +12,17 @@ from lycoris_bench.files.identity import uid
 from lycoris_bench.models.schedulers import DDIM
 from lycoris_bench.planning import resolve
 from lycoris_bench.planning.limits import too_much
+from lycoris_bench.planning.taught import Taught
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
-from lycoris_bench.study.records import Checkpoint, Concept, Configuration, ImageSet, PromptSet
-from lycoris_bench.training.buckets import steps_per_epoch
+from lycoris_bench.study.records import (
+    BASE_CHECKPOINT,
+    Checkpoint,
+    Concept,
+    Configuration,
+    ImageSet,
+    PromptSet,
+)
 
 FORMAT = 1  # raised when training or sampling changes what it computes
 
@@ -50,6 +57,7 @@ class Plan:
     doubts: tuple[str, ...] = ()  # about its data and concepts, a sentence each
     kinds: dict[Concept, str] = field(default_factory=dict)  # "style", or "" for other concepts
     places: dict[str, Path] = field(default_factory=dict)  # of `files`, where they were moved
+    patterns: dict[tuple[str, ...], frozenset[Concept]] = field(default_factory=dict)
 
     def at(self, place: Callable[[Path], Path]) -> "Plan":
         """The plan for a machine on which each file lies at `place(file)`. No uid changes."""
@@ -85,15 +93,21 @@ class Plan:
         }
         return [checkpoint for checkpoint in self.study.trained if checkpoint in needed]
 
+    @cached_property
+    def taught(self) -> Taught:
+        """What each configuration is taught of the study."""
+        inputs = {key: (one.data, one.prompt_sets) for key, one in self.captioned.items()}
+        inputs[""] = self.data, self.prompt_sets
+        return Taught(inputs, self.study.own, self.patterns, self.study.settings.training)
+
     def data_of(self, configuration: Configuration) -> dataset.Dataset:
-        """The training images with the captions that the configuration is trained with."""
-        captions = configuration.captions
-        return self.captioned[captions].data if captions else self.data
+        """The training images, with their captions, that the configuration is trained on."""
+        return self.taught.data(configuration)
 
     def prompt_sets_of(self, checkpoint: Checkpoint) -> tuple[PromptSet, ...]:
-        """The prompts of a checkpoint; its train prompts are the captions it was trained with."""
-        captions = checkpoint.configuration.captions
-        return self.captioned[captions].prompt_sets if captions else self.prompt_sets
+        """The prompts of a checkpoint, of the concepts it was trained on; its train prompts are the
+        captions it was trained with."""
+        return self.taught.prompt_sets(checkpoint.configuration)
 
     def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
         """The adapters that make a checkpoint, each with its strength: trained checkpoints or
@@ -149,9 +163,9 @@ class Plan:
             runs.setdefault(key, []).append(checkpoint)
         return list(runs.values())
 
-    def steps(self, epochs: int) -> int:
-        """The number of training steps in so many epochs."""
-        return epochs * steps_per_epoch(self.data, self.study.settings.training)
+    def steps(self, epochs: int, configuration: Configuration | None = None) -> int:
+        """The number of training steps in so many epochs; of a configuration, on its concepts."""
+        return epochs * self.taught.steps(configuration or BASE_CHECKPOINT.configuration)
 
     def image_count(self, checkpoint: Checkpoint) -> int:
         """The number of images in a checkpoint's queue, without making the queue."""
@@ -169,7 +183,7 @@ class Plan:
         """The images of one prompt set. Their uids depend on nothing but `drawn_by` and `asked`,
         so that comparing those two replaces computing each uid."""
         sampling, model = self.study.settings.sampling, self.drawn_uid(checkpoint)
-        image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
+        image_set = prompt_set.images(checkpoint)
         jobs = []
         for k, group in enumerate(_groups(sampling.images, prompt_set)):
             prompt, seed = prompt_set.prompts[group], sampling.seed + k
@@ -196,14 +210,8 @@ class Plan:
 
     def prompts_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of a checkpoint's prompts and of the texts its images are compared with."""
-        return self._prompts[checkpoint.configuration.captions]
-
-    @cached_property
-    def _prompts(self) -> dict[str, str]:
         images = self.study.settings.sampling.images
-        sets = {"": self.prompt_sets}
-        sets |= {captions: inputs.prompt_sets for captions, inputs in self.captioned.items()}
-        return {captions: uid(images, asked) for captions, asked in sets.items()}
+        return self.taught.prompts_uid(checkpoint.configuration, images)
 
     @cached_property
     def _sampling(self) -> tuple[object, ...]:
@@ -240,6 +248,7 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
         study, main[1].data, heldout, main[1].prompt_sets, base,
         resolve.base_uid(other, absent) if other else base,
         resolve.adapter_files(study), dict(others), limit, not absent, doubts, kinds,
+        patterns=resolve.patterns(study, main[1].data),
     )  # fmt: skip
     if problems := list(too_much(asked)):
         raise StudyError(study.name, problems)

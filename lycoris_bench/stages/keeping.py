@@ -9,7 +9,7 @@ from lycoris_bench.planning.time_and_disk import PNG
 from lycoris_bench.run import passing
 from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint, ImageSet
+from lycoris_bench.study.records import Checkpoint
 
 
 def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
@@ -18,7 +18,7 @@ def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
     concepts = set(shown_concepts(plan)) if checkpoint in shown else set()
     kept = set()
     for asked in plan.prompt_sets_of(checkpoint):
-        drawn = ImageSet(checkpoint, asked.concept, asked.prompt_type)
+        drawn = asked.images(checkpoint)
         count = IMAGES if asked.concept in concepts else 1
         kept |= {store.image(drawn, k) for k in range(count)}
     return kept

@@ -62,6 +62,7 @@ Some = Annotated[Names, Field(min_length=1)]
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Listed, AfterValidator(_ascending)
 ]
+Pair = Annotated[tuple[Text, Text], Listed]
 Epochs = Annotated[
     tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Listed, AfterValidator(_ascending)
 ]
@@ -120,12 +121,15 @@ class Sampling(Table):
     """How images are drawn: the same noise seeds for every checkpoint and for base.
 
     Each strength of a list is drawn and scored as a checkpoint of its own. `base_model` draws
-    with another model than the one that was trained on. Precision "auto" is settled by the run
-    folder, else by the machine that runs first (sampling/precision.py); until then it is fp32."""
+    with another model than the one that was trained on. `pairs` are those of prompts of two
+    concepts, by name; none: as the rule of study/pairs.py has them. Precision "auto" is settled by
+    the run folder, else by the machine that runs first (sampling/precision.py); until then it is
+    fp32."""
 
     base_model: Text | None = None
     strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(_ascending)] = (1.0,)
     prompt_types: Some = ("train", "trigger", "alter", "style")
+    pairs: Annotated[tuple[Pair, ...], Listed] = ()
     images: Count = 100  # per concept and prompt type
     steps: Annotated[int, Field(ge=1, le=999)] = 25  # of 1000, and DDIM begins at the second
     guidance: Annotated[float, Field(ge=1, le=100)] = 7.0
@@ -159,8 +163,8 @@ class Sampling(Table):
 
     def identity(self) -> dict[str, Any]:
         """What can change images. Keys that are younger than the first runs are left out at their
-        default, so that those runs stay valid."""
-        left_out = {"batch_size", "compile", "strength"}
+        default, so that those runs stay valid. What pairs are asked for, prompts say."""
+        left_out = {"batch_size", "compile", "strength", "pairs"}
         if self.scheduler == schedulers.DDIM:
             left_out.add("scheduler")
         return {**self.model_dump(exclude=left_out), "precision": self.computed_in}
