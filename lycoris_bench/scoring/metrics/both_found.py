@@ -3,7 +3,13 @@
 from typing import Any
 
 from lycoris_bench.scoring.metrics.base import Array, metric
-from lycoris_bench.scoring.metrics.two_concepts import COMPOSE, SECOND_REFERENCE, SEVERAL, found
+from lycoris_bench.scoring.metrics.two_concepts import (
+    COMPOSE,
+    SECOND_REFERENCE,
+    SEVERAL,
+    SIDES,
+    found,
+)
 
 
 @metric(better="higher", encoder="image", inputs=[SECOND_REFERENCE, SEVERAL], prompt_types=COMPOSE)
@@ -13,4 +19,4 @@ def both_found(generated: Any, reference: Any, second_reference: Any) -> Array:
     generated [n, d], reference [m, d], second_reference [k, d] -> [n] (`two_concepts.found`).
     """
     first = found(generated, reference, second_reference)
-    return first * found(generated, second_reference, reference)
+    return first * found(generated, second_reference, reference, SIDES[::-1])

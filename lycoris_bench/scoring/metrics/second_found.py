@@ -3,7 +3,13 @@
 from typing import Any
 
 from lycoris_bench.scoring.metrics.base import Array, metric
-from lycoris_bench.scoring.metrics.two_concepts import COMPOSE, SECOND_REFERENCE, SEVERAL, found
+from lycoris_bench.scoring.metrics.two_concepts import (
+    COMPOSE,
+    SECOND_REFERENCE,
+    SEVERAL,
+    SIDES,
+    found,
+)
 
 
 @metric(better="higher", encoder="image", inputs=[SECOND_REFERENCE, SEVERAL], prompt_types=COMPOSE)
@@ -12,4 +18,4 @@ def second_found(generated: Any, reference: Any, second_reference: Any) -> Array
 
     generated [n, d], reference [m, d], second_reference [k, d] -> [n] (`two_concepts.found`).
     """
-    return found(generated, second_reference, reference)
+    return found(generated, second_reference, reference, SIDES[::-1])
