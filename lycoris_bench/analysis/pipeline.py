@@ -21,6 +21,10 @@ from lycoris_bench.analysis.coded import coded, texts
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.several_concepts.differences import Differences, differences
+from lycoris_bench.analysis.several_concepts.pairs import pairs
+from lycoris_bench.analysis.several_concepts.relations import NONE, Relations
+from lycoris_bench.analysis.several_concepts.sentences import sentences
 from lycoris_bench.analysis.trust.claims import claims_in_truth
 from lycoris_bench.analysis.trust.judge import Trust, trust
 from lycoris_bench.messages.errors import BenchError
@@ -39,6 +43,7 @@ class Analysis:
     correlation: pd.DataFrame
     findings: dict[str, Any]  # plain values only, ready for JSON
     trust: Trust | None  # where the truth is known
+    differences: Differences | None  # where concepts were taught alone too
     html: str
 
 
@@ -51,6 +56,7 @@ def analyze_tables(
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
     expected: Iterable[str] = (),
+    related: Relations = NONE,
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -59,11 +65,15 @@ def analyze_tables(
     images section shows; costs: configuration, seed and any of steps, parameters, seconds, size
     and peak_memory (bytes); failures: name -> sentence; heldout: whether the real images were held
     out, or are half of the training images against the other half; expected: configurations that
-    were to be compared, those without factors too, to name the ones that have no score.
+    were to be compared, those without factors too, to name the ones that have no score; related:
+    which configurations were taught some concepts alone, and are not ranked with the others.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = coded(columns.check(coded(metrics)))
     check_factors(metrics, factors)
     metrics, aside = comparable.comparable(metrics, factors)
+    several, both = differences(metrics, related), pairs(metrics)
+    metrics, factors, unranked = related.ranked(metrics, factors)
+    expected = [name for name in expected if name not in set(unranked["configuration"])]
     metrics, factors = series.split_by_strength(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
@@ -78,8 +88,9 @@ def analyze_tables(
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
             "trust": trust(scores),
+            "differences": several,
             "findings": {
-                **findings(metrics, heldout, [*factors["configuration"], *expected]),
+                **_found(metrics, heldout, [*factors["configuration"], *expected], several),
                 "claims": judge(columns.main_views(scores), factors),
                 **in_truth,
             },
@@ -87,7 +98,8 @@ def analyze_tables(
         page = report.render(
             report.Context(
                 metrics,
-                factors,
+                pd.concat([factors, unranked], ignore_index=True) if len(unranked) else factors,
+                both=both,
                 explained=lambda: explaining.result()[0],
                 refused=lambda: [*aside, *explaining.result()[1]],
                 gallery=gallery,
@@ -104,6 +116,18 @@ def analyze_tables(
         if isinstance(table, pd.DataFrame):
             tables[key] = texts(series.restore_names(table))
     return Analysis(**tables, html=page)
+
+
+def _found(
+    metrics: pd.DataFrame,
+    heldout: bool | None,
+    expected: Iterable[str],
+    several: Differences | None,
+) -> dict[str, Any]:
+    """The findings, with what is said of several concepts after the rest."""
+    found = findings(metrics, heldout, expected)
+    said = sentences(several) if several else []
+    return {**found, "sentences": [*found["sentences"], *said]}
 
 
 def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lycoris_bench.analysis.several_concepts.differences import DIFFERENCES
 from lycoris_bench.analysis.trust.judge import TRUST
 from lycoris_bench.messages.arguments import PATH, TEXT
 from lycoris_bench.messages.suggestions import unknown
@@ -24,6 +25,7 @@ TABLES = {
     "shap": "analyze",
     "correlation": "analyze",
     **dict.fromkeys(TRUST, "analyze"),  # where the truth is known
+    **dict.fromkeys(DIFFERENCES, "analyze"),  # where concepts were taught alone too
 }
 
 
@@ -51,7 +53,8 @@ class StoredRun:
     def table(self, name: str = "metrics") -> pd.DataFrame:
         """A table as the stages wrote it: "metrics" with a row for every number; "scores" (ranks),
         "aggregate", "shap" and "correlation" of the analysis; "agreements", "misled" and "choices"
-        of the metrics with the truth, where that is known.
+        of the metrics with the truth, where that is known; "interference" and "merging", where
+        concepts were taught alone too.
 
         StoreError: no such table, or it is missing or damaged. A metric table that holds numbers
         of other settings than the run has now is a warning that names their checkpoints."""

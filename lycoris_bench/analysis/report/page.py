@@ -22,8 +22,9 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import figures, tables, trusted
+from lycoris_bench.analysis.report import figures, several, tables, trusted
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
+from lycoris_bench.analysis.several_concepts.differences import Differences
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed, number
@@ -49,6 +50,8 @@ class Context:
     costs: pd.DataFrame | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     trust: Trust | None = None
+    differences: Differences | None = None
+    both: pd.DataFrame | None = None  # which of two concepts images show
 
 
 def render(context: Context) -> str:
@@ -80,6 +83,7 @@ def render(context: Context) -> str:
         categories=categories,
         beside=set(context.references["configuration"]),
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
+        several=several.shown(context.differences, context.both, context.metrics),
         trust=trusted.shown(context.trust, shown) if context.trust else None,
         trusted=list(trusted.figures(context.trust, shown[0])) if context.trust else [],
         agreement=agreement,

@@ -35,6 +35,7 @@ COLUMNS = [
 ]  # fmt: skip
 APART = "each concept alone"
 CELLS = ["seed", "unit"]
+DIFFERENCES = ("interference", "merging")
 Side = tuple[str, float]  # a configuration, or APART, and its strength
 
 

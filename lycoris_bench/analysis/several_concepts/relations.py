@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import trained
+from lycoris_bench.analysis.columns import SERIES, trained
 from lycoris_bench.study.records import COMBINED, Configuration
 
 NAMED = ["category", "class", "subclass"]
@@ -22,9 +22,27 @@ class Relations:
     merged: Mapping[str, str] = field(default_factory=dict)
     some: frozenset[str] = frozenset()
 
-    def partial(self, metrics: pd.DataFrame) -> set[str]:
+    def ranked(
+        self, metrics: pd.DataFrame, factors: pd.DataFrame
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """The rows of a metric table and of its factors that are ranked, and the other factors,
+        under their own names."""
+        left = self._partial(metrics)
+        if not left:
+            return metrics, factors, factors[:0]
+        is_left = factors["configuration"].isin(left)
+        unranked = factors[is_left]
+        return (
+            metrics[~metrics["configuration"].isin(left)].reset_index(drop=True),
+            factors[~is_left].reset_index(drop=True),
+            unranked.assign(**{SERIES: unranked["configuration"]}),
+        )
+
+    def _partial(self, metrics: pd.DataFrame) -> set[str]:
         """Those that lack concepts of the table as they were never asked for them, where others
         have all: means over unlike concepts are not ranked together."""
+        if not self.some:
+            return set()
         rows = trained(metrics)
         rows = rows[rows["category"] != ""]
         concepts = rows.groupby(NAMED, sort=False, observed=True).ngroup()
