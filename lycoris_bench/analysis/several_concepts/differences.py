@@ -156,7 +156,8 @@ def _judged(tables: list[pd.DataFrame], views: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
     main = table.merge(views, on=list(views), how="left", indicator=True)["_merge"] == "both"
     pairs = {(criterion.metric, criterion.prompt_type) for criterion in JUDGED}
-    kinds = [pair in pairs for pair in zip(table["metric"], table["prompt_type"], strict=True)]
+    asked_of = zip(table["metric"], table["prompt_type"], strict=True)
+    kinds = np.array([pair in pairs for pair in asked_of], dtype=bool)
     asked = (main & kinds & (table["concept"] == OVERALL)).to_numpy(dtype=bool)
     table["verdict"] = ""
     sure = holm(table.loc[asked, "p"].to_numpy(dtype="float64")) <= ALPHA

@@ -44,13 +44,16 @@ def _merging(table: pd.DataFrame) -> Iterator[str]:
             for row in part[part["verdict"] != UNDECIDED].itertuples():
                 yield (
                     f"{name(merged, row.strength, several)}, concepts taught apart and merged, is "
-                    f"{row.verdict} in {field} than {against}, by {_by(row)}."
+                    f"{row.verdict} in {field} than concepts taught together ({against}), by "
+                    f"{_by(row)}."
                 )
             level = part["strength"][part["verdict"] == UNDECIDED]
             if at := [name(merged, strength, several) for strength in level]:
                 unsure.setdefault(some(at), []).append(field)
         for names, fields in unsure.items():
-            yield f"In {some(fields)}, {names} is not told from {against}, taught together."
+            yield (
+                f"In {some(fields)}, {names} is not told from concepts taught together ({against})."
+            )
 
 
 def _said(table: pd.DataFrame) -> pd.DataFrame:
