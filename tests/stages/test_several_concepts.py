@@ -103,8 +103,11 @@ def test_interference_and_merging_are_differences_of_rows(done: Done) -> None:
     _, store, _ = done
     rows = rows_of(store)
     keys = ["metric", "encoder", "resize", "prompt_type", "seed", "class"]
-    of = {name: part.set_index(keys)["value"] for name, part in rows.groupby("configuration")}
-    apart = pd.concat([of["bunny"], of["lobster"]])
+    of = {
+        name: part.set_index(keys)["value"].sort_index()
+        for name, part in rows.groupby("configuration")
+    }
+    apart = pd.concat([of["bunny"], of["lobster"]]).sort_index()
     stored = [store.frame(store.table(name)) for name in DIFFERENCES]
     tables = [found[0] for found in stored if found]
     sides = (of["lora"], apart, APART), (of["sum"], of["lora"], "lora")

@@ -38,7 +38,7 @@ def _interference(table: pd.DataFrame) -> Iterator[str]:
 
 def _merging(table: pd.DataFrame) -> Iterator[str]:
     for (merged, against), rows in _said(table).groupby(["configuration", "against"], sort=False):
-        unsure: dict[str, list[str]] = {}
+        unsure: dict[tuple[str, ...], list[str]] = {}
         for field, part in rows.groupby("field", sort=False):
             several = part["strength"].nunique() > 1
             for row in part[part["verdict"] != UNDECIDED].itertuples():
@@ -48,11 +48,13 @@ def _merging(table: pd.DataFrame) -> Iterator[str]:
                     f"{_by(row)}."
                 )
             level = part["strength"][part["verdict"] == UNDECIDED]
-            if at := [name(merged, strength, several) for strength in level]:
-                unsure.setdefault(some(at), []).append(field)
-        for names, fields in unsure.items():
+            if at := tuple(name(merged, strength, several) for strength in level):
+                unsure.setdefault(at, []).append(field)
+        for names, fields in sorted(unsure.items(), key=lambda item: len(item[0])):
+            verb = "is" if len(names) == 1 else "are"
             yield (
-                f"In {some(fields)}, {names} is not told from concepts taught together ({against})."
+                f"In {some(fields)}, {some([*names])} {verb} not told from concepts taught "
+                f"together ({against})."
             )
 
 
