@@ -28,7 +28,7 @@ def pairs(metrics: pd.DataFrame) -> pd.DataFrame:
     drawn = trained(rows)
     rows = pd.concat([rows[rows["configuration"] == BASE], at_last_epoch(drawn)])
     rows = seen_as(first_views(drawn), rows)
-    return pd.DataFrame(_rows(rows), columns=COLUMNS)
+    return pd.DataFrame(_rows(rows) if len(rows) else [], columns=COLUMNS)
 
 
 def _rows(rows: pd.DataFrame) -> Iterator[Mapping[str, object]]:
