@@ -16,7 +16,8 @@ from lycoris_bench.study.records import BASE, REAL, MetricRow
 CHECKPOINT = ["configuration", "algorithm", "seed", "epoch", "strength"]
 SERIES = "series"  # the name of a configuration at one strength (series.py)
 VIEW = ["metric", "encoder", "resize", "prompt_type"]  # one way of looking at a checkpoint
-CONCEPT = ["category", "class", "subclass"]
+SECOND = "second"  # concept of prompts that name two, "" of all others; a table may lack it
+CONCEPT = ["category", "class", "subclass", SECOND]  # what an image set is of
 GROUP = [*VIEW, *CONCEPT]  # what is ranked together
 PROTOCOL = "protocol"  # of the images, as JSON; a table may lack it
 NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
@@ -121,15 +122,16 @@ def check(metrics: pd.DataFrame, source: str = "the metric table") -> pd.DataFra
     """The table with its columns complete and its missing values left out.
 
     Seeds and epochs are nullable integers: adapters from elsewhere have neither. Where `series` is
-    not there, strengths are not told apart: each configuration is its own; `protocol` is "" where
-    it is not said. BenchError, beginning with `source`: a column is missing or holds what it
-    cannot."""
-    needed = [name for name in MetricRow.columns() if name != PROTOCOL]
+    not there, strengths are not told apart: each configuration is its own; `protocol` and `second`
+    are "" where they are not said. BenchError, beginning with `source`: a column is missing or
+    holds what it cannot."""
+    needed = [name for name in MetricRow.columns() if name not in (PROTOCOL, SECOND)]
     if missing := [name for name in needed if name not in metrics]:
         raise BenchError(f"{source} lacks the columns: {', '.join(missing)}")
     rows = metrics[metrics["value"].notna()].reset_index(drop=True)
     rows["subclass"] = _filled(rows["subclass"])
-    rows[PROTOCOL] = _filled(rows[PROTOCOL]) if PROTOCOL in rows else ""
+    for name in (PROTOCOL, SECOND):
+        rows[name] = _filled(rows[name]) if name in rows else ""
     for name in MetricRow.columns():
         _refuse_other_kinds(rows[name], source)
     if unnamed := int((rows["configuration"].str.strip() == "").sum()):

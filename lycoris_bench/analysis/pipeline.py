@@ -25,6 +25,10 @@ from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.leak import leaks
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.several_concepts import pairs as together
+from lycoris_bench.analysis.several_concepts.differences import Differences, differences
+from lycoris_bench.analysis.several_concepts.relations import NONE, Relations
+from lycoris_bench.analysis.several_concepts.sentences import sentences
 from lycoris_bench.analysis.trust.claims import claims_in_truth
 from lycoris_bench.analysis.trust.judge import Trust, trust
 from lycoris_bench.messages.errors import BenchError
@@ -45,6 +49,7 @@ class Analysis:
     trust: Trust | None  # where the truth is known
     copies: pd.DataFrame | None  # where copy rates were computed
     leaks: pd.DataFrame | None  # where there are prompts that do not ask for the concept
+    differences: Differences | None  # where concepts were taught alone too
     html: str
 
 
@@ -59,6 +64,7 @@ def analyze_tables(
     expected: Iterable[str] = (),
     keeping: Mapping[str, Any] | None = None,
     pairs: pd.DataFrame | None = None,
+    related: Relations = NONE,
 ) -> Analysis:
     """Every table of the analysis and the report.
 
@@ -69,14 +75,19 @@ def analyze_tables(
     out, or are half of the training images against the other half; expected: configurations that
     were to be compared, those without factors too, to name the ones that have no score; keeping:
     which checkpoints to keep, of those that others trained, whose sentences then lead the findings;
-    pairs: images and the training images nearest to them, as `copying/pair_images.py` has them.
+    pairs: images and the training images nearest to them, as `copying/pair_images.py` has them;
+    related: which configurations were taught some concepts alone, and are not ranked with others.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = coded(columns.check(coded(metrics)))
     check_factors(metrics, factors)
     metrics, aside = comparable.comparable(metrics, factors)
+    several, both = differences(metrics, related), together.pairs(metrics)
+    metrics, factors, unranked = related.ranked(metrics, factors)
+    expected = [name for name in expected if name not in set(unranked["configuration"])]
     metrics, factors = series.split_by_strength(metrics, factors)
     scores = ranks.rank_scores(metrics)
     checkpoints = aggregation.by_checkpoint(scores)
+    named = [*factors["configuration"], *expected]
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
         explaining = behind.submit(importance.explain, checkpoints, factors)
         true = claims_in_truth(scores, factors)
@@ -90,9 +101,10 @@ def analyze_tables(
             "trust": trust(scores),
             "copies": (copied := copies(metrics)),
             "leaks": (leaked := leaks(metrics)),
+            "differences": several,
             "findings": {
                 **with_faults(
-                    _found(metrics, heldout, [*factors["configuration"], *expected], keeping),
+                    _found(metrics, heldout, named, keeping, several),
                     copied,
                     leaked,
                     CEILING[heldout][0],
@@ -104,7 +116,8 @@ def analyze_tables(
         page = report.render(
             report.Context(
                 metrics,
-                factors,
+                pd.concat([factors, unranked], ignore_index=True) if len(unranked) else factors,
+                both=both,
                 explained=lambda: explaining.result()[0],
                 refused=lambda: [*aside, *explaining.result()[1]],
                 gallery=gallery,
@@ -130,11 +143,16 @@ def _found(
     heldout: bool | None,
     expected: Iterable[str],
     keeping: Mapping[str, Any] | None,
+    several: Differences | None,
 ) -> dict[str, Any]:
-    """The findings; of what others trained, with the sentences on which to keep in place of those
-    on configurations, which one training each says nothing of."""
+    """The findings, with what is said of several concepts after the rest; of what others trained,
+    with the sentences on which to keep in place of those on configurations, which one training
+    each says nothing of."""
     found = findings(metrics, heldout, expected)
-    return {**found, "keeping": keeping, "sentences": keeping["sentences"]} if keeping else found
+    if keeping:
+        found |= {"keeping": keeping, "sentences": keeping["sentences"]}
+    said = sentences(several) if several else []
+    return {**found, "sentences": [*found["sentences"], *said]}
 
 
 def check_factors(metrics: pd.DataFrame, factors: pd.DataFrame) -> None:

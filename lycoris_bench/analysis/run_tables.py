@@ -17,6 +17,8 @@ from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.series import MOMENTS
+from lycoris_bench.analysis.several_concepts.differences import DIFFERENCES
+from lycoris_bench.analysis.several_concepts.relations import relations
 from lycoris_bench.analysis.trust.judge import TRUST
 from lycoris_bench.planning import scored_rows, scored_with
 from lycoris_bench.run import outcome
@@ -78,9 +80,9 @@ def analyze_folder(store: Store, failures: Mapping[str, str] | None = None) -> o
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
-    there is a column `captions` where configurations were trained on different ones, one for each
-    of SIZES that any has, and `moments`, the unit of each moment of a training, where others ran
-    some."""
+    there is a column `captions`, and one `concepts`, where configurations were trained on different
+    ones, one for each of SIZES that any has, and `moments`, the unit of each moment of a training,
+    where others ran some."""
     configurations = list(configurations)
     rates: dict[str, list[float]] = {}
     for c in configurations:
@@ -93,6 +95,7 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
             "lr": c.lr or None,
             "lr_level": rates[c.algorithm].index(c.lr) + 1,
             "captions": c.captions.lstrip(".") or "main",
+            "concepts": ", ".join(c.concepts) or ("" if c.algorithm == COMBINED else "all"),
             "capacity": c.capacity,
             "importance": c.importance,
             **(sizes := {k: v for k, v in c.options if k in SIZES and c.algorithm != COMBINED}),
@@ -104,7 +107,9 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     ])  # fmt: skip
     if any(c.files for c in configurations):
         made[MOMENTS] = [c.files[0].unit if c.files else "" for c in configurations]
-    return made if made["captions"].nunique() > 1 else made.drop(columns="captions")
+    some = any(c.concepts for c in configurations)
+    varied = {"captions": made["captions"].nunique() > 1, "concepts": some}
+    return made.drop(columns=[name for name, there in varied.items() if not there])
 
 
 @contextlib.contextmanager
@@ -154,15 +159,16 @@ def write_analysis(
             expected=[configuration.name for configuration in study.configurations],
             keeping=keeping,
             pairs=pairs,
+            related=relations(study.configurations),
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
     for name, made in (("copies", result.copies), ("leaks", result.leaks), (PAIRS, pairs)):
         if made is not None:
             store.put_frame(store.table(name), made)
-    for name in TRUST:
-        if result.trust:
-            store.put_frame(store.table(name), getattr(result.trust, name))
+    for names, tables in ((TRUST, result.trust), (DIFFERENCES, result.differences)):
+        for name in names if tables else ():
+            store.put_frame(store.table(name), getattr(tables, name))
     store.write_json(store.findings, {**result.findings, "refusals": result.refusals})
     store.write(store.report, result.html)
     return outcome.Outcome(done=1, failed=dict(failures or {}), warnings=unlike)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis.coded import text, texts
-from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL, SERIES
+from lycoris_bench.analysis.columns import CHECKPOINT, GROUP, PROTOCOL, SECOND, SERIES
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.records import REAL
 
@@ -116,6 +116,7 @@ def checkpoint_name(row: pd.Series) -> str:
 
 def _group(row: pd.Series) -> str:
     concept = "/".join(str(row[name]) for name in ("category", "class", "subclass") if row[name])
+    concept += f" and {row[SECOND]}" if row[SECOND] else ""
     return (
         f"{row['metric']} ({row['encoder']}, {row['resize']}) of {concept or 'all concepts'} "
         f"on {row['prompt_type']} prompts"

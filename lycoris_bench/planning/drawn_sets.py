@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from lycoris_bench.planning.plan import Job
+from lycoris_bench.planning.jobs import Job
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import manifest
 from lycoris_bench.run.manifest import Manifest
@@ -22,8 +22,7 @@ class DrawnSets:
         self.path = self.store.manifest(checkpoint)
         self.drawn_by = self.plan.drawn_by(checkpoint)
         self.asked = {
-            (p.concept, p.prompt_type): self.plan.asked(p)
-            for p in self.plan.prompt_sets_of(checkpoint)
+            p.images(checkpoint): self.plan.asked(p) for p in self.plan.prompt_sets_of(checkpoint)
         }
         self.left = Counter(job.image_set for job in lacking)
         self.known = Manifest.read(self.path)
@@ -39,7 +38,7 @@ class DrawnSets:
         self.since += 1
         if not self.left[drawn]:
             images = self.plan.study.settings.sampling.images
-            asked = self.asked[drawn.concept, drawn.prompt_type]
+            asked = self.asked[drawn]
             entry = manifest.entry(self.store.image_folder(drawn), images, self.drawn_by, asked)
             if entry:
                 self.known.sets[self.store.name_of(drawn)] = entry

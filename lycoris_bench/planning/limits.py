@@ -17,7 +17,7 @@ def too_much(plan: "Plan") -> Iterator[str]:
     """Sentences for counts above the limits, which no memory would hold; no list is made."""
     settings = plan.study.settings
     shown = sum(plan.data.repeats(settings.training.images_per_class))
-    steps = plan.steps(1) * sum(run[-1].epoch or 0 for run in plan.by_run())
+    steps = sum(plan.steps(run[-1].epoch or 0, run[-1].configuration) for run in plan.by_run())
     images = [plan.image_count(checkpoint) for checkpoint in plan.checkpoints]
     beside = plan.class_images.image_count(BASE_CHECKPOINT) if plan.class_images else 0
     counts = (

@@ -9,32 +9,25 @@ from pathlib import Path
 from lycoris_bench.data import dataset
 from lycoris_bench.data.heldout import held_out
 from lycoris_bench.files.identity import uid
-from lycoris_bench.models.schedulers import DDIM
 from lycoris_bench.planning import class_images, resolve
+from lycoris_bench.planning.jobs import Job, drawn_with, groups
 from lycoris_bench.planning.limits import too_much
-from lycoris_bench.study import concept_words, prompt_types
+from lycoris_bench.planning.taught import Taught
+from lycoris_bench.study import concept_words
 from lycoris_bench.study.load import Study, StudyError
-from lycoris_bench.study.records import Checkpoint, Concept, Configuration, ImageSet, PromptSet
-from lycoris_bench.training.buckets import steps_per_epoch
+from lycoris_bench.study.records import (
+    BASE_CHECKPOINT,
+    Checkpoint,
+    Concept,
+    Configuration,
+    PromptSet,
+)
 
 DRAWN_ELSEWHERE = (
     "its images exist already, so nothing is trained or drawn; score the folder that they lie in "
     "with 'lycoris-bench score DIR', and analyze the run folder with 'lycoris-bench analyze RUN'"
 )
 FORMAT = 1  # raised when training or sampling changes what it computes
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image to draw. Its place in the queue decides its batch, `seed` its initial noise."""
-
-    image_set: ImageSet
-    k: int
-    prompt: str
-    text: str
-    group: int
-    seed: int
-    uid: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Plan:
     kinds: dict[Concept, str] = field(default_factory=dict)  # "style", or "" for other concepts
     places: dict[str, Path] = field(default_factory=dict)  # of `files`, where they were moved
     class_words: dict[Concept, str] = field(default_factory=dict)
+    patterns: dict[tuple[str, ...], frozenset[Concept]] = field(default_factory=dict)
 
     def at(self, place: Callable[[Path], Path]) -> "Plan":
         """The plan for a machine on which each file lies at `place(file)`. No uid changes."""
@@ -96,15 +90,25 @@ class Plan:
         }
         return [checkpoint for checkpoint in self.study.trained if checkpoint in needed]
 
+    @cached_property
+    def taught(self) -> Taught:
+        """What each configuration is taught of the study."""
+        inputs = {key: (one.data, one.prompt_sets) for key, one in self.captioned.items()}
+        inputs[""] = self.data, self.prompt_sets
+        return Taught(inputs, self.study.own, self.patterns, self.study.settings.training)
+
+    def is_taught_all(self, configuration: Configuration) -> bool:
+        """Whether it is trained on all concepts of the study, as far as is known."""
+        return self.taught.concepts(configuration) is None
+
     def data_of(self, configuration: Configuration) -> dataset.Dataset:
-        """The training images with the captions that the configuration is trained with."""
-        captions = configuration.captions
-        return self.captioned[captions].data if captions else self.data
+        """The training images, with their captions, that the configuration is trained on."""
+        return self.taught.data(configuration)
 
     def prompt_sets_of(self, checkpoint: Checkpoint) -> tuple[PromptSet, ...]:
-        """The prompts of a checkpoint; its train prompts are the captions it was trained with."""
-        captions = checkpoint.configuration.captions
-        return self.captioned[captions].prompt_sets if captions else self.prompt_sets
+        """The prompts of a checkpoint, of the concepts it was trained on; its train prompts are the
+        captions it was trained with."""
+        return self.taught.prompt_sets(checkpoint.configuration)
 
     def parts(self, checkpoint: Checkpoint) -> list[tuple[Checkpoint | Path, float]]:
         """The adapters that make a checkpoint, each with its strength: trained checkpoints or
@@ -170,9 +174,9 @@ class Plan:
             runs.setdefault(key, []).append(checkpoint)
         return list(runs.values())
 
-    def steps(self, epochs: int) -> int:
-        """The number of training steps in so many epochs."""
-        return epochs * steps_per_epoch(self.data, self.study.settings.training)
+    def steps(self, epochs: int, configuration: Configuration | None = None) -> int:
+        """The number of training steps in so many epochs; of a configuration, on its concepts."""
+        return epochs * self.taught.steps(configuration or BASE_CHECKPOINT.configuration)
 
     def image_count(self, checkpoint: Checkpoint) -> int:
         """The number of images in a checkpoint's queue, without making the queue."""
@@ -190,18 +194,18 @@ class Plan:
         """The images of one prompt set. Their uids depend on nothing but `drawn_by` and `asked`,
         so that comparing those two replaces computing each uid."""
         sampling, model = self.study.settings.sampling, self.drawn_uid(checkpoint)
-        image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
-        jobs = []
-        for k, group in enumerate(_groups(sampling.images, prompt_set)):
+        image_set = prompt_set.images(checkpoint)
+        jobs, settings = [], drawn_with(self.study)
+        for k, group in enumerate(groups(sampling.images, prompt_set)):
             prompt, seed = prompt_set.prompts[group], sampling.seed + k
-            identity = uid(FORMAT, model, prompt, seed, self._sampling)
+            identity = uid(FORMAT, model, prompt, seed, settings)
             jobs.append(Job(image_set, k, prompt, prompt_set.texts[group], group, seed, identity))
         return jobs
 
     def drawn_by(self, checkpoint: Checkpoint) -> str:
         """Identity of all that a checkpoint's images share: model, first seed, sampling."""
         seed = self.study.settings.sampling.seed
-        return uid(FORMAT, self.drawn_uid(checkpoint), seed, self._sampling)
+        return uid(FORMAT, self.drawn_uid(checkpoint), seed, drawn_with(self.study))
 
     def asked(self, prompt_set: PromptSet) -> str:
         """Identity of the prompts of a set's images, whichever checkpoint draws them."""
@@ -212,34 +216,13 @@ class Plan:
         images = self.study.settings.sampling.images
         others = (p for captioned in self.captioned.values() for p in captioned.prompt_sets)
         return {
-            p: uid([p.prompts[k] for k in _groups(images, p)]) for p in (*self.prompt_sets, *others)
+            p: uid([p.prompts[k] for k in groups(images, p)]) for p in (*self.prompt_sets, *others)
         }
 
     def prompts_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of a checkpoint's prompts and of the texts its images are compared with."""
-        return self._prompts[checkpoint.configuration.captions]
-
-    @cached_property
-    def _prompts(self) -> dict[str, str]:
         images = self.study.settings.sampling.images
-        sets = {"": self.prompt_sets}
-        sets |= {captions: inputs.prompt_sets for captions, inputs in self.captioned.items()}
-        return {captions: uid(images, asked) for captions, asked in sets.items()}
-
-    @cached_property
-    def _sampling(self) -> tuple[object, ...]:
-        """The settings of sampling that an image depends on."""
-        *settings, precision, clip_skip = self.study.settings.drawing().values()
-        scheduler = self.study.settings.sampling.scheduler
-        if scheduler != DDIM:
-            return (*settings, precision, clip_skip, scheduler)
-        if (precision, clip_skip) == ("fp32", 1):  # older images have neither
-            return tuple(settings)
-        return (*settings, precision, clip_skip)
-
-
-def _groups(images: int, prompt_set: PromptSet) -> list[int]:
-    return prompt_types.assignment(images, len(prompt_set.prompts))
+        return self.taught.prompts_uid(checkpoint.configuration, images)
 
 
 def plan(study: Study, limit: int | None = None, absent: list[str] | None = None) -> Plan:
@@ -264,6 +247,7 @@ def plan(study: Study, limit: int | None = None, absent: list[str] | None = None
         resolve.base_uid(other, absent) if other else base,
         resolve.adapter_files(study), dict(others), limit, not absent, doubts, kinds,
         class_words={concept: named.class_word for concept, named in words.items()},
+        patterns=resolve.patterns(study, main[1].data),
     )  # fmt: skip
     if problems := [*too_much(asked), *class_images.problems(asked)]:
         raise StudyError(study.name, problems)

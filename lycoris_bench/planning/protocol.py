@@ -11,9 +11,9 @@ from lycoris_bench.files.identity import uid
 from lycoris_bench.planning.plan import FORMAT, Plan
 from lycoris_bench.study.records import Source
 
-Cell = tuple[str, str, str, str]
-"""Category, class, sub-class and prompt type, as in the metric table; of all concepts together
-the first three are empty."""
+Cell = tuple[str, str, str, str, str]
+"""Category, class, sub-class, prompt type and second concept, as in the metric table; of all
+concepts together the first three are empty, and the last but of prompts of two concepts."""
 
 
 def protocols(plan: Plan, source: Source) -> dict[Cell, str]:
@@ -29,11 +29,11 @@ def protocols(plan: Plan, source: Source) -> dict[Cell, str]:
     }  # fmt: skip
     asked: dict[Cell, list[tuple[str, ...]]] = {}
     for prompt_set in plan.prompt_sets:
-        concept, kind = prompt_set.concept, prompt_set.prompt_type
+        concept, kind, second = prompt_set.key
         drawn = prompt_set.prompts[: settings.sampling.images]
         for cell in (
-            (concept.category, concept.class_name, concept.subclass, kind),
-            ("", "", "", kind),
+            (concept.category, concept.class_name, concept.subclass, kind, str(second or "")),
+            ("", "", "", kind, ""),
         ):
             asked.setdefault(cell, []).append(drawn)
     return {

@@ -21,6 +21,7 @@ from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.weights import given, here, is_repository
 from lycoris_bench.study import concept_words, prompt_types
 from lycoris_bench.study.load import Study, StudyError
+from lycoris_bench.study.pairs import KEY, pairs
 from lycoris_bench.study.records import COMBINED, Concept, GivenFile, PromptSet
 from lycoris_bench.study.wording import Words
 from lycoris_bench.training import optimizer, tensorboard
@@ -104,20 +105,62 @@ def _prompts(
     words = concept_words.read_words(Path(settings.dataset), concepts, tree)
     prompt_sets: list[PromptSet] = []
     problems: list[str] = []
+    together = _pairs(study, words, problems)
     for concept in concepts:
         captions = [example.caption for example in data.of(concept)]
         for kind in settings.sampling.prompt_types:
-            try:
-                prompts = prompt_types.prompt_set(
-                    tree, concept, kind, words[concept], captions, extension
-                )
-            except concept_words.PromptError as error:
-                problems.append(str(error))
-                continue
-            prompt_sets += [prompts] if prompts else []
+            for second in together.get(concept, []) if prompt_types.of_pairs([kind]) else [None]:
+                try:
+                    prompts = prompt_types.prompt_set(
+                        tree, concept, kind, words[concept], captions, extension,
+                        (second, words[second]) if second else None,
+                    )  # fmt: skip
+                except concept_words.PromptError as error:
+                    problems.append(str(error))
+                    continue
+                prompt_sets += [prompts] if prompts else []
     if problems:
         raise StudyError(study.name, dict.fromkeys(problems))
     return words, tuple(prompt_sets)
+
+
+def _pairs(
+    study: Study, words: Mapping[Concept, Words], problems: list[str]
+) -> dict[Concept, list[Concept]]:
+    """First concept -> the second ones, of prompts of two; mistakes are added to `problems`."""
+    sampling = study.settings.sampling
+    if not any(prompt_types.TYPES[kind].of_pairs for kind in sampling.prompt_types):
+        if sampling.pairs:
+            kinds = " or ".join(row.name for row in prompt_types.TYPES.values() if row.of_pairs)
+            problems.append(f"'{KEY}' is given, but no {kinds} in 'sampling.prompt_types'")
+        return {}
+    found: dict[Concept, list[Concept]] = {}
+    try:
+        for first, second in pairs(words, sampling.pairs):
+            found.setdefault(first, []).append(second)
+    except concept_words.PromptError as error:
+        problems.append(str(error))
+    return found
+
+
+def patterns(study: Study, data: dataset.Dataset) -> dict[tuple[str, ...], frozenset[Concept]]:
+    """Patterns of configurations -> the concepts that they stand for, where those are not all.
+    StudyError: patterns that match none, of every configuration."""
+    found: dict[tuple[str, ...], frozenset[Concept]] = {}
+    problems: list[str] = []
+    for configuration in study.configurations:
+        if not configuration.concepts:
+            continue
+        try:
+            concepts = frozenset(selected(data, configuration.concepts).concepts)
+        except StudyError as error:
+            problems += [f"'concepts' of {configuration.name}: {said}" for said in error.problems]
+            continue
+        if concepts < frozenset(data.concepts):
+            found[configuration.concepts] = concepts
+    if problems:
+        raise StudyError(study.name, problems)
+    return found
 
 
 def base_uid(name: str, absent: list[str] | None) -> str:

@@ -22,6 +22,7 @@ from lycoris_bench.scoring.metrics import chosen
 from lycoris_bench.scoring.metrics.base import OUTPUTS, Metric
 from lycoris_bench.scoring.metrics.inputs import contents
 from lycoris_bench.study.load import Study
+from lycoris_bench.study.prompt_types import of_pairs
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     REAL_IMAGES,
@@ -41,8 +42,12 @@ def sources(plan: Plan) -> list[Source]:
 
 
 def metrics(study: Study) -> list[Metric]:
-    """The metrics that the study names; none named: all but those on request."""
-    return chosen(study.settings.scoring.metrics)
+    """The metrics that the study names; none named: all but those on request. Those of two concepts
+    are left out where no prompt names two."""
+    asked = chosen(study.settings.scoring.metrics)
+    if any(of_pairs([kind]) for kind in study.settings.sampling.prompt_types):
+        return asked
+    return [metric for metric in asked if not of_pairs(metric.prompt_types)]
 
 
 def suiting(study: Study, spec: str) -> list[Metric]:
@@ -137,6 +142,7 @@ def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
     if made_from != identity(plan, store, source):
         return None
     frame = frame if "protocol" in frame else _under_protocol(plan, frame, source)
+    frame = frame if "second" in frame else frame.assign(second="")  # before prompts named two
     return frame if list(frame.columns) == MetricRow.columns() else None
 
 
@@ -145,7 +151,7 @@ def _under_protocol(plan: Plan, frame: pd.DataFrame, source: Source) -> pd.DataF
     their inputs are the present ones, it is the plan's."""
     known = protocols(plan, source)
     cells = frame[["category", "class", "subclass", "prompt_type"]].itertuples(index=False)
-    drawn = [known[tuple(cell)] for cell in cells]
+    drawn = [known[*cell, ""] for cell in cells]
     marks = map(fingerprint, frame["fingerprint"], drawn)
     return frame.assign(fingerprint=list(marks), protocol=drawn)
 
@@ -171,13 +177,10 @@ def identities(plan: Plan) -> list[dict[str, Any]]:
         settings.sampling.identity(),
         settings.scoring.model_dump(exclude={"batch_size"}),
     )  # fmt: skip
-    drawn: dict[str, str] = {}  # by captions
-    for c in plan.study.checkpoints:
-        drawn.setdefault(c.configuration.captions, uid(plan.prompt_sets_of(c)))
     return [
         {
             **dict(zip(KEY, _key(c), strict=True)),
-            "identity": uid(shared, plan.drawn_uid(c), drawn[c.configuration.captions]),
+            "identity": uid(shared, plan.drawn_uid(c), plan.taught.prompts_uid(c.configuration)),
         }
         for c in plan.study.checkpoints
     ]

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from lycoris_bench.files import disk
+from lycoris_bench.planning.jobs import Job
 from lycoris_bench.planning.kept_tables import KeptTables
-from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run import manifest
 from lycoris_bench.run.folder import remove_partial
 from lycoris_bench.run.manifest import Manifest
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint, ImageSet, PromptSet, Source
+from lycoris_bench.study.records import Checkpoint, PromptSet, Source
 
 CLOSELY = 200_000
 """The most images of a study for which the size and time of each is compared, which takes a
@@ -144,7 +145,7 @@ class Status:
         prompt_set: PromptSet,
         drawn_by: str,
     ) -> set[int] | None:
-        image_set = ImageSet(checkpoint, prompt_set.concept, prompt_set.prompt_type)
+        image_set = prompt_set.images(checkpoint)
         name = self.store.name_of(image_set)
         folder = place / name
         images, asked = self.plan.study.settings.sampling.images, self.plan.asked(prompt_set)

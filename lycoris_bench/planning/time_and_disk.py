@@ -64,12 +64,11 @@ def given(text: str) -> Rate:
 
 def steps_left(status: Status) -> int:
     """The number of training steps to all checkpoints that are needed and not stored."""
-    plan = status.plan
-    steps = {epoch: plan.steps(epoch) for epoch in {c.epoch or 0 for c in plan.trained}}
-    training = 0
+    plan, training = status.plan, 0
     for run in plan.by_run():
         lacking = [c for c in run if status.needs_weights(c) and not status.is_trained(c)]
-        training += steps[lacking[-1].epoch or 0] if lacking else 0
+        if lacking:
+            training += plan.steps(lacking[-1].epoch or 0, lacking[-1].configuration)
     return training
 
 
@@ -112,7 +111,10 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
 
 def _over_runs(plan: Plan, seconds: Mapping[str, float]) -> float:
     """The mean seconds of a step over all trainings of a study, from those of each algorithm."""
-    steps = [(run[0].configuration.algorithm, run[-1].epoch or 0) for run in plan.by_run()]
+    steps = [
+        (run[0].configuration.algorithm, plan.steps(run[-1].epoch or 0, run[0].configuration))
+        for run in plan.by_run()
+    ]
     return sum(seconds[name] * n for name, n in steps) / sum(n for _, n in steps)
 
 

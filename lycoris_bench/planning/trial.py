@@ -33,22 +33,21 @@ class _EnoughError(Exception):
 def seconds_a_step(plan: Plan, device: str) -> dict[str, float]:
     """Seconds of a training step by algorithm, each with its first configuration, on the study's
     captions and bucket sizes and on latents of noise."""
-    settings = plan.study.settings.training
     backbone = Backbone.load(plan.study.settings.base_model, device)
-    buckets = tuple(assign(plan.data, settings))
+    first: dict[str, Configuration] = {}
+    for checkpoint in plan.trained:
+        first.setdefault(checkpoint.configuration.algorithm, checkpoint.configuration)
+    return {name: _step(plan, backbone, c) for name, c in first.items()}
+
+
+def _step(plan: Plan, backbone: Backbone, configuration: Configuration) -> float:
+    settings = plan.study.settings.training
+    data = plan.data_of(configuration)
+    buckets = tuple(assign(data, settings))
     shape = (backbone.vae.config.latent_channels,)
     noise = [torch.randn(*shape, h // backbone.vae_scale, w // backbone.vae_scale)
              for w, h in buckets]  # fmt: skip
     latents = LatentCache(noise, buckets)
-    first: dict[str, Configuration] = {}
-    for checkpoint in plan.trained:
-        first.setdefault(checkpoint.configuration.algorithm, checkpoint.configuration)
-    return {name: _step(plan, backbone, latents, c) for name, c in first.items()}
-
-
-def _step(
-    plan: Plan, backbone: Backbone, latents: LatentCache, configuration: Configuration
-) -> float:
     ends: list[float] = []
 
     def enough(done: int, total: int, loss: object) -> None:
@@ -62,7 +61,7 @@ def _step(
     )  # fmt: skip
     try:
         loop.train(
-            backbone, network, plan.data_of(configuration), latents, plan.study.settings.training,
+            backbone, network, data, latents, settings,
             seed=0, epochs=[1 + TIMED], lr=configuration.lr,
             on_epoch=lambda *_: None, on_step=enough,
         )  # fmt: skip

@@ -121,7 +121,7 @@ def _about(keys: list[FolderKey], study: Study, known: Mapping[str, Configuratio
             "seed": key.seed, "epoch": key.epoch, "strength": key.strength,
             "category": key.category, "class": key.class_name, "subclass": key.subclass,
             "n": IMAGES, "protocol": json.dumps({"sampler and base model": key.drawn}),
-            "drawn": key.drawn, "captions": trained.captions if trained else "",
+            "second": "", "drawn": key.drawn, "captions": trained.captions if trained else "",
         })  # fmt: skip
     return pd.DataFrame(records)
 

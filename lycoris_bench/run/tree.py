@@ -63,8 +63,10 @@ class Tree:
         return self.manifest(image_set.checkpoint).parent / self.name_of(image_set)
 
     def name_of(self, image_set: ImageSet) -> str:
-        """The name of an image set in its checkpoint's manifest: its path from there."""
-        return f"{concept_path(image_set.concept).as_posix()}/{image_set.prompt_type}"
+        """The name of an image set in its checkpoint's manifest: its path from there, which ends
+        in that of the second concept, if it has one."""
+        place = concept_path(image_set.concept) / image_set.prompt_type
+        return (place / concept_path(image_set.second) if image_set.second else place).as_posix()
 
     def manifest(self, checkpoint: Checkpoint) -> Path:
         """The list of a checkpoint's complete image sets (`run.manifest`)."""

@@ -31,6 +31,7 @@ from lycoris_bench.study.records import (
     REAL_IMAGES,
     Checkpoint,
     Concept,
+    Configuration,
     RealImages,
     Source,
 )
@@ -45,6 +46,7 @@ class Cell:
 
     concept: Concept
     prompt_type: str
+    second: None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class SamplesPlan:
         drawn = chain(*(own for c, own in self.columns.items() if not c.is_base))
         return list(dict.fromkeys(_cell(sample) for sample in drawn))
 
+    def is_taught_all(self, configuration: Configuration) -> bool:
+        """Of images that exist already it is not known."""
+        return True
+
     @property
     def sources(self) -> list[Source]:
         """What is scored: half of the real images against the others, base where it has all that
@@ -94,9 +100,9 @@ class SamplesPlan:
             concept, kind = cell.concept, cell.prompt_type
             of_kind = [s for s in own if s.prompt_type == kind]
             of_cell = [s for s in of_kind if s.concept == concept]
-            name = (concept.category, concept.class_name, concept.subclass, kind)
+            name = (concept.category, concept.class_name, concept.subclass, kind, "")
             found[name] = self._protocol(of_cell) if of_cell else ""
-            found["", "", "", kind] = self._protocol(of_kind) if of_kind else ""
+            found["", "", "", kind, ""] = self._protocol(of_kind) if of_kind else ""
         return found
 
     def _protocol(self, samples: Sequence[Sample]) -> str:

@@ -2,55 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lycoris_bench.data.dataset import Dataset, Example
+from lycoris_bench.planning.jobs import Job
 from lycoris_bench.planning.parts import Part
-from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.all_concepts import all_concepts, files
+from lycoris_bench.scoring.compared import Compared
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     Checkpoint,
     Concept,
+    Key,
     RealImages,
     Source,
 )
-
-Key = tuple[Concept, str]
-
-
-class Cell(Protocol):
-    """What an image set is of."""
-
-    @property
-    def concept(self) -> Concept: ...
-    @property
-    def prompt_type(self) -> str: ...
-
-
-class Compared(Protocol):
-    """What is known of all image sets: the plan of a study, or of images that exist already."""
-
-    @property
-    def study(self) -> Study: ...
-    @property
-    def data(self) -> Dataset: ...
-    @property
-    def heldout(self) -> Dataset | None: ...
-    @property
-    def kinds(self) -> Mapping[Concept, str]: ...
-    @property
-    def prompt_sets(self) -> Sequence[Cell]: ...
-
 
 COLLECTIONS = REFERENCE, GENERATED, BASE = ("reference", "generated", "base")
 
@@ -125,8 +100,16 @@ class ImageSets(ABC):
         return [
             all_concepts(by_kind[kind], self.plan.data.examples)
             for kind in prompt_types.TYPES
-            if kind in by_kind
+            if kind in by_kind and self._knows_all(kind)
         ]
+
+    def _knows_all(self, kind: str) -> bool:
+        """Whether there is such a set: not of prompts of two concepts, nor of a checkpoint that was
+        taught a part of the study."""
+        known = isinstance(self.source, RealImages) or (
+            self.plan.is_taught_all(self.source.configuration)
+        )
+        return known and not prompt_types.TYPES[kind].of_pairs
 
     @cached_property
     def examples(self) -> dict[Concept, list[Example]]:
@@ -168,7 +151,7 @@ class DrawnSets(ImageSets):
 
     @cached_property
     def single(self) -> list[ScoredSet]:
-        asked = [(p.concept, p.prompt_type) for p in self.plan.prompt_sets]
+        asked = [prompt_set.key for prompt_set in self.plan.prompt_sets]
         return [self._set(*key) for key in asked if key in self._jobs]
 
     def collection(self, name: str) -> Collection:
@@ -196,8 +179,9 @@ class DrawnSets(ImageSets):
             for key, own in jobs.items()
         }
 
-    def _set(self, concept: Concept, kind: str) -> ScoredSet:
-        row, jobs = prompt_types.TYPES[kind], self._jobs[concept, kind]
+    def _set(self, concept: Concept, kind: str, second: Concept | None) -> ScoredSet:
+        row, key = prompt_types.TYPES[kind], (concept, kind, second)
+        jobs = self._jobs[key]
         reference = files(self.examples[concept]) if REFERENCE in row.compared_with else []
         return ScoredSet(
             kind=self.plan.kinds.get(concept, ""),
@@ -205,9 +189,11 @@ class DrawnSets(ImageSets):
             class_name=concept.class_name,
             subclass=concept.subclass,
             prompt_type=kind,
-            generated=self._generated[concept, kind],
+            second=str(second or ""),
+            generated=self._generated[key],
             reference=reference,
-            base=self._base[concept, kind] if BASE in row.compared_with else [],
+            second_reference=files(self.examples[second]) if second and reference else [],
+            base=self._base[key] if BASE in row.compared_with else [],
             texts=[job.text for job in jobs],
             groups=[job.group if row.per_prompt else 0 for job in jobs],
             weights=alike(jobs, reference),
@@ -222,7 +208,7 @@ class RealSets(ImageSets):
         return [
             self._set(p.concept, p.prompt_type)
             for p in self.plan.prompt_sets
-            if not prompt_types.TYPES[p.prompt_type].expects_no_concept
+            if p.second is None and not prompt_types.TYPES[p.prompt_type].expects_no_concept
         ]
 
     def collection(self, name: str) -> Collection:
@@ -251,10 +237,10 @@ class RealSets(ImageSets):
 
 
 def by_set(jobs: Iterable[Job]) -> dict[Key, list[Job]]:
-    """The jobs of each (concept, prompt type), in order."""
+    """The jobs of each prompt set, in order."""
     sets: dict[Key, list[Job]] = {}
     for job in jobs:
-        sets.setdefault((job.image_set.concept, job.image_set.prompt_type), []).append(job)
+        sets.setdefault(job.image_set.key, []).append(job)
     return sets
 
 

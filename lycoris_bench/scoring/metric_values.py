@@ -49,4 +49,5 @@ def place(scored: ScoredSet) -> str:
     """Which images a set has, for a sentence: "prompt type 'trigger' of toys/bunny"."""
     concept = "/".join(filter(None, (scored.category, scored.class_name, scored.subclass)))
     images = f"prompt type '{scored.prompt_type}'" if scored.prompt_type else "the given images"
+    concept += f" and {scored.second}" if scored.second else ""
     return f"{images} of {concept}" if concept else images

@@ -135,6 +135,7 @@ def _row(
         n=len(scored.generated),
         fingerprint=fingerprint(metric, record, scored, protocol),
         protocol=protocol,
+        second=scored.second,
     )  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.drawn_sets import DrawnSets
+from lycoris_bench.planning.jobs import Job
 from lycoris_bench.planning.parts import Part
-from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.resolve import content
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor

@@ -18,7 +18,7 @@ from lycoris_bench.run import environment, executor
 from lycoris_bench.run.cards import Card
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import class_images
-from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.study.records import Checkpoint, Configuration
 from lycoris_bench.training import latent_cache, loop, tensorboard
 from lycoris_bench.training.cost import TrainingCost
 from lycoris_bench.training.latents import LatentCache
@@ -68,7 +68,7 @@ def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str)
     state = store.training_state(last)
     optimizer = available(settings.optimizer, device)
     identity = f"{plan.run_uid(last)}-{optimizer}"  # one's moments are not the other's
-    warmup = round(settings.warmup_epochs * plan.steps(1))
+    warmup = round(settings.warmup_epochs * plan.steps(1, configuration))
     steps, bound = 0, None
     curves: tensorboard.Board | None = None
 
@@ -104,8 +104,8 @@ def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str)
     )  # fmt: skip
     try:
         loop.train(
-            backbone, network, plan.data_of(configuration), _latents(plan, store, backbone),
-            settings,
+            backbone, network, plan.data_of(configuration),
+            _latents(plan, store, backbone, configuration), settings,
             seed=seed, epochs=by_epoch, lr=configuration.lr,
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS_SENT if executor.sends() else STATE_SECONDS,
@@ -141,7 +141,7 @@ def _about(
         "seed": checkpoint.seed,
         "epoch": checkpoint.epoch,
         "steps": cost.steps,
-        "images": len(plan.data.examples),
+        "images": len(plan.data_of(configuration).examples),
         "resolution": (settings.training.resolution, settings.training.resolution),
         "optimizer": optimizer,
         "lr_scheduler": SCHEDULE,
@@ -173,17 +173,19 @@ def _backbone(base_model: str, device: str) -> Backbone:
 _encoded: dict[str, LatentCache] = {}
 
 
-def _latents(plan: Plan, store: Store, backbone: Backbone) -> LatentCache:
+def _latents(
+    plan: Plan, store: Store, backbone: Backbone, configuration: Configuration
+) -> LatentCache:
     """The training images as latents, encoded once per process, or once on disk."""
-    settings = plan.study.settings.training
-    key = plan.base_uid + plan.data.fingerprint + settings.model_dump_json()
+    settings, data = plan.study.settings.training, plan.taught.pictures(configuration)
+    key = plan.base_uid + data.fingerprint + settings.model_dump_json()
     if key not in _encoded:
         _encoded.clear()
         if settings.cache_latents:
             vae = fingerprint(plan.study.settings.base_model, ["vae"])
             _encoded[key] = latent_cache.stored(
-                backbone, plan.data, settings, disk.cache_folder() / "latents" / vae, store.write
+                backbone, data, settings, disk.cache_folder() / "latents" / vae, store.write
             )
         else:
-            _encoded[key] = LatentCache.encode(backbone, plan.data, settings)
+            _encoded[key] = LatentCache.encode(backbone, data, settings)
     return _encoded[key]

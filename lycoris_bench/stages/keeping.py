@@ -21,7 +21,7 @@ def sample_of(plan: Plan, store: Store, checkpoint: Checkpoint) -> set[Path]:
     concepts = set(shown_concepts(plan)) if checkpoint in shown else set()
     kept = set()
     for asked in plan.prompt_sets_of(checkpoint):
-        drawn = ImageSet(checkpoint, asked.concept, asked.prompt_type)
+        drawn = asked.images(checkpoint)
         count = IMAGES if asked.concept in concepts else 1
         kept |= {store.image(drawn, k) for k in range(count)}
     if any(metric.partners for metric in scored_rows.metrics(plan.study)):

@@ -69,7 +69,8 @@ def assemble(plan: Plan, store: Store) -> None:
     if table is not None:
         identities = json.dumps(scored_rows.identities(plan))
         store.put_frame(store.table("metrics"), table, identities)
-        store.write(store.table("metrics").with_suffix(".csv"), csv(table.drop(columns="protocol")))
+        hidden = ["protocol"] if (table["second"] != "").any() else ["protocol", "second"]
+        store.write(store.table("metrics").with_suffix(".csv"), csv(table.drop(columns=hidden)))
         scored = [source for source, rows in tables.items() if rows is not None]
         Status(plan, store).keep_tables(scored)
 

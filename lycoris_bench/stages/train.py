@@ -75,7 +75,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             items.append(
                 Item(
                     name, train_run, (plan, store, lacking), streams=True,
-                    steps=plan.steps(lacking[-1].epoch or 0),
+                    steps=plan.steps(lacking[-1].epoch or 0, run.configuration),
                     reads=reads.of_training(store, lacking), shares=shares,
                     marks=dict(zip(cards, map(weights_of, lacking), strict=True)),
                     rest=_rest,

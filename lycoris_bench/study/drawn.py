@@ -12,16 +12,8 @@ from pydantic import Field, ValidationError
 from lycoris_bench.study import names
 from lycoris_bench.study.mistakes import explain
 from lycoris_bench.study.records import Checkpoint, Configuration
-from lycoris_bench.study.settings import (
-    Listed,
-    Sampling,
-    Scoring,
-    Settings,
-    Strength,
-    Table,
-    Text,
-    Training,
-)
+from lycoris_bench.study.settings import Sampling, Scoring, Settings, Training
+from lycoris_bench.study.table import Listed, Strength, Table, Text
 
 DRAWN = "drawn"  # the key of its tables, and the algorithm of what nothing is known of
 Whole = Annotated[int, Field(ge=0, lt=2**62)]

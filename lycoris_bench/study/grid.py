@@ -14,7 +14,8 @@ from lycoris_bench.study.records import COMBINED, Configuration, GivenFile
 
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
-_NOT_OPTIONS = ("name", "preset", "lr", "captions", "capacity", "importance", "vary")
+EVERY = ["*"]  # concept of the study
+_NOT_OPTIONS = ("name", "preset", "lr", "captions", "concepts", "capacity", "importance", "vary")
 Presets = Mapping[str, Mapping[str, Any]]
 Elsewhere = Callable[[str], list[str]]
 
@@ -140,6 +141,8 @@ def _configuration(
         return None
     preset = values.get("preset", "attn-mlp")
     captions = values.get("captions", MAIN_CAPTIONS)
+    own = values.get("concepts", EVERY)
+    concepts = () if own == EVERY else tuple(own)
     return Configuration(
         name=_name(algorithm, change) if named is None else named,
         algorithm=algorithm,
@@ -148,8 +151,9 @@ def _configuration(
         options=tuple(sorted((key, _plain(value)) for key, value in options.items())),
         layers=uid(own_presets[preset]) if preset in own_presets else "",
         captions="" if captions == MAIN_CAPTIONS else captions,
+        concepts=concepts,
         capacity=values.get("capacity", 1),
-        importance=values.get("importance", True),
+        importance=values.get("importance", not concepts),
     )
 
 
@@ -195,6 +199,14 @@ def _wrong(
             f"'{where}.captions' is {captions!r}: the extension of caption files is needed, "
             "like '.txt' or '.no-tags'"
         )
+    concepts = values.get("concepts", EVERY)
+    if not isinstance(concepts, list) or not concepts or not all(
+        isinstance(pattern, str) and pattern for pattern in concepts
+    ):  # fmt: skip
+        yield (
+            f"'{where}.concepts' is {concepts!r}: a list of concepts or patterns of them is "
+            "needed, like ['toys/*']"
+        )
     capacity, importance = values.get("capacity", 1), values.get("importance", True)
     if type(capacity) is not int or capacity not in (1, 2, 3):
         yield f"'{where}.capacity' is {capacity!r}: 1, 2 or 3 is allowed"
@@ -215,6 +227,8 @@ def _name(algorithm: str, change: Mapping[str, Any]) -> str:
             parts.append(str(value))
         elif key == "captions":
             parts.append(str(value).lstrip("."))
+        elif key == "concepts":
+            parts += [pattern.replace("/", "-") for pattern in value]
         elif key not in ("capacity", "importance", "name", "vary"):
             parts.append(f"{key}{exact(value) if isinstance(value, float) else value}")
     return "-".join(parts)

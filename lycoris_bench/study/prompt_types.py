@@ -1,5 +1,6 @@
 """The types of prompts (paper 4.1, D.3), the table of concepts, and how images are shared."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study.concept_words import PLACE, PromptError
 from lycoris_bench.study.records import Concept, PromptSet
-from lycoris_bench.study.wording import STYLE, Words, too_long
+from lycoris_bench.study.wording import STYLE, Words, tidied, too_long
 
 MOST_PROMPTS = 100_000  # of a file
 TEXT = ".txt"  # of a file of prompts
@@ -26,8 +27,9 @@ class PromptType:
     the images are compared with: the concept's dataset images, the base model's, or both.
     Concepts of the kinds `not_for` have no such prompts. `expects_no_concept`: nothing asks for
     the concept, so being like the dataset is a fault (4.1). `drawn_elsewhere`: of images that exist
-    already, which no study asks for. `without_trigger`: {} is the class word
-    alone, and where no file gives prompts, they are those of this type."""
+    already, which no study asks for. `without_trigger`: {} is the class word alone, and where no
+    file gives prompts, they are those of this type. `of_pairs`: a prompt names two concepts
+    (pairs.py)."""
 
     name: str
     template: str | None
@@ -38,6 +40,7 @@ class PromptType:
     expects_no_concept: bool = False
     drawn_elsewhere: bool = False
     without_trigger: str = ""
+    of_pairs: bool = False
 
 
 BY_CAPTIONS = "train"  # the type whose prompts are the captions of the training images
@@ -61,12 +64,18 @@ TYPES = {
             without_trigger="alter",
         ),
         PromptType("unrelated", None, True, True, ("reference", "base"), expects_no_concept=True),
+        PromptType("compose", "{} and {}", False, True, ("reference",), of_pairs=True),
     )
 }
 
 
 ASKED_FOR = [name for name, row in TYPES.items() if not row.drawn_elsewhere]
 """The types that a study may name in `sampling.prompt_types`."""
+
+
+def of_pairs(kinds: Sequence[str]) -> bool:
+    """Whether there are such prompt types and the prompts of all of them name two concepts."""
+    return bool(kinds) and all(kind in TYPES and TYPES[kind].of_pairs for kind in kinds)
 
 
 def shares(images: int, prompts: int) -> list[int]:
@@ -94,12 +103,14 @@ def prompt_set(
     words: Words,
     captions: Sequence[str],
     extension: str = "",
+    second: tuple[Concept, Words] | None = None,
 ) -> PromptSet | None:
     """The prompts of a concept and type: the nearest `<type>.txt` from the sub-class's folder up
     to the root, else the row's template or the captions. None where the type does not apply.
 
     `captions` are those that a configuration is trained with. Where they have an `extension` of
-    their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs."""
+    their own, a tree's `train.txt` is of other captions: `train.no-tags.txt` is of theirs.
+    `second` is the other concept, of a type whose prompts name two; the file is the first's."""
     row = TYPES[prompt_type]
     if words.kind in row.not_for:
         return None
@@ -107,9 +118,9 @@ def prompt_set(
     if not named or (row.without_trigger and not words.trigger):
         return None  # nothing but the trigger, or the class word alone, names the concept
     suffix = extension if row.template is None and not row.file_required else ""
-    lines = _nearest(folder, concept, f"{prompt_type}{suffix}{TEXT}")
+    lines = _nearest(folder, concept, f"{prompt_type}{suffix}{TEXT}", row)
     if lines is None and row.without_trigger:
-        lines = _nearest(folder, concept, f"{row.without_trigger}{TEXT}")
+        lines = _nearest(folder, concept, f"{row.without_trigger}{TEXT}", row)
     if lines is None:
         if row.file_required:
             raise PromptError(
@@ -117,21 +128,33 @@ def prompt_set(
                 "with {} for the concept"
             )
         lines = [row.template] if row.template else list(dict.fromkeys(captions))
-    prompts = tuple(PLACE.sub(lambda _: named, line) for line in lines)
-    of_template = [PLACE.search(line) is not None for line in lines]
+    names = [named, second[1].descriptor] if second else [named]
+    prompts = tuple(_filled(line, names) for line in lines)
     if problem := next(filter(None, map(too_long, prompts)), None):
         raise PromptError(f"a {prompt_type} prompt of {concept}, with its words in it, {problem}")
-    texts = tuple(map(words.plain, prompts, of_template))
-    return PromptSet(concept, prompt_type, prompts, texts)
+    if second:
+        described = [words.description, second[1].description]
+        plain = [_filled(line, described) for line in lines]
+        return PromptSet(
+            concept, prompt_type, prompts, tuple(map(tidied, plain, prompts)), second[0]
+        )
+    of_template = [PLACE.search(line) is not None for line in lines]
+    return PromptSet(concept, prompt_type, prompts, tuple(map(words.plain, prompts, of_template)))
 
 
-def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
+def _filled(line: str, names: Sequence[str]) -> str:
+    """The line with the names in its places, in turn."""
+    turns = itertools.cycle(names)
+    return PLACE.sub(lambda _: next(turns), line)
+
+
+def _nearest(folder: Path, concept: Concept, name: str, row: PromptType) -> list[str] | None:
     places = [folder]
     for part in (concept.category, concept.class_name, concept.subclass):
         places += [disk.named(places[-1], part)] if part else []
     for place in reversed(places):
         try:
-            return _prompts(place / name)
+            return _prompts(place / name, row)
         except disk.NoSuchFile:
             continue
         except disk.FileError as error:
@@ -139,7 +162,7 @@ def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
     return None
 
 
-def _prompts(path: Path) -> list[str]:
+def _prompts(path: Path, row: PromptType) -> list[str]:
     """The prompts of a file, one a line; PromptError with all that is wrong with them."""
     lines = [
         (number, line)
@@ -147,20 +170,25 @@ def _prompts(path: Path) -> list[str]:
         if line and not line.startswith("#")
     ]
     if not lines:
-        raise PromptError(f"{path} holds no prompt; write one a line, with {{}} for the concept")
+        places = "two {} for the concepts" if row.of_pairs else "{} for the concept"
+        raise PromptError(f"{path} holds no prompt; write one a line, with {places}")
     if len(lines) > MOST_PROMPTS:
         raise PromptError(
             f"{path} has {len(lines):,} prompts; at most {MOST_PROMPTS:,} are allowed"
         )
-    wrong = [f"line {number} {m}" for number, line in lines if (m := _mistake(line))]
+    wrong = [f"line {number} {m}" for number, line in lines if (m := _mistake(line, row))]
     if wrong:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise PromptError(f"{path}: " + "; ".join(wrong[:_SHOWN] + more))
     return [line for _, line in lines]
 
 
-def _mistake(line: str) -> str | None:
+def _mistake(line: str, row: PromptType) -> str | None:
     """What is wrong with a prompt, as the rest of a sentence."""
     if place := _OTHER_PLACE.search(PLACE.sub("", line)):
         return f"holds {place[0][:40]}; only {{}} and [trigger] stand for the concept"
+    if row.of_pairs and (places := len(PLACE.findall(line))) != 2:
+        return (
+            f"has {places} places for concepts; exactly two {{}} are needed, like '{{}} and {{}}'"
+        )
     return too_long(line)

@@ -2,7 +2,7 @@
 in run/tree.py and never parsed back. Standard library only, so that everything may import it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from lycoris_bench.files.identity import exact, uid
@@ -45,9 +45,10 @@ class Configuration:
     `options` are the keywords of the adapter's constructor; of a combination, the adapters it is
     made of (configurations or files) and their strengths. `layers` identifies a preset that the
     study itself defines. `captions` is the extension of the caption files it is trained with,
-    where that is not `.txt`. `capacity` (1 default, 2 larger, 3 native) and `importance` (whether
-    SHAP uses it) only serve the analysis: they are not part of the identity, so changing them
-    trains nothing again.
+    where that is not `.txt`. `concepts` are the patterns of the concepts it is trained on, where
+    those are not all of the study. `capacity` (1 default, 2 larger, 3 native) and `importance`
+    (whether SHAP uses it) only serve the analysis: they are not part of the identity, so changing
+    them trains nothing again.
 
     `files` are the checkpoints of a training that others ran; what else is said of it then serves
     the analysis alone."""
@@ -60,13 +61,14 @@ class Configuration:
     layers: str = ""
     captions: str = ""
     files: tuple["GivenFile", ...] = ()
+    concepts: tuple[str, ...] = ()
     capacity: int = field(default=1, compare=False)
     importance: bool = field(default=True, compare=False)
 
     @property
     def uid(self) -> str:
         """Identity of what is trained; the name is not part of it."""
-        own = tuple(value for value in (self.layers, self.captions) if value)
+        own = tuple(value for value in (self.layers, self.captions, self.concepts) if value)
         return uid(self.algorithm, self.preset, self.lr, sorted(self.options), *own)
 
     @property
@@ -150,12 +152,38 @@ Source = Checkpoint | RealImages
 
 @dataclass(frozen=True)
 class PromptSet:
-    """The prompts of one concept and prompt type, and beside each the text CLIP compares with."""
+    """The prompts of one concept and prompt type, and beside each the text CLIP compares with.
+    Prompts of two concepts have a `second`."""
 
     concept: Concept
     prompt_type: str
     prompts: tuple[str, ...]
     texts: tuple[str, ...]
+    second: Concept | None = None
+
+    @property
+    def key(self) -> "Key":
+        """What tells it from the other prompt sets of a study."""
+        return self.concept, self.prompt_type, self.second
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The concepts that its prompts name."""
+        return (self.concept, self.second) if self.second else (self.concept,)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What uids are made of. `second` is younger than the first runs and left out where there
+        is none, so that those runs stay valid."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def images(self, checkpoint: Checkpoint) -> "ImageSet":
+        """The image set that a checkpoint draws for it."""
+        return ImageSet(checkpoint, *self.key)
+
+
+Key = tuple[Concept, str, Concept | None]
+"""Concept, prompt type and second concept."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +193,16 @@ class ImageSet:
     checkpoint: Checkpoint
     concept: Concept
     prompt_type: str
+    second: Concept | None = None
+
+    @property
+    def key(self) -> Key:
+        """That of its prompt set."""
+        return self.concept, self.prompt_type, self.second
 
     def __str__(self) -> str:
-        return f"{self.checkpoint} on {self.concept} ({self.prompt_type})"
+        named = f"{self.concept} and {self.second}" if self.second else self.concept
+        return f"{self.checkpoint} on {named} ({self.prompt_type})"
 
 
 @dataclass(frozen=True)
@@ -176,7 +211,8 @@ class MetricRow:
 
     `seed` and `epoch` are absent for the base model and for real images. `fingerprint`
     identifies metric version, encoder record, resizing, reference set, n and the protocol of the
-    images; `protocol` says the latter as JSON, "" where it is not known (planning/protocol.py)."""
+    images; `protocol` says the latter as JSON, "" where it is not known (planning/protocol.py).
+    `second` is the second concept of prompts that name two, "" of all others."""
 
     study: str
     configuration: str
@@ -196,6 +232,7 @@ class MetricRow:
     n: int
     fingerprint: str
     protocol: str = ""
+    second: str = ""
 
     @classmethod
     def columns(cls) -> list[str]:

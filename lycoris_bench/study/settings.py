@@ -2,77 +2,34 @@
 passes here is handed on as plain keywords. Defaults are the paper's (section 4, appendix D)."""
 
 import re
-from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    PlainValidator,
-    Strict,
-    TypeAdapter,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models import schedulers
 from lycoris_bench.study.prior_preservation import PriorPreservation
 from lycoris_bench.study.records import GIVEN
-from lycoris_bench.study.table import STRICT
-
-
-def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    for value, times in Counter(values).items():
-        if times > 1:
-            raise BenchError(f"'{value}' is named twice; name it once")
-    return values
-
-
-def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values or list(values) != sorted(set(values)):
-        raise BenchError("at least one is needed, ascending, each once")
-    return values
-
-
-LONGEST_NAME = 255  # bytes of a folder's name
-LARGEST_SEED = 2**62  # image k has the seed plus k, and generators take 64 bits
-Precision = Literal["fp32", "bf16", "fp16"]
-Text = Annotated[str, Field(min_length=1)]
-Side = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
-Batch = Annotated[int, Field(ge=1, le=4096)]
-_BATCH: TypeAdapter[int] = TypeAdapter(Batch)
-
-
-def _batch_or_auto(value: Any) -> int | Literal["auto"]:
-    if not isinstance(value, str):
-        return _BATCH.validate_python(value, strict=True)
-    if value != "auto":
-        raise BenchError('a whole number or "auto" is needed')
-    return "auto"
-
-
-BatchOrAuto = Annotated[int | Literal["auto"], PlainValidator(_batch_or_auto)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Strength = Annotated[float, Field(ge=-10, le=10)]
-# TOML has lists where these are tuples; what is in them is as strict as the rest.
-Listed = Strict(False)
-Names = Annotated[tuple[Text, ...], Listed, AfterValidator(_once)]
-Some = Annotated[Names, Field(min_length=1)]
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Listed, AfterValidator(_ascending)
-]
-Epochs = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Listed, AfterValidator(_ascending)
-]
-
-
-class Table(BaseModel):
-    """A table that refuses unknown keys and values of another type."""
-
-    model_config = STRICT
+from lycoris_bench.study.table import (
+    LARGEST_SEED,
+    LONGEST_NAME,
+    Batch,
+    BatchOrAuto,
+    Count,
+    Epochs,
+    Listed,
+    Names,
+    Pair,
+    Precision,
+    Seeds,
+    Share,
+    Side,
+    Some,
+    Strength,
+    Table,
+    Text,
+    ascending,
+)
 
 
 class Training(Table):
@@ -124,12 +81,15 @@ class Sampling(Table):
     """How images are drawn: the same noise seeds for every checkpoint and for base.
 
     Each strength of a list is drawn and scored as a checkpoint of its own. `base_model` draws
-    with another model than the one that was trained on. Precision "auto" is settled by the run
-    folder, else by the machine that runs first (sampling/precision.py); until then it is fp32."""
+    with another model than the one that was trained on. `pairs` are those of prompts of two
+    concepts, by name; none: as the rule of study/pairs.py has them. Precision "auto" is settled by
+    the run folder, else by the machine that runs first (sampling/precision.py); until then it is
+    fp32."""
 
     base_model: Text | None = None
-    strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(_ascending)] = (1.0,)
+    strength: Annotated[tuple[Strength, ...], Listed, AfterValidator(ascending)] = (1.0,)
     prompt_types: Some = ("train", "trigger", "alter", "style")
+    pairs: Annotated[tuple[Pair, ...], Listed] = ()
     images: Count = 100  # per concept and prompt type
     steps: Annotated[int, Field(ge=1, le=999)] = 25  # of 1000, and DDIM begins at the second
     guidance: Annotated[float, Field(ge=1, le=100)] = 7.0
@@ -163,8 +123,8 @@ class Sampling(Table):
 
     def identity(self) -> dict[str, Any]:
         """What can change images. Keys that are younger than the first runs are left out at their
-        default, so that those runs stay valid."""
-        left_out = {"batch_size", "compile", "strength"}
+        default, so that those runs stay valid. What pairs are asked for, prompts say."""
+        left_out = {"batch_size", "compile", "strength", "pairs"}
         if self.scheduler == schedulers.DDIM:
             left_out.add("scheduler")
         return {**self.model_dump(exclude=left_out), "precision": self.computed_in}

@@ -62,9 +62,17 @@ class Words:
         elif whole_words(self.subclass_words).search(self.description):
             means[self.subclass_words] = self.subclass_words
         means |= {self.class_descriptor: self.description, self.descriptor: self.description}
-        text = whole_words(*means).sub(lambda found: means[found[0]], prompt)
-        text = re.sub(r"(, ?| )(?=,)", "", re.sub(r"\s+", " ", text)).strip(" ,")
-        return text if _LEFT_OVER.match(prompt) else _LEFT_OVER.sub("", text)
+        return tidied(whole_words(*means).sub(lambda found: means[found[0]], prompt), prompt)
+
+
+def tidied(text: str, prompt: str) -> str:
+    """A text without what is left dangling where words of its prompt went.
+
+    >>> tidied(" of a boat, , at sea", "rps style of a boat, sks, at sea")
+    'a boat, at sea'
+    """
+    text = re.sub(r"(, ?| )(?=,)", "", re.sub(r"\s+", " ", text)).strip(" ,")
+    return text if _LEFT_OVER.match(prompt) else _LEFT_OVER.sub("", text)
 
 
 def whole_words(*phrases: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.image_sets import DrawnSets, image_sets
 from lycoris_bench.scoring.metrics import METRICS
 from lycoris_bench.scoring.scorer import without_number
-from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Concept
+from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Concept, PromptSet
 from tests.support.world import TABLE, tiny
 
 
@@ -24,13 +24,16 @@ def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) 
         for (cls, sub), number in counts.items()
         for k in range(number)
     )
-    sets = [SimpleNamespace(concept=concept, prompt_type="train") for concept in drawn]
+    sets = [PromptSet(concept, "train", ("a",), ("a",)) for concept in drawn]
     jobs = [
         SimpleNamespace(image_set=one, k=k, uid=f"{one.concept} {k}", text="a", group=0)
         for one in sets
         for k in range(images)
     ]
-    plan = SimpleNamespace(data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs, kinds={})
+    plan = SimpleNamespace(
+        data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs, kinds={},
+        taught=SimpleNamespace(concepts=lambda _: None),
+    )  # fmt: skip
     store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
     return DrawnSets(plan, store, BASE_CHECKPOINT)
 

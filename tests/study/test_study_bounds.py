@@ -15,7 +15,8 @@ from lycoris_bench.run.safe_names import safe
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import StudyError, parse
 from lycoris_bench.study.records import Checkpoint, Concept
-from lycoris_bench.study.settings import LARGEST_SEED, Training
+from lycoris_bench.study.settings import Training
+from lycoris_bench.study.table import LARGEST_SEED
 from lycoris_bench.training import buckets
 from tests.study.test_study import GOOD, mistakes
 from tests.study.test_study_types import changed, refused

@@ -13,6 +13,7 @@ from lycoris_bench.analysis.columns import (
     CONCEPT,
     CRITERIA,
     OVERALL,
+    SECOND,
     SERIES,
     VIEW,
     Criterion,
@@ -103,6 +104,7 @@ def _values_of_parts(rows: pd.DataFrame, parts: pd.DataFrame) -> Array:
     if parts.empty:
         return np.empty((len(rows), 0))
     numbered = rows[SET].assign(row=range(len(rows)))
+    parts = parts if SECOND in parts else parts.assign(**{SECOND: ""})
     there = numbered.merge(parts.astype({"seed": "Int64", "epoch": "Int64"}), on=SET)
     there["place"] = there.groupby("row").cumcount()
     wide = there.pivot(index="row", columns="place", values="value").reindex(numbered["row"])

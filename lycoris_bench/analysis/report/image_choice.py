@@ -11,10 +11,11 @@ from PIL import Image
 
 from lycoris_bench.analysis.report.gallery import Gallery
 from lycoris_bench.files import disk
-from lycoris_bench.planning.plan import Job, Plan
+from lycoris_bench.planning.jobs import Job
+from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
-from lycoris_bench.scoring.image_sets import Key, by_set
-from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept
+from lycoris_bench.scoring.image_sets import by_set
+from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept, Key
 
 CONCEPTS = 4  # or one of each category, where there are more
 ROWS = 24  # checkpoints, the base model among them
@@ -22,10 +23,7 @@ IMAGES = 3  # of each set
 SIDE = 160  # pixels of a thumbnail
 LOSSLESS = 100
 LARGEST = 16 * 2**10  # bytes of one
-PAGE = 6_000_000  # bytes of all: 8 MB as text. One concept fits whatever it shows:
-
-
-# ROWS x 5 prompt types x IMAGES x LARGEST is less.
+PAGE = 6_000_000  # bytes of all: 8 MB as text. The first concept is shown whatever it takes
 
 
 def gallery(plan: Plan, store: Store) -> Gallery:
@@ -37,13 +35,14 @@ def gallery(plan: Plan, store: Store) -> Gallery:
     concepts: list[Concept] = []
     room = PAGE
     for concept in shown_concepts(plan):
-        kinds = [p.prompt_type for p in plan.prompt_sets if p.concept == concept]
-        made = [_entry(store, jobs, (concept, kind)) for kind in kinds]
+        asked = [prompt_set for prompt_set in plan.prompt_sets if prompt_set.concept == concept]
+        keys = {p.prompt_type: p.key for p in reversed(asked)}  # of several pairs the first
+        made = [_entry(store, jobs, key) for key in reversed(keys.values())]
         made = [entry for entry in made if entry["rows"]]
         room -= sum(
             len(image) for entry in made for row in entry["rows"] for image in row["images"]
         )
-        if room < 0:
+        if room < 0 and concepts:
             break
         entries += made
         concepts.append(concept)
@@ -60,13 +59,13 @@ def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key)
     """What the page shows of one concept and prompt type."""
     rows = []
     for checkpoint, sets in jobs.items():
-        paths = (store.image(job.image_set, job.k) for job in sets[key][:IMAGES])
+        paths = (store.image(job.image_set, job.k) for job in sets.get(key, [])[:IMAGES])
         if images := [image for path in paths if (image := thumbnail(path))]:
             rows.append({"label": str(checkpoint), "images": images})
     asked = (job.prompt for job in jobs[BASE_CHECKPOINT][key][:IMAGES])
     return {
         "concept": str(key[0]),
-        "prompt_type": key[1],
+        "prompt_type": f"{key[1]} with {key[2]}" if key[2] else key[1],
         "prompt": " | ".join(dict.fromkeys(asked)),
         "rows": rows,
     }

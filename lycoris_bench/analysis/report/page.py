@@ -22,9 +22,10 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import faults, figures, keeping, tables, trusted
+from lycoris_bench.analysis.report import faults, figures, keeping, several, tables, trusted
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.series import moments_of, over_training
+from lycoris_bench.analysis.several_concepts.differences import Differences
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed, number
@@ -53,6 +54,8 @@ class Context:
     copies: pd.DataFrame | None = None
     pairs: pd.DataFrame | None = None
     leaks: pd.DataFrame | None = None
+    differences: Differences | None = None
+    both: pd.DataFrame | None = None  # which of two concepts images show
 
 
 def render(context: Context) -> str:
@@ -85,6 +88,7 @@ def render(context: Context) -> str:
         categories=categories,
         beside=set(context.references["configuration"]),
         refusals=ordered(refusal["sentence"] for refusal in context.refused()),
+        several=several.shown(context.differences, context.both, context.metrics),
         trust=trusted.shown(context.trust, shown) if context.trust else None,
         trusted=list(trusted.figures(context.trust, shown[0])) if context.trust else [],
         copying=faults.copying(context.copies, context.pairs),

@@ -40,6 +40,10 @@ TRUTHS = (
         "leak", "concept_shown", ("image_similarity", "centroid_distance"),
         UNASKED, "Leak: is the concept there though nothing asks for it?",
     ),
+    Truth(
+        "composition", "both_shown", ("both_found", "text_similarity"),
+        ("compose",), "Composition: are both concepts there?",
+    ),
 )  # fmt: skip
 OF_CRITERION = {
     criterion.key: truth.metric
@@ -47,7 +51,7 @@ OF_CRITERION = {
 }  # fmt: skip
 """The metric of the truth that answers each criterion of the findings."""
 KNOWN = (*dict.fromkeys(truth.metric for truth in TRUTHS), "object_shown", "colour_shown",
-         "place_shown")  # fmt: skip
+         "place_shown", "second_shown")  # fmt: skip
 """The metrics of the truth. They judge others and are no part of what a study finds."""
 
 

@@ -18,14 +18,15 @@ Reading = Mapping[str, str]
 """The value of each of TRUTHS, and of BACKDROP, that a picture shows."""
 BACKDROP = "backdrop"  # which of the world's colours is nearest to that of the picture's edge
 EDGE = 4  # pixels
+OTHER_STYLE = "style"  # the prompt type, and the kind of concept, that ask for a style of their own
 ASKED = ("object", "colour", "place", "style", "position", "size")  # what a text can ask for
 _CONCEPTS = {concept.key: concept for concept in CONCEPTS}
 _FILE = Path(__file__).parent.parent / "weights/concept-oracle.safetensors"
 
 
-def concept_of(category: str, class_name: str, subclass: str) -> ConceptDesign | None:
-    """The taught concept of that name, or None."""
-    return _CONCEPTS.get("/".join(filter(None, (category, class_name, subclass))))
+def concept_of(*names: str) -> ConceptDesign | None:
+    """The taught concept of that category, class and sub-class, or of all in one, or None."""
+    return _CONCEPTS.get("/".join(filter(None, names)))
 
 
 def read(picture: Any) -> Reading:
@@ -66,7 +67,7 @@ def shown_by(concept: ConceptDesign, prompt_type: str) -> Reading:
     """What a picture shows that shows the concept. A prompt that asks for a style of its own does
     not ask for the medium that a character was taught in."""
     truth = expected(concept)
-    if prompt_type == "style" and "identity" in truth:
+    if prompt_type == OTHER_STYLE and "identity" in truth:
         truth = {"identity": truth["identity"]}
     return truth
 

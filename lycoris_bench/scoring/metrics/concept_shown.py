@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from lycoris_bench.scoring.metrics.base import Array, metric
-from lycoris_bench.scoring.metrics.truths import EXPECTED, SEEN
+from lycoris_bench.scoring.metrics.truths import EXPECTED, SEEN, shows
 
 
 @metric(better="higher", encoder=None, inputs=[SEEN, EXPECTED], on_request=True)
@@ -13,6 +11,6 @@ def concept_shown(seen: Any, expected: Any) -> Array:
     """1 for each image in which the concept oracle sees the concept, else 0.
 
     seen: n readings; expected: one reading, all of which has to be there -> [n]. A character's
-    medium is part of it but for style prompts, which ask for another.
+    medium is part of it but for style prompts, and beside a style, which ask for another.
     """
-    return np.array([float(all(one[k] == v for k, v in expected.items())) for one in seen])
+    return shows(seen, expected)

@@ -39,11 +39,13 @@ class ScoredSet:
     category: str = ""
     class_name: str = ""
     subclass: str = ""
+    second: str = ""  # concept of the prompts
+    second_reference: Sequence[Item] = ()
 
     @property
-    def cell(self) -> tuple[str, str, str, str]:
-        """Category, class, sub-class and prompt type, as in the metric table."""
-        return self.category, self.class_name, self.subclass, self.prompt_type
+    def cell(self) -> tuple[str, str, str, str, str]:
+        """Category, class, sub-class, prompt type and second concept, as in the metric table."""
+        return self.category, self.class_name, self.subclass, self.prompt_type, self.second
 
     def halves(self) -> "tuple[ScoredSet, ScoredSet]":
         """The first half of the generated images, and the rest, with what belongs to them."""

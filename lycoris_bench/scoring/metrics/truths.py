@@ -21,6 +21,16 @@ def concept(scored: ScoredSet) -> Any:
     return truth.concept_of(scored.category, scored.class_name, scored.subclass)
 
 
+def second(scored: ScoredSet) -> Any:
+    """The second taught concept of an image set, or None."""
+    return truth.concept_of(scored.second)
+
+
+def _asked_as(scored: ScoredSet, other: Any) -> str:
+    """Beside a style a character is not asked for in its own medium either."""
+    return truth.OTHER_STYLE if other and other.kind == truth.OTHER_STYLE else scored.prompt_type
+
+
 def _requests(scored: ScoredSet) -> list[Reading]:
     return [truth.asked(text, concept(scored)) for text in scored.texts]
 
@@ -65,9 +75,17 @@ EXPECTED = Input(
     available=lambda s: concept(s) is not None,
     needs=NEEDS,
     collection="reference",  # showing it is a fault where nothing asks for the concept
-    value=lambda s, _: truth.shown_by(concept(s), s.prompt_type),
+    value=lambda s, _: truth.shown_by(concept(s), _asked_as(s, second(s))),
 )
 """What an image shows that shows the concept: one reading."""
+EXPECTED_SECOND = Input(
+    "expected_second",
+    available=lambda s: second(s) is not None,
+    needs=f"prompts of two {NEEDS}",
+    collection="reference",
+    value=lambda s, _: truth.shown_by(second(s), _asked_as(s, concept(s))),
+)
+"""What an image shows that shows the second concept of its prompt."""
 ALIKE = Input(
     "alike",
     available=lambda s: len(s.generated) > len(set(s.groups or [0])),
@@ -93,6 +111,11 @@ def shown(seen: list[Reading], requests: list[Reading], attribute: str = "") -> 
             for one, request in pairs
         ]
     )
+
+
+def shows(seen: list[Reading], expected: Reading) -> Array:
+    """1 for each image that shows all that is expected, else 0: [n]."""
+    return np.array([float(all(one[k] == v for k, v in expected.items())) for one in seen])
 
 
 def unlike_pairs(seen: list[Reading], groups: Array, attribute: str) -> float:

@@ -74,16 +74,17 @@ class Random:
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """Two sides of pictures, in two groups of three."""
+    """Sides of pictures, in two groups of three."""
     folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     sides = []
-    for side in ("generated", "reference", "base"):
+    for side in ("generated", "reference", "base", "second"):
         sides.append([(f"{side} {k}", folder / f"{side}{k}.png") for k in range(COUNT)])
         for _, path in sides[-1]:
             Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(path)
     weights = tuple(np.linspace(1, 2, 2 * COUNT).reshape(2, COUNT))
     texts, groups = ["a cat"] * COUNT, [k % 2 for k in range(COUNT)]
-    return ScoredSet("train", *sides, texts, groups, weights)
+    second = {"second": "toys/lobster", "second_reference": sides.pop()}
+    return ScoredSet("train", *sides, texts, groups, weights, **second)
 
 
 def inputs(one, scored, cast=lambda array: array):

@@ -31,8 +31,8 @@ HELDOUT = Path(truth.__file__).parents[1] / "heldout"
 
 
 def test_they_are_there_for_studies_that_name_them_alone() -> None:
-    assert {"concept_shown", "request_shown", "object_shown", "colour_shown",
-                          "place_shown", "variety", "base_kept"} == ON_REQUEST  # fmt: skip
+    assert {"concept_shown", "request_shown", "object_shown", "colour_shown", "place_shown",
+            "variety", "base_kept", "second_shown", "both_shown"} == ON_REQUEST  # fmt: skip
     assert not ON_REQUEST & {one.__name__ for one in chosen([])}
     assert chosen([]) == chosen(["default"])
     both = {one.__name__ for one in chosen(["default", "variety"])}

@@ -1,0 +1,15 @@
+"""In how many images of two concepts the first is found, as far as an encoder can tell."""
+
+from typing import Any
+
+from lycoris_bench.scoring.metrics.base import Array, metric
+from lycoris_bench.scoring.metrics.two_concepts import COMPOSE, SECOND_REFERENCE, SEVERAL, found
+
+
+@metric(better="higher", encoder="image", inputs=[SECOND_REFERENCE, SEVERAL], prompt_types=COMPOSE)
+def first_found(generated: Any, reference: Any, second_reference: Any) -> Array:
+    """1 for each image nearer to the first concept than halfway from the second's images, else 0.
+
+    generated [n, d], reference [m, d], second_reference [k, d] -> [n] (`two_concepts.found`).
+    """
+    return found(generated, reference, second_reference)
