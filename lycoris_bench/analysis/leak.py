@@ -40,8 +40,8 @@ def leaks(metrics: pd.DataFrame) -> pd.DataFrame | None:
     `leak` with `low` and `high` (two-way, over seeds and classes; both ends of the ratio count),
     nan with a `reason` where the denominator is not surely above 0; `unasked` and `asked`: what the
     adapter adds to the base model's value without and with the trigger; `against`: the prompts that
-    ask; `p`: that `unasked` is 0, Holm over the series; `sure`: it is above, and so is the interval of
-    the leak."""
+    ask; `p`: that `unasked` is 0, Holm over the series; `sure`: it is above, and so is the leak's
+    interval."""
     seen = main_views(metrics)
     seen = seen[seen["metric"].isin([FIDELITY, TRUTH])]
     rows, kinds = at_last_epoch(trained(seen)), set(seen["prompt_type"].unique())
