@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import claims, enough, pilot
+from benchmarks import claims, enough, leak, pilot
 from benchmarks.sentences import answered
 from lycoris_bench.messages.errors import BenchError
 
@@ -20,7 +20,7 @@ def asked(benchmark: Any, monkeypatch: pytest.MonkeyPatch, *arguments: Path | st
     return answered(benchmark.main)
 
 
-@pytest.mark.parametrize("benchmark", [claims, enough, pilot])
+@pytest.mark.parametrize("benchmark", [claims, enough, leak, pilot])
 def test_a_folder_that_is_no_run_is_a_sentence(
     benchmark: object,
     tmp_path: Path,

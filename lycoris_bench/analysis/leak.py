@@ -40,7 +40,8 @@ def leaks(metrics: pd.DataFrame) -> pd.DataFrame | None:
     `leak` with `low` and `high` (two-way, over seeds and classes; both ends of the ratio count),
     nan with a `reason` where the denominator is not surely above 0; `unasked` and `asked`: what the
     adapter adds to the base model's value without and with the trigger; `against`: the prompts that
-    ask; `p`: that `unasked` is 0, Holm over the series; `sure`: it is above."""
+    ask; `p`: that `unasked` is 0, Holm over the series; `sure`: it is above, and so is the leak's
+    interval."""
     seen = main_views(metrics)
     seen = seen[seen["metric"].isin([FIDELITY, TRUTH])]
     rows, kinds = at_last_epoch(trained(seen)), set(seen["prompt_type"].unique())
@@ -70,7 +71,8 @@ def _rows(without: pd.DataFrame, asked: pd.DataFrame) -> Iterator[dict[str, Any]
             made.append(_row(both))
     adjusted = holm(np.array([estimate.p for _, estimate in made]))
     for (row, unasked), p in zip(made, adjusted, strict=True):
-        yield {**row, "p": p, "sure": bool(unasked.mean > 0 and p <= ALPHA)}
+        sure = unasked.mean > 0 and p <= ALPHA and row["low"] > 0
+        yield {**row, "p": p, "sure": bool(sure)}
 
 
 def _row(cells: pd.DataFrame) -> tuple[dict[str, Any], Estimate]:

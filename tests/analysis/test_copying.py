@@ -70,6 +70,20 @@ def test_prompt_types_count_alike_and_other_encoders_are_apart(table: Rows) -> N
     assert copied(copies(frame), "real images")[0].endswith("(by eye, and so by sscd).")
 
 
+def test_each_encoder_is_one_more_chance_to_be_wrong(table: Rows) -> None:
+    """What one of two encoders finds is said where its p, times two, is small enough."""
+    sure, unsure = (1.0, 0.9, 1.0, 0.8, 1.0), (0.6, 0.2, 0.15, 0.6, 0.25)
+    real = rates("real", REAL_RATES)
+    alone = copies(table([*rates("copier", unsure), *real]))
+    (p,) = of_all(alone)["p"]
+    assert 0.025 < p <= 0.05 and len(copied(alone, "real images")) == 1
+    other = [*rates("copier", (0.1,) * 5, encoder="sscd"),
+             *rates("real", REAL_RATES, encoder="sscd")]  # fmt: skip
+    assert copied(copies(table([*rates("copier", unsure), *real, *other])), "real images") == []
+    (said,) = copied(copies(table([*other, *rates("copier", sure), *real])), "real images")
+    assert said.endswith("of real images 0.15 (by eye).")  # though it is the second encoder
+
+
 def test_without_real_images_nothing_is_said(table: Rows) -> None:
     frame = table(rates("copier", (1.0,) * 5))
     assert of_all(copies(frame))["verdict"].to_list() == [NO_REAL]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lycoris_bench.analysis.columns import OVERALL, UNASKED, ordered, words
+from lycoris_bench.analysis.columns import OVERALL, UNASKED, words
+from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.analysis.copying.rates import COPIES
 from lycoris_bench.analysis.findings.judgement import Finding
 from lycoris_bench.analysis.findings.wording import some
@@ -23,27 +24,38 @@ def with_faults(
 
 
 def copied(copies: pd.DataFrame | None, ceiling: str) -> list[str]:
-    """Who copies, by the first encoder, and by which others. ceiling: the name of real images."""
+    """Who copies by any encoder, the p-values times the number of encoders and resizings that were
+    asked: one that is made for finding copies sees what one of meaning does not. ceiling: the name
+    of real images."""
     if copies is None:
         return []
-    rows = copies[(copies["category"] == OVERALL) & (copies["verdict"] == COPIES)]
-    main = rows[rows["encoder"] == copies["encoder"].iloc[0]].drop_duplicates("series")
-    if main.empty:
-        return []
-    names = list(main["series"])
-    others = [
-        encoder
-        for encoder in ordered(rows["encoder"])
-        if encoder != main["encoder"].iloc[0]
-        and {*names} <= {*rows[rows["encoder"] == encoder]["series"]}
-    ]
-    also = f", and so by {some(others)}" if others else ""
-    verb, whose = ("copies", "its") if len(names) == 1 else ("copy", "their")
-    return [
-        f"{some(names)} {verb} training images: {_range(main['rate'])} of {whose} images is nearer "
-        f"to one than any two of them are to each other, of {ceiling} {_range(main['real'])} (by "
-        f"{main['encoder'].iloc[0]}{also})."
-    ]
+    rows = copies[(copies["category"] == OVERALL) & (copies["unit"] == "")]
+    looks = list(rows.groupby(["encoder", "resize"], sort=False))
+    sure = {
+        look[0]: found
+        for look, part in reversed(looks)  # an encoder's first resizing stands for it
+        if len(found := part[(part["verdict"] == COPIES) & (part["p"] * len(looks) <= ALPHA)])
+    }
+    lines, said = [], set[str]()
+    for encoder, part in reversed(sure.items()):
+        new = part[~part["series"].isin(said)]
+        if new.empty:
+            continue
+        names = list(new["series"])
+        said |= {*names}
+        others = [
+            other
+            for other, found in reversed(sure.items())
+            if other != encoder and {*names} <= {*found["series"]}
+        ]
+        also = f", and so by {some(others)}" if others else ""
+        verb, whose = ("copies", "its") if len(names) == 1 else ("copy", "their")
+        lines.append(
+            f"{some(names)} {verb} training images: {_range(new['rate'])} of {whose} images is "
+            f"nearer to one than any two of them are to each other, of {ceiling} "
+            f"{_range(new['real'])} (by {encoder}{also})."
+        )
+    return lines
 
 
 def leaked(leaks: pd.DataFrame | None) -> list[str]:
