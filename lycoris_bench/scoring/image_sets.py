@@ -2,21 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lycoris_bench.data.dataset import Dataset, Example
 from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Job, Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.all_concepts import all_concepts, files
+from lycoris_bench.scoring.compared import Compared
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 from lycoris_bench.study import prompt_types
-from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     Checkpoint,
@@ -26,32 +26,6 @@ from lycoris_bench.study.records import (
 )
 
 Key = tuple[Concept, str]
-
-
-class Cell(Protocol):
-    """What an image set is of."""
-
-    @property
-    def concept(self) -> Concept: ...
-    @property
-    def prompt_type(self) -> str: ...
-
-
-class Compared(Protocol):
-    """What is known of all image sets: the plan of a study, or of images that exist already."""
-
-    @property
-    def study(self) -> Study: ...
-    @property
-    def data(self) -> Dataset: ...
-    @property
-    def heldout(self) -> Dataset | None: ...
-    @property
-    def kinds(self) -> Mapping[Concept, str]: ...
-    @property
-    def prompt_sets(self) -> Sequence[Cell]: ...
-
-
 COLLECTIONS = REFERENCE, GENERATED, BASE = ("reference", "generated", "base")
 
 
