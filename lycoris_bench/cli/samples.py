@@ -3,13 +3,13 @@ already, with options of its own."""
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lycoris_bench.cli.options import NONE
 from lycoris_bench.cli.printing import finish
+from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run.folder import STUDY
 
@@ -110,7 +110,8 @@ def with_folders(of_study: Callable[..., None]) -> Callable[..., None]:
         own = {name: given.pop(name) for name in OWN}
         used = [_option(name) for name, value in own.items() if value]
         study = given["study"]
-        if Path(study).is_dir() and not (Path(study) / STUDY).is_file():
+        place = disk.expand(study)
+        if place.is_dir() and not (place / STUDY).is_file():
             wrong = [
                 _option(name) for name, value in given.items()
                 if name not in ("study", *SHARED) and value != defaults[name]
@@ -123,7 +124,7 @@ def with_folders(of_study: Callable[..., None]) -> Callable[..., None]:
             _score(study, own, given)
             return
         if used:
-            what = "a run folder" if (Path(study) / STUDY).is_file() else "none"
+            what = "a run folder" if (place / STUDY).is_file() else "none"
             raise BenchError(
                 f"{' and '.join(used)} {'goes' if len(used) == 1 else 'go'} with a folder of "
                 f"images; {study} is {what}"
