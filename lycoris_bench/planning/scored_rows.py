@@ -143,7 +143,8 @@ def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
         return None
     frame = frame if "protocol" in frame else _under_protocol(plan, frame, source)
     frame = frame if "second" in frame else frame.assign(second="")  # before prompts named two
-    return frame if list(frame.columns) == MetricRow.columns() else None
+    names = MetricRow.columns()
+    return frame[names] if set(frame.columns) == set(names) else None
 
 
 def _under_protocol(plan: Plan, frame: pd.DataFrame, source: Source) -> pd.DataFrame:

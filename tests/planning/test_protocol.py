@@ -15,7 +15,7 @@ from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES
 from lycoris_bench.study.settings import Sampling
 from tests.support.world import tiny
 
-BUNNY = ("toys", "bunny", "", "train")
+BUNNY = ("toys", "bunny", "", "train", "")
 PACKAGE = {name: locate(f"package:{place}", Path()) for name, place in (
     ("base_model", "miniature/weights/base"), ("dataset", "miniature/dataset"),
     ("prompts", "prompts/miniature"), ("heldout", "miniature/heldout"),
@@ -36,7 +36,7 @@ def uids(asked: Plan) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(Sampling.model_fields.keys() - {"base_model", "prompt_types", "images"})
+    "name", sorted(Sampling.model_fields.keys() - {"base_model", "prompt_types", "pairs", "images"})
 )
 def test_it_is_another_where_an_image_is(name: str) -> None:
     """By the uids of images, for every setting of sampling; it says which. The number of images
@@ -73,7 +73,7 @@ def test_prompts_are_those_that_are_drawn(tmp_path: Path) -> None:
     changed.write_text("\n".join([lines[1], lines[0]]))
     after = of(prompts=str(tmp_path / "prompts"))
     assert {cell for cell in before if before[cell] != after[cell]} == {
-        ("toys", "bunny", "", "alter"), ("", "", "", "alter"),
+        ("toys", "bunny", "", "alter", ""), ("", "", "", "alter", ""),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from lycoris_bench.scoring.metrics.two_concepts import COMPOSE, SECOND_REFERENCE
 
 @metric(better="higher", encoder="image", inputs=[SECOND_REFERENCE, SEVERAL], prompt_types=COMPOSE)
 def first_found(generated: Any, reference: Any, second_reference: Any) -> Array:
-    """1 for each image nearer to the first concept than halfway from the second's images, else 0.
+    """1 for each image two thirds of the way from the second concept's to the first's, else 0.
 
     generated [n, d], reference [m, d], second_reference [k, d] -> [n] (`two_concepts.found`).
     """

@@ -14,7 +14,7 @@ from lycoris_bench.scoring.metrics.two_concepts import (
 
 @metric(better="higher", encoder="image", inputs=[SECOND_REFERENCE, SEVERAL], prompt_types=COMPOSE)
 def second_found(generated: Any, reference: Any, second_reference: Any) -> Array:
-    """1 for each image nearer to the second concept than halfway from the first's images, else 0.
+    """1 for each image two thirds of the way from the first concept's to the second's, else 0.
 
     generated [n, d], reference [m, d], second_reference [k, d] -> [n] (`two_concepts.found`).
     """

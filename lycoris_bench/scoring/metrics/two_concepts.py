@@ -13,6 +13,7 @@ from lycoris_bench.scoring.metrics.inputs import INPUTS, Input
 
 COMPOSE = ("compose",)  # the prompt types of two concepts
 SIDES = ("reference", "second_reference")
+SHARE = 2 / 3  # of the way from the other concept to one of the two
 SECOND_REFERENCE = Input(
     "second_reference",
     available=lambda s: bool(s.second_reference),
@@ -32,15 +33,16 @@ themselves."""
 
 
 def found(generated: Any, own: Any, other: Any, names: tuple[str, str] = SIDES) -> Array:
-    """1 for each image that is nearer to a concept's images than halfway between images of the
-    other concept and its own, else 0. `names` are those of `own` and `other` in messages.
+    """1 for each image that has come two thirds of the way from the other concept's images to a
+    concept's own, else 0. `names` are those of `own` and `other` in messages.
 
-        s_i > (R + B) / 2,   s_i = <z^_i, mean own^>,   B = <mean other^, mean own^>,
+        s_i > B + 2/3 (R - B),   s_i = <z^_i, mean own^>,   B = <mean other^, mean own^>,
         R = mean over j of <own^_j, mean of the others of own^>
 
-    generated [n, d], own [m >= 2, d], other [k, d] -> [n]. B is what images that lack the concept
-    and show the other one come to, R what its own do. An image that shows both at once, z ~ own +
-    other, lies above halfway for either, as z^ is longer than half the sum of the two."""
+    generated [n, d], own [m >= 2, d], other [k, d] -> [n]. B is what images come to that show the
+    other concept alone, R what the concept's own do. An image that shows both as much, z ~ own +
+    other, comes to sqrt((1 + B) / 2) where R is 1: for B from -1/2 to 1 that lies above the line,
+    for either, and no simple share above two thirds keeps to that (at B = 0 it is 0.707)."""
     z, r = unit_pair(generated, own, ("generated", names[0]))
     beside = unit_pair(generated, other, ("generated", names[1]))[1]
     centre, m = r.mean(axis=0), len(r)
@@ -48,4 +50,5 @@ def found(generated: Any, own: Any, other: Any, names: tuple[str, str] = SIDES) 
         raise BenchError(f"{names[0]} has one image; two are needed, to compare them")
     among_own = (m * float(centre @ centre) - 1) / (m - 1)
     from_other = float(beside.mean(axis=0) @ centre)
-    return np.where(z @ centre > (among_own + from_other) / 2, 1.0, 0.0)
+    line = from_other + SHARE * (among_own - from_other)
+    return np.where(z @ centre > line, 1.0, 0.0)
