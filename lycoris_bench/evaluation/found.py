@@ -38,10 +38,13 @@ class Found:
     @property
     def training(self) -> tuple[Path, str]:
         """What the checkpoints of one training share: the folder that they lie in, and their
-        name."""
+        name, which is that folder's where their own say the moment alone: so `out/checkpoint-500` and
+        `out/pytorch_lora_weights.safetensors`, or `out` itself, are of one training."""
         place = self.path.parent
         if self.path.stem in IN_FOLDER:
             place = place.parent
+        if not self.moment.training:
+            return place.parent, place.name
         return place, self.moment.training
 
 
@@ -84,10 +87,10 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
         else:
             problems[str(place)] = f"is no {SUFFIX} file"
         return
-    if is_peft(place) or is_model(place):
+    whole, networks = is_model(place), is_peft(place)
+    if whole or networks:
         yield place
-        return
-    if not levels:
+    if whole or not levels:
         return
     if (place / STUDY).is_file():  # a run folder, whose features are no checkpoints
         place = place / "checkpoints"
@@ -96,6 +99,8 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
     with os.scandir(place) as entries:
         inside = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
     for path in sorted(inside, key=natural):
+        if networks and (path.name in PARTS or not path.is_dir()):
+            continue  # of the adapter itself; checkpoints of its training lie in other folders
         if path.is_dir():
             if not path.name.endswith(STATE):
                 yield from _checkpoints(path, problems, levels - 1)
