@@ -131,7 +131,7 @@ def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
         places += [disk.named(places[-1], part)] if part else []
     for place in reversed(places):
         try:
-            return _prompts(place / name)
+            return prompt_lines(place / name)
         except disk.NoSuchFile:
             continue
         except disk.FileError as error:
@@ -139,8 +139,9 @@ def _nearest(folder: Path, concept: Concept, name: str) -> list[str] | None:
     return None
 
 
-def _prompts(path: Path) -> list[str]:
-    """The prompts of a file, one a line; PromptError with all that is wrong with them."""
+def prompt_lines(path: Path) -> list[str]:
+    """The prompts of a file, one a line, without empty lines and comments (#). PromptError: all
+    that is wrong with them."""
     lines = [
         (number, line)
         for number, line in enumerate(disk.read_lines(path), 1)

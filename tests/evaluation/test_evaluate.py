@@ -104,6 +104,7 @@ def test_a_dry_run_writes_nothing(
         (["out", "--base", "missing/model"], "base model 'missing/model'"),
         (["out", "--images", "nothing"], "there is no such folder"),
         (["out", "--prompts", "no.txt"], "--prompts: there is no no.txt"),
+        (["out", "--prompts", "../own.txt", "--dry-run"], "own.txt: line 1 holds {name}"),
         (["out", "--encoder", "dino"], "dino"),
         (["out", "--rate", "1,2"], "--rate goes with --dry-run"),
     ],
@@ -113,6 +114,7 @@ def test_mistakes_are_one_sentence_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(place)
+    (place.parent / "own.txt").write_text("{name} in a room")
     assert call(command(), ["eval", *SMALL, *typed, "--run", "bad"]) == 2
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
