@@ -38,8 +38,8 @@ class Found:
     @property
     def training(self) -> tuple[Path, str]:
         """What the checkpoints of one training share: the folder that they lie in, and their
-        name, which is that folder's where their own say the moment alone: so `out/checkpoint-500` and
-        `out/pytorch_lora_weights.safetensors`, or `out` itself, are of one training."""
+        name, which is that folder's where their own say the moment alone: `out/checkpoint-500`
+        and `out/pytorch_lora_weights.safetensors`, or `out` itself, are of one training."""
         place = self.path.parent
         if self.path.stem in IN_FOLDER:
             place = place.parent
