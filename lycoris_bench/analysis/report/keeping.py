@@ -33,7 +33,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         for key, name in (("base", "base model"), ("real", "real images"))
     ]
     return {
-        "columns": [f"{criterion.heading}: {criterion.what}" for criterion in criteria],
+        "columns": [f"{c.heading}: {found['what'][c.key]}" for c in criteria],
         "rows": rows,
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
