@@ -49,11 +49,16 @@ def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: 
     found = json.loads((evaluated / "analysis/findings.json").read_text())
     names = {row["checkpoint"] for row in found["keeping"]["checkpoints"]}
     assert names == {"dog epoch 5", "dog epoch 10", "out step 7", "hada", "same"}
+    assert {row["checkpoint"]: row["file"] for row in found["keeping"]["checkpoints"]} == {
+        "dog epoch 5": "dog-000005.safetensors", "dog epoch 10": "dog.safetensors",
+        "out step 7": "checkpoint-7", "hada": "hada.safetensors", "same": "same",
+    }  # fmt: skip
     said = " ".join(found["sentences"])
     assert "same draws the base model's own pictures" in said and "Keep" in said
     assert any("numbers of parameters" in line for line in found["keeping"]["unlike"])
     page = (evaluated / "report/index.html").read_text()
     assert "Which to keep" in page and "dog epoch 10" in page
+    assert "<td>dog.safetensors</td>" in page
 
 
 def test_means_are_those_of_the_metric_table(evaluated: Path) -> None:

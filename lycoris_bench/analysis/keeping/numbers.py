@@ -94,14 +94,26 @@ def _key(configuration: str, epoch: float, strength: float) -> Key:
 
 
 def _table(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> pd.DataFrame:
-    """Checkpoints x units, of the units that all have."""
+    """Checkpoints x units, of the units that all have; trainings in their order, and of each the
+    earliest checkpoint first, at the least strength."""
     units = _units(rows, prompts)
     keyed = rows.assign(unit=units, epoch=rows["epoch"].astype("float64"))
     wide = keyed.pivot_table(
         index=CHECKPOINT, columns="unit", values="value", aggfunc="mean", sort=False, dropna=False
     )
     wide = wide[wide.notna().any(axis=1)]
-    return wide.loc[:, wide.notna().all(axis=0)]
+    named = list(dict.fromkeys(rows["configuration"]))
+    order = sorted(
+        range(len(wide)),
+        key=lambda k: _place(named, *wide.index[k]),
+    )
+    return wide.loc[:, wide.notna().all(axis=0)].iloc[order]
+
+
+def _place(
+    named: Sequence[str], configuration: str, moment: float, strength: float
+) -> tuple[int, float, float]:
+    return named.index(configuration), -1 if pd.isna(moment) else moment, strength
 
 
 def _units(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> list[str]:

@@ -17,6 +17,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     rows = [
         {
             "name": row["checkpoint"],
+            "file": row.get("file", ""),
             "front": percent(row["front"]) if "front" in row else "",
             "cells": [_cell(found, row, criterion.key) for criterion in criteria],
         }
@@ -37,6 +38,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "rows": rows,
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
+        "files": any(row["file"] for row in rows),
         "unlike": found.get("unlike", []),
     }
 

@@ -84,3 +84,16 @@ def test_what_is_of_halves_is_beside_the_base_models_halves() -> None:
     assert found.means.tolist() == [pytest.approx(1.4)]
     assert found.of_base is not None and found.of_base.tolist() == [1.5, 1.7]
     assert found.what == "Vendi score on trigger prompts, of halves of the images"
+
+
+def test_checkpoints_come_in_the_order_of_their_training() -> None:
+    order = [("b", 2, 1.0), ("b", 1, 1.0), ("b", 1, 0.5), ("a", np.nan, 1.0)]
+    images = pd.DataFrame([
+        {"configuration": name, "epoch": epoch, "strength": strength, "category": "a", "class": "b",
+         "subclass": "", "prompt_type": "trigger", "metric": "image_similarity", "better": "higher",
+         "image": f"{k:05d}.png", "value": float(k)}
+        for name, epoch, strength in order for k in range(3)
+    ])  # fmt: skip
+    [found] = numbers(images, images.drop_duplicates("configuration"), {})
+    assert found.keys == (("b", 1, 0.5), ("b", 1, 1.0), ("b", 2, 1.0), ("a", None, 1.0))
+    assert (found.of_base, found.halves) == (None, False)
