@@ -17,7 +17,9 @@ from lycoris_bench.models.whole import PEFT, is_model, length_fits
 from lycoris_bench.run.folder import STUDY
 
 SUFFIX = ".safetensors"
-PICKLED = (".ckpt", ".pt", ".pth", ".bin")
+CKPT = ".ckpt"  # no trainer's state, as other pickles in folders are
+PICKLED = (CKPT, ".pt", ".pth", ".bin")
+REFUSED = "is a pickle, which may run any code when it is read; only .safetensors is read"
 IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "lora", "model")
 """Names of files that say nothing: their folder's name does."""
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
@@ -79,9 +81,7 @@ def find(named: Sequence[str | Path], problems: dict[str, str]) -> list[Found]:
 def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator[Path]:
     if not place.is_dir():
         if place.suffix.lower() in PICKLED:
-            problems[str(place)] = (
-                "is a pickle, which may run any code when it is read; only .safetensors is read"
-            )
+            problems[str(place)] = REFUSED
         elif place.suffix.lower() == SUFFIX or not place.is_file():
             yield place
         else:
@@ -106,6 +106,8 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
                 yield from _checkpoints(path, problems, levels - 1)
         elif path.suffix.lower() == SUFFIX and "state" not in path.stem.split("."):
             yield path
+        elif path.suffix.lower() == CKPT:
+            problems[str(path)] = REFUSED
 
 
 def whole_checkpoints(folder: Path) -> list[str]:

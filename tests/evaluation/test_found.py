@@ -160,6 +160,8 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     pickled.write_bytes(b"x")
     problems: dict[str, str] = {}
     assert find([pickled], problems) == [] and "is a pickle" in problems[str(pickled)]
+    (tmp_path / "optimizer.pt").write_bytes(b"x")  # a trainer's state
+    assert find([tmp_path], again := {}) == [] and again == problems
 
 
 def test_two_of_one_moment_are_named(tmp_path: Path) -> None:
