@@ -165,6 +165,19 @@ def test_watch_says_a_line_for_each_as_it_comes(
     assert "dog epoch 10: fidelity" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("gaining", "said"), [(None, True), ([], True), (["dog"], False)])
+def test_watch_says_where_nothing_is_told_from_the_base_model(
+    gaining: list[str] | None, said: bool
+) -> None:
+    from lycoris_bench.cli.watch import _news
+
+    row = {"checkpoint": "dog", "fidelity": {"value": 0.5}}
+    found = {"checkpoints": [row], "best": {"fidelity": ["dog"]}, "gaining": gaining}
+    first, best = _news(found, set())
+    assert first == "dog: fidelity 0.500"
+    assert ("none is told from the base model in fidelity" in best) == said
+
+
 def test_numbers_are_grouped_by_prompt() -> None:
     from lycoris_bench.analysis.keeping.numbers import _table
 
