@@ -143,8 +143,9 @@ def _announce(opened: Any) -> None:
         kind = "whole model" if training.checkpoints[-1].whole else about.algorithm
         _tell(f"{training.name}: {when} ({kind}{size})")
     drawn = plan.checkpoints
-    _tell(f"drawn: {sum(map(plan.image_count, drawn)):,} images of {len(drawn) - 1} checkpoints "
-          "and of the base model")  # fmt: skip
+    several = f"{len(drawn) - 1} checkpoint{'s' * (len(drawn) != 2)}"
+    images = sum(map(plan.image_count, drawn))
+    _tell(f"drawn: {images:,} images of {several} and of the base model")
     for sentence in (*made.notes, *plan.doubts):
         _tell(f"note: {sentence}")
     for sentence in made.unlike:

@@ -145,4 +145,9 @@ def _news(found: dict[str, Any], said: set[str]) -> Iterator[str]:
         front = [
             f"{r['checkpoint']} {percent(r['front'])}" for r in rows if r.get("front", 0) >= 0.5
         ]
-        yield f"  best so far: {best}" + (f"; on the front: {', '.join(front)}" if front else "")
+        none = "" if found.get("gaining") else "; none is told from the base model in fidelity"
+        yield (
+            f"  best so far: {best}"
+            + (f"; on the front: {', '.join(front)}" if front else "")
+            + none
+        )

@@ -1,5 +1,6 @@
 """Real images that are held out from training (a study's `heldout`), and a check that they are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from lycoris_bench.data.dataset import Dataset, Example, scan
@@ -17,7 +18,7 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
     if given is None:
         return None, ()
     folder = Path(given)
-    heldout = scan(folder, captions=False, what="heldout")
+    heldout = _of_the_one(scan(folder, captions=False, what="heldout"), folder, data)
     trained = {example.sha256 for example in data.examples}
     shared = [example for example in heldout.examples if example.sha256 in trained]
     scored = {example.concept for example in data.examples if example.generate}
@@ -42,6 +43,16 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
             f"({_listed(lacking)}); they have no ceiling of real images"
         )
     return heldout, tuple(doubts)
+
+
+def _of_the_one(heldout: Dataset, folder: Path, data: Dataset) -> Dataset:
+    """The held-out images; those of a folder of images alone are of the one concept that there is,
+    whatever the folder is called."""
+    scored = {example.concept for example in data.examples if example.generate}
+    if len(scored) != 1 or any(example.path.parent != folder for example in heldout.examples):
+        return heldout
+    [concept] = scored
+    return Dataset(tuple(replace(example, concept=concept) for example in heldout.examples))
 
 
 def _some(examples: list[Example], folder: Path) -> str:

@@ -13,15 +13,15 @@ from lycoris_bench.evaluation.concepts import Called, words_of
 from lycoris_bench.evaluation.found import find
 from lycoris_bench.evaluation.grouping import Training, trainings
 from lycoris_bench.evaluation.unlike import unlike
-from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
 from lycoris_bench.scoring.metrics import DEFAULT
+from lycoris_bench.study import prompt_types
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
-from lycoris_bench.study.prompt_types import BY_CAPTIONS
+from lycoris_bench.study.prompt_types import BY_CAPTIONS, prompt_lines
 from lycoris_bench.study.records import GIVEN, Concept
 from lycoris_bench.study.wording import Words
 
@@ -140,7 +140,8 @@ def _images(folder: Path) -> tuple[dataset.Dataset, bool]:
 
 
 def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
-    """The user's own prompt tree, or file of prompts. BenchError: it is neither."""
+    """The user's own prompt tree, or file of prompts. BenchError: it is neither, or what is wrong
+    with the prompts."""
     if given is None:
         return None, None
     place = locate(given, Path.cwd())
@@ -148,7 +149,7 @@ def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
         return place, None
     if not place.is_file():
         raise BenchError(f"--prompts: there is no {given}; a file, a prompt a line, or a folder")
-    disk.read_lines(place)
+    prompt_lines(place, prompt_types.TYPES["alter"])
     return None, place
 
 

@@ -17,7 +17,9 @@ from lycoris_bench.models.whole import PEFT, is_model, length_fits
 from lycoris_bench.run.folder import STUDY
 
 SUFFIX = ".safetensors"
-PICKLED = (".ckpt", ".pt", ".pth", ".bin")
+CKPT = ".ckpt"  # no trainer's state, as other pickles in folders are
+PICKLED = (CKPT, ".pt", ".pth", ".bin")
+REFUSED = "is a pickle, which may run any code when it is read; only .safetensors is read"
 IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "lora", "model")
 """Names of files that say nothing: their folder's name does."""
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
@@ -38,10 +40,13 @@ class Found:
     @property
     def training(self) -> tuple[Path, str]:
         """What the checkpoints of one training share: the folder that they lie in, and their
-        name."""
+        name, which is that folder's where their own say the moment alone: `out/checkpoint-500`
+        and `out/pytorch_lora_weights.safetensors`, or `out` itself, are of one training."""
         place = self.path.parent
         if self.path.stem in IN_FOLDER:
             place = place.parent
+        if not self.moment.training:
+            return place.parent, place.name
         return place, self.moment.training
 
 
@@ -76,18 +81,16 @@ def find(named: Sequence[str | Path], problems: dict[str, str]) -> list[Found]:
 def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator[Path]:
     if not place.is_dir():
         if place.suffix.lower() in PICKLED:
-            problems[str(place)] = (
-                "is a pickle, which may run any code when it is read; only .safetensors is read"
-            )
+            problems[str(place)] = REFUSED
         elif place.suffix.lower() == SUFFIX or not place.is_file():
             yield place
         else:
             problems[str(place)] = f"is no {SUFFIX} file"
         return
-    if is_peft(place) or is_model(place):
+    whole, networks = is_model(place), is_peft(place)
+    if whole or networks:
         yield place
-        return
-    if not levels:
+    if whole or not levels:
         return
     if (place / STUDY).is_file():  # a run folder, whose features are no checkpoints
         place = place / "checkpoints"
@@ -96,11 +99,15 @@ def _checkpoints(place: Path, problems: dict[str, str], levels: int) -> Iterator
     with os.scandir(place) as entries:
         inside = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
     for path in sorted(inside, key=natural):
+        if networks and (path.name in PARTS or not path.is_dir()):
+            continue  # of the adapter itself; checkpoints of its training lie in other folders
         if path.is_dir():
             if not path.name.endswith(STATE):
                 yield from _checkpoints(path, problems, levels - 1)
         elif path.suffix.lower() == SUFFIX and "state" not in path.stem.split("."):
             yield path
+        elif path.suffix.lower() == CKPT:
+            problems[str(path)] = REFUSED
 
 
 def whole_checkpoints(folder: Path) -> list[str]:

@@ -154,7 +154,7 @@ def _nearest(folder: Path, concept: Concept, name: str, row: PromptType) -> list
         places += [disk.named(places[-1], part)] if part else []
     for place in reversed(places):
         try:
-            return _prompts(place / name, row)
+            return prompt_lines(place / name, row)
         except disk.NoSuchFile:
             continue
         except disk.FileError as error:
@@ -162,8 +162,9 @@ def _nearest(folder: Path, concept: Concept, name: str, row: PromptType) -> list
     return None
 
 
-def _prompts(path: Path, row: PromptType) -> list[str]:
-    """The prompts of a file, one a line; PromptError with all that is wrong with them."""
+def prompt_lines(path: Path, row: PromptType) -> list[str]:
+    """The prompts of a file, one a line, without empty lines and comments (#). PromptError: all
+    that is wrong with them."""
     lines = [
         (number, line)
         for number, line in enumerate(disk.read_lines(path), 1)

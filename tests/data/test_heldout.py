@@ -77,6 +77,24 @@ def test_concepts_without_held_out_images_are_counted_and_named(folder: Path) ->
     assert "2 of 2 concepts have no image there (toys/bunny/a, toys/bunny/b)" in doubts(folder)[0]
 
 
+def test_images_alone_are_of_the_one_concept(folder: Path) -> None:
+    """A folder of images has another name than the one that is trained on."""
+    (folder / "heldout/toys/bunny/a").rename(folder / "kept back")
+    for data in ("dataset/toys/bunny/a", "dataset/toys"):
+        shutil.rmtree(folder / "dataset/toys/bunny/b", ignore_errors=True)
+        shutil.rmtree(folder / "dataset/toys/bunny/others", ignore_errors=True)
+        trained = scan(folder / data)
+        found, doubts = held_out(str(folder / "kept back"), trained)
+        assert found is not None and found.concepts == trained.concepts and doubts == ()
+        assert [e.path.name for e in found.examples] == ["1.png", "2.png"]
+
+
+def test_images_alone_are_of_no_concept_of_several(folder: Path) -> None:
+    (folder / "heldout/toys/bunny/a").rename(folder / "kept back")
+    said = held_out(str(folder / "kept back"), scan(folder / "dataset"))[1]
+    assert "2 of 2 concepts have no image there" in said[0]
+
+
 def test_an_absent_folder_is_called_by_its_key(folder: Path) -> None:
     with pytest.raises(DataError, match="^heldout .*nowhere: there is no such folder"):
         held_out(str(folder / "nowhere"), scan(folder / "dataset"))

@@ -49,11 +49,16 @@ def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: 
     found = json.loads((evaluated / "analysis/findings.json").read_text())
     names = {row["checkpoint"] for row in found["keeping"]["checkpoints"]}
     assert names == {"dog epoch 5", "dog epoch 10", "out step 7", "hada", "same"}
+    assert {row["checkpoint"]: row["file"] for row in found["keeping"]["checkpoints"]} == {
+        "dog epoch 5": "dog-000005.safetensors", "dog epoch 10": "dog.safetensors",
+        "out step 7": "checkpoint-7", "hada": "hada.safetensors", "same": "same",
+    }  # fmt: skip
     said = " ".join(found["sentences"])
     assert "same draws the base model's own pictures" in said and "Keep" in said
     assert any("numbers of parameters" in line for line in found["keeping"]["unlike"])
     page = (evaluated / "report/index.html").read_text()
     assert "Which to keep" in page and "dog epoch 10" in page
+    assert "<td>dog.safetensors</td>" in page
 
 
 def test_means_are_those_of_the_metric_table(evaluated: Path) -> None:
@@ -104,6 +109,7 @@ def test_a_dry_run_writes_nothing(
         (["out", "--base", "missing/model"], "base model 'missing/model'"),
         (["out", "--images", "nothing"], "there is no such folder"),
         (["out", "--prompts", "no.txt"], "--prompts: there is no no.txt"),
+        (["out", "--prompts", "../own.txt", "--dry-run"], "own.txt: line 1 holds {name}"),
         (["out", "--encoder", "dino"], "dino"),
         (["out", "--rate", "1,2"], "--rate goes with --dry-run"),
     ],
@@ -113,6 +119,7 @@ def test_mistakes_are_one_sentence_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(place)
+    (place.parent / "own.txt").write_text("{name} in a room")
     assert call(command(), ["eval", *SMALL, *typed, "--run", "bad"]) == 2
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
@@ -156,6 +163,19 @@ def test_watch_says_a_line_for_each_as_it_comes(
     shutil.copyfile(place / "out/dog.safetensors", tmp_path / "dog.safetensors")
     assert call(command(), typed) == 0
     assert "dog epoch 10: fidelity" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("gaining", "said"), [(None, True), ([], True), (["dog"], False)])
+def test_watch_says_where_nothing_is_told_from_the_base_model(
+    gaining: list[str] | None, said: bool
+) -> None:
+    from lycoris_bench.cli.watch import _news
+
+    row = {"checkpoint": "dog", "fidelity": {"value": 0.5}}
+    found = {"checkpoints": [row], "best": {"fidelity": ["dog"]}, "gaining": gaining}
+    first, best = _news(found, set())
+    assert first == "dog: fidelity 0.500"
+    assert ("none is told from the base model in fidelity" in best) == said
 
 
 def test_numbers_are_grouped_by_prompt() -> None:

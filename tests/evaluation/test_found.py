@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from lycoris_bench.evaluation.found import find, whole_checkpoints
 from lycoris_bench.evaluation.grouping import trainings
 from lycoris_bench.messages.errors import BenchError
-from tests.support.trainers import BASE, ours
+from tests.support.trainers import BASE, of_peft, ours
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,39 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
             ],
             {"out": ("step", (500, 1000), ["pytorch_lora_weights"] * 2)},
         ),
+        (  # diffusers, at its end: the adapter beside the checkpoints of its training
+            [
+                "out/checkpoint-500/pytorch_lora_weights.safetensors",
+                "out/pytorch_lora_weights.safetensors",
+            ],
+            {"out": ("step", (500, 1000), ["pytorch_lora_weights"] * 2)},
+        ),
+        (  # OneTrainer: each name has the time at which it was saved
+            [
+                "save/2024-01-31_23-59-59-save-500-5-0.safetensors",
+                "save/2024-02-01_00-30-00-save-1000-10-0.safetensors",
+                "save/dog-2024-02-01_00-30-00-save-1000-10-0.safetensors",
+                "save/dog-2024-02-01_01-30-00-save-2000-20-0.safetensors",
+            ],
+            {
+                "save": (
+                    "step",
+                    (500, 1000),
+                    [
+                        "2024-01-31_23-59-59-save-500-5-0",
+                        "2024-02-01_00-30-00-save-1000-10-0",
+                    ],
+                ),
+                "dog": (
+                    "step",
+                    (1000, 2000),
+                    [
+                        "dog-2024-02-01_00-30-00-save-1000-10-0",
+                        "dog-2024-02-01_01-30-00-save-2000-20-0",
+                    ],
+                ),
+            },
+        ),
         (  # two trainings of one name in folders of their own
             ["a/dog.safetensors", "b/dog.safetensors"],
             {"a-dog": ("epoch", (), ["dog"]), "b-dog": ("epoch", (), ["dog"])},
@@ -67,9 +100,9 @@ def test_names_of_trainers(
     assert {g.name: (g.unit, g.moments, [c.path.stem for c in g.checkpoints]) for g in groups} == (
         expected
     )
+    last = {"dog.safetensors", "out/pytorch_lora_weights.safetensors", "dog/dog.safetensors"}
     assert [g.guessed for g in groups] == [
-        len(moments) > 1 and "-0" not in stems[-1] and stems[-1] in ("dog",)
-        for _, moments, stems in expected.values()
+        len(moments) > 1 and bool(last & {*names}) for _, moments, _ in expected.values()
     ]
 
 
@@ -106,6 +139,18 @@ def test_models_are_found_beside_adapters(file: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_peft_folders_inside_the_last_are_of_its_training(tmp_path: Path) -> None:
+    """As a trainer leaves them that writes PEFT folders: the last, and its checkpoints in it."""
+    of_peft(tmp_path / "out")
+    of_peft(tmp_path / "out/checkpoint-20", seed=7)
+    problems: dict[str, str] = {}
+    [training] = trainings(find([tmp_path], problems), problems)
+    assert ([one.path.name for one in training.checkpoints], problems) == (
+        ["checkpoint-20", "out"], {},
+    )  # fmt: skip
+    assert (training.name, training.unit, training.moments) == ("out", "step", (20, 40))
+
+
 def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="nowhere does not exist; give adapter files"):
         find([tmp_path / "nowhere"], {})
@@ -115,6 +160,8 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     pickled.write_bytes(b"x")
     problems: dict[str, str] = {}
     assert find([pickled], problems) == [] and "is a pickle" in problems[str(pickled)]
+    (tmp_path / "optimizer.pt").write_bytes(b"x")  # a trainer's state
+    assert find([tmp_path], again := {}) == [] and again == problems
 
 
 def test_two_of_one_moment_are_named(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lycoris_bench.analysis.compare import DIFFERENT, compare
+from lycoris_bench.analysis.compare import ALPHA, DIFFERENT, compare
 from lycoris_bench.analysis.comparing.front import on_front
+from lycoris_bench.analysis.comparing.many_tests import holm
+from lycoris_bench.analysis.comparing.permutation import least_p
 from lycoris_bench.analysis.keeping.numbers import Key, Numbers
 
-TRADE_OFF = ("fidelity", "control")
+FIDELITY = "fidelity"
+TRADE_OFF = (FIDELITY, "control")
 LIKELY = 0.5  # the share of resamplings from which a checkpoint is said to be on the front
 CLOSED = 0.5  # of the most that any checkpoint gains in fidelity over the base model
 KEPT = 0.9  # of the base model's control
@@ -20,20 +23,45 @@ KEPT = 0.9  # of the base model's control
 class Choice:
     """What is found of checkpoints. `best`: criterion -> those that cannot be told from the best,
     the best first; `front`: checkpoint -> how likely no other is at least as good in fidelity and
-    control; `windows`: (configuration, moment) -> the strengths that keep control and gain
-    fidelity."""
+    control; `gaining`: those that are told from the base model in fidelity, above it, None where no
+    test can tell it; `windows`: (configuration, moment) -> the strengths that keep control and gain
+    fidelity, where any gains."""
 
     best: dict[str, list[Key]] = field(default_factory=dict)
     front: dict[Key, float] = field(default_factory=dict)
     windows: dict[tuple[str, int | None], list[float]] = field(default_factory=dict)
+    gaining: list[Key] | None = None
 
 
 def choice(found: list[Numbers]) -> Choice:
     """What the numbers say."""
     by_key = {one.criterion.key: one for one in found}
+    gaining = _gaining(by_key[FIDELITY]) if FIDELITY in by_key else None
     return Choice(
-        {key: _best(one) for key, one in by_key.items()}, _front(by_key), _windows(by_key)
+        {key: _best(one) for key, one in by_key.items()},
+        _front(by_key),
+        {} if gaining == [] else _windows(by_key),
+        gaining,
     )
+
+
+def can_tell(checkpoints: int, units: int) -> bool:
+    """Whether the paired test can tell so many from one another by so many units, at best."""
+    return least_p(checkpoints, units) <= ALPHA
+
+
+def _gaining(one: Numbers) -> list[Key] | None:
+    """Who is better than the base model: a paired test over prompts for each checkpoint, Holm over
+    the checkpoints."""
+    if one.of_base is None or not can_tell(2, one.values.shape[1]):
+        return None
+    p = holm(np.array([
+        float(compare(np.stack([one.of_base, own])[:, None, :]).p[0, 1]) for own in one.values
+    ]))  # fmt: skip
+    above = one.values.mean(axis=1) > one.of_base.mean()
+    return [
+        key for key, tested, up in zip(one.keys, p, above, strict=True) if up and tested <= ALPHA
+    ]
 
 
 def _best(one: Numbers) -> list[Key]:
@@ -108,4 +136,6 @@ def as_data(found: list[Numbers], chosen: Choice, names: dict[Key, str]) -> dict
             for one in found
         },
         "prompts": {one.criterion.key: int(one.values.shape[1]) for one in found},
+        "what": {one.criterion.key: one.what for one in found},
+        "gaining": None if chosen.gaining is None else [names[key] for key in chosen.gaining],
     }

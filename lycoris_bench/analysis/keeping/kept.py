@@ -1,6 +1,8 @@
 """The comparison of what others trained, from a run folder's tables."""
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -48,10 +50,28 @@ def kept(
     names = _names(found, given)
     chosen = choice(found)
     said = store.read_json(store.unlike)
+    files = _files(study)
+    data = as_data(found, chosen, names)
+    for (configuration, moment, _), row in zip(names, data["checkpoints"], strict=True):
+        row["file"] = files.get((configuration, moment), "")
     return {
-        **as_data(found, chosen, names),
+        **data,
         "unlike": said if isinstance(said, list) else [],
         "sentences": sentences(found, chosen, names),
+    }
+
+
+def _files(study: Study) -> dict[tuple[str, int | None], str]:
+    """Which file or folder each checkpoint is, below the folder that all of them lie in."""
+    given = [(c.name, file.moment, file.path) for c in study.configurations for file in c.files]
+    parents = {str(Path(path).parent) for *_, path in given}
+    try:
+        above = os.path.commonpath(parents)
+    except ValueError:  # of two drives, or relative ones beside absolute ones
+        above = ""
+    return {
+        (name, moment): Path(os.path.relpath(path, above) if above else path).as_posix()
+        for name, moment, path in given
     }
 
 

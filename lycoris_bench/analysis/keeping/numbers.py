@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CONCEPT, CRITERIA, Criterion
+from lycoris_bench.scoring.rows import HALVES
 from lycoris_bench.study.prompt_types import assignment
 from lycoris_bench.study.records import BASE, REAL
 
@@ -20,8 +21,10 @@ ALL = ""  # the concept of a number of all of them
 @dataclass(frozen=True)
 class Numbers:
     """One criterion of all checkpoints. values [checkpoints, units], larger is better: the means
-    over the images of a prompt, or single images where all are of one prompt. `base` and `real`
-    are means; nan where there is none. `sign`: -1 where the metric's own direction is down."""
+    over the images of a prompt, or single images where all are of one prompt, or `halves` of the
+    images where the metric is of sets. `of_base`: the base model's, of the same units; None where
+    there are none. `base` and `real` are means, of what the values are of; nan where there is none.
+    `sign`: -1 where the metric's own direction is down."""
 
     criterion: Criterion
     keys: tuple[Key, ...]
@@ -29,6 +32,13 @@ class Numbers:
     base: float
     real: float
     sign: int
+    halves: bool = False
+    of_base: np.ndarray | None = None
+
+    @property
+    def what(self) -> str:
+        """What is measured: a number of a half is no number of all images."""
+        return f"{self.criterion.what}{', of halves of the images' * self.halves}"
 
     @property
     def means(self) -> np.ndarray:
@@ -56,12 +66,18 @@ def numbers(
         if not len(own):
             continue
         sign = 1 if own["better"].iloc[0] == "higher" else -1
-        means = whole.groupby("configuration")["value"].mean()
-        table = _table(own[~own["configuration"].isin([BASE, REAL])], prompts)
-        if table.shape[0] and table.shape[1]:
-            keys = tuple(_key(*row) for row in table.index)
+        halves = bool(own["image"].isin(HALVES).all())
+        means = (own if halves else whole).groupby("configuration")["value"].mean()
+        table = _table(own[own["configuration"] != REAL], prompts)
+        is_base = table.index.get_level_values("configuration") == BASE
+        values = sign * table.to_numpy()
+        if (~is_base).any() and table.shape[1]:
+            keys = tuple(_key(*row) for row in table.index[~is_base])
             base, real = (float(means.get(name, np.nan)) for name in (BASE, REAL))
-            found.append(Numbers(criterion, keys, sign * table.to_numpy(), base, real, sign))
+            of_base = values[is_base][0] if is_base.any() else None
+            found.append(
+                Numbers(criterion, keys, values[~is_base], base, real, sign, halves, of_base)
+            )
     return found
 
 
@@ -78,14 +94,26 @@ def _key(configuration: str, epoch: float, strength: float) -> Key:
 
 
 def _table(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> pd.DataFrame:
-    """Checkpoints x units, of the units that all have."""
+    """Checkpoints x units, of the units that all have; trainings in their order, and of each the
+    earliest checkpoint first, at the least strength."""
     units = _units(rows, prompts)
     keyed = rows.assign(unit=units, epoch=rows["epoch"].astype("float64"))
     wide = keyed.pivot_table(
         index=CHECKPOINT, columns="unit", values="value", aggfunc="mean", sort=False, dropna=False
     )
     wide = wide[wide.notna().any(axis=1)]
-    return wide.loc[:, wide.notna().all(axis=0)]
+    named = list(dict.fromkeys(rows["configuration"]))
+    order = sorted(
+        range(len(wide)),
+        key=lambda k: _place(named, *wide.index[k]),
+    )
+    return wide.loc[:, wide.notna().all(axis=0)].iloc[order]
+
+
+def _place(
+    named: Sequence[str], configuration: str, moment: float, strength: float
+) -> tuple[int, float, float]:
+    return named.index(configuration), -1 if pd.isna(moment) else moment, strength
 
 
 def _units(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> list[str]:

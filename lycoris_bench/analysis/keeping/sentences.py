@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from lycoris_bench.analysis.findings.wording import some
-from lycoris_bench.analysis.keeping.choice import CLOSED, KEPT, LIKELY, Choice
+from lycoris_bench.analysis.keeping.choice import (
+    CLOSED,
+    FIDELITY,
+    KEPT,
+    LIKELY,
+    Choice,
+    can_tell,
+)
 from lycoris_bench.analysis.keeping.numbers import Key, Numbers
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.numbers import number, percent
@@ -20,9 +27,13 @@ def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -
     if not found:
         return ["No checkpoint was scored: nothing can be compared."]
     if len(names) < 2:
-        return [*_idle(found, names), *_alone(found, names), *_windows(chosen)]
+        return [
+            *_idle(found, names), *_learned(found, chosen, names), *_alone(found, names),
+            *_windows(chosen),
+        ]  # fmt: skip
     lines = [
         *_idle(found, names),
+        *_learned(found, chosen, names),
         *_front(chosen, names),
         *(_criterion(one, chosen, names) for one in found),
     ]
@@ -61,18 +72,51 @@ def _idle(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
                 )
 
 
+def _learned(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -> Iterator[str]:
+    """Who cannot be told from the base model in fidelity: nothing shows that it learned."""
+    one = next((one for one in found if one.criterion.key == FIDELITY), None)
+    if one is None or one.of_base is None:
+        return
+    if chosen.gaining is None:
+        yield (
+            f"No test can tell a checkpoint from the base model by {_units(one)}: nothing shows "
+            "that the concept was learned. Draw more (--count)."
+        )
+        return
+    without = [names[key] for key in one.keys if key not in chosen.gaining]
+    if without and len(without) == len(one.keys):
+        subject = "no checkpoint" if len(without) > 1 else f"{without[0]} not"
+        yield (
+            f"Fidelity ({one.what}) tells {subject} from the base model: nothing shows that the "
+            "concept was learned, and what follows may be chance."
+        )
+    elif without:
+        yield f"Not told from the base model in fidelity: {some(without)}."
+
+
+def _units(one: Numbers) -> str:
+    """How many numbers of a checkpoint are compared, and of what."""
+    count = one.values.shape[1]
+    return f"{count} {'halves of the images' if one.halves else 'images or prompts'}"
+
+
 def _criterion(one: Numbers, chosen: Choice, names: dict[Key, str]) -> str:
     heading, best = one.criterion.heading, chosen.best[one.criterion.key]
     top = one.keys.index(best[0])
     value = f"{number(float(one.means[top]))}{_error(one, top)}{_beside(one)}"
     others = [names[key] for key in best[1:]]
+    if not can_tell(len(one.keys), one.values.shape[1]):
+        return (
+            f"{heading} ({one.what}): {names[best[0]]} has the best, {value}; no test can tell "
+            f"{len(best)} checkpoints from one another by {_units(one)}."
+        )
     if len(best) == len(one.keys):
         return (
-            f"{heading} ({one.criterion.what}) tells none of the {len(best)} checkpoints from "
+            f"{heading} ({one.what}) tells none of the {len(best)} checkpoints from "
             f"another; {names[best[0]]} has {value}."
         )
     tied = f"; not told from it: {some(others)}" if others else ""
-    return f"{heading} ({one.criterion.what}): {names[best[0]]} is best, {value}{tied}."
+    return f"{heading} ({one.what}): {names[best[0]]} is best, {value}{tied}."
 
 
 def _alone(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
@@ -80,7 +124,7 @@ def _alone(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
         value = number(float(one.means[0]))
         yield (
             f"{one.criterion.heading} of {names[one.keys[0]]}, the only checkpoint "
-            f"({one.criterion.what}): {value}{_error(one, 0)}{_beside(one)}."
+            f"({one.what}): {value}{_error(one, 0)}{_beside(one)}."
         )
 
 

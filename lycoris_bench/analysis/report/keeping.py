@@ -17,6 +17,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     rows = [
         {
             "name": row["checkpoint"],
+            "file": row.get("file", ""),
             "front": percent(row["front"]) if "front" in row else "",
             "cells": [_cell(found, row, criterion.key) for criterion in criteria],
         }
@@ -33,10 +34,11 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         for key, name in (("base", "base model"), ("real", "real images"))
     ]
     return {
-        "columns": [f"{criterion.heading}: {criterion.what}" for criterion in criteria],
+        "columns": [f"{c.heading}: {found['what'][c.key]}" for c in criteria],
         "rows": rows,
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
+        "files": any(row["file"] for row in rows),
         "unlike": found.get("unlike", []),
     }
 
