@@ -138,7 +138,7 @@ def test_the_page_on_what_others_made_can_be_followed(
         typed = [*arguments, *small, *here]
         assert main.call(main.command(), typed) == 0, f"{line}: {capsys.readouterr().err}"
     said = capsys.readouterr().out
-    assert "Keep" in said and "Usable strengths" in said and "best so far" in said
+    assert "may be kept" in said and "Usable strengths" in said and "best so far" in said
     [given] = [block for block in blocks("evaluate.md", "toml") if "[given.dog]" in block]
     study = parse({**tiny_table(), **tomllib.loads(given)}, tmp_path)
     assert [str(c) for c in study.given] == ["dog/epoch-010", "dog/epoch-020"]

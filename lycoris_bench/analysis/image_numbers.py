@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from lycoris_bench.analysis.columns import SECOND
 from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Source
@@ -19,6 +20,11 @@ def image_numbers(store: Store, sources: Iterable[Source], views: pd.DataFrame) 
     stored = {place: store.frame(place) for place in places if place.exists()}
     if damaged := [place for place, one in stored.items() if one is None]:
         raise StoreError(f"{damaged[0]} is damaged; run 'lycoris-bench run' to make it anew")
-    found = [one[0] for one in stored.values() if one is not None and len(one[0])]
+    found = [with_second(one[0]) for one in stored.values() if one is not None and len(one[0])]
     seen = [one.merge(views.drop_duplicates(), on=[*views]) for one in found]
     return pd.concat(seen, ignore_index=True) if seen else pd.DataFrame()
+
+
+def with_second(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the column of second concepts, which older tables lack."""
+    return rows if SECOND in rows else rows.assign(**{SECOND: ""})

@@ -10,10 +10,12 @@ from lycoris_bench.data import dataset
 from lycoris_bench.data.images import DataError
 from lycoris_bench.evaluation import prompts
 from lycoris_bench.evaluation.concepts import Called, words_of
-from lycoris_bench.evaluation.found import find
+from lycoris_bench.evaluation.found import Found, find
 from lycoris_bench.evaluation.grouping import Training, trainings
 from lycoris_bench.evaluation.unlike import unlike
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.models import families
+from lycoris_bench.models.hub import family_of
 from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
@@ -71,10 +73,11 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     `name`. BenchError: nothing can be evaluated, with the reason."""
     problems: dict[str, str] = {}
     found = find(asked.checkpoints, problems)
+    base = _model(asked.base)
+    found = _of_family(found, base, problems)
     groups = trainings(found, problems)
     if not groups:
         raise BenchError("; ".join(f"{path} {reason}" for path, reason in problems.items()))
-    base = _model(asked.base)
     images = locate(asked.images, Path.cwd())
     data, captioned = _images(images)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
@@ -120,6 +123,16 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     except OverrideError as error:
         raise BenchError(f"--set: {error}") from None
     return Evaluation(table, files, groups, unlike(groups), problems, notes)
+
+
+def _of_family(found: list[Found], base: str, problems: dict[str, str]) -> list[Found]:
+    """The checkpoints that are not known to be of another family than the base model; the others
+    are added to `problems`."""
+    own = family_of(locate_model(base)).name
+    for one in found:
+        if families.named(one.about.family) and one.about.family != own:
+            problems[str(one.path)] = f"is for {one.about.family}, and the base model is {own}"
+    return [one for one in found if str(one.path) not in problems]
 
 
 def _model(name: str) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.main import command
@@ -54,7 +56,7 @@ def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: 
         "out step 7": "checkpoint-7", "hada": "hada.safetensors", "same": "same",
     }  # fmt: skip
     said = " ".join(found["sentences"])
-    assert "same draws the base model's own pictures" in said and "Keep" in said
+    assert "same draws the base model's own pictures" in said and "may be kept" in said
     assert any("numbers of parameters" in line for line in found["keeping"]["unlike"])
     page = (evaluated / "report/index.html").read_text()
     assert "Which to keep" in page and "dog epoch 10" in page
@@ -184,7 +186,8 @@ def test_numbers_are_grouped_by_prompt() -> None:
     rows = pd.DataFrame(
         [
             {"configuration": c, "epoch": np.nan, "strength": 1.0, "category": "a", "class": "b",
-             "subclass": "", "prompt_type": "alter", "image": f"{k:05d}.png", "value": k + 10 * i}
+             "subclass": "", "second": "", "prompt_type": "alter", "image": f"{k:05d}.png",
+             "value": k + 10 * i}
             for i, c in enumerate("xy")
             for k in range(5)
         ]
@@ -192,3 +195,28 @@ def test_numbers_are_grouped_by_prompt() -> None:
     found = _table(rows, {("a/b", "alter"): 2})  # images 0, 1, 2 are of the first prompt
     assert found.to_numpy().tolist() == [[1.0, 3.5], [11.0, 13.5]]
     assert _table(rows, {}).shape == (2, 5)
+
+
+def test_an_adapter_of_another_family_is_named_and_left_out(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copyfile(place / "out/dog.safetensors", tmp_path / "dog.safetensors")
+    ours(tmp_path / "big.safetensors", ss_base_model_version="sdxl_base_v1-0")
+    sdxl = {
+        f"lora_te2_text_model_encoder_layers_{k}_self_attn_q_proj.{end}": value
+        for k in range(2)
+        for end, value in {
+            "lora_down.weight": torch.ones(2, 1280), "lora_up.weight": torch.ones(1280, 2),
+        }.items()
+    }  # fmt: skip
+    save_file(sdxl, tmp_path / "xl.safetensors")
+    typed = ["eval", str(tmp_path), *SMALL, "--run", str(tmp_path / "run"), "--dry-run",
+             "--rate", "1,9"]  # fmt: skip
+    call(command(), typed)
+    said = capsys.readouterr().err
+    assert (
+        "xl.safetensors is for Stable Diffusion XL, and the base model is Stable Diffusion 1"
+        in (said)
+    )
+    assert "dog:" in said

@@ -32,7 +32,7 @@ def made(counts: dict[tuple[str, str], int], drawn: list[Concept], images: int) 
     ]
     plan = SimpleNamespace(
         data=Dataset(examples), prompt_sets=sets, jobs=lambda _: jobs, kinds={},
-        taught=SimpleNamespace(concepts=lambda _: None),
+        is_taught_all=lambda _: True,
     )  # fmt: skip
     store = SimpleNamespace(image=lambda image_set, k: Path(str(k)))
     return DrawnSets(plan, store, BASE_CHECKPOINT)
@@ -71,7 +71,10 @@ def test_real_images_have_numbers_that_do_not_depend_on_their_number(heldout: bo
     )
     real = image_sets(asked, Store("nowhere"), REAL_IMAGES)
     found = {name for name, metric in METRICS.entries().items() if real.of(metric)}
-    assert found == {"image_similarity", "style_loss_to_dataset", "concept_shown", "variety"}
+    assert found == {
+        "image_similarity", "style_loss_to_dataset", "concept_shown", "variety",
+        "nearest_similarity", "copy_quantile", "copy_rate", "image_quality",
+    }  # fmt: skip
     for scored in real.single:
         assert not set(scored.reference) & set(scored.generated)
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CONCEPT
+from lycoris_bench.analysis.image_numbers import with_second
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import Checkpoint
 
@@ -21,7 +22,7 @@ def pairs_of(store: Store, checkpoint: Checkpoint) -> pd.DataFrame:
     stored = store.frame(store.metrics(store.branch(checkpoint), "-images"))
     if stored is None or "nearest" not in stored[0]:
         return pd.DataFrame(columns=COLUMNS)
-    rows = stored[0]
+    rows = with_second(stored[0])
     found = rows[rows["metric"] == SIMILARITY].rename(columns={"value": "similarity"})
     found = found[found["encoder"] == found["encoder"].iloc[0]]
     for name, column in ((QUANTILE, "quantile"), (RATE, "copied")):

@@ -8,6 +8,7 @@ from lycoris_bench.analysis.keeping.choice import (
     FIDELITY,
     KEPT,
     LIKELY,
+    TRADE_OFF,
     Choice,
     can_tell,
 )
@@ -43,6 +44,13 @@ def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -
 def _front(chosen: Choice, names: dict[Key, str]) -> Iterator[str]:
     likely = [(key, share) for key, share in chosen.front.items() if share >= LIKELY]
     if not likely:
+        return
+    told = [best for key, best in chosen.best.items() if key in TRADE_OFF]
+    if all(len(best) == len(names) for best in told):
+        yield (
+            f"As far as this tells, any of the {len(names)} may be kept: neither fidelity nor "
+            "control tells one of them from the best."
+        )
         return
     if len(likely) == 1:
         key, share = likely[0]

@@ -73,8 +73,8 @@ def test_what_is_of_halves_is_beside_the_base_models_halves() -> None:
     """Two halves of one set are less diverse than all of it, so they stand beside halves."""
     images = pd.DataFrame([
         {"configuration": name, "epoch": np.nan, "strength": 1.0, "category": "a", "class": "b",
-         "subclass": "", "prompt_type": "trigger", "metric": "vendi", "better": "higher",
-         "image": half, "value": value}
+         "subclass": "", "second": "", "prompt_type": "trigger", "metric": "vendi",
+         "better": "higher", "image": half, "value": value}
         for name, values in (("base", (1.5, 1.7)), ("mine", (1.2, 1.6)))
         for half, value in zip(("first half", "second half"), values, strict=True)
     ])  # fmt: skip
@@ -90,8 +90,8 @@ def test_checkpoints_come_in_the_order_of_their_training() -> None:
     order = [("b", 2, 1.0), ("b", 1, 1.0), ("b", 1, 0.5), ("a", np.nan, 1.0)]
     images = pd.DataFrame([
         {"configuration": name, "epoch": epoch, "strength": strength, "category": "a", "class": "b",
-         "subclass": "", "prompt_type": "trigger", "metric": "image_similarity", "better": "higher",
-         "image": f"{k:05d}.png", "value": float(k)}
+         "subclass": "", "second": "", "prompt_type": "trigger", "metric": "image_similarity",
+         "better": "higher", "image": f"{k:05d}.png", "value": float(k)}
         for name, epoch, strength in order for k in range(3)
     ])  # fmt: skip
     [found] = numbers(images, images.drop_duplicates("configuration"), {})

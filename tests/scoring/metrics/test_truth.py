@@ -21,11 +21,13 @@ from lycoris_bench.scoring.metrics.base_kept import base_kept
 from lycoris_bench.scoring.metrics.concept_shown import concept_shown
 from lycoris_bench.scoring.metrics.inputs import ScoredSet
 from lycoris_bench.scoring.metrics.request_shown import request_shown
-from lycoris_bench.scoring.metrics.truths import unlike_pairs
+from lycoris_bench.scoring.metrics.truths import SEEN, unlike_pairs
 from lycoris_bench.scoring.metrics.variety import VARIES, variety
 from tests.support.world import TABLE, tiny
 
-ON_REQUEST = {name for name, one in METRICS.entries().items() if one.on_request}
+ON_REQUEST = {
+    name for name, one in METRICS.entries().items() if one.on_request and SEEN in one.inputs
+}
 BY_KEY = {concept.key: concept for concept in CONCEPTS}
 HELDOUT = Path(truth.__file__).parents[1] / "heldout"
 
