@@ -24,6 +24,7 @@ def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values as they are. BenchError: there is none, or they do not ascend."""
     if not values or list(values) != sorted(set(values)):
         raise BenchError("at least one is needed, ascending, each once")
     return values

@@ -108,7 +108,7 @@ def test_what_they_have_no_word_for_is_said(small_run: Path) -> None:
     folders = table.metrics.count("\n") - 1
     drawn = whole[whole["configuration"] != "real"]
     assert numbers - len(titles) - folders == len(drawn)
-    assert "ddim-base-exp-1001-lora-a-000001/" in table.metrics
+    assert "base-exp-1001-lora-a-000001/" in table.metrics
     with pytest.raises(renames.PublishedError, match="unknown encoder"):
         path = small_run.parent / "table.csv"
         path.write_text(table.metrics)
