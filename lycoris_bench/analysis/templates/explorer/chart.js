@@ -109,7 +109,7 @@ function drawChart(choice, width, decorate) {
   const seeds = choice.seeds ? seedsOf(choice, series) : [];
   const ink = (/** @type {Point} */ p) => held.series[p.series].colour;
   const pinned = (/** @type {Point} */ p) => choice.pins.includes(p.series);
-  const many = now.some((p) => held.series[p.series].number !== null);
+  const many = now.some((/** @type {Point} */ p) => held.series[p.series].number !== null);
   const radius = many ? 8 : 6.5;
   /** @type {[SVGElement, Point][]} */
   const marks = [];
@@ -134,6 +134,7 @@ function drawChart(choice, width, decorate) {
   const height = Math.round(Math.min(Math.max(width * 0.78, 320), 560));
   const svg = Plot.plot({
     width, height, marginLeft: 46, marginBottom: 42, marginTop: 26, marginRight: 18,
+    r: { type: "identity" },
     style: { background: "none", fontSize: "12px", overflow: "visible" },
     ariaLabel: `Trade-off of ${kindOf(held.views[choice.y])} and ${kindOf(held.views[choice.x])}`,
     x: { domain: domain("x", [base[0], real[0]]), reverse: falls(choice, choice.x), inset: 14, label: label(choice, choice.x, false), labelArrow: "none", grid: true, ticks: width < 500 ? 5 : 8, nice: choice.scale === "value" },
@@ -144,7 +145,7 @@ function drawChart(choice, width, decorate) {
       real[1] === null ? null : Plot.text([real], { y: "1", text: () => "real images", frameAnchor: "right", textAnchor: "end", lineAnchor: "bottom", dy: -3, fillOpacity: 0.75 }),
       Plot.line(front, { x: "x", y: "y", curve: "step-before", stroke: "currentColor", strokeOpacity: 0.55, strokeWidth: 1.2 }),
       Plot.line(paths, { x: "x", y: "y", z: "series", stroke: ink, strokeOpacity: 0.7, strokeWidth: 1.6 }),
-      Plot.dot(paths.filter((p) => p.epoch !== choice.epoch), { x: "x", y: "y", r: 3.2, fill: ink, ariaLabel: spoken(choice), render: collect(paths.filter((p) => p.epoch !== choice.epoch)) }),
+      Plot.dot(paths.filter((p) => p.epoch !== choice.epoch), { x: "x", y: "y", r: (/** @type {Point} */ p) => 2 + (2 * (p.epoch ?? 0)) / Math.max(last, 1), fill: ink, ariaLabel: spoken(choice), render: collect(paths.filter((p) => p.epoch !== choice.epoch)) }),
       Plot.dot(seeds, { x: "x", y: "y", r: 3.4, fill: "var(--page)", stroke: ink, strokeWidth: 1.4, ariaLabel: spoken(choice), render: collect(seeds) }),
       Plot.ruleY(now, { y: "y", x1: (/** @type {Point} */ p) => p.x - p.dx, x2: (/** @type {Point} */ p) => p.x + p.dx, stroke: ink, strokeOpacity: 0.5 }),
       Plot.ruleX(now, { x: "x", y1: (/** @type {Point} */ p) => p.y - p.dy, y2: (/** @type {Point} */ p) => p.y + p.dy, stroke: ink, strokeOpacity: 0.5 }),
@@ -155,6 +156,7 @@ function drawChart(choice, width, decorate) {
       many ? Plot.text(now, { x: "x", y: "y", text: (/** @type {Point} */ p) => String(held.series[p.series].number ?? ""), fill: "#fff", fontSize: 8.5, fontWeight: 700, pointerEvents: "none" }) : null,
     ],
   });
+  svg.setAttribute("role", "group");
   decorate(marks);
   return { svg, now, front, marks, many };
 }

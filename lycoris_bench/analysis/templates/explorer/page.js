@@ -7,7 +7,7 @@ let marks = [];
 let current = "";
 
 const chart = at("chart");
-const tip = make("div", { class: "tip", hidden: "" });
+const tip = make("div", { class: "tip", hidden: "", "aria-hidden": "true" });
 
 /** @param {Partial<Choice>} change */
 function change(change) {
@@ -45,7 +45,8 @@ function show() {
 function legend(drawn) {
   if (!drawn.now.length) return "No configuration has both numbers here. Choose another category, metric or epoch, or take a filter off.";
   const said = ["Bars are standard errors over seeds and classes.", "Outlined and joined by a line: the Pareto front, which no other point beats in both."];
-  if (drawn.now.some((p) => held.series[p.series].number !== null)) said.push("Numbers are those of the table of configurations.");
+  if (choice.paths) said.push("Along a path dots grow with the epoch.");
+  if (drawn.now.some((/** @type {Point} */ p) => held.series[p.series].number !== null)) said.push("Numbers are those of the table of configurations.");
   if (standing(choice, "base", choice.x) !== null) said.push("✕ is the base model.");
   if (choice.seeds && choice.scale === "value") said.push("Single seeds are drawn by score only.");
   return said.join(" ");

@@ -69,6 +69,7 @@ function showTable(choice, act) {
       return heading(sortName(choice, view), choice.sort !== "name" && sortView(choice) === view,
         found ? found.heading : what, found ? `${what}; ${seenThrough(held.views[view])}` : seenThrough(held.views[view]));
     }));
+  const tested = columns.filter((view) => choice.epoch === last && verdicts.has(`${choice.category} ${view}`));
   const pinnedAbove = ["base", "real"].map((name) => outsideRow(choice, columns, name));
   const body = rows.map((/** @type {any} */ row) => {
     const { name } = held.series[row.series];
@@ -77,10 +78,9 @@ function showTable(choice, act) {
     button.title = on ? `Unpin ${name}` : `Pin ${name}`;
     return make("tr", { class: on ? "pinned" : null }, make("th", { scope: "row" }, button),
       ...row.cells.map((/** @type {Reading | null} */ cell, /** @type {number} */ k) =>
-        scoreCell(cell, verdict(choice.category, columns[k], row.series, row.epoch))));
+        scoreCell(cell, verdict(choice.category, columns[k], row.series, row.epoch), tested.includes(columns[k]))));
   });
   at("table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...pinnedAbove, ...body));
-  const tested = columns.filter((view) => choice.epoch === last && verdicts.has(`${choice.category} ${view}`));
   at("note").textContent = `Score ± standard error over seeds and classes; below it the value. ${
     tested.length ? "Marked against the first of a column: = equivalent (within " + held.margin + " of score), ? undecided; without a mark surely worse. A first one that is not blue is told apart from nobody. " : ""
   }${tested.length < columns.length ? "Differences are tested through the main encoder at the last epoch only; elsewhere nothing says who is surely better." : ""}`;
@@ -96,11 +96,11 @@ function outsideRow(choice, columns, name) {
     ...found.map((one) => make("td", {}, one ? shownNumber(one.value, false) : "–")));
 }
 
-/** @param {Reading | null} cell @param {Verdict | null} found */
-function scoreCell(cell, found) {
+/** @param {Reading | null} cell @param {Verdict | null} found @param {boolean} tested */
+function scoreCell(cell, found, tested) {
   if (!cell) return make("td", {}, "–");
   const mark = found ? marksOf[/** @type {keyof typeof marksOf} */ (found.verdict)] : "";
-  const ranks = found ? ` · ${found.low === found.high ? found.low : `${found.low}–${found.high}`} of ${found.of}` : "";
+  const ranks = found ? ` · ${found.low === found.high ? found.low : `${found.low}–${found.high}`} of ${found.of}` : tested ? " · lacks cells, not ranked" : "";
   const shown = make("td", { class: "score", title: said(found) || null },
     make("span", { class: found && found.verdict === "first" && found.told ? "best" : null }, shownNumber(cell.score, true)),
     cell.error === null ? null : make("small", {}, `± ${shownNumber(cell.error, true)}`),
