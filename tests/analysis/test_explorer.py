@@ -117,6 +117,14 @@ def test_scripts_that_the_policy_allows_are_those_of_the_page(analysis: Analysis
     assert escape(scripts.policy()) in analysis.html
 
 
+def test_the_own_script_makes_no_markup_of_data_and_asks_for_nothing() -> None:
+    own = scripts.scripts()[1].replace("http://www.w3.org/2000/svg", "")
+    for way in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function("):
+        assert way not in own
+    for way in ("fetch(", "XMLHttp", "WebSocket", "import(", "sendBeacon", "http:", "https:"):
+        assert way not in own
+
+
 def test_without_ranks_there_is_nothing_to_explore(
     study: pd.DataFrame, factors: pd.DataFrame, analysis: Analysis
 ) -> None:
