@@ -105,6 +105,7 @@ def table(study: Study, views: int = len(VIEWS)) -> pd.DataFrame:
     rows |= {name: seen[name].array.take(through) for name in seen}
     rows |= {
         "study": pd.array(["full grid"], dtype="str").repeat(len(at)),
+        "second": pd.array([""], dtype="str").repeat(len(at)),
         "value": value,
         "n": np.full(len(at), 100),
         "better": pd.array(["higher", "lower"], dtype="str").take(

@@ -17,6 +17,7 @@ from lycoris_bench.run.folder import StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.study import load as studies
 from lycoris_bench.study.records import MetricRow
+from tests.support.pages import without_scripts
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -242,7 +243,7 @@ def test_the_words_follow_what_real_images_are(run: Store) -> None:
     assert "the training images among themselves are the ceiling of fidelity" in page
     run.write(run.root / "study.toml", STUDY.replace("epochs", 'heldout = "there"\nepochs'))
     run_tables.analyze_folder(run)
-    page = run.report.read_text()
+    page = without_scripts(run.report.read_text())
     assert "held-out real images are the ceiling of fidelity" in page
     assert "half" not in page
 

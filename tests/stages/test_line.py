@@ -17,6 +17,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.rows import HALVES
 from lycoris_bench.stages import fine_tuning
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
+from tests.support.pages import without_scripts
 from tests.support.world import HERE, STAGES, Dying, killed, run, tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -146,7 +147,7 @@ def test_the_analysis_writes_all_its_files(whole: Store) -> None:
     for name in ("scores", "aggregate", "shap", "correlation"):
         assert whole.frame(whole.table(name)) is not None, name
     assert whole.read_json(whole.findings)["sentences"]
-    page = whole.report.read_text(encoding="utf-8")
+    page = without_scripts(whole.report.read_text(encoding="utf-8"))
     assert "lora" in page and "https://" not in page and "http://" not in page
 
 

@@ -22,7 +22,16 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.plots.canvas import colours
 from lycoris_bench.analysis.plots.scatter import PAIRS
-from lycoris_bench.analysis.report import faults, figures, keeping, several, tables, trusted
+from lycoris_bench.analysis.report import (
+    explorer,
+    faults,
+    figures,
+    keeping,
+    scripts,
+    several,
+    tables,
+    trusted,
+)
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.series import moments_of, over_training
 from lycoris_bench.analysis.several_concepts.differences import Differences
@@ -76,6 +85,7 @@ def render(context: Context) -> str:
         category["swarms"] = list(figures.swarms(part, context.factors))
     return template.render(
         study=", ".join(names) or "empty study",
+        explored=_explored(context, shown),
         findings=context.findings,
         claims=shown_claims(context.findings["claims"], context.findings.get("claims_in_truth")),
         keeping=keeping.shown(context.findings.get("keeping")),
@@ -100,6 +110,27 @@ def render(context: Context) -> str:
         provenance=[*tables.drawn(context.metrics), *tables.flat(context.provenance)],
         fingerprints=tables.fingerprints(context.metrics),
     )
+
+
+def _explored(context: Context, shown: list[str]) -> dict[str, Any] | None:
+    """What the template of the explorer needs; None where nothing was ranked."""
+    held = explorer.data(
+        context.factors,
+        context.aggregate,
+        context.checkpoints,
+        context.references,
+        context.findings,
+        shown,
+    )
+    if held is None:
+        return None
+    library, own = scripts.scripts()
+    return {
+        "data": scripts.as_json(held),
+        "policy": scripts.policy(),
+        "library": library,
+        "own": own,
+    }
 
 
 @cache

@@ -1,0 +1,231 @@
+"""What the explorer of the page draws from, as compact columns.
+
+Numbers are columns of whole numbers: scores in thousandths, values in the unit that `scale` gives,
+four digits of the largest. A column of a block has one cell for each point, or checkpoint."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lycoris_bench.analysis.columns import SERIES, VIEW, judged_in, ordered, words
+from lycoris_bench.analysis.compare import MARGIN
+from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
+from lycoris_bench.analysis.plots.canvas import colours, markers
+from lycoris_bench.analysis.plots.scatter import numbers
+from lycoris_bench.files.identity import exact
+from lycoris_bench.messages.printable import lines
+from lycoris_bench.study.records import BASE, REAL
+
+SCORE = 1000  # what a score is a multiple of, in JSON
+DIGITS = 4  # of the largest value of a block; tables show three
+POINT = [SERIES, "epoch"]
+
+
+def data(
+    factors: pd.DataFrame,
+    aggregate: pd.DataFrame,
+    checkpoints: pd.DataFrame,
+    references: pd.DataFrame,
+    findings: Mapping[str, Any],
+    shown: Sequence[str],
+) -> dict[str, Any] | None:
+    """Frames as the page has them, of all views; shown: the categories, the first leads.
+    None: nothing was ranked."""
+    if aggregate.empty:
+        return None
+    views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
+    names = [name for name in factors[SERIES] if name in set(aggregate[SERIES])]
+    epochs = sorted(int(epoch) for epoch in aggregate["epoch"].dropna().unique())
+    seeds = sorted(int(seed) for seed in checkpoints["seed"].dropna().unique())
+    points, runs = ordered_rows(aggregate, POINT), ordered_rows(checkpoints, [*POINT, "seed"])
+    return {
+        "categories": [lines(name) for name in shown],
+        "series": _series(factors, aggregate, names),
+        "epochs": epochs,
+        "seeds": seeds,
+        "views": _views(views),
+        "margin": MARGIN,
+        "ceiling": findings.get("ceiling", {}).get("name", ""),
+        "criteria": _criteria(findings["categories"][shown[0]], views),
+        "points": _coordinates(points, names, epochs, seeds),
+        "checkpoints": _coordinates(runs, names, epochs, seeds),
+        "blocks": _blocks(aggregate, checkpoints, views, shown, points, runs),
+        "outside": _outside(references, views, shown),
+        "verdicts": _verdicts(findings, views, shown, names),
+    }
+
+
+def ordered_rows(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Each combination of the keys once, in the order of the table."""
+    return frame[keys].drop_duplicates().reset_index(drop=True)
+
+
+def _series(
+    factors: pd.DataFrame, aggregate: pd.DataFrame, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    presets = factors["preset"].fillna("").astype(str)
+    ink, marks = colours(ordered(factors["algorithm"])), markers(ordered(presets))
+    number = numbers(factors)
+    strengths = dict(zip(aggregate[SERIES], aggregate["strength"], strict=True))
+    rows = zip(factors[SERIES], factors["algorithm"], presets, strict=True)
+    known = {name: (algorithm, preset) for name, algorithm, preset in rows}
+    return [
+        {
+            "name": lines(name),
+            "algorithm": lines(known[name][0]),
+            "preset": lines(known[name][1]),
+            "strength": exact(float(strengths[name])),
+            "number": number.get(name),
+            "colour": ink[known[name][0]],
+            "mark": marks[known[name][1]],
+        }
+        for name in names
+    ]
+
+
+def _views(views: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {**{key: lines(str(row[key])) for key in (*VIEW, "better")}, "title": words(row["metric"])}
+        for row in views.to_dict("records")
+    ]
+
+
+def _criteria(found: Mapping[str, Any], views: pd.DataFrame) -> list[dict[str, Any]]:
+    """The criteria that the findings judge by: heading, and the view that each is seen through."""
+    return [
+        {"heading": c.heading, "view": place}
+        for c in judged_in(found)
+        if (place := _place(found[c.key], views)) is not None
+    ]
+
+
+def _place(judgement: Mapping[str, Any], views: pd.DataFrame) -> int | None:
+    """Which of the views a judgement was made through."""
+    same = np.logical_and.reduce([views[key] == judgement[key] for key in VIEW])
+    return int(np.flatnonzero(same)[0]) if same.any() else None
+
+
+def _coordinates(
+    rows: pd.DataFrame, names: Sequence[str], epochs: Sequence[int], seeds: Sequence[int]
+) -> dict[str, list[int | None]]:
+    """Per point, or checkpoint, the places of its series, epoch and seed; null: it has none."""
+    known: dict[str, Sequence[Any]] = {SERIES: names, "epoch": epochs, "seed": seeds}
+    return {key: _places(rows[key], known[key]) for key in rows}
+
+
+def _places(values: pd.Series, known: Sequence[Any]) -> list[int | None]:
+    place = {value: k for k, value in enumerate(known)}
+    return [None if pd.isna(value) else place[value] for value in values]
+
+
+def _blocks(
+    aggregate: pd.DataFrame,
+    checkpoints: pd.DataFrame,
+    views: pd.DataFrame,
+    shown: Sequence[str],
+    points: pd.DataFrame,
+    runs: pd.DataFrame,
+) -> list[dict[str, Any]]:
+    """One for each category and view that has numbers."""
+    means = {
+        name: _grid(aggregate, name, views, shown, points)
+        for name in ("score", "score_stderr", "value", "value_stderr")
+    }
+    single = _grid(checkpoints, "score", views, shown, runs)
+    blocks = []
+    for category, view in np.ndindex(len(shown), len(views)):
+        score, error, value, spread = (grid[category, view] for grid in means.values())
+        if np.isnan(value).all():
+            continue
+        scale = unit(value)
+        blocks.append({
+            "category": category, "view": view, "scale": scale,
+            "score": whole(score * SCORE), "error": whole(error * SCORE),
+            "value": whole(value / scale), "spread": whole(spread / scale),
+            "each": whole(single[category, view] * SCORE),
+        })  # fmt: skip
+    return blocks
+
+
+def _grid(
+    frame: pd.DataFrame, column: str, views: pd.DataFrame, shown: Sequence[str], keys: pd.DataFrame
+) -> np.ndarray:
+    """[categories, views, points] of a column; nan where there is no such row."""
+    frame = frame[frame["category"].isin(shown)]
+    grid = np.full((len(shown), len(views), len(keys)), np.nan)
+    place = {name: k for k, name in enumerate(shown)}
+    at = [place[name] for name in frame["category"]]
+    through, of = (_lookup(known, frame) for known in (views[VIEW], keys))
+    grid[at, through, of] = frame[column].to_numpy("float64", na_value=np.nan)
+    return grid
+
+
+def _lookup(known: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:
+    """For each row of the frame which row of `known` it is."""
+    numbered = known.assign(place=range(len(known)))
+    return frame[list(known)].merge(numbered, on=list(known), how="left")["place"].to_numpy()
+
+
+def unit(values: np.ndarray) -> float:
+    """The power of ten in which the largest value has four digits.
+
+    >>> unit(np.array([0.5, np.nan])), unit(np.array([123.4])), unit(np.array([0.0]))
+    (0.0001, 0.1, 1.0)
+    """
+    largest = float(np.nanmax(np.abs(values)))
+    return float(f"1e{math.floor(math.log10(largest)) + 1 - DIGITS}") if largest > 0 else 1.0
+
+
+def whole(values: np.ndarray) -> list[int | None]:
+    """Rounded to whole numbers; null where one is missing.
+
+    >>> whole(np.array([1.4, np.nan, -2.6]))
+    [1, None, -3]
+    """
+    return [None if np.isnan(value) else round(value) for value in values.tolist()]
+
+
+def _outside(
+    references: pd.DataFrame, views: pd.DataFrame, shown: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Position and value of base and of real images, by category and view."""
+    rows = references[references["category"].isin(shown)].reset_index(drop=True)
+    through = _lookup(views[VIEW], rows)
+    place = {name: k for k, name in enumerate(shown)}
+    return [
+        {
+            "name": row.configuration, "category": place[row.category], "view": int(view),
+            "value": float(f"{row.value:.{DIGITS}g}"),
+            "position": None if pd.isna(row.position) else round(float(row.position), 3),
+        }
+        for row, view in zip(rows.itertuples(), through, strict=True)
+        if row.configuration in (BASE, REAL) and not pd.isna(view)
+    ]  # fmt: skip
+
+
+def _verdicts(
+    findings: Mapping[str, Any], views: pd.DataFrame, shown: Sequence[str], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Per category and criterion what the tests at the last epoch say of each series against the
+    first: "first", "different", "equivalent", "undecided"; null: it is not ranked.
+    told: whether any is told apart from the first."""
+    said = []
+    for category, name in enumerate(shown):
+        found = findings["categories"][name]
+        for criterion in judged_in(found):
+            judgement = found[criterion.key]
+            view = _place(judgement, views)
+            if view is None or "best" not in judgement:
+                continue
+            rows = {row["configuration"]: row for row in judgement["ranking"]}
+            first = {judgement["best"]: "first"}
+            said.append({
+                "category": category, "view": view, "of": len(rows),
+                "told": separation(judgement) in (LEADS, BEST),
+                "verdict": [first.get(n) or rows.get(n, {}).get("verdict") for n in names],
+                "ranks": [rows.get(n, {}).get("rank") for n in names],
+            })  # fmt: skip
+    return said

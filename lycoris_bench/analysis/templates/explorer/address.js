@@ -1,0 +1,91 @@
+/**
+ * What is chosen, and how the address says it: `#explore?x=...`, by names, so that it holds in a
+ * page that was made anew. What an address does not say, or says wrongly, is as it was at first.
+ *
+ * @typedef {{category: number, x: number, y: number, scale: string, epoch: number,
+ *   strength: string, without: string[], paths: boolean, seeds: boolean, pins: number[],
+ *   sort: string, down: boolean}} Choice
+ */
+
+/** @param {View} view */
+const viewName = (view) => [view.metric, view.prompt_type, view.encoder, view.resize].join("/");
+
+/** The first choice: the criteria that conflict, at the last epoch. @returns {Choice} */
+function atFirst() {
+  const [first, second] = held.criteria.map((/** @type {any} */ c) => c.view);
+  const y = first ?? 0;
+  return {
+    category: 0, x: second ?? (y + 1 < held.views.length ? y + 1 : 0), y, scale: "score",
+    epoch: last, strength: "", without: [], paths: false, seeds: false, pins: [],
+    sort: "y", down: true,
+  };
+}
+
+/** @param {Choice} choice @returns {string} */
+function written(choice) {
+  const first = atFirst();
+  const said = new URLSearchParams();
+  const views = held.views.map(viewName);
+  /** @param {keyof Choice} key @param {string} text */
+  const say = (key, text) => {
+    if (choice[key] !== first[key]) said.set(key, text);
+  };
+  say("category", held.categories[choice.category]);
+  said.set("x", views[choice.x]);
+  said.set("y", views[choice.y]);
+  say("scale", choice.scale);
+  say("epoch", String(held.epochs[choice.epoch]));
+  say("strength", choice.strength);
+  say("paths", "1");
+  say("seeds", "1");
+  say("sort", choice.sort);
+  say("down", "0");
+  for (const name of choice.without) said.append("without", name);
+  for (const series of choice.pins) said.append("pin", held.series[series].name);
+  return `#explore?${said}`;
+}
+
+/** @param {string} hash @returns {Choice} */
+function read(hash) {
+  const choice = atFirst();
+  const said = new URLSearchParams(hash.replace(/^#explore\??/, ""));
+  /** @param {string} key @param {string[]} names @param {number} otherwise */
+  const find = (key, names, otherwise) => {
+    const place = names.indexOf(said.get(key) ?? "");
+    return place < 0 ? otherwise : place;
+  };
+  const views = held.views.map(viewName);
+  choice.category = find("category", held.categories, choice.category);
+  choice.x = find("x", views, choice.x);
+  choice.y = find("y", views, choice.y);
+  choice.epoch = find("epoch", held.epochs.map(String), choice.epoch);
+  if (said.get("scale") === "value") choice.scale = "value";
+  const strengths = held.series.map((/** @type {Series} */ s) => s.strength);
+  if (strengths.includes(said.get("strength") ?? "")) choice.strength = said.get("strength") ?? "";
+  choice.without = said.getAll("without").filter((name) => groups().includes(name));
+  choice.paths = said.get("paths") === "1";
+  choice.seeds = said.get("seeds") === "1";
+  choice.sort = /^(name|x|y|[0-9]+)$/.test(said.get("sort") ?? "") ? said.get("sort") ?? "" : "y";
+  choice.down = said.get("down") !== "0";
+  const names = held.series.map((/** @type {Series} */ s) => s.name);
+  const pins = said.getAll("pin").map((name) => names.indexOf(name)).filter((n) => n >= 0);
+  choice.pins = [...new Set(pins)];
+  return choice;
+}
+
+/** What can be filtered by, as an address names it. @returns {string[]} */
+function groups() {
+  return [...new Set(held.series.flatMap((/** @type {Series} */ s) => groupsOf(s)))];
+}
+
+/** @param {Series} series */
+const groupsOf = (series) => [`algorithm ${series.algorithm}`, `preset ${series.preset}`];
+
+/** Whether filters and strength leave a series in. @param {Choice} choice @param {number} place */
+function isIn(choice, place) {
+  const series = held.series[place];
+  return (
+    (!choice.strength || series.strength === choice.strength) &&
+    !groupsOf(series).some((name) => choice.without.includes(name))
+  );
+}

@@ -1,0 +1,100 @@
+/** Controls: filled from what the page holds, set from a choice, read into one. */
+
+const kinds = [...new Set(held.views.map((/** @type {View} */ v) => kindOf(v)))];
+
+/** @param {View} view */
+function kindOf(view) {
+  return `${view.title} · ${view.prompt_type || "no"} prompts`;
+}
+
+/** @param {View} view */
+const seenThrough = (view) => [view.encoder, view.resize].filter(Boolean).join(", ") || "–";
+
+/** Views of a metric and prompt type. @param {string} kind @returns {number[]} */
+const viewsOf = (kind) =>
+  held.views.flatMap((/** @type {View} */ v, /** @type {number} */ place) =>
+    kindOf(v) === kind ? [place] : [],
+  );
+
+/** @param {any} select @param {[string | number, string][]} options @param {string | number} chosen */
+function fill(select, options, chosen) {
+  const made = options.map(([value, text]) => make("option", { value }, cut(text, 70)));
+  select.replaceChildren(...made);
+  select.value = String(chosen);
+  select.closest("label").hidden = options.length < 2;
+}
+
+/** @param {Choice} choice */
+function showControls(choice) {
+  fill(at("category"), held.categories.map((/** @type {string} */ n, /** @type {number} */ k) => [k, n]), choice.category);
+  for (const axis of /** @type {const} */ (["x", "y"])) {
+    const kind = kindOf(held.views[choice[axis]]);
+    fill(at(axis), kinds.map((name) => [name, axisWords(name)]), kind);
+    const through = viewsOf(kind);
+    fill(at(`${axis}-seen`), through.map((v) => [v, seenThrough(held.views[v])]), choice[axis]);
+  }
+  at("scale").value = choice.scale;
+  fill(at("epoch"), held.epochs.map((/** @type {number} */ e, /** @type {number} */ k) => [k, k === last ? `${e}, the last` : String(e)]), choice.epoch);
+  const strengths = [...new Set(held.series.map((/** @type {Series} */ s) => s.strength))];
+  fill(at("strength"), [["", "all"], ...strengths.map((s) => /** @type {[string, string]} */ ([s, s]))], choice.strength);
+  at("strength").closest("label").hidden = strengths.length < 2;
+  at("paths").checked = choice.paths;
+  at("seeds").checked = choice.seeds;
+  at("paths").closest("label").hidden = held.epochs.length < 2;
+  at("seeds").closest("label").hidden = held.seeds.length < 2;
+  for (const box of document.querySelectorAll("#explore-controls input[data-group]")) {
+    const input = /** @type {HTMLInputElement} */ (box);
+    input.checked = !choice.without.includes(input.dataset.group || "");
+  }
+}
+
+/** A criterion by its heading beside what it is, where the findings judge by it.
+ * @param {string} kind */
+function axisWords(kind) {
+  const found = held.criteria.find(
+    (/** @type {any} */ c) => kindOf(held.views[c.view]) === kind,
+  );
+  return found ? `${found.heading}: ${kind}` : kind;
+}
+
+/** The boxes of algorithms and presets, which are the key of colours and shapes too. */
+function makeBoxes() {
+  for (const kind of ["algorithm", "preset"]) {
+    const field = at(`${kind}s`);
+    const seen = new Map(held.series.map((/** @type {any} */ s) => [s[kind], s]));
+    for (const [name, series] of seen) {
+      const key = make("span", { class: "sign", "aria-hidden": "true" });
+      key.textContent = kind === "algorithm" ? "⬤" : sign(series.mark);
+      if (kind === "algorithm") key.style.color = series.colour;
+      const box = make("input", { type: "checkbox", "data-group": `${kind} ${name}`, "aria-label": `${kind} ${name || "none"}` });
+      field.append(make("label", { title: name }, box, key, make("bdi", {}, cut(name || "none", 32))));
+    }
+    field.hidden = seen.size < 2;
+  }
+}
+
+/** What the controls say now. @param {Choice} before @returns {Choice} */
+function chosen(before) {
+  const choice = { ...before };
+  choice.category = Number(at("category").value);
+  for (const axis of /** @type {const} */ (["x", "y"])) {
+    const through = viewsOf(at(axis).value);
+    const asked = Number(at(`${axis}-seen`).value);
+    choice[axis] = through.includes(asked) ? asked : likeOf(through, held.views[before[axis]]);
+  }
+  choice.scale = at("scale").value;
+  choice.epoch = Number(at("epoch").value);
+  choice.strength = at("strength").value;
+  choice.paths = at("paths").checked;
+  choice.seeds = at("seeds").checked;
+  choice.without = [...document.querySelectorAll("#explore-controls input[data-group]")]
+    .map((box) => /** @type {HTMLInputElement} */ (box))
+    .filter((box) => !box.checked)
+    .map((box) => box.dataset.group || "");
+  return choice;
+}
+
+/** Of these views the one through the same encoder and resizing, else the first.
+ * @param {number[]} through @param {View} view */
+const likeOf = (through, view) =>
+  through.find((v) => seenThrough(held.views[v]) === seenThrough(view)) ?? through[0];
