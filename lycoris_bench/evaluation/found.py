@@ -20,7 +20,7 @@ SUFFIX = ".safetensors"
 CKPT = ".ckpt"  # no trainer's state, as other pickles in folders are
 PICKLED = (CKPT, ".pt", ".pth", ".bin")
 REFUSED = "is a pickle, which may run any code when it is read; only .safetensors is read"
-IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "lora", "model")
+IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "model")
 """Names of files that say nothing: their folder's name does."""
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
 PARTS = (*DENOISERS, *TEXTS)

@@ -139,6 +139,8 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "adapters/attach.py": (LORA, "what the Python API attaches unless it is told otherwise"),
     "adapter_tools/": (LORA, TARGET),
     "cli/adapter.py": ({"lora", "lokr"}, "what extract makes"),
+    "evaluation/found.py": ({"lora"}, "what diffusers call a file"),
+    "samples/embedded.py": ({"lora"}, "a tag in prompts of A1111"),
 }
 
 
