@@ -18,6 +18,7 @@ from lycoris_bench.study.table import (
     Count,
     Epochs,
     Listed,
+    Moments,
     Names,
     Pair,
     Precision,
@@ -155,7 +156,7 @@ class Given(Table):
     What is known of the training serves the analysis alone; nothing of it is needed."""
 
     files: Some
-    moments: Epochs = ()
+    moments: Moments = ()
     unit: Literal["epoch", "step"] = "epoch"
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     algorithm: Text = GIVEN

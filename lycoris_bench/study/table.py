@@ -63,6 +63,10 @@ Epochs = Annotated[
     tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Listed, AfterValidator(ascending)
 ]
 
+Moments = Annotated[  # of trainings that others ran: steps may be millions, and begin at 0
+    tuple[Annotated[int, Field(ge=0, lt=2**62)], ...], Listed, AfterValidator(ascending)
+]
+
 
 class Table(BaseModel):
     """A table that refuses unknown keys and values of another type ("false" is not false), and

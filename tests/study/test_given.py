@@ -32,6 +32,11 @@ def test_each_file_is_a_checkpoint_at_its_moment_and_each_strength(tmp_path: Pat
     )
 
 
+def test_steps_begin_at_0_and_may_be_millions(tmp_path: Path) -> None:
+    made = parse(study(given(tmp_path, moments=[0, 2_000_000], unit="step")))
+    assert [str(c) for c in made.given] == ["dog/epoch-000", "dog/epoch-2000000"]
+
+
 def test_the_resolved_study_reads_as_itself(tmp_path: Path) -> None:
     made = parse(study(given(tmp_path, algorithm="lora", options={"dim": 2}, lr=1e-4, unit="step")))
     (tmp_path / "again.toml").write_text(made.toml())

@@ -15,7 +15,6 @@ from lycoris_bench.study.records import BASE, REAL
 CHECKPOINT = ["configuration", "epoch", "strength"]
 Key = tuple[str, int | None, float]
 """Configuration, moment and strength of a checkpoint."""
-ALL = ""  # the concept of a number of all of them
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,6 @@ def _units(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> list[s
         shared = prompts.get(pair, 1)
         number = str(image).partition(".")[0]
         if shared > 1 and number.isdecimal():
-            number = f"prompt {_groups(int(count), shared)[int(number)]}"
+            number = f"prompt {assignment(int(count), shared)[int(number)]}"
         units.append(f"{pair[0]} {number}")
     return units
-
-
-def _groups(images: int, prompts: int) -> Sequence[int]:
-    return assignment(images, prompts)
