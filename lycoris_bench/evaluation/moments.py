@@ -21,6 +21,8 @@ class Moment:
 
 
 RULES: tuple[tuple[Unit, str], ...] = (
+    ("step", r"(?P<name>)checkpoint-(?P<at>\d+)"),  # diffusers, PEFT and SimpleTuner
+    ("epoch", r"(?P<name>)epoch-(?P<at>\d+)"),  # lycoris-bench
     ("step", r"(?P<name>.+)-step(?P<at>\d{8})"),  # kohya sd-scripts, --save_every_n_steps
     ("epoch", r"(?P<name>.+)-(?P<at>\d{6})"),  # kohya sd-scripts, --save_every_n_epochs
     ("step", r"(?P<name>.+)_(?P<at>\d{9})"),  # ai-toolkit
@@ -28,8 +30,6 @@ RULES: tuple[tuple[Unit, str], ...] = (
         "step",
         r"(?P<name>.*?)[-_. ]?(?:\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)?-save-(?P<at>\d+)-\d+-\d+",
     ),
-    ("step", r"(?P<name>)checkpoint-(?P<at>\d+)"),  # diffusers, PEFT and SimpleTuner
-    ("epoch", r"(?P<name>)epoch-(?P<at>\d+)"),  # lycoris-bench
     ("epoch", r"(?P<name>.+?)[-_. ]?epoch[-_ ]?(?P<at>\d+)"),
     ("step", r"(?P<name>.+?)[-_. ]?steps?[-_ ]?(?P<at>\d+)"),
     ("step", r"(?P<name>.+?)[-_. ](?P<at>\d+)[-_ ]?steps?"),
@@ -43,6 +43,8 @@ def moment_of(name: str) -> Moment:
     Moment(training='dog', at=10, unit='epoch')
     >>> moment_of("dog-step00000500"), moment_of("dog_000000250").at
     (Moment(training='dog', at=500, unit='step'), 250)
+    >>> moment_of("checkpoint-150000")
+    Moment(training='', at=150000, unit='step')
     >>> moment_of("checkpoint-500"), moment_of("dog")
     (Moment(training='', at=500, unit='step'), Moment(training='dog', at=None, unit=None))
     >>> moment_of("dog-2024-01-31_23-59-59-save-500-5-0")
