@@ -88,7 +88,7 @@ def test_faults_on_this_machine_change_no_value(capsys: pytest.CaptureFixture[st
     assert [row[3] for row in rows(printed)] == ["0 / 0 / 0"] * len(LOCAL)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_lost_node_changes_no_value(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray", reason="needs the extra 'ray'")
     words = "Ray, 3 nodes: a node is lost (its raylet, SIGKILL): drawing a checkpoint"

@@ -17,6 +17,8 @@ from lycoris_bench.run.signals import terminable
 from lycoris_bench.run.store import Store
 from tests.support.ray_nodes import nodes
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Any]:
@@ -108,7 +110,6 @@ def test_what_a_lost_worker_had_in_its_hands_is_done_again(two: Any, tmp_path: P
     assert "was lost while it ran a" in note and "it began again" in note
 
 
-@pytest.mark.slow
 def test_a_worker_that_gives_no_sign_of_life_is_lost(
     two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +119,6 @@ def test_a_worker_that_gives_no_sign_of_life_is_lost(
     assert "it gave no sign of life for" in used.notes[0]
 
 
-@pytest.mark.slow
 def test_what_a_machine_cannot_do_is_tried_on_another(two: Any, tmp_path: Path) -> None:
     found, _ = results(two, Item("a", fail_here, (tmp_path / "a",)))
     assert found == {"a": "the second time"}

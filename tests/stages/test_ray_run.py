@@ -11,10 +11,11 @@ from lycoris_bench.planning import parts
 from tests.support.ray_nodes import nodes
 from tests.support.world import tiny
 
+pytestmark = pytest.mark.ray
+
 CHECKED = ("images/**/*.png", "checkpoints/**/*.safetensors", "metrics/**/*.parquet")
 
 
-@pytest.mark.slow  # starts a cluster of nodes
 @pytest.mark.parametrize("kill", [False, True])
 def test_the_run_is_that_of_one_process_also_with_a_node_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: bool
@@ -58,7 +59,6 @@ def same(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(*tables)
 
 
-@pytest.mark.slow
 def test_class_images_are_drawn_by_some_machines_and_read_by_others(tmp_path: Path) -> None:
     asked = tiny(
         concepts=["toys/bunny", "scenes/canal"], epochs=[1], seeds=[1, 2],
