@@ -19,9 +19,10 @@ from lycoris_bench.messages.errors import BenchError
 if TYPE_CHECKING:
     import shap  # takes seconds to import: in `_shap`, when it is needed
 
-FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", "strength"]
-LABELS = {"lr_level": "rate level"}
-CATEGORICAL = ["algorithm", "preset", "captions"]
+PRIOR = "prior_preservation"
+FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", PRIOR, "strength"]
+LABELS = {"lr_level": "rate level", PRIOR: "prior preservation"}
+CATEGORICAL = ["algorithm", "preset", "captions", PRIOR]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
 MOST_VALUES = 255  # of a category: as many as CatBoost can split by

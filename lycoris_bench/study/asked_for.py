@@ -1,7 +1,7 @@
 """What a study asks for that cannot be had: names that do not exist, more than can be listed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lycoris_bench.messages import suggestions
 from lycoris_bench.scoring.encoders import ENCODERS
@@ -11,6 +11,7 @@ from lycoris_bench.study.records import Configuration
 from lycoris_bench.study.settings import Settings
 
 MOST = 1_000_000  # checkpoints of a study
+PRIOR = "prior_preservation"
 
 
 def unknown_names(settings: Settings) -> Iterable[str]:
@@ -46,6 +47,20 @@ def unknown_names(settings: Settings) -> Iterable[str]:
         if view in seen:
             yield f"encoders '{seen[view]}' and '{spec}' are the same; name it once"
         seen[view] = spec
+
+
+def idle_keys(settings: Settings) -> Iterable[str]:
+    """Keys that say which trainings do as a table says that is not there."""
+    if settings.training.prior_preservation is not None:
+        return
+    for name, table in settings.algorithms.items():
+        changes = table.get("vary") if isinstance(table, Mapping) else None
+        told = [table, *(changes if isinstance(changes, list) else [])]
+        if any(isinstance(one, Mapping) and PRIOR in one for one in told):
+            yield (
+                f"'algorithms.{name}.{PRIOR}' says who is held to class images, and none are asked "
+                f"for: write the table [training.{PRIOR}], or leave the key out"
+            )
 
 
 def too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
