@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from lycoris_bench.messages import suggestions
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.metrics import DEFAULT, METRICS
 from lycoris_bench.study import prompt_types
@@ -66,12 +67,12 @@ def idle_keys(settings: Settings) -> Iterable[str]:
 def too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
     """More checkpoints than can be listed."""
     counts = {
-        "configurations": len(configurations),
-        "seeds": len(settings.seeds),
-        "epochs": max(1, len(settings.epochs)),
-        "strengths": len(settings.sampling.strength),
+        "configuration": len(configurations),
+        "seed": len(settings.seeds),
+        "epoch": max(1, len(settings.epochs)),
+        "strength": len(settings.sampling.strength),
     }
     asked = math.prod(counts.values())
     if asked > MOST:
-        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        product = " x ".join(plural(count, name) for name, count in counts.items())
         yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"
