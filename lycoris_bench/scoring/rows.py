@@ -102,12 +102,12 @@ def _parts(
     """The numbers of images, or of halves of the set; with `leave_out` also of the set without each
     image."""
     if not isinstance(value, np.ndarray):
-        parts = dict(zip(HALVES, scorer.of_parts(metric, scored.halves()), strict=False))
+        of_sets = dict(zip(HALVES, scorer.of_parts(metric, scored.halves()), strict=False))
         if leave_out and metric.equal_n:
             names = [f"{WITHOUT}{path.name}" for _, path in scored.generated]
             rests = scorer.of_parts(metric, scored.without_each())
-            parts |= dict(zip(names, rests, strict=False))
-        return [{"image": name, "value": number} for name, number in parts.items()]
+            of_sets |= dict(zip(names, rests, strict=False))
+        return [{"image": name, "value": number} for name, number in of_sets.items()]
     numbers = zip(scored.generated, value.tolist(), strict=True)
     parts: Parts = [{"image": path.name, "value": number} for (_, path), number in numbers]
     for part, (content, _) in zip(parts, scorer.partners(metric, scored), strict=False):
