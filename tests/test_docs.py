@@ -275,7 +275,7 @@ def test_the_prior_preservation_of_the_data_page_is_valid() -> None:
     """A part of a study, which is trained without it where it is left out."""
     from lycoris_bench.study.load import parse
 
-    [block] = [b for b in blocks("data.md", "toml") if "prior_preservation" in b]
+    block, some = (b for b in blocks("data.md", "toml") if "prior_preservation" in b)
     study = {
         "name": "page", "base_model": "b", "dataset": "d", "prompts": "p", "epochs": [1],
         "algorithms": {"lora": {"lr": 1e-3}},
@@ -283,6 +283,10 @@ def test_the_prior_preservation_of_the_data_page_is_valid() -> None:
     given = parse({**study, **tomllib.loads(block)}).settings.training.prior_preservation
     assert given and (given.weight, given.images) == (1.0, 200) == (type(given)().weight, 200)
     assert parse(study).settings.training.prior_preservation is None
+    both = parse({**study, **tomllib.loads(block), **tomllib.loads(some)})
+    assert {c.name: c.prior_preservation for c in both.own.values()} == {
+        "lora": False, "held": True,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

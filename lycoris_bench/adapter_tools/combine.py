@@ -24,6 +24,7 @@ from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 
 class Added(NamedTuple):
@@ -81,8 +82,8 @@ def combine(
 def _weights(weights: Sequence[float], files: Sequence[Path]) -> list[float]:
     given = list(weights) or [1.0] * len(files)
     if len(given) != len(files):
-        raise BenchError(f"there are {len(files)} files and {len(given)} weights; "
-                         "give --weight once for each file, in their order")  # fmt: skip
+        raise BenchError(f"{plural(len(files), 'file')} and {plural(len(given), 'weight')} are "
+                         "given; give --weight once for each file, in their order")  # fmt: skip
     return strengths.check("--weight", given)
 
 

@@ -26,6 +26,7 @@ from lycoris_bench.adapters.formats.ss_metadata import carried, of_lora
 from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 Tensors = Mapping[str, Tensor]
 NAMED = ("kohya", "lycoris", "compvis", "comfyui", "diffusers")  # the same tensors, other names
@@ -76,7 +77,8 @@ def convert(
     warnings += [f"left out, as {to} cannot say it: {some(left_out)}"] if left_out else []
     return {
         "result": str(out), "layout": to, **data, "left_out": left_out, "warnings": warnings,
-        "status": int(bool(left_out)), "text": f"{text}\n{len(rows)} layers. Result: {out}",
+        "status": int(bool(left_out)),
+        "text": f"{text}\n{plural(len(rows), 'layer')}. Result: {out}",
     }  # fmt: skip
 
 

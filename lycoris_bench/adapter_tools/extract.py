@@ -23,6 +23,7 @@ from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 KINDS = ("lora", "lokr", "full")
 RANK = 16
@@ -53,8 +54,8 @@ def extract(
     rows = result.write(out, result_layers, about, force)
     data, text = report(rows, layers, left_out)
     if left_out:
-        text += f"\nnot expressible as {kind}: {len(left_out)} tensors: {some(left_out)}"
-    text += f"\n{len(rows)} tensors extracted. Result: {out}"
+        text += f"\nnot expressible as {kind}: {plural(len(left_out), 'tensor')}: {some(left_out)}"
+    text += f"\n{plural(len(rows), 'tensor')} extracted. Result: {out}"
     return {"result": str(out), "kind": kind, **data, "left_out": left_out, "text": text}
 
 

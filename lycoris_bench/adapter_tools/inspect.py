@@ -30,6 +30,7 @@ from lycoris_bench.adapters.formats.safetensors_io import AdapterFileError
 from lycoris_bench.adapters.formats.streaming import CHUNK
 from lycoris_bench.adapters.matching import Matched, matched
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable
 
 DEEPEST = 20  # levels of JSON in metadata that are shown as such
@@ -225,7 +226,7 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
         f"for         {_family(result)}",
         f"sha256      {result['sha256']}",
         f"tensors     {result['tensors']}: {listed(result['dtypes'])}, "
-        f"{result['parameters']:,} numbers",
+        f"{plural(result['parameters'], 'number')}",
         f"algorithms  {listed(result['algorithms'])} layers",
         f"ranks       {listed(result['ranks'])}",
         f"alphas      {listed(result['alphas'])}",
@@ -233,7 +234,8 @@ def _text(result: dict[str, Any], layers: list[dict[str, Any]]) -> str:
     for group in result["conventions"]:
         axis = f", DoRA on the {group['dora_axis']} axis" if group["dora_axis"] else ""
         lines.append(
-            f"scale       {group['rule']}{axis}: {group['layers']} layers of {group['algorithm']}"
+            f"scale       {group['rule']}{axis}: {plural(group['layers'], 'layer')} of "
+            f"{group['algorithm']}"
         )
         for name, (low, high) in group["others"].items():
             span = number(low) if abs(high - low) < 1e-6 * abs(high) else (

@@ -30,6 +30,7 @@ from lycoris_bench.adapters.formats.ss_metadata import HASHES
 from lycoris_bench.adapters.matching import AdapterMismatch, Match, Matched, change, matched
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.models.compvis_names import Spot
 
@@ -79,7 +80,7 @@ def merge(
                       "left_out": m.missing + m.unknown} for f, m, s in adapters],
         "change": {block: value for block, (_, value) in blocks.items()},
         "warnings": warnings, "status": int(any(not m.complete for _, m, _ in adapters)),
-        "text": f"{text}\n{len(merger.parts)} layers merged. Result: {out}",
+        "text": f"{text}\n{plural(len(merger.parts), 'layer')} merged. Result: {out}",
     }  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def _strengths(strengths: Sequence[float], files: Sequence[Path]) -> list[float]
     given = given * len(files) if len(given) == 1 else given
     if len(given) != len(files):
         raise BenchError(
-            f"there are {len(files)} adapters and {len(given)} strengths; "
+            f"{plural(len(files), 'adapter')} and {plural(len(given), 'strength')} are given; "
             "give --strength once, or once for each adapter in their order"
         )
     return strengths_allowed("--strength", given)

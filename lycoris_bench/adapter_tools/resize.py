@@ -38,6 +38,7 @@ from lycoris_bench.adapters.formats.ss_metadata import carried
 from lycoris_bench.adapters.matching import some
 from lycoris_bench.files import outputs
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def resize(
     data, text = report(rows, layers, adapter.left_out)
     stays = _kept(adapter)
     if stays:
-        text += f"\n{len(stays)} tensors of norms and biases kept as they are"
-    text += f"\n{len(written)} layers, {size:,} bytes. Result: {out}"
+        text += f"\n{plural(len(stays), 'tensor')} of norms and biases kept as before"
+    text += f"\n{plural(len(written), 'layer')}, {size:,} bytes. Result: {out}"
     warnings = [f"left out: {some(adapter.left_out)}"] if adapter.left_out else []
     return {"result": str(out), "bytes": size, **data, "kept": stays, "warnings": warnings,
             "left_out": adapter.left_out, "status": int(bool(warnings)), "text": text}  # fmt: skip

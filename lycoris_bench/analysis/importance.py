@@ -15,13 +15,15 @@ from catboost import CatBoostRegressor, Pool
 
 from lycoris_bench.analysis.columns import CHECKPOINT, SERIES, VIEW, explained, first_views, seen_as
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 if TYPE_CHECKING:
     import shap  # takes seconds to import: in `_shap`, when it is needed
 
-FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", "strength"]
-LABELS = {"lr_level": "rate level"}
-CATEGORICAL = ["algorithm", "preset", "captions"]
+PRIOR = "prior_preservation"
+FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", PRIOR, "strength"]
+LABELS = {"lr_level": "rate level", PRIOR: "prior preservation"}
+CATEGORICAL = ["algorithm", "preset", "captions", PRIOR]
 NATIVE = 3  # the capacity of fine-tuning without an adapter
 MIN_ROWS = 20
 MOST_VALUES = 255  # of a category: as many as CatBoost can split by
@@ -91,9 +93,8 @@ def refusal(rows: pd.DataFrame, features: list[str]) -> str | None:
     """Why nothing can be attributed, as a sentence; None where it can."""
     if len(rows) < MIN_ROWS:
         return (
-            f"There {'is' if len(rows) == 1 else 'are'} {len(rows)} checkpoint"
-            f"{'s' * (len(rows) != 1)}, too few to say what moves this score: "
-            f"at least {MIN_ROWS} are needed."
+            f"There {'is' if len(rows) == 1 else 'are'} {plural(len(rows), 'checkpoint')}, too few "
+            f"to say what moves this score: at least {MIN_ROWS} are needed."
         )
     if len(features) < 2:
         fixed = ", ".join(name for name in FACTORS if name not in features)

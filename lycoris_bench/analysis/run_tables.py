@@ -12,6 +12,7 @@ import pandas as pd
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.copying.pairs import PAIRS
+from lycoris_bench.analysis.importance import PRIOR
 from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
@@ -80,10 +81,12 @@ def analyze_folder(store: Store, failures: Mapping[str, str] | None = None) -> o
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
-    there is a column `captions`, and one `concepts`, where configurations were trained on different
-    ones, one for each of SIZES that any has, and `moments`, the unit of each moment of a training,
-    where others ran some."""
+    there are columns `captions`, `concepts` and `prior_preservation` where configurations were
+    trained on, or with, different ones, one for each of SIZES that any has, and `moments`, the unit
+    of each moment of a training, where others ran some."""
     configurations = list(configurations)
+    own = {c.name for c in configurations if c.algorithm != COMBINED and not c.files}
+    held = {c.prior_preservation for c in configurations if c.name in own}
     rates: dict[str, list[float]] = {}
     for c in configurations:
         rates[c.algorithm] = sorted({c.lr, *rates.get(c.algorithm, [])})
@@ -96,6 +99,7 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
             "lr_level": rates[c.algorithm].index(c.lr) + 1,
             "captions": c.captions.lstrip(".") or "main",
             "concepts": ", ".join(c.concepts) or ("" if c.algorithm == COMBINED else "all"),
+            PRIOR: "" if c.name not in own else "with" if c.prior_preservation else "without",
             "capacity": c.capacity,
             "importance": c.importance,
             **(sizes := {k: v for k, v in c.options if k in SIZES and c.algorithm != COMBINED}),
@@ -108,7 +112,7 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     if any(c.files for c in configurations):
         made[MOMENTS] = [c.files[0].unit if c.files else "" for c in configurations]
     some = any(c.concepts for c in configurations)
-    varied = {"captions": made["captions"].nunique() > 1, "concepts": some}
+    varied = {"captions": made["captions"].nunique() > 1, "concepts": some, PRIOR: len(held) > 1}
     return made.drop(columns=[name for name, there in varied.items() if not there])
 
 

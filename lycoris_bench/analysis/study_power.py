@@ -12,7 +12,7 @@ from lycoris_bench.analysis.comparing.mean_squares import Components
 from lycoris_bench.analysis.comparing.permutation import least_p
 from lycoris_bench.analysis.comparing.power import CAPTION_STUDY, smallest_difference
 from lycoris_bench.analysis.earlier_noise import EarlierNoise, noise_of_run
-from lycoris_bench.messages.numbers import fixed
+from lycoris_bench.messages.numbers import fixed, plural
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
 
@@ -143,14 +143,14 @@ def _lines(result: Mapping[str, Any], noise: EarlierNoise) -> list[str]:
         names = ", ".join(criterion.key for criterion in CRITERIA)
         return [f"can show     not known: the study has none of the criteria {names}"]
     lines = [
-        f"can show     with {_count(seeds, 'seed')} and {configurations} configurations, the "
+        f"can show     with {plural(seeds, 'seed')} and {configurations} configurations, the "
         "smallest difference of score that is found 4 times in 5:"
     ]
     for key, row in result["differences"].items():
         classes = row["classes"]
         said = [
             f"{_said(row['any'])} of any two, {_said(row['named'])} of two named before, by "
-            f"{_count(classes, 'class', 'classes')}"
+            f"{plural(classes, 'class', 'classes')}"
         ]
         for name, larger in (
             ("one_more_seed", f"{seeds + 1} seeds"),
@@ -172,7 +172,7 @@ def _of_images(row: Mapping[str, Any]) -> list[str]:
     if not known:
         return []
     first, *more = known
-    said = [f"with {_count(first['images'], 'image')} {_both(first)}"]
+    said = [f"with {plural(first['images'], 'image')} {_both(first)}"]
     return [", ".join([*said, *(f"with {other['images']} {_both(other)}" for other in more)])]
 
 
@@ -191,7 +191,3 @@ def _but(noise: EarlierNoise, seeds: int) -> str:
 
 def _said(difference: float | None) -> str:
     return "none" if difference is None else fixed(difference)
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"

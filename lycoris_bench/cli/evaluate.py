@@ -22,6 +22,7 @@ from lycoris_bench.cli.options import (
 )
 from lycoris_bench.cli.printing import finish, say
 from lycoris_bench.messages.errors import BenchError, doing
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.run import outcome
 from lycoris_bench.run.outcome import WHOLE
@@ -143,9 +144,9 @@ def _announce(opened: Any) -> None:
         kind = "whole model" if training.checkpoints[-1].whole else about.algorithm
         _tell(f"{training.name}: {when} ({kind}{size})")
     drawn = plan.checkpoints
-    several = f"{len(drawn) - 1} checkpoint{'s' * (len(drawn) != 2)}"
+    several = plural(len(drawn) - 1, "checkpoint")
     images = sum(map(plan.image_count, drawn))
-    _tell(f"drawn: {images:,} images of {several} and of the base model")
+    _tell(f"drawn: {plural(images, 'image')} of {several} and of the base model")
     for sentence in (*made.notes, *plan.doubts):
         _tell(f"note: {sentence}")
     for sentence in made.unlike:

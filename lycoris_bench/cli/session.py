@@ -8,7 +8,7 @@ from typing import Any
 
 from lycoris_bench.cli.progress import shown
 from lycoris_bench.messages.errors import doing
-from lycoris_bench.messages.numbers import percent
+from lycoris_bench.messages.numbers import percent, plural
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.folder import STUDY
@@ -146,9 +146,9 @@ def validated(context: StudyContext) -> dict[str, Any]:
     plan = context.plan
     examples = len(plan.data.examples)
     text = (
-        f"{plan.study.name} is valid: {len(plan.study.configurations)} configurations, "
-        f"{len(plan.trained)} checkpoints, {examples} training images of "
-        f"{len(plan.data.concepts)} concepts"
+        f"{plan.study.name} is valid: {plural(len(plan.study.configurations), 'configuration')}, "
+        f"{plural(len(plan.trained), 'checkpoint')}, {plural(examples, 'training image')} of "
+        f"{plural(len(plan.data.concepts), 'concept')}"
     )
     text += "".join(f"\nmissing: {sentence}" for sentence in context.absent)
     return {

@@ -24,10 +24,11 @@ def held_out(given: str | None, data: Dataset) -> tuple[Dataset | None, tuple[st
     scored = {example.concept for example in data.examples if example.generate}
     usable = [e for e in heldout.examples if e.concept in scored] or heldout.examples
     if all(example.sha256 in trained for example in usable):
+        every = f"all {len(usable)} images are training images"
         raise DataError(f"heldout {folder}", [
-            f"all {len(usable)} images are training images ({_some(shared, folder)}); give images "
-            "that are not trained on, or leave 'heldout' out, and half of the training images is "
-            "held against the other half"
+            f"{'its only image is a training image' if len(usable) == 1 else every} "
+            f"({_some(shared, folder)}); give images that are not trained on, or leave "
+            "'heldout' out, and half of the training images is held against the other half"
         ])  # fmt: skip
     doubts = []
     if shared:

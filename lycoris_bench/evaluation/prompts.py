@@ -17,7 +17,8 @@ KINDS = "kinds.toml"
 SHIPPED = "package:prompts/paper"
 MINIATURE = "package:prompts/miniature"
 STYLES = "styles"  # the folder of a shipped tree whose concepts are ways of drawing
-ALTER = "alter.txt"
+ALTER, TEXT = "alter.txt", ".txt"
+EVAL = ".eval"  # style.eval.txt: in place of style.txt in an evaluation
 Files = dict[str, str]
 """Path in a prompt tree -> its text."""
 
@@ -44,8 +45,10 @@ def files_of(words: Mapping[Concept, Words], tree: Path, own: Path | None = None
     for concept, named in words.items():
         folder = folder_for(named.class_word or named.description, tree)
         place = "/".join(filter(None, (concept.category, concept.class_name, concept.subclass)))
-        for name, text in _nearest(tree, folder):
-            files[f"{place}/{name}"] = text
+        nearest = dict(_nearest(tree, folder))
+        own_name = {name: name.removesuffix(TEXT).removesuffix(EVAL) + TEXT for name in nearest}
+        for name in sorted(nearest, key=lambda name: own_name[name] != name):
+            files[f"{place}/{own_name[name]}"] = nearest[name]  # those of evaluations come last
         if own is not None:
             files[f"{place}/{ALTER}"] = disk.read_text(own)
     return files

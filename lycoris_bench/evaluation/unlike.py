@@ -4,7 +4,7 @@ check by what their files tell."""
 from collections.abc import Callable, Iterator, Sequence
 
 from lycoris_bench.evaluation.grouping import Training
-from lycoris_bench.messages.numbers import significant
+from lycoris_bench.messages.numbers import plural, significant
 
 SHOWN = 4  # of many values
 UNNAMED, DENOISER = "layers", "unet"  # layers whose names tell no part are the denoiser's
@@ -39,7 +39,7 @@ def _layers(training: Training) -> object:
         part = block.partition(".")[0]
         part = DENOISER if part == UNNAMED else part
         parts[part] = parts.get(part, 0) + layers
-    return ", ".join(f"{n} layers of {part}" for part, n in sorted(parts.items())) or None
+    return ", ".join(f"{plural(n, 'layer')} of {part}" for part, n in sorted(parts.items())) or None
 
 
 def _parameters(training: Training) -> object:

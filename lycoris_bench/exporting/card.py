@@ -6,7 +6,7 @@ from typing import Any
 from lycoris_bench.analysis.columns import CRITERIA
 from lycoris_bench.exporting import run_values
 from lycoris_bench.exporting.run_values import Entry, RunValues, Term, Value
-from lycoris_bench.messages.numbers import significant
+from lycoris_bench.messages.numbers import plural, significant
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.run.folder import StoreError
@@ -54,7 +54,7 @@ def _models(run: RunValues, entry: Entry) -> list[dict[str, Any]]:
 
 def _concepts(run: RunValues) -> str:
     count = len({term.concept for term in run.terms})
-    return printable(f"{run.dataset}, {count} concepts of the study {run.study}")
+    return printable(f"{run.dataset}, {plural(count, 'concept')} of the study {run.study}")
 
 
 def _name(value: Value, term: Term, heading: str) -> str:

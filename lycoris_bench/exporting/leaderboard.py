@@ -13,7 +13,7 @@ from lycoris_bench.exporting.run_values import RunValues, Value
 from lycoris_bench.exporting.unlike_runs import unlike
 from lycoris_bench.files import disk, outputs
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.messages.numbers import ABSENT, significant
+from lycoris_bench.messages.numbers import ABSENT, plural, significant
 
 PAGE, DATA = "index.html", "leaderboard.json"
 TEMPLATE = "leaderboard.html.j2"
@@ -35,7 +35,8 @@ def leaderboard(sources: Sequence[Path], out: Path, force: bool = False) -> dict
     disk.write(out / DATA, data)
     disk.write(out / PAGE, html)
     count = sum(len(run.entries) for run in board)
-    lines = [f"{out / PAGE}: {count} configurations of {', '.join(run.name for run in board)}"]
+    names = ", ".join(run.name for run in board)
+    lines = [f"{out / PAGE}: {plural(count, 'configuration')} of {names}"]
     lines += [f"apart: {sentence(name, first.name, said)}" for name, said in apart.items()]
     return {
         "page": str(out / PAGE), "data": str(out / DATA), "entries": count,

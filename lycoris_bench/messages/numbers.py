@@ -93,6 +93,18 @@ def rough_duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def plural(count: int, one: str, several: str = "") -> str:
+    """How many there are of what: `one` of a single thing, else `several`, with an s where it is
+    not given; either may hold the verb.
+
+    >>> plural(1, "concept"), plural(1200, "image"), plural(2, "class", "classes")
+    ('1 concept', '1,200 images', '2 classes')
+    >>> plural(1, "image is damaged", "images are damaged")
+    '1 image is damaged'
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 def scaled(value: float, step: int, units: Sequence[str]) -> str:
     """In the first unit of which there are fewer than a step to the next.
 

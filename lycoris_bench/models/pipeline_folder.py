@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.models.parts import BackboneError, Outline, Parts
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _read(kind: Any, folder: Path, part: str) -> Any:
         folder / part, variant=None if plain else "fp16", output_loading_info=True
     )
     if missing := sorted(about["missing_keys"]):
-        raise BackboneError(f"{part} lacks {len(missing)} tensors, such as {missing[0]}")
+        raise BackboneError(f"{part} lacks {plural(len(missing), 'tensor')}, such as {missing[0]}")
     return loaded
 
 

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.models.pipeline_folder import quiet
 
@@ -41,7 +42,7 @@ def check_steps(name: str, steps: int) -> None:
     if name != DDIM and not _can_take(name, steps):
         least = next(more for more in range(steps + 1, MOST_STEPS) if _can_take(name, more))
         raise BenchError(
-            f"scheduler {name} cannot draw in {steps} steps; {least} or more are needed"
+            f"scheduler {name} cannot draw in {plural(steps, 'step')}; {least} or more are needed"
         )
 
 

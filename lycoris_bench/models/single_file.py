@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.models import compvis_config, single_file_text
 from lycoris_bench.models.clip_tokenizer import clip_tokenizer
 from lycoris_bench.models.parts import BackboneError, Parts
@@ -76,8 +77,8 @@ def _filled(kind: Any, config: dict[str, Any], weights: dict[str, Tensor]) -> An
     missing, unknown = model.load_state_dict(weights, strict=False, assign=True)
     if missing or unknown:
         raise BackboneError(
-            f"its {kind.__name__} lacks {len(missing)} tensors and has {len(unknown)} too many, "
-            f"such as {[*missing, *unknown][0]}"
+            f"its {kind.__name__} lacks {plural(len(missing), 'tensor')} and has {len(unknown)} "
+            f"too many, such as {[*missing, *unknown][0]}"
         )
     return model
 

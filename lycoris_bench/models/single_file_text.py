@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.models.compvis_layers import RESBLOCK
 from lycoris_bench.models.parts import BackboneError
 
@@ -94,5 +95,6 @@ def _model(weights: Mapping[str, Tensor], activation: str) -> Any:
     }  # fmt: skip
     missing, _ = model.load_state_dict(state, strict=False)
     if missing:
-        raise BackboneError(f"a text encoder lacks {len(missing)} tensors, such as {missing[0]}")
+        lacking = plural(len(missing), "tensor")
+        raise BackboneError(f"a text encoder lacks {lacking}, such as {missing[0]}")
     return model

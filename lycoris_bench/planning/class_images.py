@@ -29,7 +29,7 @@ def plan_of(plan: "Plan") -> "Plan | None":
     a trial of the machine would change last digits."""
     settings = plan.study.settings
     prior = settings.training.prior_preservation
-    if prior is None or not plan.study.own:
+    if prior is None or not any(c.prior_preservation for c in plan.study.own.values()):
         return None
     side = settings.training.resolution
     sampling = settings.sampling.model_copy(

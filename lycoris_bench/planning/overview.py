@@ -1,9 +1,9 @@
 """The results of the commands `plan` and `ls`, as data and as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lycoris_bench.messages.numbers import rough_duration, significant, size
+from lycoris_bench.messages.numbers import plural, rough_duration, significant, size
 from lycoris_bench.planning import memory, time_and_disk
 from lycoris_bench.planning.downloads import downloads
 from lycoris_bench.planning.plan import Plan
@@ -11,7 +11,7 @@ from lycoris_bench.planning.resolve import PLACEHOLDER
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import environment
 from lycoris_bench.run.store import Store
-from lycoris_bench.study.records import Checkpoint
+from lycoris_bench.study.records import COMBINED, Checkpoint
 
 
 def overview(
@@ -69,21 +69,48 @@ def overview(
     files = "not counted" if weights is None else size(weights)
     lines = [
         f"study        {result['study']} in {result['run']}",
-        f"checkpoints  {result['checkpoints']} of {result['configurations']} configurations, "
-        f"{trained} there",
-        f"training     {result['training_images']} images, {result['steps_per_epoch']} steps an "
-        f"epoch, {result['steps_per_run']:,} a run, {steps:,} left",
-        f"images       {result['images_per_checkpoint']:,} a checkpoint for {result['concepts']} "
-        f"concepts, {sum(asked[1:]):,} in all and {asked[0]:,} of the base model, {images:,} there",
+        *_checkpoints(plan, trained),
+        *_training(result),
+        f"images       {result['images_per_checkpoint']:,} a checkpoint for "
+        f"{plural(result['concepts'], 'concept')}, {sum(asked[1:]):,} in all and {asked[0]:,} of "
+        f"the base model, {images:,} there",
         *_class_images(plan, beside),
         f"scored       {result['scored']} of {len(stored)}",
-        f"time left    {_left(speed, time, workers)}",
-        f"disk         about {size(pictures)} of images, {files} of checkpoints in all",
+        f"time left    {_left(speed, time, workers, bool(plan.trained))}",
+        f"disk         about {size(pictures)} of images"
+        + (f", {files} of checkpoints in all" if plan.trained else ""),
         *_with_run(sampled, last),
         *(f"download     {download}" for download in needed),
         *(f"missing      {sentence}" for sentence in absent),
     ]
     return {**result, "text": "\n".join(lines)}
+
+
+def _checkpoints(plan: Plan, there: int) -> list[str]:
+    """What is trained, and of how many configurations; then what others are made of."""
+    own, every = len(plan.study.own), plan.study.configurations
+    combined = sum(c.algorithm == COMBINED for c in every)
+    given = [c for c in every if c.files]
+    files = plural(sum(len(c.files) for c in given), "file")
+    lines = []
+    if own:
+        lines.append(f"{len(plan.trained)} by {plural(own, 'configuration')}, {there} there")
+    if given:
+        lines.append(f"{files} of {plural(len(given), 'training')} that others ran")
+    if combined:
+        lines.append(f"{plural(combined, 'combination')} of adapters, which nothing is trained for")
+    return [f"{'' if k else 'checkpoints':<12} {line}" for k, line in enumerate(lines)]
+
+
+def _training(result: Mapping[str, Any]) -> list[str]:
+    """The size of the trainings; nothing where there are none."""
+    if not result["checkpoints"]:
+        return []
+    return [
+        f"training     {plural(result['training_images'], 'image')}, "
+        f"{plural(result['steps_per_epoch'], 'step')} an epoch, {result['steps_per_run']:,} a run, "
+        f"{result['steps_left']:,} left"
+    ]
 
 
 def _class_images(plan: Plan, left: int) -> list[str]:
@@ -103,16 +130,19 @@ def _with_run(sampled: int | None, last: int | None) -> list[str]:
     return [line if last is None else f"{line}, {size(last)} with '--keep-checkpoints last'"]
 
 
-def _left(speed: time_and_disk.Rate | None, time: dict[str, float] | None, workers: int) -> str:
+def _left(
+    speed: time_and_disk.Rate | None, time: dict[str, float] | None, workers: int, trains: bool
+) -> str:
     if speed is None or time is None:
         return "not measured: 'lycoris-bench plan' measures, --rate gives your own"
-    parts = ", ".join(f"{name} {rough_duration(value)}" for name, value in time.items())
+    shown = {name: value for name, value in time.items() if trains or name != "train"}
+    parts = ", ".join(f"{name} {rough_duration(value)}" for name, value in shown.items())
     steps, images = (significant(rate, short=True) for rate in (speed.steps, speed.images))
     total = sum(time.values())
     several = f"about {rough_duration(total / workers)} with {workers} processes; "
     return (
         f"{several if workers > 1 else ''}about {rough_duration(total)} ({parts}), one process, at "
-        f"{steps} training steps and {images} images a second, {speed.source}"
+        f"{f'{steps} training steps and ' * trains}{images} images a second, {speed.source}"
     )
 
 

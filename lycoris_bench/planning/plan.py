@@ -136,11 +136,13 @@ class Plan:
         Other epochs of the study do not matter, as the rate is constant after the warm-up."""
         if checkpoint.is_base:
             return self.base_uid
-        training = self.study.settings.training.identity()
         configuration = checkpoint.configuration
-        beside = [class_images.identity(self)] if self.class_images else []
-        return uid(FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training,
-                   configuration.uid, checkpoint.seed, checkpoint.epoch, *beside)  # fmt: skip
+        training = self.study.training(configuration)
+        beside = [class_images.identity(self)] if training.prior_preservation else []
+        return uid(
+            FORMAT, self.base_uid, self.data_of(configuration).fingerprint, training.identity(),
+            configuration.uid, checkpoint.seed, checkpoint.epoch, *beside,
+        )  # fmt: skip
 
     @cached_property
     def class_images(self) -> "Plan | None":

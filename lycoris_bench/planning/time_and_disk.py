@@ -103,7 +103,7 @@ def measured(plan: Plan, store: Store, device: str) -> Rate:
         step = (1 + BACKWARD) * tuned.forward * training.batch_size * training.gradient_accumulation
         if step <= LONGEST / 8:
             step = _over_runs(plan, trial.seconds_a_step(plan, device))
-        step *= 2 if training.prior_preservation else 1  # as many class images
+        step *= _batches(plan)
     scored = trial.seconds_a_scored_image(plan, device) if tried else None
     source = _source(drawn, sampling.computed_in, bool(costs), tried)
     return Rate(1 / step, 1 / image, source, scored and 1 / scored)
@@ -116,6 +116,15 @@ def _over_runs(plan: Plan, seconds: Mapping[str, float]) -> float:
         for run in plan.by_run()
     ]
     return sum(seconds[name] * n for name, n in steps) / sum(n for _, n in steps)
+
+
+def _batches(plan: Plan) -> float:
+    """How many batches a step of the study shows on average: its images, and where a training is
+    held to class images as many of those."""
+    runs = [run[-1] for run in plan.by_run()]
+    steps = [plan.steps(last.epoch or 0, last.configuration) for last in runs]
+    shown = [plan.study.batches_a_step(last.configuration) for last in runs]
+    return sum(n * s for n, s in zip(shown, steps, strict=True)) / sum(steps) if any(steps) else 1.0
 
 
 def _pace(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.published import outputs
 from lycoris_bench.published.checkout import PROMPTS, Clone
 from lycoris_bench.published.prompt_tree import prompt_files
@@ -27,7 +28,7 @@ def import_published(folder: Path, out: Path, force: bool = False) -> dict[str, 
         run.write()
     lines = [_about(run) for run in made]
     if named:
-        lines.insert(0, f"prompts of {len(named)} concepts in {out / 'prompts'}")
+        lines.insert(0, f"prompts of {plural(len(named), 'concept')} in {out / 'prompts'}")
     if made:
         lines.append(f"To analyze one, type: lycoris-bench analyze {out / made[0].store.root.name}")
     runs = {
@@ -38,9 +39,8 @@ def import_published(folder: Path, out: Path, force: bool = False) -> dict[str, 
 
 
 def _about(run: Imported) -> str:
-    text = (
-        f"{run.store.root}: {len(run.table)} scores of {run.checkpoints} checkpoints ({run.what})"
-    )
+    drawn = plural(run.checkpoints, "checkpoint")
+    text = f"{run.store.root}: {plural(len(run.table), 'score')} of {drawn} ({run.what})"
     if run.left_out:
         text += f"; left out, as the paper does: {', '.join(run.left_out)}"
     return text

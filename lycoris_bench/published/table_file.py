@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lycoris_bench.files import disk
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable, spreadsheet
 from lycoris_bench.published.renames import PublishedError
 
@@ -34,8 +35,8 @@ def titled_rows(path: Path, needed: tuple[str, ...] = ()) -> tuple[list[str], li
     for line, row in rows:
         if len(row) != len(titles):
             raise PublishedError(
-                f"{path}, line {line}: it has {len(row)} cells and the table {len(titles)} "
-                "columns; the file is damaged"
+                f"{path}, line {line}: it has {plural(len(row), 'cell')} and the table "
+                f"{plural(len(titles), 'column')}; the file is damaged"
             )
     return titles, rows
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.messages.suggestions import unknown
 from lycoris_bench.samples.found import Notes, Sample, order
@@ -71,7 +72,8 @@ def _by_field(samples: Sequence[Sample], by: str, notes: Notes) -> list[Sample]:
         settings = {key for s in others for key, text in s.said.items() if text}
         there = {f for f, of in FIELDS.items() if any(of(s) is not None for s in others)}
         raise BenchError(f"--group: {unknown('field', by, {STEP, *there, *settings})}")
-    notes.some("--group", lacking, f"{len(lacking)} images have no '{by}' and are left out")
+    images = plural(len(lacking), f"image has no '{by}' and is", f"images have no '{by}' and are")
+    notes.some("--group", lacking, f"{images} left out")
     return [
         s if s.is_base else replace(s, configuration=str(value(s)))
         for s in samples
@@ -135,9 +137,9 @@ def align(columns: Columns, notes: Notes) -> tuple[Columns, bool]:
         )
         return {**base, **{column: drawn[column] for column in kept}}, by_seed
     left = [s.place for keys in kept.values() for key, s in keys.items() if key not in common]
-    notes.some(
-        "columns", left, f"{len(left)} images have no counterpart in every column and are left out"
-    )
+    lone = "no counterpart in every column and"
+    images = plural(len(left), f"image has {lone} is", f"images have {lone} are")
+    notes.some("columns", left, f"{images} left out")
     aligned = {c: [s for key, s in keys.items() if key in common] for c, keys in kept.items()}
     return {**base, **aligned}, by_seed
 

@@ -10,6 +10,7 @@ from lycoris_bench.data.folders import images_below
 from lycoris_bench.data.seen import Seen, identity
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.samples.found import CATEGORY, Notes, Sample
 from lycoris_bench.study.concept_words import CONCEPTS, concept_table, read_words
 from lycoris_bench.study.records import Concept
@@ -113,8 +114,8 @@ def with_concepts(
     lost = [s.place for s in placed if s.concept not in concepts] if known.is_tree else []
     notes.some(
         "reference", lost,
-        f"{len(lost)} images are of no concept of the reference: neither their folder nor a "
-        "trigger in their prompt says which; they are compared with no real image",
+        f"{plural(len(lost), 'image is', 'images are')} of no concept of the reference: neither "
+        "folder nor a trigger in the prompt says which; compared with no real image",
     )  # fmt: skip
     return placed
 

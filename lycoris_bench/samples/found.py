@@ -11,6 +11,7 @@ from lycoris_bench.data.folders import Folders, natural
 from lycoris_bench.data.seen import Seen, identity
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import printable
 from lycoris_bench.samples import embedded
 from lycoris_bench.samples.embedded import Said
@@ -204,7 +205,7 @@ def _say(samples: Sequence[Sample], rules: Rules, notes: Notes) -> None:
         if len(others) == len(samples):
             notes.failed["--pattern"] = f"it fits no name (the first is {others[0]}); {how}"
         else:
-            notes.some("--pattern", others, f"it does not fit {len(others)} names; {how}")
+            notes.some("--pattern", others, f"it does not fit {plural(len(others), 'name')}; {how}")
     bare = [s.place for s in samples if s.prompt is None]
     notes.some(
         "prompts", bare,
@@ -215,21 +216,23 @@ def _say(samples: Sequence[Sample], rules: Rules, notes: Notes) -> None:
     short = [s.place for s in samples if "shortened" in s.said]
     notes.some(
         "shortened prompts", short,
-        f"the prompt of {len(short)} images is known from a folder's name alone, which holds at "
-        "most 32 characters of it; --prompts FILE gives them whole",
+        f"the prompt of {plural(len(short), 'image')} is known from a folder's name alone, "
+        "which holds at most 32 characters of it; --prompts FILE gives them whole",
     )  # fmt: skip
     epochs = [s.place for s in samples if "counted in" in s.said]
     if epochs and any(s.step is not None and "counted in" not in s.said for s in samples):
         notes.some(
             "steps", epochs,
-            f"the names of {len(epochs)} images count epochs, those of others steps; both stand in "
-            "the column 'epoch' as they are",
+            f"the names of {plural(len(epochs), 'image')} count epochs, those of others steps; "
+            "both stand in the column 'epoch' as they are",
         )  # fmt: skip
     grids = [s.place for s in samples if "grid" in s.path.stem.lower() and rules.grids is None]
     notes.some(
         "grids", grids,
-        f"{len(grids)} images are called a grid and count as one image each; --grid 2x2 cuts them "
-        "into 2 rows of 2",
+        plural(
+            len(grids), "image is called a grid and counts as one image",
+            "images are called a grid and count as one image each",
+        ) + "; --grid 2x2 cuts a grid into 2 rows of 2",
     )  # fmt: skip
 
 

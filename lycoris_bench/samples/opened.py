@@ -10,6 +10,7 @@ from typing import Any
 
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.run.folder import STUDY, StoreError
 from lycoris_bench.run.store import Store
 from lycoris_bench.samples import grids, naming, prompt_files
@@ -127,7 +128,8 @@ def opened(asked: Asked, store: Store, notes: Notes) -> SamplesPlan:
     samples = find(asked.folder, rules, notes, apart)
     if asked.base:
         inside = [s.place for s in samples if s.is_base]
-        notes.some("base", inside, f"{len(inside)} images of 'base' are left out: --base is given")
+        images = plural(len(inside), "image of 'base' is", "images of 'base' are")
+        notes.some("base", inside, f"{images} left out: --base is given")
         base = [replace(s, is_base=True) for s in find(asked.base, rules, notes, [store.root])]
         samples = [*(s for s in samples if not s.is_base), *base]
     if all(s.is_base for s in samples):
@@ -176,8 +178,8 @@ def _pairs(columns: Columns, by_seed: bool, notes: Notes) -> dict[str, Sample]:
     if base:
         notes.some(
             "base", lone,
-            f"{len(lone)} images have no image of the base model with their prompt and seed, and "
-            "no style loss",
+            f"{plural(len(lone), 'image has', 'images have')} no image of the base model with "
+            "their prompt and seed, and no style loss",
         )  # fmt: skip
     return {s.uid: found[c][s.place] for c, own in drawn_here.items() for s in own
             if s.place in found[c]}  # fmt: skip

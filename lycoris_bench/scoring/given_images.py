@@ -15,6 +15,7 @@ from lycoris_bench.data.images import SUFFIXES, read_image
 from lycoris_bench.files import disk
 from lycoris_bench.messages.arguments import NAMES, TEXT, Allowed
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.metrics.inputs import Item, ScoredSet
 
@@ -57,8 +58,8 @@ class GivenImages:
         texts = [prompts] * len(drawn) if isinstance(prompts, str) else list(prompts or ())
         if prompts is not None and len(texts) != len(drawn):
             raise BenchError(
-                f"{_counted(texts, 'prompt')} for {_counted(drawn, 'generated image')}; give one "
-                "for each, or one text that holds for all"
+                f"{plural(len(texts), 'prompt')} for {plural(len(drawn), 'generated image')}; give "
+                "one for each, or one text that holds for all"
             )
         if diversity_per_prompt and not texts:
             raise BenchError("diversity_per_prompt groups images by their prompts; give prompts=")
@@ -161,16 +162,12 @@ def _listed(role: str, source: Images | None) -> Sequence[OneImage]:
     return found
 
 
-def _counted(items: Sequence[Any], what: str) -> str:
-    return f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
-
-
 def _check_pairs(generated: Sequence[Any], base: Sequence[Any], by_name: bool) -> None:
     """BenchError: an image has no partner in the other list, or two folders' names differ."""
     if len(generated) != len(base):
         raise BenchError(
-            f"{_counted(generated, 'generated image')} and {_counted(base, 'image')} of the base "
-            "model; each is compared with the base model's image of its own prompt and seed"
+            f"{plural(len(generated), 'generated image')} and {plural(len(base), 'image')} of the "
+            "base model; each is compared with the base model's image of its own prompt and seed"
         )
     for one, other in zip(generated, base, strict=True):
         if by_name and one.stem != other.stem:

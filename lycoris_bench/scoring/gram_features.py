@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lycoris_bench.data.images import read_image
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.scoring.encoders.base import Encoder
 from lycoris_bench.scoring.encoders.resize import Picture
 from lycoris_bench.scoring.feature_pass import Consumer
@@ -90,7 +91,7 @@ class Pairs(Consumer):
                 [self._partner(uid) if other is None else other for uid, other in others]
             )
         held.put(self.record, partners, against)
-        where = f"{len(uids)} images"
+        where = plural(len(uids), "image")
         for metric in self.metrics:
             values = numbers(metric, partial(metric, grams, against), len(uids), where)
             for uid, value in zip(uids, np.asarray(values), strict=True):

@@ -15,6 +15,7 @@ from lycoris_bench.scoring.fingerprint import fingerprint
 from lycoris_bench.scoring.image_sets import REFERENCE, ImageSets
 from lycoris_bench.scoring.metrics.base import NO_ENCODER, Metric
 from lycoris_bench.scoring.metrics.inputs import ScoredSet
+from lycoris_bench.scoring.part_names import HALVES, WITHOUT
 from lycoris_bench.scoring.scorer import Array, Scorer, View, scorers
 from lycoris_bench.study import prompt_types
 from lycoris_bench.study.records import MetricRow
@@ -27,7 +28,6 @@ Scored = tuple[MetricRow, Parts]
 """A row of the table, and the metric's number for each image, or half of the images, by name; where
 it is about one of the dataset's images, that one's content (`nearest`), and `among` how many it is
 one."""
-HALVES = ("first half", "second half")
 
 
 def tables_of(
@@ -39,8 +39,9 @@ def tables_of(
 ) -> Tables:
     """Two tables of one source: a row per metric and image set, and, as each encoder's first
     resizing sees them, one of parts of the sets: each image, for metrics that are means over
-    images, else each half. Images that are `drawn` meanwhile are not read from their files; with
-    `whole` there are rows of all concepts together alone.
+    images, else each half; where checkpoints that others trained are compared, also the set without
+    each image, for metrics that grow with the number of images. Images that are `drawn` meanwhile
+    are not read from their files; with `whole` there are rows of all concepts together alone.
 
     `protocols`: that of the images of each cell (planning/protocol.py). UnreadableImages: images
     cannot be decoded."""
@@ -69,7 +70,7 @@ def _scored(
 ) -> Iterator[Scored]:
     """Evaluates, for each encoder and image set, the metrics whose inputs are available."""
     study, store, source = sets.plan.study, sets.store, sets.source
-    scoring = study.settings.scoring
+    scoring, compares = study.settings.scoring, bool(study.given)
     views: list[View] = [
         (shared_encoder(spec, device, scoring.weights_of(spec)), scored_rows.suiting(study, spec))
         for spec in scoring.encoders
@@ -92,13 +93,21 @@ def _scored(
                 if scored in sets.of(metric):
                     value = scorer.value(metric, scored)
                     row = _row(sets, record, metric, scored, value, protocols[scored.cell])
-                    yield row, _parts(scorer, metric, scored, value) if in_parts else []
+                    yield row, _parts(scorer, metric, scored, value, compares) if in_parts else []
 
 
-def _parts(scorer: Scorer, metric: Metric, scored: ScoredSet, value: float | Array) -> Parts:
+def _parts(
+    scorer: Scorer, metric: Metric, scored: ScoredSet, value: float | Array, leave_out: bool
+) -> Parts:
+    """The numbers of images, or of halves of the set; with `leave_out` also of the set without each
+    image."""
     if not isinstance(value, np.ndarray):
-        halves = [float(np.mean(half)) for half in scorer.of_halves(metric, scored)]
-        return [{"image": k, "value": v} for k, v in zip(HALVES, halves, strict=False)]
+        of_sets = dict(zip(HALVES, scorer.of_parts(metric, scored.halves()), strict=False))
+        if leave_out and metric.equal_n:
+            names = [f"{WITHOUT}{path.name}" for _, path in scored.generated]
+            rests = scorer.of_parts(metric, scored.without_each())
+            of_sets |= dict(zip(names, rests, strict=False))
+        return [{"image": name, "value": number} for name, number in of_sets.items()]
     numbers = zip(scored.generated, value.tolist(), strict=True)
     parts: Parts = [{"image": path.name, "value": number} for (_, path), number in numbers]
     for part, (content, _) in zip(parts, scorer.partners(metric, scored), strict=False):

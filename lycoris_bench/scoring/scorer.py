@@ -58,13 +58,13 @@ class Scorer:
         rows = metric.partners(**self._given(metric, scored))
         return [scored.reference[row] for row in rows]
 
-    def of_halves(self, metric: Any, scored: ScoredSet) -> list[float | Array]:
-        """The values of a metric of sets on the two halves of an image set; none where a half has
-        none, or statistics were collected of the whole alone."""
-        halves = scored.halves()
-        if metric.whole or metric.pooled or not all(suits(metric, half) for half in halves):
+    def of_parts(self, metric: Any, parts: Iterable[ScoredSet]) -> list[float]:
+        """The values of a metric of sets on parts of an image set; none where a part has none, or
+        statistics were collected of the whole alone."""
+        parts = list(parts)
+        if metric.whole or metric.pooled or not all(suits(metric, part) for part in parts):
             return []
-        return [self.value(metric, half) for half in halves]
+        return [float(np.mean(self.value(metric, part))) for part in parts]
 
     def images(self, row: Input, images: Sequence[Item]) -> Any:
         """The features or readings of images that a metric takes."""

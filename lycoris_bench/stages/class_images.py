@@ -19,7 +19,7 @@ from lycoris_bench.run.passing import Passing
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages.drawing import Drawing
 from lycoris_bench.study.names import CLASS_IMAGES
-from lycoris_bench.study.records import BASE_CHECKPOINT, Concept, ImageSet
+from lycoris_bench.study.records import BASE_CHECKPOINT, Concept, Configuration, ImageSet
 from lycoris_bench.training.latents import LatentCache
 from lycoris_bench.training.prior import Prior
 
@@ -89,11 +89,13 @@ def remove(plan: Plan, store: Store, keep: str) -> None:
 _kept: dict[str, Prior] = {}  # of this process
 
 
-def prior(plan: Plan, store: Store, backbone: Backbone) -> Prior | None:
-    """What trainings are held to, encoded once per process; None without prior preservation.
-    DataError: a class image is missing, damaged or another."""
-    settings = plan.study.settings.training
-    if plan.class_images is None or settings.prior_preservation is None:
+def prior(
+    plan: Plan, store: Store, backbone: Backbone, configuration: Configuration
+) -> Prior | None:
+    """What trainings of a configuration are held to, encoded once per process; None without prior
+    preservation. DataError: a class image is missing, damaged or another."""
+    settings = plan.study.training(configuration)
+    if settings.prior_preservation is None:
         return None
     key = class_images.identity(plan) + settings.model_dump_json()
     if key not in _kept:

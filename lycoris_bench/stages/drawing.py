@@ -15,6 +15,7 @@ from torch import Tensor
 from lycoris_bench.adapters.formats import adapter_file
 from lycoris_bench.adapters.merge import Merger
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.models.backbone import Backbone
 from lycoris_bench.planning.drawn_sets import DrawnSets
 from lycoris_bench.planning.jobs import Job
@@ -55,7 +56,7 @@ class Drawing:
         if not self._refused:
             return None
         count, first = len(self._refused), "; ".join(self._refused[:3])
-        return f"{count} images were not stored: {first}"
+        return f"{plural(count, 'image was', 'images were')} not stored: {first}"
 
     @property
     def warned(self) -> str | None:

@@ -59,7 +59,7 @@ class TooLittleMemory(BenchError):
 def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str) -> int:
     last = lacking[-1]
     configuration, seed = last.configuration, last.seed or 0
-    settings = plan.study.settings.training
+    settings = plan.study.training(configuration)
     for place in (store.training_state(last), *map(store.checkpoint, lacking)):
         disk.refuse_special(place)
         disk.refuse_special(place.with_suffix(".json"))
@@ -110,7 +110,7 @@ def _train_run(plan: Plan, store: Store, lacking: list[Checkpoint], device: str)
             on_epoch=keep, on_step=advance,
             on_state=save, state_seconds=STATE_SECONDS_SENT if executor.sends() else STATE_SECONDS,
             resume=_resumable(state, identity, min(by_epoch)), identity=identity,
-            prior=class_images.prior(plan, store, backbone),
+            prior=class_images.prior(plan, store, backbone, configuration),
         )  # fmt: skip
     except (loop.Diverged, adapter_file.AdapterFileError) as diverged:
         for checkpoint in lacking:

@@ -13,7 +13,6 @@ def of_image(plan: Plan) -> float:
 
 
 def of_step(plan: Plan) -> float:
-    """What a step of a training takes; with prior preservation it shows twice as many images."""
+    """What a step of a training takes that is not held to class images."""
     settings = plan.study.settings.training
-    images = settings.batch_size * settings.gradient_accumulation
-    return (1 + BACKWARD) * images * (2 if settings.prior_preservation else 1)
+    return (1 + BACKWARD) * settings.batch_size * settings.gradient_accumulation

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Plan
@@ -63,7 +64,9 @@ def _damaged_set_aside(plan: Plan, store: Store, source: Source) -> Iterator[Non
                 Status(plan, store).forget(drawn)
         if not damaged:
             raise
+        images = plural(len(damaged), "image is damaged and was", "images are damaged and were")
+        them = "it" if len(damaged) == 1 else "them"
         raise DamagedImages(
-            f"{len(damaged)} images are damaged and were set aside; run 'lycoris-bench generate' "
-            f"to draw them again ({error.problems[damaged[0]]})"
+            f"{images} set aside; run 'lycoris-bench generate' to draw {them} again "
+            f"({error.problems[damaged[0]]})"
         ) from None

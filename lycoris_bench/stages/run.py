@@ -190,9 +190,10 @@ def _in_parts(whole: Item) -> list[Item]:
 def _longest_first(trained: Sequence[Item], turn: float) -> Iterator[Item]:
     """The trainings, of which the longest begins first, after the drawing of class images; a step
     counts as passes of its images."""
-    longest = max((item.steps for item in trained if checkpoints_of(item)), default=0)
+    work = {item.name: item.unit * item.steps for item in trained if checkpoints_of(item)}
+    longest = max(work.values(), default=0)
     for item in trained:
-        begins = turn + (1 - item.steps / longest) / 4 if checkpoints_of(item) else BASE_FIRST
+        begins = turn + (1 - work[item.name] / longest) / 4 if checkpoints_of(item) else BASE_FIRST
         yield replace(item, turn=begins, unit=item.unit * passes.of_step(item.arguments[0]))
 
 

@@ -3,6 +3,7 @@ as rows of the metric table."""
 
 import json
 
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import reads, scored_rows
 from lycoris_bench.planning.plan import Plan
@@ -27,9 +28,10 @@ def score(plan: Plan, store: Store, options: Options) -> Outcome:
         if isinstance(source, Checkpoint) and not status.needs_images(source):
             outcome.skipped += 1
         elif isinstance(source, Checkpoint) and (lacking := status.lacking(source)):
+            verb = "is" if lacking == 1 else "are"
             outcome.failed[name] = (
-                f"{lacking} of {plan.image_count(source)} images are missing, damaged or of other "
-                "settings; run 'lycoris-bench generate'"
+                f"{lacking} of {plural(plan.image_count(source), 'image')} {verb} missing, damaged "
+                "or of other settings; run 'lycoris-bench generate'"
             )
         elif status.has_rows(source):
             outcome.skipped += 1

@@ -76,6 +76,7 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
                 Item(
                     name, train_run, (plan, store, lacking), streams=True,
                     steps=plan.steps(lacking[-1].epoch or 0, run.configuration),
+                    unit=plan.study.batches_a_step(run.configuration),
                     reads=reads.of_training(store, lacking), shares=shares,
                     marks=dict(zip(cards, map(weights_of, lacking), strict=True)),
                     rest=_rest,
@@ -89,9 +90,16 @@ def trainings(plan: Plan, store: Store, options: Options, outcome: Outcome) -> l
             "checkpoint's card says so"
         )
     image = passes.of_image(plan) / passes.of_step(plan)
-    drawn = class_images.drawings(plan, store, image) if items else []
+    held = [item for item in items if _is_held(plan, item)]
+    drawn = class_images.drawings(plan, store, image) if held else []
     names = frozenset(item.name for item in drawn)
-    return [*drawn, *(replace(item, after=names) for item in items)]
+    return [*drawn, *(replace(i, after=names) if _is_held(plan, i) else i for i in items)]
+
+
+def _is_held(plan: Plan, item: Item) -> bool:
+    """Whether class images are shown in a training."""
+    training = plan.study.training(checkpoints_of(item)[0].configuration)
+    return training.prior_preservation is not None
 
 
 def weights_of(checkpoint: Checkpoint) -> str:

@@ -1,9 +1,10 @@
 """What a study asks for that cannot be had: names that do not exist, more than can be listed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lycoris_bench.messages import suggestions
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.metrics import DEFAULT, METRICS
 from lycoris_bench.study import prompt_types
@@ -11,6 +12,7 @@ from lycoris_bench.study.records import Configuration
 from lycoris_bench.study.settings import Settings
 
 MOST = 1_000_000  # checkpoints of a study
+PRIOR = "prior_preservation"
 
 
 def unknown_names(settings: Settings) -> Iterable[str]:
@@ -48,15 +50,29 @@ def unknown_names(settings: Settings) -> Iterable[str]:
         seen[view] = spec
 
 
+def idle_keys(settings: Settings) -> Iterable[str]:
+    """Keys that say which trainings do as a table says that is not there."""
+    if settings.training.prior_preservation is not None:
+        return
+    for name, table in settings.algorithms.items():
+        changes = table.get("vary") if isinstance(table, Mapping) else None
+        told = [table, *(changes if isinstance(changes, list) else [])]
+        if any(isinstance(one, Mapping) and PRIOR in one for one in told):
+            yield (
+                f"'algorithms.{name}.{PRIOR}' says who is held to class images, and none are asked "
+                f"for: write the table [training.{PRIOR}], or leave the key out"
+            )
+
+
 def too_many(settings: Settings, configurations: list[Configuration]) -> Iterable[str]:
     """More checkpoints than can be listed."""
     counts = {
-        "configurations": len(configurations),
-        "seeds": len(settings.seeds),
-        "epochs": max(1, len(settings.epochs)),
-        "strengths": len(settings.sampling.strength),
+        "configuration": len(configurations),
+        "seed": len(settings.seeds),
+        "epoch": max(1, len(settings.epochs)),
+        "strength": len(settings.sampling.strength),
     }
     asked = math.prod(counts.values())
     if asked > MOST:
-        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        product = " x ".join(plural(count, name) for name, count in counts.items())
         yield f"{product} are {asked:,} checkpoints; at most {MOST:,} are allowed"

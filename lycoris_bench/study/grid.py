@@ -15,7 +15,10 @@ from lycoris_bench.study.records import COMBINED, Configuration, GivenFile
 FILE = ".safetensors"
 MAIN_CAPTIONS = ".txt"
 EVERY = ["*"]  # concept of the study
-_NOT_OPTIONS = ("name", "preset", "lr", "captions", "concepts", "capacity", "importance", "vary")
+_NOT_OPTIONS = (
+    "name", "preset", "lr", "captions", "concepts", "prior_preservation", "capacity", "importance",
+    "vary",
+)  # fmt: skip
 Presets = Mapping[str, Mapping[str, Any]]
 Elsewhere = Callable[[str], list[str]]
 
@@ -31,7 +34,7 @@ def expand(
     `presets` are the study's own, beside those that every study has. `elsewhere` knows in which
     other tables of a study file a key belongs."""
     available = ALGORITHMS.entries()
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, bool], str] = {}
     said: dict[str, None] = {}
     for algorithm, default in algorithms.items():
         if algorithm not in available:
@@ -46,10 +49,11 @@ def expand(
             )
             if made is None:
                 continue
-            if twin := seen.get(made.uid):
+            trained = made.uid, made.prior_preservation
+            if twin := seen.get(trained):
                 said[f"configurations '{twin}' and '{made.name}' are the same"] = None
                 continue
-            seen[made.uid] = made.name
+            seen[trained] = made.name
             yield made
     problems += said
 
@@ -152,6 +156,7 @@ def _configuration(
         layers=uid(own_presets[preset]) if preset in own_presets else "",
         captions="" if captions == MAIN_CAPTIONS else captions,
         concepts=concepts,
+        prior_preservation=values.get("prior_preservation", True),
         capacity=values.get("capacity", 1),
         importance=values.get("importance", not concepts),
     )
@@ -210,8 +215,10 @@ def _wrong(
     capacity, importance = values.get("capacity", 1), values.get("importance", True)
     if type(capacity) is not int or capacity not in (1, 2, 3):
         yield f"'{where}.capacity' is {capacity!r}: 1, 2 or 3 is allowed"
-    if not isinstance(importance, bool):
-        yield f"'{where}.importance' is {importance!r}: true or false is needed"
+    prior = values.get("prior_preservation", True)
+    for key, value in (("importance", importance), ("prior_preservation", prior)):
+        if not isinstance(value, bool):
+            yield f"'{where}.{key}' is {value!r}: true or false is needed"
 
 
 def _plain(value: Any) -> Any:
@@ -229,6 +236,8 @@ def _name(algorithm: str, change: Mapping[str, Any]) -> str:
             parts.append(str(value).lstrip("."))
         elif key == "concepts":
             parts += [pattern.replace("/", "-") for pattern in value]
+        elif key == "prior_preservation":
+            parts.append("prior" if value else "no-prior")
         elif key not in ("capacity", "importance", "name", "vary"):
             parts.append(f"{key}{exact(value) if isinstance(value, float) else value}")
     return "-".join(parts)

@@ -20,7 +20,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study import drawn as drawn_images
 from lycoris_bench.study import grid
 from lycoris_bench.study import names as naming
-from lycoris_bench.study.asked_for import too_many, unknown_names
+from lycoris_bench.study.asked_for import idle_keys, too_many, unknown_names
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import PACKAGE, as_shipped, is_hub_id, locate
@@ -30,7 +30,7 @@ from lycoris_bench.study.records import (
     Checkpoint,
     Configuration,
 )
-from lycoris_bench.study.settings import Combination, Sampling, Settings
+from lycoris_bench.study.settings import Combination, Sampling, Settings, Training
 
 PATHS = ("base_model", "dataset", "heldout", "prompts")
 PLUGGED = "a name from a plug-in needs its file: --plugin FILE, or LYCORIS_BENCH_PLUGINS"
@@ -101,6 +101,18 @@ class Study:
         )
         drawn = [replace(c, strength=s) for c, s in made if s == 1 or not c.is_whole]
         return [BASE_CHECKPOINT, *drawn, *self.drawn]
+
+    def training(self, configuration: Configuration) -> Training:
+        """How a configuration is trained: as the study says, but for prior preservation, which it
+        may leave out."""
+        training = self.settings.training
+        if configuration.prior_preservation:
+            return training
+        return training.model_copy(update={"prior_preservation": None})
+
+    def batches_a_step(self, configuration: Configuration) -> int:
+        """A step shows a batch; one that is held to class images shows as many of them too."""
+        return 2 if self.training(configuration).prior_preservation else 1
 
     def preset(self, configuration: Configuration) -> Any:
         """What a configuration's adapters are attached by: a preset's name, or the study's own."""
@@ -202,6 +214,7 @@ def parse(table: Mapping[str, Any], folder: Path = Path(), source: str = "study"
         }
         configurations += grid.given(given)
         problems += unknown_names(settings)
+        problems += idle_keys(settings)
         problems += too_many(settings, configurations)
     problems += naming.problems(configuration.name for configuration in configurations)
     if problems or settings is None:

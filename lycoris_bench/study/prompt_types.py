@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.study.concept_words import PLACE, PromptError
 from lycoris_bench.study.records import Concept, PromptSet
 from lycoris_bench.study.wording import STYLE, Words, tidied, too_long
@@ -189,7 +190,6 @@ def _mistake(line: str, row: PromptType) -> str | None:
     if place := _OTHER_PLACE.search(PLACE.sub("", line)):
         return f"holds {place[0][:40]}; only {{}} and [trigger] stand for the concept"
     if row.of_pairs and (places := len(PLACE.findall(line))) != 2:
-        return (
-            f"has {places} places for concepts; exactly two {{}} are needed, like '{{}} and {{}}'"
-        )
+        found = plural(places, "place")
+        return f"has {found} for concepts; exactly two {{}} are needed, like '{{}} and {{}}'"
     return too_long(line)

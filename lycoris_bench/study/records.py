@@ -46,9 +46,11 @@ class Configuration:
     made of (configurations or files) and their strengths. `layers` identifies a preset that the
     study itself defines. `captions` is the extension of the caption files it is trained with,
     where that is not `.txt`. `concepts` are the patterns of the concepts it is trained on, where
-    those are not all of the study. `capacity` (1 default, 2 larger, 3 native) and `importance`
-    (whether SHAP uses it) only serve the analysis: they are not part of the identity, so changing
-    them trains nothing again.
+    those are not all of the study. `prior_preservation`: whether it is held to the class images of
+    the study, where that has any; the settings it is trained with say so too (`Study.training`),
+    and are part of what identifies weights, so `uid` leaves it out. `capacity` (1 default,
+    2 larger, 3 native) and `importance` (whether SHAP uses it) only serve the analysis: they are
+    not part of the identity, so changing them trains nothing again.
 
     `files` are the checkpoints of a training that others ran; what else is said of it then serves
     the analysis alone."""
@@ -62,6 +64,7 @@ class Configuration:
     captions: str = ""
     files: tuple["GivenFile", ...] = ()
     concepts: tuple[str, ...] = ()
+    prior_preservation: bool = True
     capacity: int = field(default=1, compare=False)
     importance: bool = field(default=True, compare=False)
 

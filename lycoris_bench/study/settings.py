@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.models import schedulers
 from lycoris_bench.study.prior_preservation import PriorPreservation
 from lycoris_bench.study.records import GIVEN
@@ -141,7 +142,8 @@ class Combination(Table):
     def _one_strength_each(self) -> "Combination":
         if self.strengths is not None and len(self.strengths) != len(self.adapters):
             raise BenchError(
-                f"{len(self.strengths)} strengths for {len(self.adapters)} adapters: "
+                f"{plural(len(self.strengths), 'strength')} for "
+                f"{plural(len(self.adapters), 'adapter')}: "
                 "as many are needed, or none"
             )
         if len(set(self.adapters)) != len(self.adapters):
@@ -168,8 +170,8 @@ class Given(Table):
     def _one_moment_each(self) -> "Given":
         if len(self.moments) != len(self.files) and (self.moments or len(self.files) > 1):
             raise BenchError(
-                f"{len(self.moments)} moments for {len(self.files)} files: each needs its own, but "
-                "for a single file"
+                f"{plural(len(self.moments), 'moment')} for {plural(len(self.files), 'file')}: "
+                "each needs its own, but for a single file"
             )
         return self
 

@@ -143,7 +143,7 @@ def test_what_the_kind_cannot_say_is_named(tmp_path: Path, base: Path) -> None:
     )
     found = extract(str(base), str(after), tmp_path / "out.safetensors")
     assert found["left_out"] == [f"unet.{NORM}.bias"]
-    assert f"not expressible as lora: 1 tensors: unet.{NORM}.bias" in found["text"]
+    assert f"not expressible as lora: 1 tensor: unet.{NORM}.bias" in found["text"]
 
 
 def test_a_half_copy_of_the_base_differs_in_nothing(tmp_path: Path, base: Path) -> None:

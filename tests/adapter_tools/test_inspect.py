@@ -42,7 +42,7 @@ def test_a_layer_by_hand(tmp_path: Path) -> None:
     assert found["metadata"]["ss_network_args"] == {"algo": "lora"}
     assert found["metadata"]["ss_tag_frequency"] == {"folders": 2, "tags": 2}
     assert found["layers"][0]["shapes"]["lora_up.weight"] == [2, 1]
-    assert "alpha/rank = 2/1: 1 layers of lora" in found["text"] and "22.36" in found["text"]
+    assert "alpha/rank = 2/1: 1 layer of lora" in found["text"] and "22.36" in found["text"]
 
 
 def test_a_blocks_norm_is_that_of_its_layers_together(tmp_path: Path) -> None:

@@ -58,15 +58,20 @@ def study(
                     )  # fmt: skip
 
 
-def found(table: Rows, **options: object) -> Differences:
-    made = differences(table([*study(**options)]), RELATED)  # type: ignore[arg-type]
+def found(table: Rows, loss: float = 0.2) -> Differences:
+    made = differences(table([*study(loss=loss)]), RELATED)
     assert made is not None
     return made
 
 
 def test_who_is_compared_with_whom() -> None:
-    def lora(name: str, lr: float = 1e-3, **more: object) -> Configuration:
-        return Configuration(name, "lora", "full", lr, (("dim", 4),), **more)  # type: ignore[arg-type]
+    def lora(
+        name: str, lr: float = 1e-3, concepts: tuple[str, ...] = (), importance: bool = True
+    ) -> Configuration:
+        dim = (("dim", 4),)
+        return Configuration(
+            name, "lora", "full", lr, dim, concepts=concepts, importance=importance
+        )
 
     def made(name: str, *parts: str) -> Configuration:
         return Configuration(name, COMBINED, options=tuple((part, 1.0) for part in parts))
@@ -115,8 +120,8 @@ def test_means_are_those_of_a_loop_over_cells(table: Rows) -> None:
 
 
 def line(table: pd.DataFrame, metric: str, concept: str) -> pd.Series:
-    (found,) = table[(table["metric"] == metric) & (table["concept"] == concept)].iloc
-    return found  # type: ignore[no-any-return]
+    (place,) = np.flatnonzero((table["metric"] == metric) & (table["concept"] == concept))
+    return pd.Series(table.iloc[place])
 
 
 def test_only_what_was_planted_is_told(table: Rows) -> None:

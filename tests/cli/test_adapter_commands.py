@@ -95,7 +95,7 @@ def test_json_of_a_match_is_the_table(place: Path, capsys: Captured) -> None:
         ("inspect none", 2, "none cannot be read: No such file or directory"),
         ("resize a -o x", 2, "give one of --rank, --energy and --size"),
         ("resize dora -o x --rank 1", 2, "depends on the base model's weights: give --model"),
-        ("combine a -o x --weight 1 --weight 2", 2, "1 files and 2 weights"),
+        ("combine a -o x --weight 1 --weight 2", 2, "1 file and 2 weights"),
         ("extract base base -o x", 2, "differ in no weight that 'lora' can change"),
         ("extract base base -o x --as lokr --rank 4", 2, "--rank and --energy are for --as lora"),
         ("extract base base -o x --as loha", 2, "'loha' is not one of"),

@@ -1,6 +1,7 @@
 """`eval` and `watch`, as a user types them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lycoris_bench.analysis.stored_run import open_run
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.main import command
 from lycoris_bench.study.places import locate
@@ -61,6 +63,12 @@ def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: 
     page = (evaluated / "report/index.html").read_text()
     assert "Which to keep" in page and "dog epoch 10" in page
     assert "<td>dog.safetensors</td>" in page
+    # what is asked for comes first, in the page and in its navigation, and nothing is empty
+    for first, second in (('id="keeping"', 'id="explore"'), ('#keeping"', 'href="#explore"')):
+        assert 0 < page.index(first) < page.index(second)
+    assert "What matters" not in page and "#factors" not in page
+    sections = re.findall(r"<section[^>]*>\s*<h2>([^<]*)</h2>\s*</section>", page)
+    assert not sections
 
 
 def test_means_are_those_of_the_metric_table(evaluated: Path) -> None:
@@ -75,6 +83,15 @@ def test_means_are_those_of_the_metric_table(evaluated: Path) -> None:
     base = wanted[wanted["configuration"] == "base"]["value"].item()
     assert found["references"]["fidelity"]["base"] == pytest.approx(base)
     assert by_name["same"] == pytest.approx(base, rel=1e-6)  # a whole model with base's weights
+    # and of a metric of sets: what images contribute has the mean of the whole set's number
+    sets = rows[(rows["metric"] == "vendi") & (rows["prompt_type"] == "trigger")]
+    sets = sets[(sets["configuration"] == "dog") & (sets["encoder"] == "miniature-image")]
+    diverse = {row["checkpoint"]: row["diversity"]["value"] for row in found["checkpoints"]}
+    for row in sets.itertuples():
+        assert diverse[f"dog epoch {row.epoch}"] == pytest.approx(row.value, rel=1e-5)
+    assert found["prompts"]["diversity"] == 3 and found["prompts"]["preservation"] == 3
+    halves = open_run(evaluated).parts(sets[["metric", "encoder", "resize", "prompt_type"]])
+    assert halves.empty  # half of three is one image, and sets without an image are no halves
 
 
 def test_typed_again_it_draws_nothing_and_says_the_same(
@@ -102,6 +119,11 @@ def test_a_dry_run_writes_nothing(
     said = capsys.readouterr()
     assert not (place / "dry").exists()
     assert "of 9 checkpoints and of the base model" in said.err and "time left" in said.out
+    # two of `dog`, one each of three others, and nothing of trainings, as there are none
+    assert "checkpoints  5 files of 4 trainings that others ran" in said.out
+    assert "at 10 images a second" in said.out
+    for word in ("step", "train ", "there", "of checkpoints in all"):
+        assert word not in said.out.replace(" there\n", "\n"), word
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
@@ -44,6 +45,13 @@ def test_the_hub_reads_what_is_written(written: Written) -> None:
     assert first.metric_args["base_model"] == pytest.approx(0.11)
     assert first.verified is None and first.verify_token is None
     assert second.metric_type == "style_loss" and "lower is better" in str(second.metric_name)
+
+
+def test_one_concept_is_no_concepts(written: Written) -> None:
+    folder = written("run")
+    rows = pd.read_parquet(folder / "metrics.parquet")
+    rows[rows["class"] == rows["class"].iloc[0]].to_parquet(folder / "metrics.parquet")
+    assert "photos, 1 concept of the study toy" in card(folder, "lora")
 
 
 def test_all_configurations_are_an_entry_each(written: Written) -> None:

@@ -108,7 +108,7 @@ def test_files_that_are_no_base_model_are_one_sentence(tmp_path):
     cases = {
         "no U-Net under CompVis's names": {"lora_unet_x.alpha": torch.ones(1)},
         "no text encoder": {n: t for n, t in whole.items() if not n.startswith("cond_stage")},
-        "its UNet2DConditionModel lacks 1 tensors": {
+        "its UNet2DConditionModel lacks 1 tensor": {
             n: t for n, t in whole.items() if n != "model.diffusion_model.time_embed.2.bias"
         },
     }

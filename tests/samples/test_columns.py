@@ -43,7 +43,7 @@ def test_a_field_in_place_of_steps() -> None:
     samples = [sample(f"{m}{k}", said={"model": m}, prompt=str(k)) for m in "AB" for k in (1, 2)]
     found, notes = columns([*samples, sample("none")], "model")
     assert found == {"A": ["A1", "A2"], "B": ["B1", "B2"]}
-    assert "1 images have no 'model' and are left out (none)" in notes.warned["--group"]
+    assert "1 image has no 'model' and is left out (none)" in notes.warned["--group"]
     assert [*columns(samples, "configuration")[0]] == ["lora"]
     with pytest.raises(BenchError, match="unknown field 'modl'; did you mean 'model'"):
         columns(samples, "modl")

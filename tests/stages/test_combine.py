@@ -211,7 +211,7 @@ def test_limit_trains_only_what_is_drawn() -> None:
     ({"combine": {"x": {"adapters": []}}}, "'combine.x.adapters' is []"),
     ({"combine": {"x": {"adapters": ["lora"], "strength": [1]}}},
      "did you mean 'combine.x.strengths'"),
-    ({"combine": {"x": {"adapters": ["lora", "lokr"], "strengths": [1]}}}, "1 strengths for 2"),
+    ({"combine": {"x": {"adapters": ["lora", "lokr"], "strengths": [1]}}}, "1 strength for 2"),
     ({"combine": {"x": {"adapters": ["lora", "lora"]}}}, "named twice"),
     ({"combine": {"lora": {"adapters": ["lora"]}}}, "'lora' and twice"),
     ({"sampling": {"strength": [1.0, 0.5]}}, "ascending"),

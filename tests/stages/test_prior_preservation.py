@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from lycoris_bench.planning import class_images, overview
+from lycoris_bench.analysis import run_tables
+from lycoris_bench.planning import class_images, overview, time_and_disk
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run.outcome import Outcome
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import class_images as drawn
 from lycoris_bench.stages import drawing
+from lycoris_bench.stages import train as stage
 from lycoris_bench.stages.run import run as run_all
-from lycoris_bench.stages.train import train
 from lycoris_bench.study.load import StudyError, parse
 from lycoris_bench.study.records import BASE_CHECKPOINT
 from lycoris_bench.study.settings import Training
@@ -34,8 +35,8 @@ pytestmark = [
 
 def study(base: str, prior: Any = PRIOR, **changes: Any) -> Plan:
     """The brief study, of two class words; two configurations."""
-    given = {**BRIEF, **changes, "base_model": base, "concepts": ["toys/bunny", "scenes/*"],
-             "algorithms": {"lora": {"lr": 2e-3, "dim": 2}, "lokr": {"lr": 2e-3}}}  # fmt: skip
+    given = {**BRIEF, "algorithms": {"lora": {"lr": 2e-3, "dim": 2}, "lokr": {"lr": 2e-3}},
+             **changes, "base_model": base, "concepts": ["toys/bunny", "scenes/*"]}  # fmt: skip
     asked = table(**given)
     if prior:
         asked["training"] = {**asked["training"], "prior_preservation": prior}
@@ -44,7 +45,7 @@ def study(base: str, prior: Any = PRIOR, **changes: Any) -> Plan:
 
 def trained(asked: Plan, store: Store) -> Outcome:
     with store.lock():
-        return train(asked, store, HERE)
+        return stage.train(asked, store, HERE)
 
 
 def pictures(store: Store) -> dict[str, bytes]:
@@ -95,6 +96,60 @@ def test_a_study_without_them_is_what_it_was(quick_base: str) -> None:
     assert "prior_preservation" not in without.study.settings.training.identity()
     assert "prior_preservation" not in without.study.toml() and without.class_images is None
     assert class_images.identity(without) == ""
+
+
+MIXED = {
+    "lora": {
+        "lr": 2e-3, "dim": 2, "name": "free", "prior_preservation": False,
+        "vary": [{"prior_preservation": True, "name": "held"}],
+    },
+}  # fmt: skip
+
+
+def uids(asked: Plan, name: str) -> list[str]:
+    return [asked.checkpoint_uid(c) for c in asked.trained if c.configuration.name == name]
+
+
+def of(store: Store, name: str) -> list[bytes]:
+    """The numbers of its checkpoints, without what the files say of it."""
+    found = [data for path, data in weights(store).items() if f"/{name}/" in path]
+    return [data[8 + int.from_bytes(data[:8], "little") :] for data in found]
+
+
+def test_a_configuration_may_leave_them_out(quick_base: str, whole: Store, tmp_path: Path) -> None:
+    """What is held is, to the last bit, what a study of such trainings alone makes, and what is
+    not, what a study without class images does; a step of the former is twice the work."""
+    mixed, none = study(quick_base, algorithms=MIXED), study(quick_base, prior=None)
+    every = study(quick_base)
+    for alike, name, own in ((none, "lora", "free"), (every, "lora", "held")):
+        assert uids(mixed, own) == uids(alike, name)
+    assert time_and_disk._batches(mixed) == 1.5
+    assert [time_and_disk._batches(asked) for asked in (none, every)] == [1, 2]
+    store, without = Store(tmp_path / "mixed"), Store(tmp_path / "none")
+    assert not trained(mixed, store).failed
+    assert not trained(replace(none, limit=len(uids(none, "lora"))), without).failed
+    assert of(store, "free") == of(without, "lora")
+    assert of(store, "held") == of(whole, "lora") != of(store, "free")
+    factors = run_tables.factors(mixed.study.configurations)
+    assert factors["prior_preservation"].to_list() == ["without", "with"]
+    assert "prior_preservation" not in run_tables.factors(every.study.configurations)
+
+
+def test_nothing_is_drawn_where_no_configuration_needs_it(quick_base: str, tmp_path: Path) -> None:
+    free = {"lora": {"lr": 2e-3, "dim": 2, "prior_preservation": False}}
+    asked = study(quick_base, algorithms=free)
+    assert asked.class_images is None
+    store = Store(tmp_path / "run")
+    items = stage.trainings(asked, store, HERE, Outcome())
+    assert [item.name for item in items] == ["lora/seed-23"] and not items[0].after
+
+
+def test_only_those_that_are_held_wait_for_them(quick_base: str, tmp_path: Path) -> None:
+    asked = study(quick_base, algorithms=MIXED)
+    items = stage.trainings(asked, Store(tmp_path / "run"), HERE, Outcome())
+    *drawn_, free, held = items
+    assert (free.after, held.after) == (frozenset(), {item.name for item in drawn_})
+    assert len(drawn_) == 2 and (free.unit, held.unit) == (1, 2)
 
 
 def test_all_that_they_depend_on_is_in_the_identity_of_a_checkpoint(quick_base: str) -> None:
@@ -182,7 +237,7 @@ def test_run_keeps_of_them_what_it_keeps_of_other_images(
 def test_workers_draw_the_words_at_once(asked: Plan, whole: Store, tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     with store.lock():
-        assert not train(asked, store, replace(HERE, workers=2)).failed
+        assert not stage.train(asked, store, replace(HERE, workers=2)).failed
     assert pictures(store) == pictures(whole) and weights(store) == weights(whole)
 
 
@@ -211,6 +266,20 @@ def test_mistakes_in_the_study_file(prior: Any, said: str) -> None:
         tiny(training={"prior_preservation": prior})
     assert said in str(caught.value)
     assert Training(prior_preservation=None) == Training()
+
+
+@pytest.mark.parametrize(
+    "own, said",
+    [
+        ({"prior_preservation": True}, "'algorithms.lora.prior_preservation' says who is held to"),
+        ({"vary": [{"dim": 4, "prior_preservation": False}]}, "write the table [training.prior_"),
+        ({"prior_preservation": 0.5}, "is 0.5: true or false is needed"),
+    ],
+)
+def test_mistakes_of_a_configuration(own: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        tiny(algorithms={"lora": {"lr": 1e-3, **own}})
+    assert said in str(caught.value)
 
 
 def test_the_plan_says_what_is_drawn(asked: Plan, whole: Store, tmp_path: Path) -> None:

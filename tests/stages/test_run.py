@@ -276,7 +276,7 @@ def test_refused_images_are_named_and_the_rest_goes_on(
     outcome = everything(brief, store)
     first = str(brief.checkpoints[1])
     assert outcome.failed == {first: outcome.failed[first]} and outcome.done == 2
-    assert "1 images were not stored" in outcome.failed[first]
+    assert "1 image was not stored" in outcome.failed[first]
     assert "is blank" in outcome.failed[first]
     assert everything(brief, store).done == 1
 

@@ -89,7 +89,7 @@ def test_a_line_has_exactly_two_places(tmp_path: Path) -> None:
     with pytest.raises(PromptError) as error:
         composed(tmp_path, TOY, CAT)
     said = str(error.value)
-    assert "line 3 has 1 places for concepts; exactly two {} are needed" in said
+    assert "line 3 has 1 place for concepts; exactly two {} are needed" in said
     assert "line 4 has 3 places" in said and "line 5 holds {name}" in said and "line 1" not in said
 
 

@@ -119,7 +119,7 @@ def test_products_that_no_memory_holds_are_refused_with_the_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     grid = {"seeds": list(range(2000)), "epochs": list(range(1, 201))}
-    assert "3 configurations x 2,000 seeds x 200 epochs x 1 strengths are 1,200,000 checkpoints; "\
+    assert "3 configurations x 2,000 seeds x 200 epochs x 1 strength are 1,200,000 checkpoints; "\
         "at most 1,000,000" in mistakes(lambda t: t.update(grid))[0]  # fmt: skip
     cases = (
         ({"training": {"images_per_class": 10**6}, "epochs": [10**5]}, "training steps; at most"),

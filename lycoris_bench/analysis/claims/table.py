@@ -8,7 +8,7 @@ from lycoris_bench.analysis.claims.significance import SMALL
 from lycoris_bench.analysis.claims.verdicts import HOLDS, NOT, UNCLEAR, UNTESTED, Verdict
 from lycoris_bench.analysis.columns import OVERALL, ordered, words
 from lycoris_bench.analysis.compare import ALPHA
-from lycoris_bench.messages.numbers import fixed, significant
+from lycoris_bench.messages.numbers import fixed, plural, significant
 
 
 def shown(found: Mapping[str, Any], truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def exploratory_summary(found: Mapping[str, Any]) -> list[str]:
         reasons = "; ".join(ordered(verdict["reason"] for verdict in cells if measured(verdict)))
         return [f"No claim can be tested in a single category ({reasons})."] if reasons else []
     return [
-        f"Of {len(cells)} cells of claim and category {_counts(cells)}.",
+        f"Of {plural(len(cells), 'cell')} of claim and category {_counts(cells)}.",
         *by_chance(found["categories"]),
     ]
 
@@ -138,7 +138,7 @@ def _cell(verdict: Verdict) -> dict[str, Any]:
         effect, detail = f"tau {fixed(verdict['tau'], signed=True)}", ""
         if "comparisons" in verdict:
             detail = (
-                f"{verdict['confirmed']} of {verdict['pairs']} pairs confirmed, "
+                f"{verdict['confirmed']} of {plural(verdict['pairs'], 'pair')} confirmed, "
                 f"{verdict['contradicted']} contradicted"
             )
     else:

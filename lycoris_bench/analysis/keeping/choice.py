@@ -136,6 +136,6 @@ def as_data(found: list[Numbers], chosen: Choice, names: dict[Key, str]) -> dict
             for one in found
         },
         "prompts": {one.criterion.key: int(one.values.shape[1]) for one in found},
-        "what": {one.criterion.key: one.what for one in found},
+        "what": {one.criterion.key: one.criterion.what for one in found},
         "gaining": None if chosen.gaining is None else [names[key] for key in chosen.gaining],
     }

@@ -46,7 +46,8 @@ def kept(
         ],
         columns=VIEW,
     )
-    found = numbers(image_numbers(store, sources, asked), rows, _counts(store))
+    images = image_numbers(store, sources, asked, without=True)
+    found = numbers(images, rows, _counts(store))
     names = _names(found, given)
     chosen = choice(found)
     said = store.read_json(store.unlike)

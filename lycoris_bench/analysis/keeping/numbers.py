@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.columns import CONCEPT, CRITERIA, Criterion
-from lycoris_bench.scoring.rows import HALVES
+from lycoris_bench.scoring.part_names import WITHOUT
 from lycoris_bench.study.prompt_types import assignment
 from lycoris_bench.study.records import BASE, REAL
 
@@ -20,10 +20,10 @@ Key = tuple[str, int | None, float]
 @dataclass(frozen=True)
 class Numbers:
     """One criterion of all checkpoints. values [checkpoints, units], larger is better: the means
-    over the images of a prompt, or single images where all are of one prompt, or `halves` of the
-    images where the metric is of sets. `of_base`: the base model's, of the same units; None where
-    there are none. `base` and `real` are means, of what the values are of; nan where there is none.
-    `sign`: -1 where the metric's own direction is down."""
+    over the images of a prompt, or single images where all are of one prompt; of a metric of sets
+    what each image contributes (`contributions`). `of_base`: the base model's, of the same units;
+    None where there are none. `base` and `real` are means, of what the values are of; nan where
+    there is none. `sign`: -1 where the metric's own direction is down."""
 
     criterion: Criterion
     keys: tuple[Key, ...]
@@ -31,13 +31,7 @@ class Numbers:
     base: float
     real: float
     sign: int
-    halves: bool = False
     of_base: np.ndarray | None = None
-
-    @property
-    def what(self) -> str:
-        """What is measured: a number of a half is no number of all images."""
-        return f"{self.criterion.what}{', of halves of the images' * self.halves}"
 
     @property
     def means(self) -> np.ndarray:
@@ -65,8 +59,9 @@ def numbers(
         if not len(own):
             continue
         sign = 1 if own["better"].iloc[0] == "higher" else -1
-        halves = bool(own["image"].isin(HALVES).all())
-        means = (own if halves else whole).groupby("configuration")["value"].mean()
+        if not len(own := contributions(own, whole)):
+            continue
+        means = whole.groupby("configuration")["value"].mean()
         table = _table(own[own["configuration"] != REAL], prompts)
         is_base = table.index.get_level_values("configuration") == BASE
         values = sign * table.to_numpy()
@@ -74,10 +69,32 @@ def numbers(
             keys = tuple(_key(*row) for row in table.index[~is_base])
             base, real = (float(means.get(name, np.nan)) for name in (BASE, REAL))
             of_base = values[is_base][0] if is_base.any() else None
-            found.append(
-                Numbers(criterion, keys, values[~is_base], base, real, sign, halves, of_base)
-            )
+            found.append(Numbers(criterion, keys, values[~is_base], base, real, sign, of_base))
     return found
+
+
+def contributions(parts: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """The parts, where they are sets without an image, as what each image contributes: the
+    jackknife's pseudo-values, moved so that their mean is the value V of the whole set of n images,
+
+        V + (n - 1) (mean_j V_without_j - V_without_i).
+
+    Their differences between two checkpoints have the mean of the difference of V, and its variance
+    is that of a mean of them (Efron & Stein 1981). Sets of which the whole is not known are left
+    out."""
+    left_out = parts["image"].str.startswith(WITHOUT)
+    if not left_out.any():
+        return parts
+    keys = [*CHECKPOINT, *CONCEPT]
+    alike = {"epoch": "float64", "strength": "float64"}
+    of_sets = whole[[*keys, "value"]].astype(alike).rename(columns={"value": "whole"})
+    rows = parts[left_out].astype(alike).merge(of_sets, on=keys)
+    others = rows.groupby(keys, dropna=False)["value"]
+    n, mean = others.transform("size"), others.transform("mean")
+    return rows.assign(
+        value=rows["whole"] + (n - 1) * (mean - rows["value"]),
+        image=rows["image"].str.removeprefix(WITHOUT),
+    )
 
 
 def _of(rows: pd.DataFrame, criterion: Criterion) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from lycoris_bench.analysis.keeping.choice import (
 )
 from lycoris_bench.analysis.keeping.numbers import Key, Numbers
 from lycoris_bench.files.identity import exact
-from lycoris_bench.messages.numbers import number, percent
+from lycoris_bench.messages.numbers import number, percent, plural
 
 MOST = 4  # checkpoints that a sentence names
 SCOPE = (
@@ -95,8 +95,8 @@ def _learned(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) ->
     if without and len(without) == len(one.keys):
         subject = "no checkpoint" if len(without) > 1 else f"{without[0]} not"
         yield (
-            f"Fidelity ({one.what}) tells {subject} from the base model: nothing shows that the "
-            "concept was learned, and what follows may be chance."
+            f"Fidelity ({one.criterion.what}) tells {subject} from the base model: nothing shows "
+            "that the concept was learned, and what follows may be chance."
         )
     elif without:
         yield f"Not told from the base model in fidelity: {some(without)}."
@@ -104,8 +104,7 @@ def _learned(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) ->
 
 def _units(one: Numbers) -> str:
     """How many numbers of a checkpoint are compared, and of what."""
-    count = one.values.shape[1]
-    return f"{count} {'halves of the images' if one.halves else 'images or prompts'}"
+    return plural(one.values.shape[1], "image or prompt", "images or prompts")
 
 
 def _criterion(one: Numbers, chosen: Choice, names: dict[Key, str]) -> str:
@@ -115,16 +114,16 @@ def _criterion(one: Numbers, chosen: Choice, names: dict[Key, str]) -> str:
     others = [names[key] for key in best[1:]]
     if not can_tell(len(one.keys), one.values.shape[1]):
         return (
-            f"{heading} ({one.what}): {names[best[0]]} has the best, {value}; no test can tell "
-            f"{len(best)} checkpoints from one another by {_units(one)}."
+            f"{heading} ({one.criterion.what}): {names[best[0]]} has the best, {value}; no test "
+            f"can tell {len(best)} checkpoints from one another by {_units(one)}."
         )
     if len(best) == len(one.keys):
         return (
-            f"{heading} ({one.what}) tells none of the {len(best)} checkpoints from "
+            f"{heading} ({one.criterion.what}) tells none of the {len(best)} checkpoints from "
             f"another; {names[best[0]]} has {value}."
         )
     tied = f"; not told from it: {some(others)}" if others else ""
-    return f"{heading} ({one.what}): {names[best[0]]} is best, {value}{tied}."
+    return f"{heading} ({one.criterion.what}): {names[best[0]]} is best, {value}{tied}."
 
 
 def _alone(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
@@ -132,7 +131,7 @@ def _alone(found: Sequence[Numbers], names: dict[Key, str]) -> Iterator[str]:
         value = number(float(one.means[0]))
         yield (
             f"{one.criterion.heading} of {names[one.keys[0]]}, the only checkpoint "
-            f"({one.what}): {value}{_error(one, 0)}{_beside(one)}."
+            f"({one.criterion.what}): {value}{_error(one, 0)}{_beside(one)}."
         )
 
 

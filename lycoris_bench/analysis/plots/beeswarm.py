@@ -22,7 +22,7 @@ from lycoris_bench.analysis.plots.canvas import (
 )
 from lycoris_bench.messages.numbers import fixed
 
-LABELS = {"lr_level": "learning rate"}
+LABELS = {"lr_level": "learning rate", "prior_preservation": "prior preservation"}
 SHORT, VALUES = 18, 28  # characters of a value, and of a line of them
 LINE = 0.12  # inches of such a line
 

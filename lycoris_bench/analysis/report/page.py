@@ -37,7 +37,7 @@ from lycoris_bench.analysis.series import moments_of, over_training
 from lycoris_bench.analysis.several_concepts.differences import Differences
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.messages.numbers import fixed, number
+from lycoris_bench.messages.numbers import fixed, number, plural
 from lycoris_bench.messages.printable import lines
 
 
@@ -146,7 +146,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
-    made.filters["number"], made.filters["fixed"] = number, fixed
+    made.filters |= {"number": number, "fixed": fixed, "plural": plural}
     return made
 
 

@@ -10,6 +10,7 @@ from lycoris_bench.data.folders import Folders
 from lycoris_bench.data.images import NOT_READ, SUFFIXES, DataError
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 
 OF_OTHERS = {
     *SUFFIXES, *NOT_READ, disk.PARTIAL, ".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx",
@@ -44,8 +45,8 @@ def places(
     listed = {i: None for i in images if files.listed(i) is not None}
     if listed and force:
         problems.append(
-            f"{METADATA} has the captions of {len(listed)} images, {next(iter(listed))} for one, "
-            "and goes before files; take them out of it"
+            f"{METADATA} has the captions of {plural(len(listed), 'image')}, "
+            f"{next(iter(listed))} for one, and goes before files; take them out of it"
         )
     root = folder.resolve()
     owner: dict[Path, Path] = {}

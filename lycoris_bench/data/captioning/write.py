@@ -17,6 +17,7 @@ from lycoris_bench.data.seen import whole
 from lycoris_bench.files import disk
 from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.messages.numbers import plural
 from lycoris_bench.study import concept_words
 from lycoris_bench.study.records import Concept
 from lycoris_bench.study.wording import too_long
@@ -83,7 +84,7 @@ def write(folder: Path, options: CaptionOptions, device: str = "cpu") -> dict[st
     # Two images of one stem share a caption: files are counted, and what a list has.
     written = len({places[image.path] for image in lacking})
     kept = len(images) - len(in_files) + len({places[image.path] for image in in_files}) - written
-    text = f"{written} captions written as *{extension} in {folder}"
+    text = f"{plural(written, 'caption')} written as *{extension} in {folder}"
     if kept:
         text += f"; {kept} were there and are kept (--force writes them anew)"
     return {"written": written, "kept": kept, "extension": extension, "text": text}

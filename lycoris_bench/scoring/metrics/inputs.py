@@ -9,7 +9,7 @@ A metric with a new kind of input brings a row of its own, in its own file:
     def colourfulness(pixels): ...
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,12 +49,19 @@ class ScoredSet:
 
     def halves(self) -> "tuple[ScoredSet, ScoredSet]":
         """The first half of the generated images, and the rest, with what belongs to them."""
-        middle = len(self.generated) // 2
-        own = ("generated", "base", "texts", "groups")
-        return (
-            replace(self, **{name: getattr(self, name)[:middle] for name in own}),
-            replace(self, **{name: getattr(self, name)[middle:] for name in own}),
-        )
+        middle, count = len(self.generated) // 2, len(self.generated)
+        return self._of(range(middle)), self._of(range(middle, count))
+
+    def without_each(self) -> Iterator["ScoredSet"]:
+        """The set without its first image, without its second, and so on."""
+        places = range(len(self.generated))
+        return (self._of([k for k in places if k != out]) for out in places)
+
+    def _of(self, places: Sequence[int]) -> "ScoredSet":
+        """Some of the generated images, with what belongs to them."""
+        own = {name: getattr(self, name) for name in ("generated", "base", "texts", "groups")}
+        kept = {name: [all_[k] for k in places] if all_ else () for name, all_ in own.items()}
+        return replace(self, **kept)
 
 
 class Features(Protocol):

@@ -9,7 +9,7 @@ from lycoris_bench.analysis.keeping.choice import can_tell, choice
 from lycoris_bench.analysis.keeping.numbers import Key, Numbers, numbers
 from lycoris_bench.analysis.keeping.sentences import sentences
 
-FIDELITY, CONTROL, DIVERSITY, _ = CRITERIA
+FIDELITY, CONTROL, _, _ = CRITERIA
 
 
 def drawn(rng: np.random.Generator, gains: list[float], units: int) -> list[Numbers]:
@@ -27,9 +27,7 @@ def drawn(rng: np.random.Generator, gains: list[float], units: int) -> list[Numb
     for criterion in (FIDELITY, CONTROL):
         of_base = noisy(0.0) + 5 * (criterion is CONTROL)
         rows = [noisy(gain) + 5 * (criterion is CONTROL) for gain in gains for _ in range(2)]
-        found.append(
-            Numbers(criterion, keys, np.stack(rows), of_base.mean(), np.nan, 1, False, of_base)
-        )
+        found.append(Numbers(criterion, keys, np.stack(rows), of_base.mean(), np.nan, 1, of_base))
     return found
 
 
@@ -69,23 +67,6 @@ def test_too_few_prompts_are_said(units: int, can: bool) -> None:
     assert ("no test can tell 2 checkpoints from one another by 5 images" in said) != can
 
 
-def test_what_is_of_halves_is_beside_the_base_models_halves() -> None:
-    """Two halves of one set are less diverse than all of it, so they stand beside halves."""
-    images = pd.DataFrame([
-        {"configuration": name, "epoch": np.nan, "strength": 1.0, "category": "a", "class": "b",
-         "subclass": "", "second": "", "prompt_type": "trigger", "metric": "vendi",
-         "better": "higher", "image": half, "value": value}
-        for name, values in (("base", (1.5, 1.7)), ("mine", (1.2, 1.6)))
-        for half, value in zip(("first half", "second half"), values, strict=True)
-    ])  # fmt: skip
-    whole = images.drop_duplicates("configuration").assign(value=[2.7, 2.5])
-    [found] = numbers(images, whole, {("a/b", "trigger"): 4})
-    assert (found.criterion, found.halves, found.base) == (DIVERSITY, True, pytest.approx(1.6))
-    assert found.means.tolist() == [pytest.approx(1.4)]
-    assert found.of_base is not None and found.of_base.tolist() == [1.5, 1.7]
-    assert found.what == "Vendi score on trigger prompts, of halves of the images"
-
-
 def test_checkpoints_come_in_the_order_of_their_training() -> None:
     order = [("b", 2, 1.0), ("b", 1, 1.0), ("b", 1, 0.5), ("a", np.nan, 1.0)]
     images = pd.DataFrame([
@@ -96,4 +77,4 @@ def test_checkpoints_come_in_the_order_of_their_training() -> None:
     ])  # fmt: skip
     [found] = numbers(images, images.drop_duplicates("configuration"), {})
     assert found.keys == (("b", 1, 0.5), ("b", 1, 1.0), ("b", 2, 1.0), ("a", None, 1.0))
-    assert (found.of_base, found.halves) == (None, False)
+    assert found.of_base is None

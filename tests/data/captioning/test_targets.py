@@ -161,10 +161,10 @@ def test_captions_in_a_list_are_there(tmp_path: Path, capsys) -> None:
     (folder / "deep/metadata.jsonl").write_text('{"file_name": "1.png", "text": "mine"}\n')
     given = (*TOY, "--extension", ".txt")
     assert caption(folder, *given) == 0
-    assert "1 captions written" in capsys.readouterr().out
+    assert "1 caption written" in capsys.readouterr().out
     assert written(folder, ".txt") == {"deep/2.txt": "a toy\n"}
     assert caption(folder, *given, "--force") == 2
-    assert "metadata.jsonl has the captions of 1 images" in capsys.readouterr().err
+    assert "metadata.jsonl has the captions of 1 image" in capsys.readouterr().err
 
 
 def test_captions_are_counted_as_the_files_that_there_are(tmp_path: Path, capsys) -> None:
