@@ -64,7 +64,7 @@ class Pictures:
 
 def found(store: Store, sources: Iterable[Source], table: pd.DataFrame) -> Pictures:
     """The images that lie in a run folder, of the sources and sets that its metric table has."""
-    sets = _sets(with_second(table))
+    sets = sets_of(with_second(table))
     with_pairs = bool((table["metric"] == SIMILARITY).any())
     drawn = []
     for source in sources:
@@ -76,7 +76,7 @@ def found(store: Store, sources: Iterable[Source], table: pd.DataFrame) -> Pictu
     return Pictures(store, sets, drawn, _asked(store, sets, drawn))
 
 
-def _sets(table: pd.DataFrame) -> list[Key]:
+def sets_of(table: pd.DataFrame) -> list[Key]:
     """Concept, prompt type and second concept of each image set, in the order of the table. A type
     that is none is no part of a path."""
     named = table[[*CONCEPT, "prompt_type"]].drop_duplicates().astype(object)

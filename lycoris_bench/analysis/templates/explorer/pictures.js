@@ -33,7 +33,7 @@ function nameOfSet(concept, kind) {
 /** @param {number} set */
 const setName = (set) => nameOfSet(album.concepts[album.sets[set].concept].name, album.sets[set].kind);
 /** The thumbnail of an image; "" where the page has none. @param {Row} row @param {Column} c */
-const thumbnail = (row, c) => thumbnails.get(JSON.stringify([row.label, setName(c.set), c.k])) ?? "";
+const thumbnail = (row, c) => (row.label === undefined ? "" : thumbnails.get(JSON.stringify([row.label, setName(c.set), c.k])) ?? "");
 /** Numbers of the images of a set that lie in the run folder. @param {Row} row @param {number} set
  * @returns {number[]} */
 const kept = (row, set) => album.patterns[album.shelves[row.there][set]];
@@ -163,7 +163,8 @@ function showGrid(choice, act) {
     return make("th", { scope: "col", title: prompt }, album.sets[c.set].kind, make("small", {}, make("bdi", {}, prompt)),
       noise === null ? null : make("small", {}, `noise ${noise}`));
   }));
-  const real = album.concepts[conceptOf(choice) ?? 0]?.real ?? [];
+  const concept = conceptOf(choice);
+  const real = concept === undefined ? [] : album.concepts[concept].real;
   const realRow = real.length ? make("tr", {}, make("th", { scope: "row" }, "real images"),
     make("td", { colspan: Math.max(columns.length, 1) }, make("div", { class: "reals" },
       ...real.map((/** @type {string} */ name) => picture(keptThumbnail(name), "real image"))))) : null;
