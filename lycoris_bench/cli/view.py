@@ -14,9 +14,7 @@ RunOrStudy = Annotated[
     str,
     typer.Argument(metavar="RUN|STUDY", help="A run folder, or a study file whose run it is."),
 ]
-NoOpen = Annotated[
-    bool, typer.Option("--no-open", help="Print the address, and open no browser.")
-]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")]
 Serve = Annotated[
     bool,
     typer.Option(

@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")  # a page that another name leads to is not ours
 FOLDERS = (b"report", b"images", b"gallery")
-KINDS = {b".html": "text/html; charset=utf-8", b".png": "image/png", b".webp": "image/webp"}
+KINDS = {b"html": "text/html; charset=utf-8", b"png": "image/png", b"webp": "image/webp"}
 SILENCE = 30  # seconds without a request after which a connection is closed
 HEADERS = {
     "Cache-Control": "no-store",
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         kind = None
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
         if host in NAMES and (parts := parts_of(self.path, self.token)):
-            kind = KINDS.get(os.path.splitext(parts[-1])[1])
+            kind = KINDS.get(parts[-1].rpartition(b".")[2])
         file = opened(self.root, parts) if kind else None
         if file is None:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -122,7 +122,9 @@ def opened(root: Path, parts: Sequence[bytes]) -> IO[bytes] | None:
     try:
         place = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         for name in parts:
-            kind = os.O_NONBLOCK if name is parts[-1] else os.O_DIRECTORY  # a pipe is not waited for
+            kind = (
+                os.O_NONBLOCK if name is parts[-1] else os.O_DIRECTORY
+            )  # a pipe is not waited for
             inner = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | kind, dir_fd=place)
             os.close(place)
             place = inner

@@ -21,7 +21,8 @@ from lycoris_bench.study.records import (
 )
 from tests.analysis.conftest import row
 
-HOSTILE = '</script><img src=x>\u2028"\'😀/..%' + "w" * 200
+HOSTILE = "</script><img src=x>\u2028\"'😀/..%" + "w" * 200
+METRICS = ("nearest_similarity", "copy_quantile", "copy_rate")
 BUNNY, BOOK = Concept("toys", "bunny"), Concept("styles", "old book", 'red, "long"')
 LORA = Configuration(HOSTILE, "lora")
 OTHER = Configuration("other", "lora", captions=".tags")
@@ -144,16 +145,19 @@ def test_the_nearest_training_image_is_that_of_the_scores(store: Store) -> None:
         "category": "toys", "class": "bunny", "subclass": "", "second": "", "prompt_type": "alter",
         "encoder": "eye", "resize": "letterbox",
     }  # fmt: skip
+    of_images = ((0, "aa", 0.5, 0.0), (1, "bb", 0.9, 1.0), (2, "cc", 0.91, 1.0))
     parts = [
-        {**about, "metric": metric, "image": f"{k:05d}.png", "value": value,
-         "nearest": sha, "among": 4}
-        for k, sha, similarity, copied in ((0, "aa", 0.5, 0.0), (1, "bb", 0.9, 1.0), (2, "cc", 0.91, 1.0))
-        for metric, value in (("nearest_similarity", similarity), ("copy_quantile", 0.5), ("copy_rate", copied))
+        {**about, "metric": metric, "image": f"{k:05d}.png", "value": value, "nearest": sha,
+         "among": 4}
+        for k, sha, near, copied in of_images
+        for metric, value in zip(METRICS, (near, 0.5, copied), strict=True)
     ]  # fmt: skip
     store.put_frame(store.metrics(store.branch(source), "-images"), pd.DataFrame(parts))
     copying = table(row(0.5, metric="nearest_similarity", prompt_type="alter"))
     made = pictures.found(store, SOURCES, copying)
-    held = pictures.data(made, Gallery(training={"aa": b"A", "cc": b"C"}), series(table()), [HOSTILE])
+    held = pictures.data(
+        made, Gallery(training={"aa": b"A", "cc": b"C"}), series(table()), [HOSTILE]
+    )
     assert held is not None
     alter = [s["path"] for s in held["sets"]].index("toys/bunny/alter")
     [flat] = [one["nearest"] for one in held["rows"] if "nearest" in one]

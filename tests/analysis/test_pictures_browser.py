@@ -119,7 +119,9 @@ def checkpoint(name: str, epoch: int = 50, seed: int = 23) -> Checkpoint:
 
 
 def test_the_grid_is_each_configuration_by_prompt(seen: Opened, run: Path) -> None:
-    sources = seen.page.locator("#explore-grid .cell img").evaluate_all("all => all.map(e => e.src)")
+    sources = seen.page.locator("#explore-grid .cell img").evaluate_all(
+        "all => all.map(e => e.src)"
+    )
     rows = [BASE_CHECKPOINT, *(checkpoint(name) for name in NAMES.values())]
     wanted = [place(run, source, CONCEPTS[0], kind, 0) for source in rows for kind in KINDS]
     assert sorted(sources) == sorted(wanted)
@@ -144,7 +146,9 @@ def test_it_follows_the_choice_of_the_explorer(seen: Opened, run: Path) -> None:
     assert seen.page.locator("#explore-grid .pin").count() == 2
     seen.page.select_option("#explore-category", label="styles")
     assert in_frame(seen.page) == place(run, checkpoint("loha-fast", 30), CONCEPTS[2], "trigger", 0)
-    assert seen.page.locator("#explore-grid tr", has_text="base model").locator(".cell").count() == 0
+    assert (
+        seen.page.locator("#explore-grid tr", has_text="base model").locator(".cell").count() == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ and their addresses, relative to the page.
 Nothing but the run folder and its metric table is read, so that a run folder that was passed on
 shows what came with it."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,15 @@ from lycoris_bench.messages.printable import lines
 from lycoris_bench.run.manifest import image_name
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.prompt_types import BY_CAPTIONS, TYPES
-from lycoris_bench.study.records import BASE, BASE_CHECKPOINT, Checkpoint, Concept, ImageSet, Key, Source
+from lycoris_bench.study.records import (
+    BASE,
+    BASE_CHECKPOINT,
+    Checkpoint,
+    Concept,
+    ImageSet,
+    Key,
+    Source,
+)
 
 MOST = 8  # images of a set that a page names
 PAIRS = 40_000  # images of which a page names the nearest training image: half a megabyte
@@ -91,13 +98,12 @@ def sets_of(table: pd.DataFrame) -> list[Key]:
 def _there(folder: Path) -> tuple[int, ...]:
     """The numbers of the first images in a folder."""
     try:
-        names = os.listdir(folder)
+        names = {path.name for path in folder.iterdir()}
     except OSError:
         return ()
     stems = (name.partition(".")[0] for name in names)
     numbers = (int(stem) for stem in stems if stem.isascii() and stem.isdigit())
-    own = set(names)
-    return tuple(sorted(k for k in numbers if image_name(k) in own)[:MOST])
+    return tuple(sorted(k for k in numbers if image_name(k) in names)[:MOST])
 
 
 def _asked(
@@ -139,8 +145,8 @@ def _nearest(
 def data(
     pictures: Pictures | None, gallery: Gallery, metrics: pd.DataFrame, names: Sequence[str]
 ) -> dict[str, Any] | None:
-    """As the page's script reads it; names: the series of the explorer. metrics: as `analyze_tables`
-    has them, with series. None: nothing is known of a run folder."""
+    """As the page's script reads it; names: the series of the explorer; metrics: as
+    `analyze_tables` has them, with series. None: nothing is known of a run folder."""
     if pictures is None:
         return None
     known = _series(metrics)
@@ -177,8 +183,9 @@ def data(
         ],
         "sets": [
             {"concept": concepts.index(concept), "kind": kind_of(kind, second),
-             "path": quote(pictures.store.name_of(ImageSet(BASE_CHECKPOINT, concept, kind, second)))}
+             "path": quote(pictures.store.name_of(image_set))}
             for concept, kind, second in pictures.sets
+            for image_set in [ImageSet(BASE_CHECKPOINT, concept, kind, second)]
         ],
         "rows": rows,
         "shelves": [list(where) for where in shelves],
