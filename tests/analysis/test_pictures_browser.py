@@ -27,7 +27,7 @@ from tests.analysis.test_explorer_browser import CONTRASTS
 from tests.support.browser import Opened, chromium, opened
 
 HOSTILE = '=<img src=x onerror="globalThis.hacked=1">\'&amp;%2e😀/' + "w" * 200
-NAMES = {"lora": HOSTILE, "loha-fast": "loha-fast", "full-attn-only": "full"}
+NAMES = {"lora": HOSTILE, "loha-fast": "loha-fast", "full-attn-only": "whole"}
 CONCEPTS = [Concept("toys", "bunny"), Concept("toys", "panda"), Concept("styles", "old book")]
 KINDS = ("trigger", "alter")
 PROMPT = "</script><b>a prompt</b> of %s, %s %d"
@@ -59,6 +59,7 @@ def run(
     kept_gallery.keep(store, gallery)
     few = study[study["configuration"].isin(["base", "real", *NAMES])]
     few = few[few["epoch"].isna() | (few["epoch"] > 10)].replace({"configuration": NAMES})
+    few = few[few["prompt_type"].isin(KINDS) & few["metric"].str.endswith("_similarity")]
     found = pictures.found(store, [BASE_CHECKPOINT, *CHECKPOINTS], few)
     near = [pictures.Nearest(s, 0, "sha", 0.87, True) for s in range(len(found.sets))]
     drawn = [
@@ -66,7 +67,7 @@ def run(
         for one in found.drawn
     ]
     made = pictures.Pictures(store, found.sets, drawn, found.asked)
-    known = factors.replace({"configuration": NAMES})
+    known = factors[factors["configuration"].isin(NAMES)].replace({"configuration": NAMES})
     html = analyze_tables(few, known, gallery, pictures=made).html
     store.write(store.report, html)
     return store.root
@@ -154,16 +155,16 @@ def test_it_follows_the_choice_of_the_explorer(seen: Opened, run: Path) -> None:
 @pytest.mark.parametrize(
     ("control", "label", "of"),
     [
-        ("concept", "toys/panda", ("full", CONCEPTS[1], "alter", 0, 50, 23)),
-        ("run", "24", ("full", CONCEPTS[0], "alter", 0, 50, 24)),
-        ("when", "30", ("full", CONCEPTS[0], "alter", 0, 30, 23)),
+        ("concept", "toys/panda", ("whole", CONCEPTS[1], "alter", 0, 50, 23)),
+        ("run", "24", ("whole", CONCEPTS[0], "alter", 0, 50, 24)),
+        ("when", "30", ("whole", CONCEPTS[0], "alter", 0, 30, 23)),
     ],
 )
 def test_a_control_changes_the_pictures_and_the_address_keeps_it(
     seen: Opened, browser: Any, run: Path, control: str, label: str, of: Any
 ) -> None:
     name, concept, kind, k, epoch, seed = of
-    seen.page.locator("#explore-grid tr", has_text="full").locator(".cell").first.click()
+    seen.page.locator("#explore-grid tr", has_text="whole").locator(".cell").first.click()
     kind = chosen(seen.page)[1].split()[0]
     seen.page.select_option(f"#explore-{control}", label=label)
     wanted = place(run, checkpoint(name, epoch, seed), concept, kind, k)
@@ -250,7 +251,7 @@ def test_a_link_to_the_section_keeps_the_choice(seen: Opened) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_and_in_contrast(browser: Any, run: Path, scheme: str) -> None:
-    hash = "#pictures?category=toys&pin=full"
+    hash = "#pictures?category=toys&pin=whole"
     made = opened(browser, run / "report/index.html", hash, 390, color_scheme=scheme)
     assert made.page.evaluate("document.documentElement.scrollWidth") <= 390
     found = made.page.evaluate(CONTRASTS.replace("#explore *", "#pictures *"))
@@ -291,8 +292,8 @@ def test_a_page_that_was_sent_alone_shows_its_thumbnails(
 def test_a_run_without_images_says_so(
     browser: Any, study: pd.DataFrame, factors: pd.DataFrame, tmp_path: Path
 ) -> None:
-    few = study[study["configuration"].isin(["base", "real", *NAMES]) & (study["class"] != "hero")]
-    few = few[few["epoch"].isna() | (few["epoch"] == 50)]
+    few = study[study["configuration"].isin(["base", *NAMES]) & (study["class"] == "bunny")]
+    few = few[(few["epoch"].fillna(50) == 50) & (few["metric"] == "text_similarity")]
     file = tmp_path / "index.html"
     for number, made_of in enumerate((None, pictures.found(Store(tmp_path), CHECKPOINTS, few))):
         file.write_text(analyze_tables(few, factors, EMPTY, pictures=made_of).html)
