@@ -15,10 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from benchmarks.analysis import STUDY, table
 from lycoris_bench.analysis.pipeline import analyze_tables
+from lycoris_bench.analysis.report.pictures import Drawn, Pictures, sets_of
 from lycoris_bench.analysis.run_tables import factors
-from lycoris_bench.study.load import load
+from lycoris_bench.run.store import Store
+from lycoris_bench.study.load import Study, load
 from tests.support.browser import chromium, opened
 
 READY = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
@@ -31,7 +35,8 @@ CHANGE = """([id, value]) => new Promise((done) => {
   else { control.value = value; control.dispatchEvent(new Event('change', {bubbles: true})); }
   requestAnimationFrame(() => setTimeout(() => done(performance.now() - start)));
 })"""
-SELECTS = ("y", "x", "y-seen", "x-seen", "category", "scale", "epoch", "strength")
+SELECTS = ("y", "x", "y-seen", "x-seen", "category", "scale", "epoch", "strength",
+           "concept", "kind", "when", "run")  # fmt: skip
 BOXES = ("paths", "seeds")
 
 
@@ -39,7 +44,20 @@ def page(views: int) -> str:
     """The page of the made table."""
     with tempfile.TemporaryDirectory() as folder:
         study = load(STUDY, ["name=made", f"dataset={Path(folder) / 'dataset'}"])
-    return analyze_tables(table(study, views), factors(study.configurations)).html
+    rows = table(study, views)
+    known = factors(study.configurations)
+    return analyze_tables(rows, known, pictures=kept(study, rows)).html
+
+
+def kept(study: Study, rows: pd.DataFrame) -> Pictures:
+    """The pictures of a run that kept the first image of each set, but that none is there."""
+    sets = sets_of(rows)
+    drawn = [Drawn(checkpoint, ((0,),) * len(sets)) for checkpoint in study.checkpoints]
+    prompts = {
+        (place, 0): (f"the {key[1]} prompt of {key[0]}, in so many words as one has", 1000)
+        for place, key in enumerate(sets)
+    }
+    return Pictures(Store("made"), sets, drawn, {"": prompts})
 
 
 def sizes(html: str) -> dict[str, int]:

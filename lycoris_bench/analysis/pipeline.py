@@ -25,6 +25,7 @@ from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.leak import leaks
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.report.pictures import Pictures
 from lycoris_bench.analysis.several_concepts import pairs as together
 from lycoris_bench.analysis.several_concepts.differences import Differences, differences
 from lycoris_bench.analysis.several_concepts.relations import NONE, Relations
@@ -64,6 +65,7 @@ def analyze_tables(
     expected: Iterable[str] = (),
     keeping: Mapping[str, Any] | None = None,
     pairs: pd.DataFrame | None = None,
+    pictures: Pictures | None = None,
     related: Relations = NONE,
 ) -> Analysis:
     """Every table of the analysis and the report.
@@ -76,6 +78,7 @@ def analyze_tables(
     were to be compared, those without factors too, to name the ones that have no score; keeping:
     which checkpoints to keep, of those that others trained, whose sentences then lead the findings;
     pairs: images and the training images nearest to them, as `copying/pair_images.py` has them;
+    pictures: the images of its run folder, which the page shows while it lies there;
     related: which configurations were taught some concepts alone, and are not ranked with others.
     ValueError: rows that cannot be compared, or configurations without factors."""
     metrics = coded(columns.check(coded(metrics)))
@@ -125,6 +128,7 @@ def analyze_tables(
                 costs=costs,
                 failures=failures or {},
                 pairs=pairs,
+                pictures=pictures,
                 **tables,
             )
         )

@@ -17,6 +17,7 @@ from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
+from lycoris_bench.analysis.report.pictures import Pictures, found
 from lycoris_bench.analysis.series import MOMENTS
 from lycoris_bench.analysis.several_concepts.differences import DIFFERENCES
 from lycoris_bench.analysis.several_concepts.relations import relations
@@ -141,11 +142,13 @@ def write_analysis(
     failures: Mapping[str, str] | None = None,
     heldout: bool | None = None,
     pairs: pd.DataFrame | None = None,
+    pictures: Pictures | None = None,
 ) -> outcome.Outcome:
     """Analyzes a table and stores what comes of it; a warning where its rows were not scored alike.
 
     heldout: whether the table's real images were held out from training; pairs: those of
-    `copying/pair_images.py`; None: those that the run folder has, if any."""
+    `copying/pair_images.py`; pictures: the images in the run folder. None: as the run folder has
+    them."""
     sources = scored_rows.sources_in(table, study)
     unlike = {"rows": said} if (said := scored_with.unlike(store, sources)) else {}
     provenance = {
@@ -163,6 +166,7 @@ def write_analysis(
             expected=[configuration.name for configuration in study.configurations],
             keeping=keeping,
             pairs=pairs,
+            pictures=pictures or found(store, sources, table),
             related=relations(study.configurations),
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):

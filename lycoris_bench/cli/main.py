@@ -12,7 +12,7 @@ import typer
 
 import lycoris_bench
 from lycoris_bench import registry
-from lycoris_bench.cli import adapter, data, evaluate, export, stages, watch
+from lycoris_bench.cli import adapter, data, evaluate, export, stages, view, watch
 from lycoris_bench.cli.exits import call
 from lycoris_bench.cli.options import (
     NO_FILES,
@@ -43,6 +43,7 @@ app.add_typer(export.app, name="export")
 stages.register(app)
 evaluate.register(app)
 watch.register(app)
+view.register(app)
 
 
 @app.command()

@@ -25,6 +25,18 @@ def to_bytes(pixels: Any, parameters: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def parameters(path: Path) -> dict[str, Any]:
+    """What the text chunk of an image says of how it was drawn; empty where it says nothing."""
+    try:
+        if disk.kind_of(path):
+            return {}
+        with Image.open(path) as image:
+            found = json.loads(image.info[CHUNK])
+        return found if isinstance(found, dict) else {}
+    except Exception:  # a broken file may raise almost anything
+        return {}
+
+
 def uid(path: Path) -> str | None:
     """The uid in the text chunk; None where there is none, or the file is cut short. Damaged
     pixels are found when the image is decoded."""
@@ -32,8 +44,8 @@ def uid(path: Path) -> str | None:
         if disk.kind_of(path):
             return None  # a pipe would be waited for
         with path.open("rb") as file, Image.open(file) as image:
-            parameters = json.loads(image.info[CHUNK])
+            found = json.loads(image.info[CHUNK])
             file.seek(-len(IEND), os.SEEK_END)
-            return str(parameters["uid"]) if file.read() == IEND else None
+            return str(found["uid"]) if file.read() == IEND else None
     except Exception:  # a broken file may raise almost anything
         return None

@@ -132,6 +132,10 @@ class Store(Tree):
         """The uid in an image's text chunk; None where there is none, or the file is cut short."""
         return image_file.uid(path)
 
+    def image_parameters(self, path: Path) -> dict[str, Any]:
+        """What an image's text chunk says of how it was drawn; empty where it says nothing."""
+        return image_file.parameters(path)
+
     # ---- features, metrics, analysis
 
     def put_frame(self, path: Path, frame: Any, uid: str = "") -> None:

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from lycoris_bench.analysis.report.gallery import Gallery
-from lycoris_bench.analysis.report.image_choice import CONCEPTS, IMAGES, PAGE, ROWS, thumbnail
+from lycoris_bench.analysis.report.image_choice import (
+    CONCEPTS,
+    IMAGES,
+    PAGE,
+    ROWS,
+    as_far_as,
+    real_images,
+    thumbnail,
+)
 from lycoris_bench.samples.sets import Cell, SamplesPlan
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 
@@ -33,7 +41,8 @@ def gallery(plan: SamplesPlan) -> Gallery:
     if len(drawn) > ROWS - 1:
         parts.insert(0, f"{ROWS - 1} of {len(drawn)} columns, at even distances")
     noise = "" if plan.by_seed else " That they have the same noise is not known."
-    return Gallery(entries, f"Shown are {', '.join(parts)}.{noise}" if entries else "")
+    left_out = f"Shown are {', '.join(parts)}.{noise}" if entries else ""
+    return Gallery(entries, left_out, real_images(plan.data, concepts))
 
 
 def spread(columns: Sequence[Checkpoint], most: int) -> list[Checkpoint]:
@@ -50,7 +59,7 @@ def _entry(plan: SamplesPlan, cell: Cell, shown: Sequence[Checkpoint]) -> dict[s
             s for s in plan.columns[column]
             if (s.concept, s.prompt_type) == (cell.concept, cell.prompt_type)
         ][:IMAGES]  # fmt: skip
-        if images := [image for s in own if (image := thumbnail(s.path))]:
+        if images := as_far_as(thumbnail(s.path) for s in own):
             rows.append({"label": str(column), "images": images})
             prompts |= {s.prompt: None for s in own if s.prompt}
     return {

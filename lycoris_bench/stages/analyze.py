@@ -1,14 +1,17 @@
 """Stage 4: the metric table becomes ranks, explanations, findings and a report."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from lycoris_bench.analysis import run_tables
-from lycoris_bench.analysis.copying.pair_images import pair_images
+from lycoris_bench.analysis.copying.pair_images import pair_images, training_images
 from lycoris_bench.analysis.copying.pairs import SIMILARITY
 from lycoris_bench.analysis.keeping.kept import store_prompts
+from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.image_choice import gallery
+from lycoris_bench.analysis.report.pictures import found
 from lycoris_bench.planning import scored_rows
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
@@ -27,10 +30,13 @@ def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outco
         return outcome.Outcome(failed=failures)
     if plan.study.given:
         store_prompts(store, plan.prompt_sets)
+    there = found(store, scored_rows.sources_in(table, plan.study), table)
+    shown = replace(gallery(plan, store), training=training_images(plan, there))
+    kept_gallery.keep(store, shown)
     return run_tables.write_analysis(
         store, table, run_tables.factors(plan.study.configurations), plan.study,
-        gallery(plan, store), pd.DataFrame(_costs(plan, store)), failures,
-        heldout=plan.heldout is not None, pairs=_pairs(plan, store, table),
+        shown, pd.DataFrame(_costs(plan, store)), failures,
+        heldout=plan.heldout is not None, pairs=_pairs(plan, store, table), pictures=there,
     )  # fmt: skip
 
 

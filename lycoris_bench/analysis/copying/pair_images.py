@@ -8,6 +8,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.copying.pairs import SHOWN, pairs_of, worst_of_each
 from lycoris_bench.analysis.report.image_choice import thumbnail
+from lycoris_bench.analysis.report.pictures import Pictures
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.all_concepts import files
@@ -38,6 +39,14 @@ def pair_images(plan: Plan, store: Store) -> pd.DataFrame:
     order = ("copied", "quantile", "similarity")
     rows.sort(key=lambda row: [-float(row[name]) for name in order])
     return pd.DataFrame(rows[:SHOWN])
+
+
+def training_images(plan: Plan, pictures: Pictures) -> dict[str, bytes]:
+    """SHA-256 of its file -> thumbnail, of each training image that is nearest to a picture."""
+    needed = {pair.training for drawn in pictures.drawn for pair in drawn.nearest}
+    places = dict(files(plan.data.examples)) if needed else {}
+    found = {sha: thumbnail(places[sha]) for sha in sorted(needed & places.keys())}
+    return {sha: image for sha, image in found.items() if image}
 
 
 def _last(plan: Plan) -> list[Checkpoint]:

@@ -4,7 +4,7 @@ Numbers are columns of whole numbers: scores in thousandths, values in the unit 
 four digits of the largest. A column of a block has one cell for each point, or checkpoint."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,10 @@ def data(
     references: pd.DataFrame,
     findings: Mapping[str, Any],
     shown: Sequence[str],
+    album: Callable[[Sequence[str]], dict[str, Any] | None] = lambda names: None,
 ) -> dict[str, Any] | None:
-    """Frames as the page has them, of all views; shown: the categories, the first leads.
-    None: nothing was ranked."""
+    """Frames as the page has them, of all views; shown: the categories, the first leads; album: for
+    the names of the series, what pictures are drawn from. None: nothing was ranked."""
     if aggregate.empty:
         return None
     views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
@@ -55,6 +56,7 @@ def data(
         "blocks": _blocks(aggregate, checkpoints, views, shown, points, runs),
         "outside": _outside(references, views, shown),
         "verdicts": _verdicts(findings, views, shown, names),
+        "pictures": album(names),
     }
 
 

@@ -3,13 +3,14 @@
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain, zip_longest
+from itertools import chain, takewhile, zip_longest
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from lycoris_bench.analysis.report.gallery import Gallery
+from lycoris_bench.data.dataset import Dataset
 from lycoris_bench.files import disk
 from lycoris_bench.planning.jobs import Job
 from lycoris_bench.planning.plan import Plan
@@ -47,7 +48,9 @@ def gallery(plan: Plan, store: Store) -> Gallery:
         entries += made
         concepts.append(concept)
     drawn = any(entry["rows"] for entry in entries)
-    return Gallery(entries, _left_out(plan, len(every), len(shown) - 1, concepts) * drawn)
+    left_out = _left_out(plan, len(every), len(shown) - 1, concepts) * drawn
+    real = real_images(plan.heldout or plan.data, (p.concept for p in plan.prompt_sets))
+    return Gallery(entries, left_out, real)
 
 
 def shown_checkpoints(plan: Plan) -> list[Checkpoint]:
@@ -60,7 +63,7 @@ def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key)
     rows = []
     for checkpoint, sets in jobs.items():
         paths = (store.image(job.image_set, job.k) for job in sets.get(key, [])[:IMAGES])
-        if images := [image for path in paths if (image := thumbnail(path))]:
+        if images := as_far_as(map(thumbnail, paths)):
             rows.append({"label": str(checkpoint), "images": images})
     asked = (job.prompt for job in jobs[BASE_CHECKPOINT][key][:IMAGES])
     return {
@@ -69,6 +72,21 @@ def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key)
         "prompt": " | ".join(dict.fromkeys(asked)),
         "rows": rows,
     }
+
+
+def as_far_as(images: Iterable[bytes | None]) -> list[bytes]:
+    """The images before the first that is missing, so that the place of each says which it is."""
+    return [image for image in takewhile(bool, images) if image]
+
+
+def real_images(data: Dataset, concepts: Iterable[Concept]) -> dict[str, list[bytes]]:
+    """Thumbnails of the first images of each concept in a dataset that has any."""
+    shown: dict[str, list[bytes]] = {}
+    for concept in dict.fromkeys(concepts):
+        places = [example.path for example in data.of(concept)[:IMAGES]]
+        if images := [image for path in places if (image := thumbnail(path))]:
+            shown[str(concept)] = images
+    return shown
 
 
 def thumbnail(path: Path) -> bytes | None:

@@ -33,6 +33,8 @@ from lycoris_bench.analysis.report import (
     trusted,
 )
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
+from lycoris_bench.analysis.report.pictures import Pictures
+from lycoris_bench.analysis.report.pictures import data as album
 from lycoris_bench.analysis.series import moments_of, over_training
 from lycoris_bench.analysis.several_concepts.differences import Differences
 from lycoris_bench.analysis.trust.judge import Trust
@@ -64,6 +66,7 @@ class Context:
     pairs: pd.DataFrame | None = None
     leaks: pd.DataFrame | None = None
     differences: Differences | None = None
+    pictures: Pictures | None = None  # those in the run folder
     both: pd.DataFrame | None = None  # which of two concepts images show
 
 
@@ -104,7 +107,7 @@ def render(context: Context) -> str:
         copying=faults.copying(context.copies, context.pairs),
         leak=faults.leak(context.leaks, context.gallery.entries),
         agreement=agreement,
-        gallery=by_concept(context.gallery.entries),
+        gallery=by_concept(context.gallery.entries, context.gallery.real),
         left_out=context.gallery.left_out,
         failures=context.failures,
         provenance=[*tables.drawn(context.metrics), *tables.flat(context.provenance)],
@@ -121,6 +124,7 @@ def _explored(context: Context, shown: list[str]) -> dict[str, Any] | None:
         context.references,
         context.findings,
         shown,
+        lambda names: album(context.pictures, context.gallery, context.metrics, names),
     )
     if held is None:
         return None

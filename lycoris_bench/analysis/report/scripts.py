@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 LIBRARY = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 OWN = (  # in the order in which they need each other
-    "data", "address", "controls", "chart", "labels", "cards", "table", "page",
+    "data", "address", "controls", "chart", "labels", "cards", "table",
+    "pictures", "closer", "album", "page",
 )  # fmt: skip
 
 
@@ -39,12 +40,15 @@ def scripts() -> tuple[Markup, Markup]:
 
 def policy() -> str:
     """What a browser lets the page do (Content-Security-Policy): run these two scripts, show the
-    images and styles inside it, and nothing else; in particular it may ask no network."""
+    styles and images inside it and the images of its run folder, and nothing else; in particular it
+    may ask no network. `file:` is the page's own kind of address where it was opened by a
+    double-click; some browsers do not take 'self' for it."""
     marks = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts()
     )
     return (
-        f"default-src 'none'; script-src {marks}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {marks}; style-src 'unsafe-inline'; "
+        "img-src data: 'self' file:; "
         "base-uri 'none'; form-action 'none'"
     )

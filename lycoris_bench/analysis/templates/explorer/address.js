@@ -4,7 +4,8 @@
  *
  * @typedef {{category: number, x: number, y: number, scale: string, epoch: number,
  *   strength: string, without: string[], paths: boolean, seeds: boolean, pins: number[],
- *   sort: string, down: boolean}} Choice
+ *   sort: string, down: boolean, concept: string, kind: string, run: string, row: string,
+ *   column: string, against: string}} Choice
  */
 
 /** @param {View} view */
@@ -17,12 +18,15 @@ function atFirst() {
   return {
     category: 0, x: second ?? (y + 1 < held.views.length ? y + 1 : 0), y, scale: "score",
     epoch: last, strength: "", without: [], paths: false, seeds: false, pins: [],
-    sort: "y", down: true,
+    sort: "y", down: true, concept: "", kind: "", run: "", row: "", column: "", against: "",
   };
 }
 
-/** @param {Choice} choice @returns {string} */
-function written(choice) {
+/** What pictures are chosen by, as they are. @type {("concept" | "kind" | "run" | "row" | "column" | "against")[]} */
+const ofPictures = ["concept", "kind", "run", "row", "column", "against"];
+
+/** @param {Choice} choice @param {string} section where the reader is @returns {string} */
+function written(choice, section) {
   const first = atFirst();
   const said = new URLSearchParams();
   const views = held.views.map(viewName);
@@ -42,13 +46,14 @@ function written(choice) {
   say("down", "0");
   for (const name of choice.without) said.append("without", name);
   for (const series of choice.pins) said.append("pin", held.series[series].name);
-  return `#explore?${said}`;
+  for (const key of ofPictures) say(key, choice[key]);
+  return `#${section}?${said}`;
 }
 
 /** @param {string} hash @returns {Choice} */
 function read(hash) {
   const choice = atFirst();
-  const said = new URLSearchParams(hash.replace(/^#explore\??/, ""));
+  const said = new URLSearchParams(hash.replace(/^#\w+\??/, ""));
   /** @param {string} key @param {string[]} names @param {number} otherwise */
   const find = (key, names, otherwise) => {
     const place = names.indexOf(said.get(key) ?? "");
@@ -70,6 +75,7 @@ function read(hash) {
   const names = held.series.map((/** @type {Series} */ s) => s.name);
   const pins = said.getAll("pin").map((name) => names.indexOf(name)).filter((n) => n >= 0);
   choice.pins = [...new Set(pins)];
+  for (const key of ofPictures) choice[key] = said.get(key) ?? "";
   return choice;
 }
 

@@ -102,7 +102,7 @@ function make(tag, attributes = {}, ...children) {
 
 const signs = { o: "●", "^": "▲", s: "■", D: "◆", v: "▼", P: "✚", X: "✖" };
 /** @param {string} mark */
-const sign = (mark) => signs[/** @type {keyof signs} */ (mark)] || "●";
+const sign = (mark) => signs[/** @type {keyof typeof signs} */ (mark)] || "●";
 
 /** The name of a series with its colour and shape. @param {number} series */
 function nameOf(series) {

@@ -1,7 +1,11 @@
 /** Puts it together: a choice is drawn, kept in the address, and changed by what the reader does. */
 
+/** The sections whose choice the address keeps. */
+const sections = /^#(explore|pictures)\b/;
 /** @type {Choice} */
-let choice = read(location.hash);
+let choice = read(sections.test(location.hash) ? location.hash : "");
+/** The one that the reader changed last. */
+let section = sections.exec(location.hash)?.[1] ?? "explore";
 /** Marks in the plot, and the point that arrows go on from. @type {[SVGElement, Point][]} */
 let marks = [];
 let current = "";
@@ -9,9 +13,10 @@ let current = "";
 const chart = at("chart");
 const tip = make("div", { class: "tip", hidden: "", "aria-hidden": "true" });
 
-/** @param {Partial<Choice>} change */
-function change(change) {
+/** @param {Partial<Choice>} change @param {string} [where] the section it was made in */
+function change(change, where = "explore") {
   choice = { ...choice, ...change };
+  section = where;
   keep();
   show();
 }
@@ -19,7 +24,7 @@ function change(change) {
 /** Into the address, without a step in the history for each. */
 function keep() {
   try {
-    history.replaceState(null, "", written(choice));
+    history.replaceState(null, "", written(choice, section));
   } catch {
     // a browser that lets no file change its address still shows everything
   }
@@ -38,6 +43,7 @@ function show() {
   at("title").textContent = held.epochs.length ? `${where}, epoch ${held.epochs[choice.epoch]}` : where;
   at("legend").textContent = legend(drawn);
   at("status").textContent = `${drawn.now.length} points, ${rows} rows`;
+  showPictures(choice);
   refocus(focus);
 }
 
@@ -131,16 +137,16 @@ function sortBy(key) {
 /** What has the focus, in words that outlive a drawing. */
 function focused() {
   const there = /** @type {HTMLElement | null} */ (document.activeElement);
-  for (const name of ["key", "pin", "sort"]) {
+  for (const name of ["key", "pin", "sort", "cell"]) {
     const value = there?.getAttribute(`data-${name}`);
-    if (value) return `[data-${name}="${CSS.escape(value)}"]`;
+    if (value) return `#${there?.closest("section")?.id} [data-${name}="${CSS.escape(value)}"]`;
   }
   return there && at("pins").contains(there) ? "#explore-table [data-pin]" : "";
 }
 
 /** @param {string} where */
 function refocus(where) {
-  const there = /** @type {any} */ (where && at("chart").closest("section").querySelector(where));
+  const there = /** @type {any} */ (where && document.querySelector(where));
   if (there && there !== document.activeElement) there.focus({ preventScroll: true });
 }
 
@@ -165,9 +171,12 @@ function begin() {
   at("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   at("reset").addEventListener("click", () => change(atFirst()));
   at("copy").addEventListener("click", copy);
+  beginPictures();
   globalThis.addEventListener("hashchange", () => {
-    if (!location.hash.startsWith("#explore")) return;
-    choice = read(location.hash);
+    if (!sections.test(location.hash)) return;
+    section = sections.exec(location.hash)?.[1] ?? section;
+    if (location.hash.includes("?")) choice = read(location.hash);
+    else keep(); // a link to the section: what was chosen stays
     show();
   });
   let width = chart.clientWidth;
@@ -176,7 +185,7 @@ function begin() {
     width = chart.clientWidth;
   });
   show();
-  if (location.hash.startsWith("#explore")) at("chart").closest("section").scrollIntoView();
+  if (sections.test(location.hash)) document.getElementById(section)?.scrollIntoView();
 }
 
 begin();
