@@ -88,7 +88,7 @@ def test_a_base_model_not_known_by_name_is_not_counted(
 def test_validate_is_status_1_and_a_stage_status_2(nowhere: list[str], capsys: Captured) -> None:
     assert main.call(main.command(), ["validate", STUDY, *nowhere]) == 1
     said = capsys.readouterr().out
-    assert "26 configurations, 234 checkpoints, 1706 training images" in said
+    assert "26 configurations, 234 checkpoints, 1,706 training images" in said
     assert said.count("missing: ") == 2
     assert main.call(main.command(), ["train", STUDY, *nowhere]) == 2
     assert "there is no such folder" in capsys.readouterr().err

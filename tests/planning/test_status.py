@@ -134,7 +134,7 @@ def test_what_is_damaged_inside_is_drawn_again_once_it_was_decoded(
     shutil.rmtree(store.root / "features")
     shutil.rmtree(store.root / "metrics")
     said = STAGES["score"](asked, store, HERE).failed
-    assert "run 'lycoris-bench generate' to draw them again" in " ".join(said.values())
+    assert "run 'lycoris-bench generate' to draw it again" in " ".join(said.values())
     assert STAGES["generate"](asked, store, HERE).done == 1
     assert path.read_bytes() == honest
     assert not STAGES["score"](asked, store, HERE).failed

@@ -66,7 +66,7 @@ def test_a_whole_model_draws_in_the_base_models_place_at_strength_one(tmp_path: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"moments": [5]}, "1 moments for 2 files"),
+        ({"moments": [5]}, "1 moment for 2 files"),
         ({"moments": [10, 5]}, "ascending"),
         ({"files": []}, "given.dog.files"),
         ({"unit": "hour"}, "'epoch' or 'step' is allowed"),
