@@ -20,10 +20,9 @@ from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
 from lycoris_bench.scoring.metrics import DEFAULT
-from lycoris_bench.study import prompt_types
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
-from lycoris_bench.study.prompt_types import BY_CAPTIONS, prompt_lines
+from lycoris_bench.study.prompt_types import BY_CAPTIONS
 from lycoris_bench.study.records import GIVEN, Concept
 from lycoris_bench.study.wording import Words
 
@@ -82,13 +81,14 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     data, captioned = _images(images)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
     tree, own = _own_prompts(asked.prompts)
+    lines, said = prompts.own_prompts(own) if own is not None else (None, [])
     shipped = prompts.tree_of(base)
     files: prompts.Files = {}
     doubts: list[str] = []
     named = False
     if tree is None:
         words: Mapping[Concept, Words] = words_of(concepts, images, asked.called, found, shipped)
-        files = prompts.files_of(words, shipped, own)
+        files = prompts.files_of(words, shipped, lines)
         named = all(w.trigger and w.class_word for w in words.values())
         known = [w.trigger for w in words.values() if w.trigger and is_known(base, w.trigger)]
         doubts = [
@@ -102,7 +102,7 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
         for group in groups
         if group.guessed
     ]
-    notes += doubts
+    notes += [*said, *doubts]
     if not captioned:
         notes.append(f"{asked.images} has no captions, so no images are drawn of train prompts")
     table: dict[str, Any] = {
@@ -153,8 +153,7 @@ def _images(folder: Path) -> tuple[dataset.Dataset, bool]:
 
 
 def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
-    """The user's own prompt tree, or file of prompts. BenchError: it is neither, or what is wrong
-    with the prompts."""
+    """The user's own prompt tree, or file of prompts. BenchError: it is neither."""
     if given is None:
         return None, None
     place = locate(given, Path.cwd())
@@ -162,7 +161,6 @@ def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
         return place, None
     if not place.is_file():
         raise BenchError(f"--prompts: there is no {given}; a file, a prompt a line, or a folder")
-    prompt_lines(place, prompt_types.TYPES["alter"])
     return None, place
 
 
