@@ -16,7 +16,7 @@ from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
-from lycoris_bench.analysis.series import MOMENTS
+from lycoris_bench.analysis.series import LAST, MOMENTS
 from lycoris_bench.analysis.several_concepts.differences import DIFFERENCES
 from lycoris_bench.analysis.several_concepts.relations import relations
 from lycoris_bench.analysis.trust.judge import TRUST
@@ -82,7 +82,7 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
     there is a column `captions`, and one `concepts`, where configurations were trained on different
     ones, one for each of SIZES that any has, and `moments`, the unit of each moment of a training,
-    where others ran some."""
+    where others ran some, with `last`, where curves show one without a moment."""
     configurations = list(configurations)
     rates: dict[str, list[float]] = {}
     for c in configurations:
@@ -107,6 +107,11 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     ])  # fmt: skip
     if any(c.files for c in configurations):
         made[MOMENTS] = [c.files[0].unit if c.files else "" for c in configurations]
+        last = [
+            next((f.shown for f in c.files if f.shown is not None), None) for c in configurations
+        ]
+        if any(moment is not None for moment in last):
+            made[LAST] = pd.array(last, dtype="Int64")
     some = any(c.concepts for c in configurations)
     varied = {"captions": made["captions"].nunique() > 1, "concepts": some}
     return made.drop(columns=[name for name, there in varied.items() if not there])
