@@ -101,6 +101,7 @@ def _denoiser(folder: Path) -> Path | None:
 
 
 def misfit(own: object, of_base: object) -> str:
+    """What is wrong with a U-Net that reads texts of another width, as the rest of a sentence."""
     return (
         f"has a U-Net that reads texts of width {own}, and the base model's has {of_base}; "
         "give --base the model that was trained"

@@ -130,7 +130,7 @@ def test_what_is_no_checkpoint_is_named_and_the_rest_goes_on(file: Path, tmp_pat
     assert [one.path.stem for one in find([tmp_path], problems)] == ["good"]
     assert {Path(path).name for path in problems} == {"cut.safetensors", "other.safetensors"}
     assert "holds no adapter" in problems[str(tmp_path / "other.safetensors")]
-    assert whole_checkpoints(tmp_path) == [
+    assert [*whole_checkpoints(tmp_path)] == [
         str(tmp_path / "good.safetensors"), str(tmp_path / "other.safetensors"),
     ]  # fmt: skip
 
