@@ -44,7 +44,7 @@ def test_weights_are_those_that_are_given(place: Path) -> None:
     assert written == {"miniature-image": "../own/w.safetensors"}
     assert run(place, "run", weights=WEIGHTS)[0].done == 0
     torch.manual_seed(1)
-    moved = {n: t + 0.1 * torch.randn(t.shape) for n, t in load_file(SHIPPED).items()}
+    moved = {n: t * (1 + 0.5 * torch.rand(t.shape)) for n, t in load_file(SHIPPED).items()}
     save_file(moved, place / "own/w.safetensors")
     outcome, other = run(place, "run", weights=WEIGHTS)
     assert outcome.done == 3 and (other - shipped).abs().max() > 1e-3
@@ -73,7 +73,7 @@ def test_the_batch_size_changes_no_number_and_is_kept_to(
         (["--weights", "miniature-image"], "--weights NAME=FILE is needed"),
         (["--weights", "miniature-imag=x.safetensors"], "miniature-imag"),
         (["--weights", "miniature-image=no.safetensors"], "there is no file"),
-        (["--batch-size", "0"], "0"),
+        (["--batch-size", "0"], "greater than or equal to 1"),
     ],
 )
 def test_mistakes_are_a_sentence(

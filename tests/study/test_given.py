@@ -94,7 +94,6 @@ def test_a_whole_model_draws_in_the_base_models_place_at_strength_one(tmp_path: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"moments": []}, "0 moments for 2 files"),
         ({"moments": [5, 6, 7]}, "3 moments for 2 files"),
         ({"moments": [5], "last": -1}, "given.dog.last"),
         ({"moments": [10, 5]}, "ascending"),
