@@ -61,7 +61,8 @@ def test_one_command_evaluates_unlike_layouts_and_says_which_to_keep(evaluated: 
         "out step 7": "checkpoint-7", "out-hada": "hada.safetensors", "out-same": "same",
     }  # fmt: skip
     said = " ".join(found["sentences"])
-    assert "out-same draws the base model's own pictures" in said and "may be kept" in said
+    assert "out-same draws the base model's own pictures" in said
+    assert "may be kept" in said or "Keep one of" in said  # PEFT and LyCORIS begin at random
     assert any("numbers of parameters" in line for line in found["keeping"]["unlike"])
     page = (evaluated / "report/index.html").read_text()
     assert "Which to keep" in page and "out-dog" in page
