@@ -18,7 +18,7 @@ from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.report.pictures import Pictures, found
-from lycoris_bench.analysis.series import MOMENTS
+from lycoris_bench.analysis.series import LAST, MOMENTS
 from lycoris_bench.analysis.several_concepts.differences import DIFFERENCES
 from lycoris_bench.analysis.several_concepts.relations import relations
 from lycoris_bench.analysis.trust.judge import TRUST
@@ -84,7 +84,8 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     """One row per configuration: what varies. `lr_level` counts the algorithm's rates from 1;
     there are columns `captions`, `concepts` and `prior_preservation` where configurations were
     trained on, or with, different ones, one for each of SIZES that any has, and `moments`, the unit
-    of each moment of a training, where others ran some."""
+    of each moment of a training, where others ran some, with `last`, where curves show one without
+    a moment."""
     configurations = list(configurations)
     own = {c.name for c in configurations if c.algorithm != COMBINED and not c.files}
     held = {c.prior_preservation for c in configurations if c.name in own}
@@ -112,6 +113,11 @@ def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:
     ])  # fmt: skip
     if any(c.files for c in configurations):
         made[MOMENTS] = [c.files[0].unit if c.files else "" for c in configurations]
+        last = [
+            next((f.shown for f in c.files if f.shown is not None), None) for c in configurations
+        ]
+        if any(moment is not None for moment in last):
+            made[LAST] = pd.array(last, dtype="Int64")
     some = any(c.concepts for c in configurations)
     varied = {"captions": made["captions"].nunique() > 1, "concepts": some, PRIOR: len(held) > 1}
     return made.drop(columns=[name for name, there in varied.items() if not there])

@@ -15,6 +15,7 @@ from lycoris_bench.analysis.columns import SERIES, reference_rows, trained
 from lycoris_bench.files.identity import exact
 
 MOMENTS = "moments"  # of factors: the unit of the moments of a training that others ran, else ""
+LAST = "last"  # of factors: where curves show the last of such a training, if nothing dates it
 MOMENT = "moment"  # of metrics: the epoch or step of such a checkpoint
 
 
@@ -79,6 +80,18 @@ def moments_of(metrics: pd.DataFrame) -> dict[str, int]:
         return {}
     dated = metrics[[SERIES, MOMENT]].dropna().drop_duplicates()
     return {str(name): int(moment) for name, moment in dated.itertuples(index=False)}
+
+
+def shown_moments(metrics: pd.DataFrame, factors: pd.DataFrame) -> dict[str, int]:
+    """As `moments_of`, with where curves show the last of a training, if nothing dates it."""
+    known = moments_of(metrics)
+    if LAST not in factors or MOMENT not in metrics:
+        return known
+    last = dict(zip(factors["configuration"], factors[LAST], strict=True))
+    rows = trained(metrics)[["configuration", SERIES, MOMENT]].drop_duplicates()
+    undated = rows[rows[MOMENT].isna()]
+    pairs = zip(undated["configuration"], undated[SERIES], strict=True)
+    return known | {str(s): int(last[c]) for c, s in pairs if not pd.isna(last.get(c))}
 
 
 def over_training(frame: pd.DataFrame, moments: Mapping[str, int]) -> pd.DataFrame:

@@ -18,10 +18,8 @@ StudyOrRun = Annotated[
 Run = Annotated[
     Path | None, typer.Option("--run", metavar="DIR", help="Run folder (default: runs/NAME).")
 ]
-Set = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4."),
-]
+SET = typer.Option("--set", metavar="KEY=VALUE", help="Override a key: training.batch_size=4.")
+Set = Annotated[list[str], SET]
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only the first so many checkpoints.")
 ]
@@ -86,3 +84,9 @@ KeepCheckpoints = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of sentences.")]
+
+
+def batch_sizes(size: int | None) -> list[str]:
+    """The keys that `--batch-size` overrides, as `--set` takes them."""
+    tables = ("sampling", "scoring") if size is not None else ()
+    return [f"{table}.batch_size={size}" for table in tables]

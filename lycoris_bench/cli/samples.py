@@ -9,6 +9,7 @@ import typer
 
 from lycoris_bench.cli.options import NONE
 from lycoris_bench.cli.printing import finish
+from lycoris_bench.cli.signatures import shown_as
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run.folder import STUDY
@@ -91,13 +92,21 @@ Metrics = Annotated[
     list[str],
     typer.Option(metavar="NAME", rich_help_panel=PANEL, help="Repeatable (default: all)."),
 ]
+Weights = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME=FILE", rich_help_panel=PANEL,
+        help="An encoder's own weights: a file, or owner/name[@revision] on the hub. Repeatable.",
+    ),
+]  # fmt: skip
 OWN: dict[str, tuple[Any, Any]] = {
     "reference": (Reference, None), "base": (Base, None), "group": (Group, None),
     "pattern": (Pattern, None), "grid": (Grid, None), "prompts": (Prompts, None),
     "words": (TreeOfWords, None), "trigger": (Trigger, None), "class_word": (ClassWord, None),
     "description": (Description, None), "encoders": (Encoders, NONE), "metrics": (Metrics, NONE),
+    "weights": (Weights, NONE),
 }  # fmt: skip
-SHARED = ("run", "device", "as_json", "debug")  # options of both
+SHARED = ("run", "device", "batch_size", "as_json", "debug")  # options of both
 
 
 def with_folders(of_study: Callable[..., None]) -> Callable[..., None]:
@@ -141,15 +150,23 @@ def with_folders(of_study: Callable[..., None]) -> Callable[..., None]:
         p.replace(annotation=StudyOrImages) if p.name == "study" else p
         for p in signature.parameters.values()
     ]
-    command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
-        parameters=[*shown, *made]
-    )
-    command.__annotations__ = {p.name: p.annotation for p in [*shown, *made]}
-    return command
+    return shown_as(command, [*shown, *made], of_study.__doc__)
 
 
 def _option(name: str) -> str:
     return f"--{name.rstrip('_').replace('_', '-')}"
+
+
+def _weights(typed: list[str]) -> dict[str, str]:
+    """Encoder -> its weights, as a study's table `scoring.weights` has them."""
+    pairs = [text.partition("=") for text in typed]
+    for name, _, place in pairs:
+        if not (name.strip() and place.strip()):
+            raise BenchError(
+                f"--weights {name} names no file: --weights NAME=FILE is needed, as in "
+                "--weights dinov2-l=dinov2.safetensors"
+            )
+    return {name.strip(): place.strip() for name, _, place in pairs}
 
 
 def _score(folder: str, own: dict[str, Any], given: dict[str, Any]) -> None:
@@ -159,11 +176,14 @@ def _score(folder: str, own: dict[str, Any], given: dict[str, Any]) -> None:
     from lycoris_bench.samples.columns import STEP
     from lycoris_bench.samples.score import run_of, score_samples
 
-    own = {**own, "group": own["group"] or STEP, "encoders": own["encoders"] or ENCODERS}
+    own = {
+        **own, "group": own["group"] or STEP, "encoders": own["encoders"] or ENCODERS,
+        "weights": _weights(own["weights"]),
+    }  # fmt: skip
     with shown() as progress:
         result = score_samples(
-            folder, **own, run=given["run"], device=given["device"], progress=progress,
-            debug=given["debug"],
+            folder, **own, run=given["run"], device=given["device"],
+            batch_size=given["batch_size"], progress=progress, debug=given["debug"],
         )  # fmt: skip
     print_problems("score", result)
     store = Store(run_of(folder, given["run"]))

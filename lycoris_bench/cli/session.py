@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.cli.options import batch_sizes
 from lycoris_bench.cli.progress import shown
 from lycoris_bench.messages.errors import doing
 from lycoris_bench.messages.numbers import percent, plural
@@ -33,9 +34,7 @@ def open_study(
 ) -> StudyContext:
     """Reads and checks a study before any work is done, and prints its warnings to stderr.
     Without a stage in `to_run` it may lack what `open_context` allows."""
-    if batch_size is not None:
-        sizes = (f"{table}.batch_size={batch_size}" for table in ("sampling", "scoring"))
-        overrides = [*overrides, *sizes]
+    overrides = [*overrides, *batch_sizes(batch_size)]
     with doing(f"opening the study {file}"):
         if to_run == "analyze" and not locate(file, Path()).exists():
             raise StudyError(file, ["there is no such study file or run folder"])

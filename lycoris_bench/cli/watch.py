@@ -3,33 +3,18 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lycoris_bench.cli.evaluate import (
-    LONGEST,
-    NO_NUMBERS,
-    Base,
-    ClassWord,
-    Count,
-    Description,
-    Encoder,
-    Heldout,
-    Images,
-    Prompts,
-    Strength,
-    Trigger,
-    asked_of,
-    name_of,
-)
-from lycoris_bench.cli.options import NONE, BatchSize, Debug, Device, KeepImages, Run, Set, Workers
+from lycoris_bench.cli.evaluate import LONGEST
+from lycoris_bench.cli.evaluating import Evaluating
+from lycoris_bench.cli.signatures import with_options
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.numbers import number, percent
 from lycoris_bench.messages.printable import printable
-from lycoris_bench.run import outcome
 from lycoris_bench.run.outcome import WHOLE
 
 Every = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Look so often.")]
@@ -37,6 +22,57 @@ Quiet = Annotated[
     float | None,
     typer.Option(min=0, metavar="SECONDS", help="End when nothing new came for so long."),
 ]
+Key = tuple[str, int | None, float]
+"""Configuration, moment and strength."""
+
+
+@dataclass
+class Said:
+    """What was said so far: the identity of each checkpoint's content, and the reason of each
+    failure; `failing` are those of the latest look."""
+
+    checkpoints: dict[Key, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    failing: dict[str, str] = field(default_factory=dict)
+
+    def failed(self, failures: dict[str, str]) -> Iterator[str]:
+        """A line for each failure that was not said yet."""
+        self.failing = failures
+        for name, reason in failures.items():
+            if self.failures.get(name) != reason:
+                self.failures[name] = reason
+                yield f"{name}: {reason}"
+
+    def news(self, found: dict[str, Any], contents: dict[Key, str]) -> Iterator[str]:
+        """A line for each checkpoint that was not said yet with this content, then the best so
+        far. `found` is what is known of all that were scored (analysis/keeping/)."""
+        rows = found.get("checkpoints", [])
+        new = [row for row in rows if self.checkpoints.get(_key(row)) != contents[_key(row)]]
+        for row in new:
+            replaced = "replaced, and evaluated anew: " * (_key(row) in self.checkpoints)
+            self.checkpoints[_key(row)] = contents[_key(row)]
+            parts = [
+                f"{key} {number(row[key]['value'])}"
+                + (f" ± {number(row[key]['stderr'])}" if "stderr" in row[key] else "")
+                for key in found["best"]
+                if key in row
+            ]
+            yield f"{row['checkpoint']}: {replaced}{', '.join(parts)}"
+        if new:
+            best = "; ".join(f"{key} {names[0]}" for key, names in found["best"].items())
+            front = [
+                f"{r['checkpoint']} {percent(r['front'])}" for r in rows if r.get("front", 0) >= 0.5
+            ]
+            none = "" if found.get("gaining") else "; none is told from the base model in fidelity"
+            yield (
+                f"  best so far: {best}"
+                + (f"; on the front: {', '.join(front)}" if front else "")
+                + none
+            )
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return row["configuration"], row["moment"], row["strength"]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,63 +80,44 @@ def register(app: typer.Typer) -> None:
     app.command("watch")(watch)
 
 
+@with_options(Evaluating)
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where a trainer writes.")],
-    base: Base,
-    images: Images,
-    trigger: Trigger = None,
-    class_word: ClassWord = None,
-    description: Description = None,
-    prompts: Prompts = None,
-    heldout: Heldout = None,
-    strength: Strength = NO_NUMBERS,
-    encoder: Encoder = NONE,
-    count: Count = None,
+    told: Evaluating,
     every: Every = 30.0,
     quiet: Quiet = None,
-    run: Run = None,
-    set_: Set = NONE,
-    device: Device = "auto",
-    workers: Workers = None,
-    batch_size: BatchSize = None,
-    keep_images: KeepImages = outcome.KeepImages.SAMPLE,
-    debug: Debug = False,
 ) -> None:
     """Evaluate checkpoints as a trainer writes them, a line each, with the best so far."""
     if not folder.is_dir():
         raise BenchError(f"{folder} is no folder; give the one that a trainer writes into")
-    asked = asked_of(
-        [str(folder)], base, images, trigger, class_word, description, prompts, heldout, strength,
-        encoder, count, set_, batch_size,
-    )  # fmt: skip
-    place = run or Path("runs") / name_of([str(folder)])
-    failed: dict[str, str] = {}
-    said: set[str] = set()
-    for checkpoints in _arriving(folder, every, quiet):
-        with doing(f"watching {folder}"):
-            found = _evaluated(
-                replace(asked, checkpoints=checkpoints), place, device, workers, debug, keep_images,
-                failed,
-            )  # fmt: skip
-        for line in _news(found, said):
-            typer.echo(printable(line, LONGEST))
-    typer.echo(f"Report: {place.resolve() / 'report' / 'index.html'}" if said else
+    place = told.folder([str(folder)])
+    said = Said()
+    try:
+        for checkpoints in arriving(folder, every, quiet):
+            with doing(f"watching {folder}"):
+                found, contents = _evaluated(told, checkpoints, place, said)
+            for line in said.news(found, contents):
+                typer.echo(printable(line, LONGEST))
+    finally:  # after Ctrl-C, too
+        _name_unfinished(folder)
+    done = bool(said.checkpoints)
+    typer.echo(f"Report: {place.resolve() / 'report' / 'index.html'}" if done else
                f"{folder}: no checkpoint was evaluated")  # fmt: skip
-    if failed or not said:
+    if said.failing or not done:
         raise typer.Exit(1)
 
 
-def _arriving(folder: Path, every: float, quiet: float | None) -> Iterator[list[str]]:
-    """The whole checkpoints of a folder, each time that there are others than before."""
-    from lycoris_bench.evaluation.found import whole_checkpoints
+def arriving(folder: Path, every: float, quiet: float | None) -> Iterator[list[str]]:
+    """The whole checkpoints of a folder, each time that one is new or was replaced."""
+    from lycoris_bench.evaluation.found import Stamp, whole_checkpoints
 
-    before: list[str] = []
+    before: dict[str, Stamp] = {}
     news = time.monotonic()
     while True:
         there = whole_checkpoints(folder)
-        if there and there != before:
+        if there.items() - before.items():
             before = there
-            yield there
+            yield [*there]
             news = time.monotonic()
         elif quiet is not None and time.monotonic() - news >= quiet:
             return
@@ -108,46 +125,41 @@ def _arriving(folder: Path, every: float, quiet: float | None) -> Iterator[list[
             time.sleep(every)
 
 
+def _name_unfinished(folder: Path) -> None:
+    from lycoris_bench.evaluation.found import unfinished
+
+    for path in unfinished(folder) if folder.is_dir() else ():
+        _tell(
+            f"{path} never became whole, and is not evaluated: it is shorter than its header says"
+        )
+
+
 def _evaluated(
-    asked: Any, place: Path, device: str, workers: int | None, debug: bool, keep: Any,
-    failed: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
-    """What is found of all checkpoints so far; failures are added, and said once."""
+    told: Evaluating, checkpoints: list[str], place: Path, said: Said
+) -> tuple[dict[str, Any], dict[Key, str]]:
+    """What is found of all checkpoints so far, and the identity of each one's content; failures
+    are said once."""
     from lycoris_bench.cli import session
+    from lycoris_bench.evaluation.evaluation import NothingToEvaluate
     from lycoris_bench.stages.evaluation_context import open_evaluation
 
-    with open_evaluation(asked, place, device=device, to_run=WHOLE) as opened:
-        result = session.run_stage(opened.study, WHOLE, workers, debug, keep_images=keep)
-        for name, reason in {**opened.evaluation.problems, **result.failed}.items():
-            if failed.get(name) != reason:
-                failed[name] = reason
-                print(printable(f"{name}: {reason}", LONGEST), file=sys.stderr)
-        found: dict[str, Any] = session.findings(opened.study).get("keeping") or {}
-        return found
+    asked = told.asked(checkpoints)
+    try:
+        with open_evaluation(asked, place, device=told.device, to_run=WHOLE) as opened:
+            plan = opened.study.plan
+            result = session.run_stage(
+                opened.study, WHOLE, told.workers, told.debug, keep_images=told.keep_images
+            )
+            for line in said.failed({**opened.evaluation.problems, **result.failed}):
+                _tell(line)
+            found: dict[str, Any] = session.findings(opened.study).get("keeping") or {}
+    except NothingToEvaluate as error:  # others may come
+        for line in said.failed(error.left_out):
+            _tell(line)
+        return {}, {}
+    drawn = plan.checkpoints
+    return found, {(c.configuration.name, c.epoch, c.strength): plan.drawn_uid(c) for c in drawn}
 
 
-def _news(found: dict[str, Any], said: set[str]) -> Iterator[str]:
-    """A line for each checkpoint that was not said yet, then the best so far."""
-
-    rows = found.get("checkpoints", [])
-    new = [row for row in rows if row["checkpoint"] not in said]
-    for row in new:
-        said.add(row["checkpoint"])
-        parts = [
-            f"{key} {number(row[key]['value'])}"
-            + (f" ± {number(row[key]['stderr'])}" if "stderr" in row[key] else "")
-            for key in found["best"]
-            if key in row
-        ]
-        yield f"{row['checkpoint']}: {', '.join(parts)}"
-    if new:
-        best = "; ".join(f"{key} {names[0]}" for key, names in found["best"].items())
-        front = [
-            f"{r['checkpoint']} {percent(r['front'])}" for r in rows if r.get("front", 0) >= 0.5
-        ]
-        none = "" if found.get("gaining") else "; none is told from the base model in fidelity"
-        yield (
-            f"  best so far: {best}"
-            + (f"; on the front: {', '.join(front)}" if front else "")
-            + none
-        )
+def _tell(text: str) -> None:
+    print(printable(text, LONGEST), file=sys.stderr)

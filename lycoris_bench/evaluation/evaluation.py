@@ -1,7 +1,7 @@
 """An evaluation: checkpoints, a base model and images of what was taught, as a study of given
 files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,15 @@ from lycoris_bench.evaluation.found import Found, find
 from lycoris_bench.evaluation.grouping import Training, trainings
 from lycoris_bench.evaluation.unlike import unlike
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models import families
+from lycoris_bench.models import families, partial
 from lycoris_bench.models.hub import family_of
 from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
 from lycoris_bench.scoring.metrics import DEFAULT
-from lycoris_bench.study import prompt_types
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
-from lycoris_bench.study.prompt_types import BY_CAPTIONS, prompt_lines
+from lycoris_bench.study.prompt_types import BY_CAPTIONS
 from lycoris_bench.study.records import GIVEN, Concept
 from lycoris_bench.study.wording import Words
 
@@ -68,27 +67,36 @@ class Evaluation:
     notes: list[str]
 
 
-def evaluation(asked: Asked, name: str) -> Evaluation:
+class NothingToEvaluate(BenchError):
+    """None of the checkpoints can be evaluated; `left_out` says why, by path."""
+
+    def __init__(self, left_out: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{path} {reason}" for path, reason in left_out.items()))
+        self.left_out = dict(left_out)
+
+
+def evaluation(asked: Asked, run: Path) -> Evaluation:
     """Finds the checkpoints, reads what they and the images tell, and makes a study of it, called
-    `name`. BenchError: nothing can be evaluated, with the reason."""
+    as its run folder is. BenchError: nothing can be evaluated, with the reason."""
     problems: dict[str, str] = {}
     found = find(asked.checkpoints, problems)
     base = _model(asked.base)
     found = _of_family(found, base, problems)
-    groups = trainings(found, problems)
+    groups = trainings(found, problems, run.resolve())
     if not groups:
-        raise BenchError("; ".join(f"{path} {reason}" for path, reason in problems.items()))
+        raise NothingToEvaluate(problems)
     images = locate(asked.images, Path.cwd())
     data, captioned = _images(images)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
     tree, own = _own_prompts(asked.prompts)
+    lines, said = prompts.own_prompts(own) if own is not None else (None, [])
     shipped = prompts.tree_of(base)
     files: prompts.Files = {}
     doubts: list[str] = []
     named = False
     if tree is None:
         words: Mapping[Concept, Words] = words_of(concepts, images, asked.called, found, shipped)
-        files = prompts.files_of(words, shipped, own)
+        files = prompts.files_of(words, shipped, lines)
         named = all(w.trigger and w.class_word for w in words.values())
         known = [w.trigger for w in words.values() if w.trigger and is_known(base, w.trigger)]
         doubts = [
@@ -97,16 +105,17 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
             for trigger in dict.fromkeys(known)
         ]
     notes = [
-        f"{group.name}: the last checkpoint's name says no {group.unit}; it is taken for "
-        f"{group.unit} {group.moments[-1]}"
+        f"{group.name}: the last checkpoint's name says no {group.unit}; curves show it at "
+        f"{group.unit} {group.last}"
         for group in groups
         if group.guessed
     ]
-    notes += doubts
+    notes += _completed(groups)
+    notes += [*said, *doubts]
     if not captioned:
         notes.append(f"{asked.images} has no captions, so no images are drawn of train prompts")
     table: dict[str, Any] = {
-        "name": name, "base_model": base, "dataset": str(images),
+        "name": run.name, "base_model": base, "dataset": str(images),
         "sampling": _sampling(asked, base, captioned, named),
         "scoring": {
             "encoders": list(asked.encoders or _encoders(base)), "metrics": [DEFAULT, *COPYING],
@@ -125,11 +134,28 @@ def evaluation(asked: Asked, name: str) -> Evaluation:
     return Evaluation(table, files, groups, unlike(groups), problems, notes)
 
 
+def _completed(groups: Sequence[Training]) -> Iterator[str]:
+    """What the base model adds to checkpoints that are parts of a model, and what is not drawn."""
+    for group in groups:
+        lacks = dict.fromkeys(part for one in group.checkpoints for part in one.lacks)
+        if lacks:
+            yield f"{group.name}: its {', '.join(lacks)} are the base model's"
+        averaged = [one.path / partial.AVERAGED for one in group.checkpoints]
+        if there := [path for path in averaged if path.is_dir()]:
+            yield (
+                f"{group.name}: the averaged weights in {partial.AVERAGED} are not drawn; give "
+                f"{there[-1]} to draw them"
+            )
+
+
 def _of_family(found: list[Found], base: str, problems: dict[str, str]) -> list[Found]:
-    """The checkpoints that are not known to be of another family than the base model; the others
-    are added to `problems`."""
-    own = family_of(locate_model(base)).name
+    """The checkpoints that are not known to be of another family than the base model, or to have a
+    U-Net for another one; the others are added to `problems`."""
+    model = locate_model(base)
+    own = family_of(model).name
     for one in found:
+        if one.lacks and (reason := partial.unfit(one.path, model)):
+            problems[str(one.path)] = reason
         if families.named(one.about.family) and one.about.family != own:
             problems[str(one.path)] = f"is for {one.about.family}, and the base model is {own}"
     return [one for one in found if str(one.path) not in problems]
@@ -153,8 +179,7 @@ def _images(folder: Path) -> tuple[dataset.Dataset, bool]:
 
 
 def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
-    """The user's own prompt tree, or file of prompts. BenchError: it is neither, or what is wrong
-    with the prompts."""
+    """The user's own prompt tree, or file of prompts. BenchError: it is neither."""
     if given is None:
         return None, None
     place = locate(given, Path.cwd())
@@ -162,7 +187,6 @@ def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
         return place, None
     if not place.is_file():
         raise BenchError(f"--prompts: there is no {given}; a file, a prompt a line, or a folder")
-    prompt_lines(place, prompt_types.TYPES["alter"])
     return None, place
 
 
@@ -185,7 +209,8 @@ def _given(group: Training) -> dict[str, Any]:
     """A training as a table of a study file."""
     about = group.about
     known = {
-        "moments": list(group.moments), "unit": group.unit, "seed": about.whole("seed"),
+        "moments": list(group.moments), "last": group.last, "unit": group.unit,
+        "seed": about.whole("seed"),
         "algorithm": about.algorithm, "options": about.options, "lr": about.told.get("lr"),
     }  # fmt: skip
     defaults = {"moments": [], "unit": "epoch", "algorithm": GIVEN, "options": {}}

@@ -1,5 +1,6 @@
 """Groups checkpoints into trainings, each in the order in which they were written."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,22 +9,25 @@ from pathlib import Path
 from lycoris_bench.evaluation.about import About
 from lycoris_bench.evaluation.found import Found
 from lycoris_bench.evaluation.moments import Unit
-from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.files.identity import uid
+from lycoris_bench.study import names
 
 LONGEST = 80  # characters of a configuration's name
-UNITS: tuple[Unit, ...] = ("step", "epoch")
+UNITS: tuple[Unit, ...] = ("epoch", "step")
 TOLD: Mapping[Unit, str] = {"step": "steps", "epoch": "epochs"}
 
 
 @dataclass(frozen=True)
 class Training:
-    """Checkpoints of one training in their order. `guessed`: the moment of the last was not said,
-    and is taken for as long after the one before it as that is after its own."""
+    """Checkpoints of one training in their order, and the moments that their names say. The last
+    may have none: it is shown at the moment `last`, as its metadata say, else (`guessed`) as long
+    after the one before it as that is after its own."""
 
     name: str
     checkpoints: tuple[Found, ...]
     moments: tuple[int, ...] = ()
     unit: Unit = "epoch"
+    last: int | None = None
     guessed: bool = False
 
     @property
@@ -32,51 +36,79 @@ class Training:
         return self.checkpoints[-1].about
 
 
-def trainings(found: Iterable[Found], problems: dict[str, str]) -> list[Training]:
-    """The trainings of checkpoints, each with a name of its own. A checkpoint that has no place in
-    its training is added to `problems`: path -> reason."""
+def trainings(found: Iterable[Found], problems: dict[str, str], run: Path) -> list[Training]:
+    """The trainings of checkpoints, each with a name of its own (`name_of`). A checkpoint that has
+    no place in its training, or whose training can have no name, is added to `problems`: path ->
+    reason."""
     groups: dict[tuple[Path, str], list[Found]] = defaultdict(list)
     for one in found:
         groups[one.training].append(one)
-    named = _names(list(groups))
-    return [
-        _ordered(name, group, problems) for name, group in zip(named, groups.values(), strict=True)
-    ]
+    made: dict[str, Training] = {}
+    for (place, own), group in groups.items():
+        name = name_of(place / own, run)
+        if mistakes := [*names.problems([*made, name])]:
+            problems |= {str(one.path): f"cannot be named: {mistakes[0]}" for one in group}
+        else:
+            made[name] = _ordered(name, group, problems)
+    return [*made.values()]
+
+
+def name_of(training: Path, run: Path) -> str:
+    """What a training is called: its path from the nearest folder that holds both it and the run
+    folder, with '-' between the parts.
+
+    The name is made of these two paths alone, and the run folder files everything under it: what
+    else is evaluated changes no name, so that nothing is drawn again.
+
+    >>> name_of(Path("/me/out/dog"), Path("/me/runs/eval-out"))
+    'out-dog'
+    >>> name_of(Path("/data/dog"), Path("/me/runs/eval-out"))
+    'data-dog'
+    >>> name_of(Path("/me/out"), Path("/me/out/run")), name_of(Path("/me/base"), Path("/me/run"))
+    ('out', 'given-base')
+    """
+    try:
+        shared = os.path.commonpath([training.parent, run.parent])
+    except ValueError:  # on two drives
+        shared = training.anchor
+    parts = training.parts[len(Path(shared).parts) :]
+    name = "".join(letter if letter.isprintable() else "_" for letter in "-".join(parts))
+    if len(name) > LONGEST:
+        start = uid(name)[:8]
+        name = f"{start}-{name[len(start) + 1 - LONGEST :]}"
+    name = name.strip(" .") or "given"
+    return f"given-{name}" if any(names.problems([name])) else name
 
 
 def _ordered(name: str, group: list[Found], problems: dict[str, str]) -> Training:
-    if len(group) == 1:
-        moment = group[0].moment
-        at = group[0].moment.at
-        return Training(name, (group[0],), () if at is None else (at,), moment.unit or "epoch")
     unit = _unit(group)
-    dated = {one.path: _at(one, unit) for one in group}
-    without = [one for one in group if dated[one.path] is None]
-    there = sorted(
-        (one for one in group if dated[one.path] is not None),
-        key=lambda one: dated[one.path] or 0,
-    )
+    undated = [one for one in group if one.moment.at is None]
     times: dict[int, Found] = {}
-    for one in there:
-        at = dated[one.path] or 0
-        if at in times:
+    for one in group:
+        at = _at(one, unit)
+        if at is None:
+            if one.moment.at is not None:
+                problems[str(one.path)] = f"its name says no {unit}, as others of its training do"
+        elif at in times:
             problems[str(one.path)] = f"is of {unit} {at}, as {times[at].path.name} is"
-        times.setdefault(at, one)
-    guessed = bool(without) and bool(times)
-    if guessed:
-        last, *before = sorted(times, reverse=True)
-        times[last + (last - before[0] if before else last or 1)] = without[-1]
-    for one in without[:-1] if guessed else without[1:]:
-        problems[str(one.path)] = f"its name says no {unit}, nor does another's of its training"
-    if not times:
-        return Training(name, (without[0],))
+        else:
+            times[at] = one
+    for one in undated[:-1]:
+        problems[str(one.path)] = "its name says no moment, nor does another's of its training"
     moments = tuple(sorted(times))
-    return Training(name, tuple(times[at] for at in moments), moments, unit, guessed)
+    checkpoints = (*(times[at] for at in moments), *undated[-1:])
+    if not (undated and moments):
+        return Training(name, checkpoints, moments, unit)
+    told = undated[-1].about.whole(TOLD[unit])
+    if told is not None and told > moments[-1]:
+        return Training(name, checkpoints, moments, unit, told)
+    guess = moments[-1] + (moments[-1] - moments[-2] if len(moments) > 1 else moments[-1] or 1)
+    return Training(name, checkpoints, moments, unit, guess, guessed=True)
 
 
 def _unit(group: Sequence[Found]) -> Unit:
-    """The unit that most names have, so that it stays the same as more come; else the one that
-    dates the most by their metadata."""
+    """The unit that most names have, so that it stays the same as more come; of two, the one that
+    dates more of them."""
     counts = {
         unit: (
             sum(one.moment.unit == unit for one in group),
@@ -88,26 +120,10 @@ def _unit(group: Sequence[Found]) -> Unit:
 
 
 def _at(one: Found, unit: Unit) -> int | None:
-    """When a checkpoint was written, by its name, else by its metadata."""
-    if one.moment.unit == unit:
+    """When a checkpoint was written: by its name, which says it in one unit, and in another by its
+    metadata. A name that says nothing is not dated, as metadata have it in several units, of which
+    its neighbours would choose one."""
+    if one.moment.at is None or one.moment.unit == unit:
         return one.moment.at
     told = one.about.whole(TOLD[unit])
     return told if told is not None and told >= 1 else None
-
-
-def _names(keys: Sequence[tuple[Path, str]]) -> list[str]:
-    """A name for each training: its own, else its folder's; with the folders above it where two
-    are called alike. BenchError: their names are of the same letters all the way up."""
-    parts = [[*place.parts[1:], *([own] if own else [])] or ["given"] for place, own in keys]
-    for depth in range(1, max(map(len, parts), default=1) + 1):
-        names = [_safe("-".join(part[-depth:])) for part in parts]
-        if len({name.casefold() for name in names}) == len(names):
-            return names
-    twice = next(n for k, n in enumerate(names) if n.casefold() in map(str.casefold, names[:k]))
-    raise BenchError(f"two checkpoints would be called '{twice}'; rename one of their folders")
-
-
-def _safe(name: str) -> str:
-    """A name that a configuration may have: printable, no ends that file systems drop."""
-    kept = "".join(letter if letter.isprintable() else "_" for letter in name)
-    return kept[-LONGEST:].strip(" .") or "given"

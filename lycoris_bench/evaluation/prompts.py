@@ -1,15 +1,17 @@
 """The prompts of an evaluation: the shipped ones that suit what the concept is, or the user's own,
 as the files of a prompt tree."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
 
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.study import prompt_options
 from lycoris_bench.study.concept_words import CONCEPTS
 from lycoris_bench.study.places import locate
+from lycoris_bench.study.prompt_types import TYPES, prompt_lines
 from lycoris_bench.study.records import Concept
 from lycoris_bench.study.wording import STYLE, Words, whole_words
 
@@ -19,6 +21,12 @@ MINIATURE = "package:prompts/miniature"
 STYLES = "styles"  # the folder of a shipped tree whose concepts are ways of drawing
 ALTER, TEXT = "alter.txt", ".txt"
 EVAL = ".eval"  # style.eval.txt: in place of style.txt in an evaluation
+OF_ALL = {
+    "w": "sampling.width", "h": "sampling.height", "s": "sampling.steps",
+    "steps": "sampling.steps", "l": "sampling.guidance", "cfg": "sampling.guidance",
+    "d": "sampling.seed", "seed": "sampling.seed",
+}  # fmt: skip
+"""Options of a prompt, and the keys that say the same of all images."""
 Files = dict[str, str]
 """Path in a prompt tree -> its text."""
 
@@ -38,9 +46,39 @@ def folder_for(class_word: str, tree: Path) -> str:
     raise BenchError(f"{tree / KINDS} has no folder for all that is left")
 
 
-def files_of(words: Mapping[Concept, Words], tree: Path, own: Path | None = None) -> Files:
-    """The files of a prompt tree for concepts that are called so. `own` is a file of prompts that
-    ask for other contents, in place of the shipped ones."""
+def own_prompts(file: Path) -> tuple[list[str], list[str]]:
+    """The prompts of a user's file, a line each, and what is to be said of them. Options at the end
+    of a line, as trainers read them, are no part of a prompt, and are not used: all images that are
+    compared share them. BenchError: what is wrong with the prompts."""
+    if file.suffix.lower() in (".json", ".toml"):
+        raise BenchError(f"--prompts: {file} is no text; a file with a prompt a line is needed")
+    found: dict[str, dict[str, None]] = {}
+
+    def prompt_of(line: str) -> str:
+        prompt, options = prompt_options.split(line)
+        for name, value in options:
+            found.setdefault(name, {})[value] = None
+        return prompt
+
+    lines = prompt_lines(file, TYPES["alter"], prompt_of)
+    if not found:
+        return lines, []
+    keys = [
+        f"--set {OF_ALL[name]}={next(iter(values))}"
+        for name, values in found.items()
+        if name in OF_ALL and len(values) == 1
+    ]
+    instead = f" (for all of them: {' '.join(keys)})" if keys else ""
+    return lines, [
+        f"{file.name}: {', '.join(f'--{name}' for name in found)} in its lines are not used: all "
+        "images of an evaluation share one size, guidance, number of steps and list of seeds, and "
+        f"no negative prompt{instead}"
+    ]
+
+
+def files_of(words: Mapping[Concept, Words], tree: Path, own: Sequence[str] | None = None) -> Files:
+    """The files of a prompt tree for concepts that are called so. `own` are prompts that ask for
+    other contents, in place of the shipped ones."""
     files = {CONCEPTS: _table(words)}
     for concept, named in words.items():
         folder = folder_for(named.class_word or named.description, tree)
@@ -50,7 +88,7 @@ def files_of(words: Mapping[Concept, Words], tree: Path, own: Path | None = None
         for name in sorted(nearest, key=lambda name: own_name[name] != name):
             files[f"{place}/{own_name[name]}"] = nearest[name]  # those of evaluations come last
         if own is not None:
-            files[f"{place}/{ALTER}"] = disk.read_text(own)
+            files[f"{place}/{ALTER}"] = "".join(f"{line}\n" for line in own)
     return files
 
 

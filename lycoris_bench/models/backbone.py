@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lycoris_bench.models import partial
 from lycoris_bench.models.conditioning import Conditioning
 from lycoris_bench.models.families.base import Family, Size
 from lycoris_bench.models.hub import family_of, fingerprint, locate
@@ -36,15 +37,22 @@ class Backbone:
 
     @classmethod
     def load(
-        cls, path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        over: str | Path | None = None,
     ) -> "Backbone":
-        """Loads a pipeline's folder, a hub id in the local cache, or a single .safetensors file.
+        """Loads a pipeline's folder, a hub id in the local cache, or a single .safetensors file;
+        or the parts that a folder holds, `over` a base model that has the others.
 
         BackboneError: it is missing or broken."""
-        place = locate(path)
+        place = locate(path if over is None else over)
         try:
             family = family_of(place)
             parts = family.read_file(place) if place.is_file() else family.read_folder(place)
+            if over is not None:
+                parts = partial.read(Path(path), parts)
             return cls.of(parts, device, dtype)
         except Exception as error:  # whatever is wrong in a file, its reader raises its own kind
             reason = " ".join(str(error).split())[:300]

@@ -76,14 +76,14 @@ def fingerprint(path: str | Path, parts: Sequence[str] = ()) -> str:
     total = hashlib.sha256(_revision(place).encode())
     if place.is_file():
         for file in (place, single_file.yaml_of(place)):
-            total.update(_content(file).encode() if file.exists() else b"")
+            total.update(content_of(file).encode() if file.exists() else b"")
         return total.hexdigest()[:16]
     family = families.of_folder(place)
-    files = _read_by_loading(place, parts or family.parts)
+    files = read_by_loading(place, parts or family.parts)
     if not parts:
         files += [place / name for name in family.extra_files if (place / name).exists()]
     for file in sorted(files, key=lambda file: file.relative_to(place).parts):
-        total.update(f"{file.relative_to(place).as_posix()}\0{_content(file)}\n".encode())
+        total.update(f"{file.relative_to(place).as_posix()}\0{content_of(file)}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -92,7 +92,7 @@ def weight_files(path: str | Path) -> list[Path]:
     place = locate(path)
     if place.is_file():
         return [place]
-    files = _read_by_loading(place, families.of_folder(place).parts)
+    files = read_by_loading(place, families.of_folder(place).parts)
     return [file for file in files if file.suffix in (".safetensors", *PICKLED)]
 
 
@@ -104,12 +104,13 @@ def _revision(place: Path) -> str:
         return ""
 
 
-def _content(file: Path) -> str:
+def content_of(file: Path) -> str:
+    """SHA-256 of a file."""
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _read_by_loading(folder: Path, parts: Iterable[str]) -> list[Path]:
+def read_by_loading(folder: Path, parts: Iterable[str]) -> list[Path]:
     """The files that loading reads; pickled weights are ignored where there are safetensors."""
     chosen = []
     for part in parts:

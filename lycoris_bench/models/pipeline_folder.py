@@ -20,7 +20,7 @@ DENOISERS = ("unet", "transformer")
 def read(family: "Family", folder: Path) -> Parts:
     """The parts that a family has, each read by its own class."""
     with quiet():
-        parts = {name: _read(kind, folder, name) for name, kind in _classes(family).items()}
+        parts = {name: read_part(kind, folder, name) for name, kind in classes(family).items()}
     return Parts(
         family, _denoiser(parts), _several(parts, "text_encoder"), parts["vae"],
         _several(parts, "tokenizer"), parts["scheduler"],
@@ -31,7 +31,7 @@ def outline(family: "Family", folder: Path) -> Outline:
     """Denoiser and text encoders by their configurations, on the meta device."""
     parts = {}
     with torch.device("meta"):
-        for name, kind in _classes(family).items():
+        for name, kind in classes(family).items():
             if name in DENOISERS or name.startswith("text_encoder"):
                 if hasattr(kind, "config_class"):  # of transformers
                     parts[name] = kind(kind.config_class.from_pretrained(folder / name))
@@ -40,7 +40,8 @@ def outline(family: "Family", folder: Path) -> Outline:
     return Outline(_denoiser(parts), _several(parts, "text_encoder"))
 
 
-def _classes(family: "Family") -> dict[str, Any]:
+def classes(family: "Family") -> dict[str, Any]:
+    """Part -> the class that reads it."""
     return {
         part: getattr(importlib.import_module(kind[0]), kind[1])
         if isinstance(kind, tuple)
@@ -57,7 +58,7 @@ def _several(parts: dict[str, Any], start: str) -> tuple[Any, ...]:
     return tuple(value for part, value in parts.items() if part.startswith(start))
 
 
-def _read(kind: Any, folder: Path, part: str) -> Any:
+def read_part(kind: Any, folder: Path, part: str) -> Any:
     """Reads a part: a network with its full weights, or the fp16 ones where there are no others.
     BackboneError: weights are missing or of another shape, which the libraries would fill with
     random numbers."""

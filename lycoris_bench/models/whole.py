@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.models.partial import is_denoiser
 from lycoris_bench.models.pipeline_folder import DENOISERS
 from lycoris_bench.models.single_file import FIRST
 
@@ -14,10 +15,13 @@ LENGTH = 8  # bytes of the number before the header
 
 
 def is_model(path: str | Path) -> bool:
-    """Whether a folder or a .safetensors file holds a whole base model: a pipeline's folder, or a
-    single file with CompVis's names. False for what cannot be read, which its reader reports."""
+    """Whether a folder or a .safetensors file holds a whole base model: a pipeline's folder, which
+    may lack all but the denoiser or be that itself (models/partial.py), or a single file with
+    CompVis's names. False for what cannot be read, which its reader reports."""
     place = Path(path)
     if place.is_dir():
+        if is_denoiser(place) and not (place / PEFT).is_file():
+            return True
         parts = [place / part for part in DENOISERS if (place / part).is_dir()]
         return bool(parts) and not any((part / PEFT).is_file() for part in parts)
     return FIRST in _header(place)[1]
@@ -35,6 +39,11 @@ def length_fits(file: Path) -> bool:
         return bool(header) and file.stat().st_size == LENGTH + length + max(ends, default=0)
     except (OSError, TypeError):
         return False
+
+
+def names_in(file: Path) -> set[str]:
+    """The names of a file's tensors, by its header; none where it cannot be read."""
+    return {*_header(file)[1]} - {"__metadata__"}
 
 
 def _header(file: Path) -> tuple[int, dict[str, Any]]:

@@ -73,6 +73,16 @@ class Plan:
             return self.base_model
         return str(self.places.get(checkpoint.given.path, checkpoint.given.path))
 
+    def rest_of(self, checkpoint: Checkpoint) -> str | None:
+        """The model that has the parts which the model that draws a checkpoint lacks, if any."""
+        return self.base_model if checkpoint.given and checkpoint.given.partial else None
+
+    def model_uid(self, checkpoint: Checkpoint) -> str:
+        """Identity of the model that draws a checkpoint, without the adapters merged into it."""
+        if (given := checkpoint.given) is None or not given.whole:
+            return self.drawn_base_uid
+        return uid(FORMAT, self.files[given.path], *[self.drawn_base_uid] * given.partial)
+
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """The checkpoints that draw: base, then the study's, or the first `limit` of them."""
@@ -152,10 +162,8 @@ class Plan:
     def drawn_uid(self, checkpoint: Checkpoint) -> str:
         """Identity of the model that draws: the uid of trained weights at strength 1 on their own
         base model, else a hash of the base model and all adapters with their strengths."""
-        if checkpoint.is_base:
-            return self.drawn_base_uid
-        if checkpoint.given and checkpoint.given.whole:
-            return uid(FORMAT, self.files[checkpoint.given.path])
+        if checkpoint.is_base or checkpoint.is_whole:
+            return self.model_uid(checkpoint)
         parts = [(self._part_uid(part), strength) for part, strength in self.parts(checkpoint)]
         if len(parts) == 1 and parts[0][1] == 1 and self.drawn_base_uid == self.base_uid:
             return parts[0][0]

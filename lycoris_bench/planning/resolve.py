@@ -16,7 +16,7 @@ from lycoris_bench.data.images import DataError
 from lycoris_bench.files import disk
 from lycoris_bench.messages import suggestions
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.models import backbone
+from lycoris_bench.models import backbone, partial
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders.weights import given, here, is_repository
 from lycoris_bench.study import concept_words, prompt_types
@@ -231,7 +231,9 @@ def adapter_files(study: Study) -> dict[str, str]:
     problems: list[str] = []
     for where, file in _named_files(study):
         try:
-            if file.whole:
+            if file.partial:
+                hashes[file.path] = partial.identity(Path(file.path))
+            elif file.whole:
                 hashes[file.path] = backbone.fingerprint(file.path)
             elif file.path not in hashes:
                 hashes[file.path] = content(adapter_file.read(file.path)[0])

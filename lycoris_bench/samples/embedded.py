@@ -13,6 +13,7 @@ from PIL import Image
 from lycoris_bench.files import disk
 from lycoris_bench.run.image_file import CHUNK
 from lycoris_bench.samples import comfyui_graph
+from lycoris_bench.study import prompt_options
 
 EXIF, USER_COMMENT, MODEL = 0x8769, 0x9286, 0x0110  # tags of EXIF
 LARGEST = 100_000  # characters of a text that is read
@@ -24,7 +25,6 @@ A1111 = {
 """Settings in the text `parameters`, in lower case, and what they are called here."""
 _SETTING = re.compile(r'\s*([\w ./-]+):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
 _ADAPTER = re.compile(r"\s*<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
-_OPTION = re.compile(r"\s--(p2|n2?|[whdslg]|seed|cfg|steps|m|gr|ss|fs)\s+", re.IGNORECASE)
 _OF_OPTION = {"d": "seed", "seed": "seed", "l": "guidance", "cfg": "guidance", "s": "steps",
               "steps": "steps", "ss": "sampler"}  # fmt: skip
 Said = dict[str, str]
@@ -89,10 +89,8 @@ def of_line(text: str) -> Said:
     >>> of_line("a cat -- or two --w 512 --seed 42 --cfg 7.5")
     {'prompt': 'a cat -- or two', 'seed': '42', 'guidance': '7.5'}
     """
-    prompt, *options = _OPTION.split(" ".join(text.split()))
-    pairs = zip(options[::2], options[1::2], strict=True)
-    known = {_OF_OPTION[n.lower()]: v.strip() for n, v in pairs if n.lower() in _OF_OPTION}
-    return {"prompt": prompt.strip(), **known}
+    prompt, options = prompt_options.split(text)
+    return {"prompt": prompt, **{_OF_OPTION[n]: v for n, v in options if n in _OF_OPTION}}
 
 
 def _comment(value: Any) -> str:

@@ -3,8 +3,8 @@
 import os
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lycoris_bench.samples.sets import SamplesPlan
 from lycoris_bench.study import drawn
 from lycoris_bench.study.asked_for import unknown_names
 from lycoris_bench.study.load import Study, StudyError, load_stored, parse
-from lycoris_bench.study.places import locate
+from lycoris_bench.study.places import is_hub_id, locate
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint
 from lycoris_bench.study.settings import Scoring
 from lycoris_bench.study.wording import Words
@@ -45,6 +45,8 @@ class Asked:
     description: str | None = None
     encoders: Sequence[str] = ()
     metrics: Sequence[str] = ()
+    batch_size: int | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -71,12 +73,20 @@ class Asked:
 
 
 def scoring(asked: Asked) -> Scoring:
-    """The encoders and metrics. StudyError: some are unknown."""
-    given = {
+    """The encoders with their weights and batch size, and the metrics. StudyError: some are
+    unknown."""
+    given: dict[str, Any] = {
         name: tuple(values)
         for name in ("encoders", "metrics")
         if (values := getattr(asked, name))
     }  # fmt: skip
+    here = Path.cwd()
+    given["weights"] = {
+        name: own if is_hub_id(own, here) else str(locate(own, here))
+        for name, own in asked.weights.items()
+    }
+    if asked.batch_size is not None:
+        given["batch_size"] = asked.batch_size
     table = {"name": asked.name, "scoring": given, drawn.DRAWN: {"images": {"folder": "."}}}
     settings = parse(table, source="score").settings
     if problems := list(unknown_names(settings)):
@@ -200,17 +210,26 @@ def _with_base(columns: Columns, pairs: dict[str, Sample], notes: Notes) -> Colu
 
 
 def _study(asked: Asked, store: Store, made: Scoring, columns: Columns) -> Study:
-    """The study, as its file will say it."""
+    """The study, as its file will say it, with files named from here."""
     text = study_file(asked, store, made, [c for c in columns if not c.is_base])
-    return parse(tomllib.loads(text), store.root, STUDY)
+    study = parse(tomllib.loads(text), store.root, STUDY)
+    return replace(study, settings=study.settings.model_copy(update={"scoring": made}))
 
 
 def study_file(asked: Asked, store: Store, made: Scoring, columns: Sequence[Checkpoint]) -> str:
     """The study file of the run folder; folders are named from there, so that one that is passed on
     names no place of this machine."""
     place = os.path.relpath(asked.folder, store.root)
-    table = made.model_dump(exclude={"batch_size", "weights"})
-    table = {name: list(values) for name, values in table.items() if values}
+    table: dict[str, Any] = {
+        name: list(values)
+        for name in ("encoders", "metrics")
+        if (values := getattr(made, name))
+    }  # fmt: skip
+    if made.weights:
+        table["weights"] = {
+            name: os.path.relpath(own, store.root) if Path(own).is_file() else own
+            for name, own in made.weights.items()
+        }
     names = dict.fromkeys((c.configuration.name for c in columns), place)
     return drawn.toml(asked.name, table, columns, names)
 

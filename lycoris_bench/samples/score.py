@@ -1,13 +1,13 @@
 """Scores a folder of images that exist already: its result is a run folder like any other."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lycoris_bench.analysis import run_tables
 from lycoris_bench.analysis.report import kept_gallery
-from lycoris_bench.messages.arguments import FUNCTION, NAMES, PATH, TEXT
+from lycoris_bench.messages.arguments import COUNT, FUNCTION, NAMES, PATH, TABLE, TEXT
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.printable import csv
 from lycoris_bench.planning import resolve, scored_rows
@@ -48,6 +48,8 @@ def score_samples(
     description: str | None = None,
     encoders: Sequence[str] = (),
     metrics: Sequence[str] = (),
+    batch_size: int | None = None,
+    weights: Mapping[str, str] | None = None,
     run: str | Path | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -67,6 +69,9 @@ def score_samples(
     images, which pair by prompt and seed. CLIP reads the `description` in place of the `trigger`
     and the `class_word`, or what the `concepts.toml` in `words` or `reference` says.
 
+    `batch_size` images are encoded at once; `weights` are encoders' own, by name: a file, or a
+    repository of the hub as "owner/name" or "owner/name@revision".
+
     The outcome counts columns; `failed` names what is left out, `warnings` what is lacking.
     BenchError: an argument that cannot be used, no image, or a run folder of something else."""
     given: dict[str, Any] = {
@@ -81,9 +86,14 @@ def score_samples(
     PATH.check("folder", folder)
     NAMES.check("encoders", encoders)
     NAMES.check("metrics", metrics)
+    COUNT.or_none().check("batch_size", batch_size)
+    TABLE.or_none().check("weights", weights)
     FUNCTION.or_none().check("progress", progress)
     places = locations(folder=folder, reference=reference, base=base, prompts=prompts, words=words)
-    asked = Asked(**{**given, **places}, encoders=tuple(encoders), metrics=tuple(metrics))
+    asked = Asked(
+        **{**given, **places}, encoders=tuple(encoders), metrics=tuple(metrics),
+        batch_size=batch_size, weights={name: str(own) for name, own in (weights or {}).items()},
+    )  # fmt: skip
     store = Store(run_of(folder, run))
     scoring(asked)  # its mistakes come before the folder is made
     if not asked.folder.is_dir():

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from lycoris_bench.data.images import DataError, read_image
+from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import environment
 from lycoris_bench.scoring import encoders
@@ -69,13 +70,15 @@ class Consumer(ABC):
 
 def shared_encoder(spec: str, device: str, weights: str | None = None) -> Encoder:
     """The encoder `name` or `name:resizing`, with its own or other `weights`. Its network is loaded
-    once per process, whatever the resizing."""
-    loaded = _loaded(spec.partition(":")[0], device, weights)
+    once per process, whatever the resizing; a file of weights that was written anew, again."""
+    file = disk.expand(weights) if weights else None
+    written = file.stat().st_mtime_ns if file and file.is_file() else None
+    loaded = _loaded(spec.partition(":")[0], device, weights, written)
     return loaded.with_record(loaded.record.with_resize(encoders.record(spec).resize))
 
 
 @cache
-def _loaded(name: str, device: str, weights: str | None) -> Encoder:
+def _loaded(name: str, device: str, weights: str | None, written: int | None) -> Encoder:
     return encoders.load(name, device, weights)
 
 

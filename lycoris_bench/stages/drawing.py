@@ -83,6 +83,8 @@ class Drawing:
             warnings.simplefilter("always")
             backbone, merger = _loaded(
                 self.plan.model_of(self.checkpoint),
+                self.plan.rest_of(self.checkpoint),
+                self.plan.model_uid(self.checkpoint),
                 self.device,
                 sampling.computed_in,
                 sampling.compile,
@@ -223,8 +225,11 @@ def _parameters(job: Job, plan: Plan) -> dict[str, object]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, device: str, precision: str, compiled: bool) -> tuple[Backbone, Merger]:
+def _loaded(
+    model: str, rest: str | None, content: str, device: str, precision: str, compiled: bool
+) -> tuple[Backbone, Merger]:
     """The base model of this process, into which checkpoints are merged one after the other; or a
-    whole model that was given, in its place."""
-    backbone = Backbone.load(model, device=device, dtype=DTYPES[precision])
+    whole model that was given, in its place, with the parts that it lacks from `rest`. One of
+    another `content` is loaded again: a trainer may write it anew under the same name."""
+    backbone = Backbone.load(model, device=device, dtype=DTYPES[precision], over=rest)
     return optimize_for_inference(backbone, compiled), Merger(backbone.unet, backbone.text_encoders)

@@ -34,7 +34,7 @@ def open_evaluation(
     folder is locked meanwhile, and gets the prompts; without one nothing is written to it.
 
     BenchError: what cannot be evaluated, or the run folder of another study."""
-    made = evaluation(asked, run.name)
+    made = evaluation(asked, run)
     store = Store(run)
     store.belongs_to(run.name)
     with contextlib.ExitStack() as held:

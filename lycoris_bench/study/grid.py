@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lycoris_bench.adapters.algorithms import ALGORITHMS
 from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files.identity import exact, uid
 from lycoris_bench.messages import suggestions
+from lycoris_bench.models.partial import lacking
 from lycoris_bench.models.whole import is_model
 from lycoris_bench.study.records import COMBINED, Configuration, GivenFile
 
@@ -82,16 +84,22 @@ def combinations(
 def given(tables: Mapping[str, Any]) -> Iterable[Configuration]:
     """Configurations that others trained: a table of the study file each, with paths resolved."""
     for name, table in tables.items():
-        moments = table.moments or [None] * len(table.files)
+        moments = [*table.moments, None][: len(table.files)]
         yield Configuration(
             name, table.algorithm, table.preset, table.lr,
             options=tuple(sorted(table.options.items())),
             importance=False,
             files=tuple(
-                GivenFile(path, moment, is_model(path), table.unit)
+                _given(path, moment, table.unit, table.last)
                 for path, moment in zip(table.files, moments, strict=True)
             ),
         )  # fmt: skip
+
+
+def _given(path: str, moment: int | None, unit: str, last: int | None) -> GivenFile:
+    whole = is_model(path)
+    partial = whole and bool(lacking(Path(path)))
+    return GivenFile(path, moment, whole, unit, partial, last if moment is None else None)
 
 
 def is_file(adapter: str) -> bool:

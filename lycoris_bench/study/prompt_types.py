@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +163,11 @@ def _nearest(folder: Path, concept: Concept, name: str, row: PromptType) -> list
     return None
 
 
-def prompt_lines(path: Path, row: PromptType) -> list[str]:
-    """The prompts of a file, one a line, without empty lines and comments (#). PromptError: all
-    that is wrong with them."""
+def prompt_lines(path: Path, row: PromptType, prompt_of: Callable[[str], str] = str) -> list[str]:
+    """The prompts of a file, one a line, without empty lines and comments (#); `prompt_of` a line,
+    where that has more. PromptError: all that is wrong with them."""
     lines = [
-        (number, line)
+        (number, prompt_of(line))
         for number, line in enumerate(disk.read_lines(path), 1)
         if line and not line.startswith("#")
     ]
@@ -187,6 +187,8 @@ def prompt_lines(path: Path, row: PromptType) -> list[str]:
 
 def _mistake(line: str, row: PromptType) -> str | None:
     """What is wrong with a prompt, as the rest of a sentence."""
+    if not line:
+        return "has options and no prompt"
     if place := _OTHER_PLACE.search(PLACE.sub("", line)):
         return f"holds {place[0][:40]}; only {{}} and [trigger] stand for the concept"
     if row.of_pairs and (places := len(PLACE.findall(line))) != 2:

@@ -30,12 +30,15 @@ class Concept:
 class GivenFile:
     """A checkpoint that was made elsewhere: its path, and the moment of its training, in the unit
     of its configuration; None where nothing says it. A whole model takes the base model's place, an
-    adapter is merged into it."""
+    adapter is merged into it. A `partial` model takes the place of those parts that it has.
+    `shown`: where curves show a file without a moment."""
 
     path: str
     moment: int | None = None
     whole: bool = False
     unit: str = "epoch"
+    partial: bool = False
+    shown: int | None = None
 
 
 @dataclass(frozen=True)

@@ -153,13 +153,15 @@ class Combination(Table):
 
 class Given(Table):
     """Checkpoints of one training that others ran: adapter files, PEFT folders, or whole models as
-    folders or single files. `moments` are when each was written, counted in `unit`.
+    folders or single files. `moments` are when each was written, counted in `unit`; the last file
+    may have none, and curves then show it at `last`.
 
     What is known of the training serves the analysis alone; nothing of it is needed."""
 
     files: Some
     moments: Moments = ()
     unit: Literal["epoch", "step"] = "epoch"
+    last: Annotated[int, Field(ge=0, lt=2**62)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     algorithm: Text = GIVEN
     preset: str = ""
@@ -168,10 +170,10 @@ class Given(Table):
 
     @model_validator(mode="after")
     def _one_moment_each(self) -> "Given":
-        if len(self.moments) != len(self.files) and (self.moments or len(self.files) > 1):
+        if len(self.files) - len(self.moments) not in (0, 1):
             raise BenchError(
                 f"{plural(len(self.moments), 'moment')} for {plural(len(self.files), 'file')}: "
-                "each needs its own, but for a single file"
+                "each needs its own, but for the last"
             )
         return self
 

@@ -174,7 +174,9 @@ def test_spellings_of_a_layer_meet(tmp_path: Path) -> None:
 
 def test_options_are_checked(tmp_path: Path) -> None:
     file = tiny.write(tmp_path / "a", tiny.lora(4, 4, 2, 1, "lora_unet_x"))
-    with pytest.raises(ValueError, match="2 files and 1 weight are given; give --weight once for each"):
+    with pytest.raises(
+        ValueError, match="2 files and 1 weight are given; give --weight once for each"
+    ):
         combine([file, file], tmp_path / "out", [1.0])
     with pytest.raises(ValueError, match="--weight is nan; a number from -65504"):
         combine([file], tmp_path / "out", [float("nan")])

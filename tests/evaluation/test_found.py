@@ -31,7 +31,7 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
     [
         (  # kohya sd-scripts: every n epochs, then the last without a number
             ["dog-000002.safetensors", "dog-000010.safetensors", "dog.safetensors"],
-            {"dog": ("epoch", (2, 10, 18), ["dog-000002", "dog-000010", "dog"])},
+            {"dog": ("epoch", (2, 10), ["dog-000002", "dog-000010", "dog"])},
         ),
         (
             ["dog-step00000500.safetensors", "dog-step00001000.safetensors"],
@@ -39,7 +39,7 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
         ),
         (  # ai-toolkit
             ["dog/dog_000000250.safetensors", "dog/dog.safetensors"],
-            {"dog": ("step", (250, 500), ["dog_000000250", "dog"])},
+            {"dog-dog": ("step", (250,), ["dog_000000250", "dog"])},
         ),
         (  # diffusers
             [
@@ -53,7 +53,7 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
                 "out/checkpoint-500/pytorch_lora_weights.safetensors",
                 "out/pytorch_lora_weights.safetensors",
             ],
-            {"out": ("step", (500, 1000), ["pytorch_lora_weights"] * 2)},
+            {"out": ("step", (500,), ["pytorch_lora_weights"] * 2)},
         ),
         (  # OneTrainer: each name has the time at which it was saved
             [
@@ -71,7 +71,7 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
                         "2024-02-01_00-30-00-save-1000-10-0",
                     ],
                 ),
-                "dog": (
+                "save-dog": (
                     "step",
                     (1000, 2000),
                     [
@@ -85,7 +85,7 @@ def laid_out(folder: Path, file: Path, *names: str) -> Path:
             ["a/dog.safetensors", "b/dog.safetensors"],
             {"a-dog": ("epoch", (), ["dog"]), "b-dog": ("epoch", (), ["dog"])},
         ),
-        (["a b/Größe 1.safetensors"], {"Größe 1": ("epoch", (), ["Größe 1"])}),
+        (["a b/Größe 1.safetensors"], {"a b-Größe 1": ("epoch", (), ["Größe 1"])}),
     ],
 )
 def test_names_of_trainers(
@@ -95,22 +95,26 @@ def test_names_of_trainers(
     tmp_path: Path,
 ) -> None:
     problems: dict[str, str] = {}
-    groups = trainings(find([laid_out(tmp_path / "in", file, *names)], problems), problems)
+    found = find([laid_out(tmp_path / "in", file, *names)], problems)
+    groups = trainings(found, problems, tmp_path / "in/run")
     assert problems == {}
     assert {g.name: (g.unit, g.moments, [c.path.stem for c in g.checkpoints]) for g in groups} == (
         expected
     )
-    last = {"dog.safetensors", "out/pytorch_lora_weights.safetensors", "dog/dog.safetensors"}
-    assert [g.guessed for g in groups] == [
-        len(moments) > 1 and bool(last & {*names}) for _, moments, _ in expected.values()
-    ]
+    guessed = {
+        ("dog.safetensors", "dog-000002.safetensors"): 18,
+        ("out/pytorch_lora_weights.safetensors",): 1000,
+        ("dog/dog.safetensors",): 500,
+    }
+    wanted = next((at for last, at in guessed.items() if {*last} <= {*names}), None)
+    assert [(g.last, g.guessed) for g in groups] == [(wanted, wanted is not None)] * len(groups)
 
 
 def test_metadata_date_the_last_one(tmp_path: Path) -> None:
     ours(tmp_path / "dog-000010.safetensors", ss_epoch="10")
     ours(tmp_path / "dog.safetensors", ss_epoch="15", ss_seed="42", ss_unet_lr="1e-4")
-    [training] = trainings(find([tmp_path], {}), {})
-    assert (training.moments, training.guessed) == ((10, 15), False)
+    [training] = trainings(find([tmp_path], {}), {}, tmp_path / "run")
+    assert (training.moments, training.last, training.guessed) == ((10,), 15, False)
     assert training.about.told == {"lr": 1e-4, "seed": 42, "epochs": 15}
     assert (training.about.algorithm, training.about.dim) == ("lora", 2)
 
@@ -126,7 +130,7 @@ def test_what_is_no_checkpoint_is_named_and_the_rest_goes_on(file: Path, tmp_pat
     assert [one.path.stem for one in find([tmp_path], problems)] == ["good"]
     assert {Path(path).name for path in problems} == {"cut.safetensors", "other.safetensors"}
     assert "holds no adapter" in problems[str(tmp_path / "other.safetensors")]
-    assert whole_checkpoints(tmp_path) == [
+    assert [*whole_checkpoints(tmp_path)] == [
         str(tmp_path / "good.safetensors"), str(tmp_path / "other.safetensors"),
     ]  # fmt: skip
 
@@ -144,11 +148,12 @@ def test_peft_folders_inside_the_last_are_of_its_training(tmp_path: Path) -> Non
     of_peft(tmp_path / "out")
     of_peft(tmp_path / "out/checkpoint-20", seed=7)
     problems: dict[str, str] = {}
-    [training] = trainings(find([tmp_path], problems), problems)
+    [training] = trainings(find([tmp_path], problems), problems, tmp_path / "run")
     assert ([one.path.name for one in training.checkpoints], problems) == (
         ["checkpoint-20", "out"], {},
     )  # fmt: skip
-    assert (training.name, training.unit, training.moments) == ("out", "step", (20, 40))
+    assert (training.name, training.unit, training.moments) == ("out", "step", (20,))
+    assert (training.last, training.guessed) == (40, True)
 
 
 def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
@@ -169,5 +174,50 @@ def test_two_of_one_moment_are_named(tmp_path: Path) -> None:
         ours(tmp_path / name)
     ours(tmp_path / "a/dog-000010/adapter_model.safetensors")
     problems: dict[str, str] = {}
-    groups = trainings(find([tmp_path], problems), problems)
+    groups = trainings(find([tmp_path], problems), problems, tmp_path / "run")
     assert sum(len(group.checkpoints) for group in groups) + len(problems) == 3
+
+
+NEIGHBOURS = (
+    "dog.safetensors", "b/dog.safetensors", "cat/cat_000000250.safetensors", "base.safetensors",
+    "a-b/dog.safetensors", "x/a/b/dog-000010.safetensors",
+)  # fmt: skip
+
+
+def test_a_name_is_of_its_own_path_whatever_else_is_evaluated(file: Path, tmp_path: Path) -> None:
+    laid_out(tmp_path, file, "a/dog.safetensors", *NEIGHBOURS)
+
+    def named(*files: str) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        groups = trainings(find([tmp_path / f for f in files], problems), problems, tmp_path / "r")
+        assert not problems
+        return {str(g.checkpoints[0].path.relative_to(tmp_path)): g.name for g in groups}
+
+    alone = {name: named(name)[name] for name in ("a/dog.safetensors", *NEIGHBOURS)}
+    assert alone == {
+        "a/dog.safetensors": "a-dog", "dog.safetensors": "dog", "b/dog.safetensors": "b-dog",
+        "cat/cat_000000250.safetensors": "cat-cat", "a-b/dog.safetensors": "a-b-dog",
+        "x/a/b/dog-000010.safetensors": "x-a-b-dog", "base.safetensors": "given-base",
+    }  # fmt: skip
+    assert named(*alone) == alone and named(*reversed(alone)) == alone
+    for left_out in alone:
+        assert named(*(name for name in alone if name != left_out)) == {
+            name: own for name, own in alone.items() if name != left_out
+        }
+
+
+def test_a_name_that_another_has_is_said_and_the_rest_goes_on(file: Path, tmp_path: Path) -> None:
+    laid_out(tmp_path, file, "a/b-dog.safetensors", "a-b/dog.safetensors", "a/DOG.safetensors",
+             "a/dog.safetensors")  # fmt: skip
+    problems: dict[str, str] = {}
+    groups = trainings(find([tmp_path], problems), problems, tmp_path / "run")
+    assert len({g.name.casefold() for g in groups}) == len(groups) == 2
+    assert len(problems) == 2 and all("cannot be named" in said for said in problems.values())
+
+
+def test_long_paths_have_short_names_of_their_own(file: Path, tmp_path: Path) -> None:
+    deep = [f"{c}{'x' * 50}/{'y' * 50}/dog.safetensors" for c in "ab"]
+    laid_out(tmp_path, file, *deep)
+    groups = trainings(find([tmp_path], {}), {}, tmp_path / "run")
+    assert len({g.name for g in groups}) == 2
+    assert all(len(g.name) == 80 and g.name.endswith("y-dog") for g in groups)

@@ -3,8 +3,16 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.series import (
+    moments_of,
+    over_training,
+    shown_moments,
+    split_by_strength,
+)
 from lycoris_bench.planning.plan import plan
 from lycoris_bench.study.load import StudyError, load, parse
 from tests.support.trainers import BASE, ours
@@ -37,6 +45,26 @@ def test_steps_begin_at_0_and_may_be_millions(tmp_path: Path) -> None:
     assert [str(c) for c in made.given] == ["dog/epoch-000", "dog/epoch-2000000"]
 
 
+def test_the_last_may_have_no_moment_and_curves_show_it(tmp_path: Path) -> None:
+    made = parse(study(given(tmp_path, moments=[5], last=15), sampling={"strength": [0.5, 1.0]}))
+    assert [str(c) for c in made.given] == ["dog/epoch-005", "dog"]
+    assert [Path(c.given.path).stem for c in made.given if c.given] == ["a", "b"]
+    rows = pd.DataFrame(
+        [
+            {"configuration": c.configuration.name, "strength": c.strength, "epoch": c.epoch,
+             "category": "", "value": 0.0}
+            for c in made.checkpoints
+        ]
+    ).astype({"epoch": "Int64"})  # fmt: skip
+    metrics, factors = split_by_strength(rows, run_tables.factors(made.configurations))
+    assert moments_of(metrics) == {"dog epoch 5": 5, "dog epoch 5 ×0.5": 5}
+    shown = {"dog epoch 5": 5, "dog epoch 5 ×0.5": 5, "dog": 15, "dog ×0.5": 15}
+    assert shown_moments(metrics, factors) == shown
+    curves = over_training(metrics[metrics["configuration"] == "dog"], shown)
+    points = {*zip(curves["series"], curves["epoch"], strict=True)}
+    assert points == {("dog", 5), ("dog", 15), ("dog ×0.5", 5), ("dog ×0.5", 15)}
+
+
 def test_the_resolved_study_reads_as_itself(tmp_path: Path) -> None:
     made = parse(study(given(tmp_path, algorithm="lora", options={"dim": 2}, lr=1e-4, unit="step")))
     (tmp_path / "again.toml").write_text(made.toml())
@@ -66,7 +94,8 @@ def test_a_whole_model_draws_in_the_base_models_place_at_strength_one(tmp_path: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"moments": [5]}, "1 moment for 2 files"),
+        ({"moments": [5, 6, 7]}, "3 moments for 2 files"),
+        ({"moments": [5], "last": -1}, "given.dog.last"),
         ({"moments": [10, 5]}, "ascending"),
         ({"files": []}, "given.dog.files"),
         ({"unit": "hour"}, "'epoch' or 'step' is allowed"),

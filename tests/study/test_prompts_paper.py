@@ -139,7 +139,9 @@ def test_no_sentence_is_the_authors() -> None:
         plain(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()
     }
     ours = {plain(line) for path in TREE.rglob("*.txt") for line in lines(path)}
-    assert len(theirs) > 1000 and len(ours) == 90 + 5 + 25 + 5 + 5 + 20 + 19  # 24 styles to evaluate by, 5 of them above
+    assert (
+        len(theirs) > 1000 and len(ours) == 90 + 5 + 25 + 5 + 5 + 20 + 19
+    )  # 24 styles to evaluate by, 5 of them above
     assert not ours & theirs
     endings = {ending for line in theirs for ending in (line[k:] for k in range(len(line)))}
     assert not ours & endings  # nor any of theirs with their trigger in front

@@ -48,7 +48,7 @@ def _package_is_scanned_once() -> Iterator[None]:
     """The package's own images and weights, which no test changes, are read once by a process of
     tests, not for each plan; other files are read each time."""
     package, scan = locate("package:miniature", Path()), dataset.scan
-    kept, content = functools.cache(scan), hub._content
+    kept, content = functools.cache(scan), hub.content_of
     kept_content = functools.cache(content)
 
     def scanned(folder: str | Path, **how: Any) -> dataset.Dataset:
@@ -60,7 +60,7 @@ def _package_is_scanned_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for room in (dataset, heldout):
             patch.setattr(room, "scan", scanned)
-        patch.setattr(hub, "_content", hashed)
+        patch.setattr(hub, "content_of", hashed)
         yield
 
 

@@ -17,6 +17,9 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import PromptSet, Source
 
+KEY = ("configuration", "moment", "strength")
+"""What tells the checkpoints of the result apart, whatever they are called."""
+
 
 def store_prompts(store: Store, prompt_sets: Iterable[PromptSet]) -> None:
     """Stores how many prompts each concept and prompt type has, for later analyses of the folder
@@ -53,8 +56,8 @@ def kept(
     said = store.read_json(store.unlike)
     files = _files(study)
     data = as_data(found, chosen, names)
-    for (configuration, moment, _), row in zip(names, data["checkpoints"], strict=True):
-        row["file"] = files.get((configuration, moment), "")
+    for key, row in zip(names, data["checkpoints"], strict=True):
+        row |= dict(zip(KEY, key, strict=True), file=files.get(key[:2], ""))
     return {
         **data,
         "unlike": said if isinstance(said, list) else [],

@@ -1,6 +1,7 @@
 """The numbers of checkpoints of given trainings, prompt by prompt: all draw the same prompts with
 the same seeds, so that what makes an image hard for all of them cancels in their differences."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,7 +130,8 @@ def _table(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> pd.Dat
 def _place(
     named: Sequence[str], configuration: str, moment: float, strength: float
 ) -> tuple[int, float, float]:
-    return named.index(configuration), -1 if pd.isna(moment) else moment, strength
+    """The last of a training may have no moment."""
+    return named.index(configuration), math.inf if pd.isna(moment) else moment, strength
 
 
 def _units(rows: pd.DataFrame, prompts: Mapping[tuple[str, str], int]) -> list[str]:

@@ -35,7 +35,7 @@ from lycoris_bench.analysis.report import (
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
 from lycoris_bench.analysis.report.pictures import Pictures
 from lycoris_bench.analysis.report.pictures import data as album
-from lycoris_bench.analysis.series import moments_of, over_training
+from lycoris_bench.analysis.series import over_training, shown_moments
 from lycoris_bench.analysis.several_concepts.differences import Differences
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
@@ -168,7 +168,7 @@ def _category(context: Context, name: str, *seen: pd.DataFrame) -> dict[str, Any
     """What the page shows of one category; seen: main views of its aggregate, its checkpoints and
     its references."""
     aggregate, checkpoints, references = (rows[rows["category"] == name] for rows in seen)
-    moments = moments_of(context.metrics)
+    moments = shown_moments(context.metrics, context.factors)
     found = context.findings["categories"][name]
     return {
         "name": name,

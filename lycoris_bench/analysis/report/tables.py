@@ -10,13 +10,13 @@ from lycoris_bench.analysis.compare import DIFFERENT, EQUIVALENT, UNDECIDED
 from lycoris_bench.analysis.findings.separation import BEST, LEADS, others, separation
 from lycoris_bench.analysis.plots.canvas import markers
 from lycoris_bench.analysis.plots.scatter import numbers
-from lycoris_bench.analysis.series import MOMENTS
+from lycoris_bench.analysis.series import LAST, MOMENTS
 from lycoris_bench.analysis.unlike import protocol_parts
 from lycoris_bench.messages.numbers import number
 
 MARKS = {DIFFERENT: "", EQUIVALENT: "=", UNDECIDED: "?"}  # against the leader
 SIGNS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
-HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance", MOMENTS)
+HIDDEN = (SERIES, "configuration", "algorithm", "lr_level", "capacity", "importance", MOMENTS, LAST)
 HEADINGS = {
     "lr": "learning rate",
     "peak_memory": "peak memory",
