@@ -60,7 +60,9 @@ class ScoredSet:
     def _of(self, places: Sequence[int]) -> "ScoredSet":
         """Some of the generated images, with what belongs to them."""
         own = {name: getattr(self, name) for name in ("generated", "base", "texts", "groups")}
-        kept = {name: [all_[k] for k in places] if all_ else () for name, all_ in own.items()}
+        kept: dict[str, Any] = {
+            name: [all_[k] for k in places] if all_ else () for name, all_ in own.items()
+        }
         return replace(self, **kept)
 
 
