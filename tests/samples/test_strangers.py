@@ -21,6 +21,8 @@ from lycoris_bench.samples.score import score_samples
 from lycoris_bench.scoring.score_images import score_images
 from tests.support.world import Dying, killed, tiny
 
+pytestmark = pytest.mark.slow
+
 TIME = "20240131235959"
 
 

@@ -14,6 +14,8 @@ from lycoris_bench.run.store import Store
 from tests.support.forms import FILES, FORMS
 from tests.support.world import run, tiny
 
+pytestmark = pytest.mark.slow
+
 LR = {"lr": 5e-3}
 DORA = {"dora_wd": True}
 STUDIED: dict[str, dict[str, Any]] = {
