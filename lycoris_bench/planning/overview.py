@@ -94,7 +94,7 @@ def _checkpoints(plan: Plan, there: int) -> list[str]:
     files = plural(sum(len(c.files) for c in given), "file")
     lines = []
     if own:
-        lines.append(f"{len(plan.trained)} by {plural(own, 'configuration')}, {there} there")
+        lines.append(f"{len(plan.trained)} from {plural(own, 'configuration')}, {there} there")
     if given:
         lines.append(f"{files} of {plural(len(given), 'training')} that others ran")
     if combined:
