@@ -97,4 +97,4 @@ def test_a_lost_node_changes_no_value(capsys: pytest.CaptureFixture[str]) -> Non
     assert status == 0, printed
     ((_, _, _, changed, _, statuses, said),) = rows(printed)
     assert (changed, statuses) == ("0 / 0 / 0", "0, 0")
-    assert "was lost while it ran" in said and "it began again" in said
+    assert "was lost while it ran" in said
