@@ -61,9 +61,16 @@ def _page(run_or_study: str, run: Path | None) -> Path:
     from lycoris_bench.messages.errors import BenchError
     from lycoris_bench.run.folder import StoreError, must_be_run
     from lycoris_bench.run.store import Store
-    from lycoris_bench.study.load import load
+    from lycoris_bench.study.load import StudyError, load
+    from lycoris_bench.study.places import locate
 
     folder = disk.expand(run_or_study)
+    if not locate(run_or_study, Path()).exists():
+        raise StudyError(run_or_study, ["there is no such study file or run folder"])
+    for inside in (folder.parent, folder.parent.parent):  # its study.toml, or the page itself
+        there = Store(inside)
+        if folder in (there.study, there.report) and there.report.is_file():
+            folder = inside
     if folder.is_dir():
         if run is not None:
             raise BenchError(f"{run_or_study} is a run folder: --run goes with a study file")

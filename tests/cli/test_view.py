@@ -34,9 +34,16 @@ def called(*arguments: str) -> int:
     return main.call(main.command(), ["view", *arguments])
 
 
-def test_the_page_is_opened_as_a_file(run: Path, opened: list[str]) -> None:
-    assert called(str(run)) == 0
+@pytest.mark.parametrize("inside", ["", "report/index.html", "study.toml"])
+def test_the_page_is_opened_as_a_file(run: Path, opened: list[str], inside: str) -> None:
+    """Of a run folder, however it is pointed at."""
+    assert called(str(run / inside)) == 0
     assert opened == [(run / "report/index.html").as_uri()]
+
+
+def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("nothere") == 2
+    assert capsys.readouterr().err == "error: nothere: there is no such study file or run folder\n"
 
 
 def test_the_address_is_said_and_nothing_opened(

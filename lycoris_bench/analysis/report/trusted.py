@@ -85,6 +85,10 @@ def _sentences(first: pd.DataFrame) -> Iterator[str]:
             continue
         best, *rest = rows.itertuples()
         question = truth.heading.partition(":")[0]
+        if not any(row.tau_low > 0 for row in (best, *rest)):
+            near = f"the nearest is {_named(best)} ({_tau(best)})"
+            yield f"{question}: no metric is told from chance; {near}."
+            continue
         said = f"{question}: {_named(best)} is nearest to the truth ({_tau(best)})"
         if low := [row for row in rest if row.tau_high < LOW]:
             said += f"; {_named(low[-1])} says next to nothing of it ({_tau(low[-1])})"

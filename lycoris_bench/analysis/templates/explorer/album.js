@@ -89,4 +89,7 @@ function beginPictures() {
   at("against").addEventListener("change", () => change({ against: at("against").value }, "pictures"));
   at("flip").addEventListener("click", () => flip());
   at("blink").addEventListener("click", () => blink(!blinking));
+  at("pictures").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape") blink(false);
+  });
 }
