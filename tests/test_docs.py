@@ -38,7 +38,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_tutorial_can_be_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,7 +73,7 @@ def smaller(study: str) -> str:
     return study
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_images_that_exist_already_can_be_scored(
     tmp_path: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -108,7 +108,7 @@ def test_images_that_exist_already_can_be_scored(
         assert Path("runs", run, "report/index.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_page_of_the_adapter_tool_can_be_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +126,7 @@ def test_the_page_of_the_adapter_tool_can_be_followed(
     assert {arguments.split()[2] for arguments in lines} == set(TOOLS)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_page_on_what_others_made_can_be_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,7 +155,7 @@ def test_sentences_say_what_the_verdicts_are(table: Rows) -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_nothing_is_said_where_nothing_differs(table: Rows) -> None:
     """Of equal configurations, in 40 studies, none too many is told apart: Holm at 5 %."""
     wrong = 0

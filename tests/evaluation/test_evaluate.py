@@ -27,7 +27,7 @@ SMALL = [
     "--workers", "1", "--device", "cpu",
 ]  # fmt: skip
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.study, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")

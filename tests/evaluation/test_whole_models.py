@@ -64,7 +64,7 @@ def values(run: Path) -> pd.DataFrame:
     return rows.pivot(index=["prompt_type", "metric"], columns="configuration", values="value")
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_files_and_folders_and_a_lone_unet_are_the_same_model(place: Path, base: Path) -> None:
     """One fine-tuned U-Net: in a complete folder, in a single file as other programs save it, and
     as diffusers' scripts leave it, without the other parts."""

@@ -37,7 +37,7 @@ def study(**training: object) -> Study:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_all_stages_run_on_the_real_architecture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

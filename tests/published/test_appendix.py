@@ -103,7 +103,7 @@ PRINTED = {  # D.6: training R2 of image similarity (alter, trigger, train), tex
 }
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_r2_is_near_the_printed_one_where_the_data_allow(
     imported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

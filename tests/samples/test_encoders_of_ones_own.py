@@ -14,7 +14,7 @@ from lycoris_bench.scoring.image_sets import ImageSets
 from lycoris_bench.study.places import locate
 from tests.samples.test_strangers import kohya, picture, scored
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 SHIPPED = locate("package:miniature/weights/image.safetensors", Path())
 WEIGHTS = {"miniature-image": "own/w.safetensors"}

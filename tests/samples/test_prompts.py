@@ -73,7 +73,7 @@ def test_comfyui_s_graph_is_followed_to_its_text(tmp_path: Path) -> None:
     assert (said["prompt"], said["seed"]) == ("a dog", "5")
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_graph_of_circles_and_rubbish_ends() -> None:
     """Each of a thousand nodes links to ten others and back: there are 10^1000 ways through it."""
     many = {

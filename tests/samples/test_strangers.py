@@ -21,7 +21,7 @@ from lycoris_bench.samples.score import score_samples
 from lycoris_bench.scoring.score_images import score_images
 from tests.support.world import Dying, killed, tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 TIME = "20240131235959"
 

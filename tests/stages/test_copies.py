@@ -20,7 +20,7 @@ from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import Checkpoint
 from tests.support.world import tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 METRICS = ["nearest_similarity", "copy_quantile", "copy_rate", "image_similarity"]
 

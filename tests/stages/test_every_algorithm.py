@@ -14,7 +14,7 @@ from lycoris_bench.run.store import Store
 from tests.support.forms import FILES, FORMS
 from tests.support.world import run, tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 LR = {"lr": 5e-3}
 DORA = {"dora_wd": True}

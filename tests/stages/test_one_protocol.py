@@ -21,7 +21,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.places import locate
 from tests.support.world import HERE, STAGES, run, tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
+pytestmark = [pytest.mark.study, pytest.mark.usefixtures("undrawn")]
 
 LORA = {"lr": 2e-3, "dim": 2, "alpha": 1, "vary": [{"lr": 1e-3}, {"captions": ".short"}]}
 MINIATURE = locate("package:miniature", Path())

@@ -28,7 +28,7 @@ from tests.support.world import HERE, killed, table, tiny
 
 PRIOR = {"weight": 1.0, "images": 3}
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.study,
     pytest.mark.usefixtures("undrawn"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
 ]

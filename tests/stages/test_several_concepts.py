@@ -17,7 +17,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import BASE_CHECKPOINT, MetricRow
 from tests.support.world import run, tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unprinted")]
+pytestmark = [pytest.mark.study, pytest.mark.usefixtures("unprinted")]
 Done = tuple[Plan, Store, dict[str, Any]]
 
 

@@ -17,7 +17,7 @@ from lycoris_bench.study.load import Study, parse
 from lycoris_bench.study.places import locate
 from tests.support.world import HERE, STAGES, table
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unprinted")]
+pytestmark = [pytest.mark.study, pytest.mark.usefixtures("unprinted")]
 
 MINIATURE = locate("package:miniature", Path())
 CONCEPTS = ["toys/bunny", "styles/chiaroscuro"]
