@@ -87,7 +87,7 @@ def _sentences(first: pd.DataFrame) -> Iterator[str]:
         question = truth.heading.partition(":")[0]
         if not any(row.tau_low > 0 for row in (best, *rest)):
             near = f"the nearest is {_named(best)} ({_tau(best)})"
-            yield f"{question}: no metric is told from chance; {near}."
+            yield f"{question}: no metric surely agrees with the truth; {near}."
             continue
         said = f"{question}: {_named(best)} is nearest to the truth ({_tau(best)})"
         if low := [row for row in rest if row.tau_high < LOW]:

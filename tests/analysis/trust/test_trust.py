@@ -1,6 +1,7 @@
 """Metrics against the truth: orders and errors are compared with scipy and loops, intervals with
 simulated studies, and tables with ones whose answer is known."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.pipeline import analyze_tables
 from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.analysis.report import trusted
 from lycoris_bench.analysis.trust import choices as made_choices
 from lycoris_bench.analysis.trust.cells import Leaves, correlation_interval, interval
 from lycoris_bench.analysis.trust.judge import trust
@@ -179,9 +182,11 @@ def test_the_page_says_which_metric_can_be_trusted() -> None:
     known = analyze_tables(rows, factors)
     assert known.trust is not None and len(known.trust.agreements) == 3
     assert 'id="trust"' in known.html and "Who is put too high, or too low" in known.html
-    assert (
-        "image similarity by e on trigger prompts is nearest to the truth (tau -1.00" in known.html
-    )
+    view = "image similarity by e on trigger prompts"
+    assert f"no metric surely agrees with the truth; the nearest is {view} (tau -1.00" in known.html
+    agrees = known.trust.agreements.assign(tau=1.0, tau_low=0.9, tau_high=1.0)
+    said = trusted.shown(replace(known.trust, agreements=agrees), [OVERALL])["sentences"]
+    assert said[0].endswith(f"{view} is nearest to the truth (tau 1.00, 0.90 to 1.00).")
     assert "claims_in_truth" in known.findings
     unknown = analyze_tables(rows[rows["metric"] == "image_similarity"], factors)
     assert unknown.trust is None and 'id="trust"' not in unknown.html
