@@ -89,6 +89,7 @@ def test_faults_on_this_machine_change_no_value(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_lost_node_changes_no_value(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray", reason="needs the extra 'ray'")
     words = "Ray, 3 nodes: a node is lost (its raylet, SIGKILL): drawing a checkpoint"

@@ -11,7 +11,7 @@ from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.executor import Item
 from tests.support.ray_nodes import nodes
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def wait_for(place: Path, device: str) -> str:
