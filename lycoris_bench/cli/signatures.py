@@ -34,7 +34,7 @@ def shown_as(
     command: Callable[..., None], parameters: list[inspect.Parameter], doc: str | None
 ) -> Callable[..., None]:
     """The command with these parameters, as the CLI library reads them."""
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = doc
     return command

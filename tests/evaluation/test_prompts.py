@@ -15,7 +15,7 @@ masterpiece, olis toy, at the beach --n low quality, worst quality --w 768 --h 7
 
    # prompt 2
 {} in the snow, 4k -- wet --W 768 --H 768 --D 2 --L 7.5 --n low quality
-"""  # noqa: E501
+"""  # noqa: E501  # a line is a prompt
 
 
 def test_options_are_no_part_of_a_prompt_and_that_is_said(tmp_path: Path) -> None:

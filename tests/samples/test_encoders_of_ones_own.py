@@ -60,7 +60,7 @@ def test_the_batch_size_changes_no_number_and_is_kept_to(
     made = ImageSets.__init__
 
     def noted(self: ImageSets, *given: object, **more: object) -> None:
-        made(self, *given, **more)  # type: ignore[arg-type]
+        made(self, *given, **more)  # type: ignore[arg-type]  # passed on as it came
         sizes.append(self.batch_size)
 
     monkeypatch.setattr(ImageSets, "__init__", noted)
