@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
-from tests.support.browser import Opened, chromium, opened
+from tests.support.browser import Opened, becomes, chromium, opened
 
 HOSTILE = '=<img src=x onerror="globalThis.hacked=1">\'&amp;😀' + "w" * 200
 CATEGORY = "</script><b>toys</b>"
@@ -136,7 +136,7 @@ def test_a_point_says_what_the_table_has(seen: Opened, analysis: Analysis) -> No
         & (analysis.aggregate["metric"] == "text_similarity")
     ]
     (row,) = rows.to_dict("records")
-    shown = f"score {row['score']:.2f} ± {row['score_stderr']:.2f}".replace(" 0.", " .")
+    shown = f"score {row['score']:.2f} ± {row['score_stderr']:.2f}"
     assert shown in text and "epoch 50" in text and "rank" in text
     seen.page.mouse.move(0, 0)
     assert seen.page.locator(".tip").is_hidden()
@@ -215,7 +215,7 @@ def test_the_table_is_sorted_by_what_is_clicked(seen: Opened) -> None:
 
 def test_the_copy_is_the_table(seen: Opened, analysis: Analysis) -> None:
     seen.page.get_by_role("button", name="Copy as CSV").click()
-    seen.page.wait_for_function("globalThis.copied")
+    becomes(seen.page, "globalThis.copied")
     rows = [*csv.DictReader(io.StringIO(seen.page.evaluate("globalThis.copied")))]
     assert [row["configuration"] for row in rows[:2]] == ["base", "real"]
     assert {f"'{HOSTILE}", "loha-fast ×0.5"} <= {row["configuration"] for row in rows}

@@ -24,7 +24,7 @@ from lycoris_bench.study.records import (
     ImageSet,
 )
 from tests.analysis.test_explorer_browser import CONTRASTS
-from tests.support.browser import Opened, chromium, opened
+from tests.support.browser import Opened, becomes, chromium, opened
 
 HOSTILE = '=<img src=x onerror="globalThis.hacked=1">\'&amp;%2e😀/' + "w" * 200
 NAMES = {"lora": HOSTILE, "loha-fast": "loha-fast", "full-attn-only": "whole"}
@@ -126,8 +126,9 @@ def test_the_grid_is_each_configuration_by_prompt(seen: Opened, run: Path) -> No
     rows = [BASE_CHECKPOINT, *(checkpoint(name) for name in NAMES.values())]
     wanted = [place(run, source, CONCEPTS[0], kind, 0) for source in rows for kind in KINDS]
     assert sorted(sources) == sorted(wanted)
-    seen.page.wait_for_function(
-        "[...document.querySelectorAll('#explore-grid img')].every(e => e.naturalWidth === 12)"
+    becomes(
+        seen.page,
+        "[...document.querySelectorAll('#explore-grid img')].every(e => e.naturalWidth === 12)",
     )
     heads = seen.page.locator("#explore-grid thead th").all_text_contents()
     assert sorted(heads) == sorted(f"{k}{PROMPT % (CONCEPTS[0], k, 0)}noise 1000" for k in KINDS)
@@ -226,7 +227,7 @@ def test_two_checkpoints_blink_in_one_place(seen: Opened, run: Path) -> None:
     page.get_by_role("button", name="Blink").click()
     assert page.locator('#explore-blink[aria-pressed="true"]').count() == 1
     for other in (True, False) * 2:
-        address, words = page.wait_for_function(SHOWN, arg=other).json_value()
+        address, words = becomes(page, SHOWN, other)
         epoch = 30 if other else 50
         assert address == place(run, checkpoint("loha-fast", epoch), CONCEPTS[0], kind, 0)
         assert f"epoch {epoch}" in words

@@ -1,6 +1,7 @@
 """A page in a real browser: Chromium of this machine, driven by playwright."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,3 +48,14 @@ def opened(browser: Any, file: Path, hash: str = "", width: int = 1280, **settin
     )
     made.page.goto(file.as_uri() + hash)
     return made
+
+
+def becomes(page: Any, question: str, about: Any = None) -> Any:
+    """The first answer that is true. (Playwright's own `wait_for_function` asks again from within
+    the page, where the page's policy forbids `eval`.)"""
+    end = time.monotonic() + 20
+    while not (answer := page.evaluate(question, about)):
+        if time.monotonic() > end:
+            raise TimeoutError(f"never true within 20 s: {question}")
+        time.sleep(0.02)
+    return answer

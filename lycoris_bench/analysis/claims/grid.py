@@ -16,7 +16,7 @@ View = tuple[str, str]  # metric and prompt type
 class Grids:
     """Scores and values of each view, [series, seeds, epochs, classes], nan where one is missing.
 
-    All views have the same axes. seeds: "no seed", of adapters from elsewhere, is one of them.
+    All views have the same axes. seeds: None, of adapters from elsewhere, is one of them.
     epochs: ascending; one that is none comes last and is not in `epochs`. categories: of each
     class; "" of a number of the whole checkpoint."""
 
@@ -25,6 +25,7 @@ class Grids:
     series: Sequence[str]
     epochs: Sequence[int]
     categories: np.ndarray
+    seeds: Sequence[int | None] = ()
 
 
 def grids(scores: pd.DataFrame) -> Grids:
@@ -47,7 +48,7 @@ def grids(scores: pd.DataFrame) -> Grids:
         return dict(zip(names, mean.reshape(shape), strict=True))
 
     categories = scores.drop_duplicates(["category", "class"])["category"].to_numpy(dtype="object")
-    return Grids(means("score"), means("value"), series_names, epochs, categories)
+    return Grids(means("score"), means("value"), series_names, epochs, categories, seed_names)
 
 
 def _codes(values: Iterable[Any]) -> tuple[np.ndarray, list[Any]]:

@@ -122,6 +122,7 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
 
 def _row(verdict: Verdict, cells: Sequence[Verdict | None]) -> dict[str, Any]:
     return {
+        "id": verdict["id"],
         "sentence": verdict["sentence"],
         "section": verdict["section"],
         "what": f"{words(verdict['metric'])}, {verdict['prompt_type']} prompts",

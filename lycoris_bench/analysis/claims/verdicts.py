@@ -85,7 +85,7 @@ def judged(seen: Grids, table: pd.DataFrame, draws: int = DRAWS) -> dict[str, An
 def _claims(
     claim: Claim, seen: Grids, matches: Mapping[str, Pairs], noise: Noises, dealt: np.ndarray
 ) -> Iterator[Case]:
-    claim = _asked(claim, seen)
+    claim = as_asked(claim, seen)
     view = (claim.metric, claim.prompt_type)
     contrast, asked = CONTRASTS[claim.contrast], matches[claim.contrast]
     known = [pair for pair in asked if set(pair) <= set(seen.series)]
@@ -141,7 +141,7 @@ def _claims(
 def _orders(
     claim: Order, seen: Grids, table: pd.DataFrame, noise: Noises, dealt: np.ndarray
 ) -> Iterator[Case]:
-    claim = _asked(claim, seen)
+    claim = as_asked(claim, seen)
     view = (claim.metric, claim.prompt_type)
     members = {}
     if view in seen.scores:
@@ -182,7 +182,7 @@ def _orders(
         yield Case(about, test)
 
 
-def _asked(claim: Said, seen: Grids) -> Said:
+def as_asked(claim: Said, seen: Grids) -> Said:
     """The claim about prompts that the table has.
 
     Published means lack the Vendi score on trigger prompts: where the claim's own prompts are

@@ -35,7 +35,7 @@ def beeswarm(shap: pd.DataFrame, factors: pd.DataFrame) -> bytes:
     reach = shap["shap"].abs().groupby(shap["feature"]).mean().sort_values()
     metric, kind = shap["metric"].iloc[0], shap["prompt_type"].iloc[0]
     parts = {str(feature): shap[shap["feature"] == feature] for feature in reach.index}
-    inks = {f: _colours(part["feature_value"], f, factors) for f, part in parts.items()}
+    inks = {f: colours_of(part["feature_value"], f, factors) for f, part in parts.items()}
     most = max(len(lines([label(v, SHORT) for v in ink], VALUES)) for ink in inks.values())
     fits = shap.iloc[0]
     foretells = fits["r2_cv"] > 0
@@ -80,7 +80,7 @@ def swarm(values: np.ndarray, height: float = 0.36, bins: int = 60) -> np.ndarra
     return offsets / fullest * 2 * height
 
 
-def _colours(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[str, str]:
+def colours_of(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[str, str]:
     """A colour for each value of a factor: the algorithms' own, a ramp for numbers."""
     if feature == "algorithm":
         return colours(list(dict.fromkeys(factors["algorithm"])))

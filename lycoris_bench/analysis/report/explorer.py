@@ -1,7 +1,7 @@
 """What the explorer of the page draws from, as compact columns.
 
 Numbers are columns of whole numbers: scores in thousandths, values in the unit that `scale` gives,
-four digits of the largest. A column of a block has one cell for each point, or checkpoint."""
+five digits of the largest. A column of a block has one cell for each point, or checkpoint."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,13 @@ from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
 from lycoris_bench.analysis.plots.canvas import colours, markers
 from lycoris_bench.analysis.plots.scatter import numbers
+from lycoris_bench.analysis.report import agreeing, claim_pairs, effects
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.printable import lines
 from lycoris_bench.study.records import BASE, REAL
 
 SCORE = 1000  # what a score is a multiple of, in JSON
-DIGITS = 4  # of the largest value of a block; tables show three
+DIGITS = 5  # of the largest value of a block; tables show three
 POINT = [SERIES, "epoch"]
 
 
@@ -30,11 +31,15 @@ def data(
     checkpoints: pd.DataFrame,
     references: pd.DataFrame,
     findings: Mapping[str, Any],
+    shap: pd.DataFrame,
+    correlation: pd.DataFrame,
+    scores: pd.DataFrame,
     shown: Sequence[str],
     album: Callable[[Sequence[str]], dict[str, Any] | None] = lambda names: None,
 ) -> dict[str, Any] | None:
     """Frames as the page has them, of all views; shown: the categories, the first leads; album: for
-    the names of the series, what pictures are drawn from. None: nothing was ranked."""
+    the names of the series, what pictures are drawn from; shap, correlation, scores: of the effects
+    of factors, of how views agree, of the claims' pairs. None: nothing was ranked."""
     if aggregate.empty:
         return None
     views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
@@ -57,6 +62,9 @@ def data(
         "outside": _outside(references, views, shown),
         "verdicts": _verdicts(findings, views, shown, names),
         "pictures": album(names),
+        "effects": effects.data(shap, factors, views, shown, checkpoints, runs),
+        "agreement": agreeing.data(correlation, views),
+        **claim_pairs.data(scores, factors, names, epochs, seeds),
     }
 
 
@@ -71,12 +79,14 @@ def _series(
     presets = factors["preset"].fillna("").astype(str)
     ink, marks = colours(ordered(factors["algorithm"])), markers(ordered(presets))
     number = numbers(factors)
+    whose = dict(zip(factors[SERIES], factors["configuration"].astype(str), strict=True))
     strengths = dict(zip(aggregate[SERIES], aggregate["strength"], strict=True))
     rows = zip(factors[SERIES], factors["algorithm"], presets, strict=True)
     known = {name: (algorithm, preset) for name, algorithm, preset in rows}
     return [
         {
             "name": lines(name),
+            "configuration": lines(whose[name]),
             "algorithm": lines(known[name][0]),
             "preset": lines(known[name][1]),
             "strength": exact(float(strengths[name])),
@@ -145,7 +155,7 @@ def _blocks(
         scale = unit(value)
         blocks.append({
             "category": category, "view": view, "scale": scale,
-            "score": whole(score * SCORE), "error": whole(error * SCORE),
+            "score": thousandths(score), "error": thousandths(error),
             "value": whole(value / scale), "spread": whole(spread / scale),
             "each": whole(single[category, view] * SCORE),
         })  # fmt: skip
@@ -172,13 +182,27 @@ def _lookup(known: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:
 
 
 def unit(values: np.ndarray) -> float:
-    """The power of ten in which the largest value has four digits.
+    """The power of ten in which the largest value has five digits.
 
     >>> unit(np.array([0.5, np.nan])), unit(np.array([123.4])), unit(np.array([0.0]))
-    (0.0001, 0.1, 1.0)
+    (1e-05, 0.01, 1.0)
     """
     largest = float(np.nanmax(np.abs(values)))
     return float(f"1e{math.floor(math.log10(largest)) + 1 - DIGITS}") if largest > 0 else 1.0
+
+
+def thousandths(scores: np.ndarray) -> list[int | None]:
+    """Of which the page shows hundredths, as the tables do: where a 5 would be rounded once more,
+    the thousandth beside it on the side that the score is rounded to.
+
+    >>> thousandths(np.array([0.2649, 0.2651, 0.2644, 0.125, np.nan]))
+    [264, 266, 264, 124, None]
+    """
+    made = whole(scores * SCORE)
+    for place, score in enumerate(scores.tolist()):
+        if (n := made[place]) is not None and n % 10 == 5:
+            made[place] = n + (1 if round(score, 2) * SCORE > n else -1)
+    return made
 
 
 def whole(values: np.ndarray) -> list[int | None]:

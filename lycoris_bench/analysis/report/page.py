@@ -88,7 +88,7 @@ def render(context: Context) -> str:
         category["swarms"] = list(figures.swarms(part, context.factors))
     return template.render(
         study=", ".join(names) or "empty study",
-        explored=_explored(context, shown),
+        explored=_explored(context, shap, shown),
         findings=context.findings,
         claims=shown_claims(context.findings["claims"], context.findings.get("claims_in_truth")),
         keeping=keeping.shown(context.findings.get("keeping")),
@@ -115,7 +115,7 @@ def render(context: Context) -> str:
     )
 
 
-def _explored(context: Context, shown: list[str]) -> dict[str, Any] | None:
+def _explored(context: Context, shap: pd.DataFrame, shown: list[str]) -> dict[str, Any] | None:
     """What the template of the explorer needs; None where nothing was ranked."""
     held = explorer.data(
         context.factors,
@@ -123,6 +123,9 @@ def _explored(context: Context, shown: list[str]) -> dict[str, Any] | None:
         context.checkpoints,
         context.references,
         context.findings,
+        shap,
+        context.correlation,
+        context.scores,
         shown,
         lambda names: album(context.pictures, context.gallery, context.metrics, names),
     )

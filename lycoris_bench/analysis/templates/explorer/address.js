@@ -3,7 +3,7 @@
  * page that was made anew. What an address does not say, or says wrongly, is as it was at first.
  *
  * @typedef {{category: number, x: number, y: number, scale: string, epoch: number,
- *   strength: string, without: string[], paths: boolean, seeds: boolean, pins: number[],
+ *   strength: string, without: string[], paths: boolean, strengths: boolean, seeds: boolean, pins: number[],
  *   sort: string, down: boolean, concept: string, kind: string, run: string, row: string,
  *   column: string, against: string}} Choice
  */
@@ -17,7 +17,7 @@ function atFirst() {
   const y = first ?? 0;
   return {
     category: 0, x: second ?? (y + 1 < held.views.length ? y + 1 : 0), y, scale: "score",
-    epoch: last, strength: "", without: [], paths: false, seeds: false, pins: [],
+    epoch: last, strength: "", without: [], paths: false, strengths: false, seeds: false, pins: [],
     sort: "y", down: true, concept: "", kind: "", run: "", row: "", column: "", against: "",
   };
 }
@@ -41,6 +41,7 @@ function written(choice, section) {
   say("epoch", String(held.epochs[choice.epoch]));
   say("strength", choice.strength);
   say("paths", "1");
+  say("strengths", "1");
   say("seeds", "1");
   say("sort", choice.sort);
   say("down", "0");
@@ -69,6 +70,7 @@ function read(hash) {
   if (strengths.includes(said.get("strength") ?? "")) choice.strength = said.get("strength") ?? "";
   choice.without = said.getAll("without").filter((name) => groups().includes(name));
   choice.paths = said.get("paths") === "1";
+  choice.strengths = said.get("strengths") === "1";
   choice.seeds = said.get("seeds") === "1";
   choice.sort = /^(name|x|y|[0-9]+)$/.test(said.get("sort") ?? "") ? said.get("sort") ?? "" : "y";
   choice.down = said.get("down") !== "0";

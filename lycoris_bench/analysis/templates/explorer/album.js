@@ -15,19 +15,19 @@ function showPictures(choice) {
   const now = { ...choice, kind, run };
   fill(at("concept"), concepts.map((k) => [album.concepts[k].name, album.concepts[k].name]), album.concepts[conceptOf(now) ?? 0]?.name ?? "");
   fill(at("kind"), [["", "one of each type"], ...kinds.map((one) => /** @type {[string, string]} */ ([one, one]))], kind);
-  fill(at("when"), held.epochs.map((/** @type {number} */ e, /** @type {number} */ k) => [k, k === last ? `${e}, the last` : String(e)]), now.epoch);
+  const epochs = epochsOf(now);
+  fill(at("when"), held.epochs.map((/** @type {number} */ e, /** @type {number} */ k) => [k, k === last ? `${e}, the last` : String(e), { disabled: !epochs.includes(k) }]), now.epoch);
   fill(at("run"), trainings.map((one, k) => [k ? one : "", String(one)]), run === String(trainings[0]) ? "" : run);
-  shownPictures = showGrid(now, { pin: pinPicture, look, press: pressPicture });
+  shownPictures = showGrid(now, { pin: (series) => pinIn(series, "pictures"), look, press: pressPicture });
   showCloser(now, shownPictures.rows, shownPictures.columns);
   const there = shownPictures.rows.some((row) => shownPictures.columns.some((c) => isThere(row, c)));
-  at("pictures-status").textContent = there ? "" : `Of ${held.categories[choice.category]}, at this epoch and with these filters, no pictures are kept.`;
+  const none = there ? "" : `Of ${held.categories[choice.category]}, with these filters, no pictures were kept. `;
+  at("pictures-status").textContent = none || epochs.includes(now.epoch) ? none : noneAt(epochs, now.epoch);
 }
 
-/** @param {number} series */
-function pinPicture(series) {
-  const there = choice.pins.includes(series);
-  change({ pins: there ? choice.pins.filter((k) => k !== series) : [...choice.pins, series] }, "pictures");
-}
+/** @param {number[]} epochs that have pictures @param {number} asked */
+const noneAt = (epochs, asked) =>
+  `No pictures of epoch ${held.epochs[asked]} were kept: ${epochs.length ? `there are some of epoch ${epochs.map((k) => held.epochs[k]).join(", ")}.` : "there are none of any epoch."}`;
 
 /** Chooses a picture; the one that is chosen turns to its other side. The address follows when the
  * reader rests, as browsers count its changes. @param {Row} row @param {Column} c */
@@ -55,13 +55,19 @@ function pressPicture(event) {
     if (next) look(next.row, next.c);
     focusOnPicture();
   } else if (key === "PageUp" || key === "PageDown") {
-    const epoch = choice.epoch + (key === "PageUp" ? -1 : 1);
-    if (held.epochs[epoch] !== undefined) change({ epoch, row: found.row.name, column: columnName(found.c) }, "pictures");
+    const way = key === "PageUp" ? -1 : 1;
+    const there = epochsOf(choice).filter((k) => way * (k - choice.epoch) > 0);
+    if (there.length) {
+      change({ epoch: way > 0 ? there[0] : there[there.length - 1], row: found.row.name, column: columnName(found.c) }, "pictures");
+    } else {
+      at("pictures-status").textContent = `There are no pictures of ${way > 0 ? "a later" : "an earlier"} epoch.`;
+    }
     focusOnPicture();
   } else if (key === "b" || key === "B") {
     if (!at("blink").disabled) blink(!blinking);
   } else if (key === "c" || key === "C") {
     change({ against: found.row.name === BASE ? BASE : `as ${found.row.name}` }, "pictures");
+    at("pictures-status").textContent = `Others are held against ${cut(rowLabel(found.row), 60)} now.`;
   } else if (key === "Escape") {
     blink(false);
   } else return;

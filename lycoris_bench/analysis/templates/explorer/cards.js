@@ -17,7 +17,8 @@ function said(found) {
 /** Term and text, line by line. @param {Choice} choice @param {Point} p @returns {string[][]} */
 function linesOf(choice, p) {
   const { name, algorithm, preset } = held.series[p.series];
-  const lines = [["", name], ["trained", [algorithm, preset].filter(Boolean).join(", ")]];
+  const lines = [["", name]];
+  if (algorithm || preset) lines.push(["trained", [algorithm, preset].filter(Boolean).join(", ")]);
   const when = p.epoch === null ? "" : `epoch ${held.epochs[p.epoch]}`;
   const seed = p.seed === null ? "" : `seed ${held.seeds[p.seed]}`;
   if (when || seed) lines.push(["at", [when, seed].filter(Boolean).join(", ")]);

@@ -46,16 +46,26 @@ function pointsOf(choice) {
   return { series, now };
 }
 
-/** @param {Choice} choice @param {number[]} series @returns {Point[]} */
+/** The ways to the points of pinned series, or of all: over epochs, and over strengths at the chosen
+ * epoch. @param {Choice} choice @param {number[]} series @returns {Point[][]} */
 function pathsOf(choice, series) {
   const asked = choice.pins.length ? series.filter((k) => choice.pins.includes(k)) : series;
-  return asked.flatMap((k) =>
-    held.epochs.flatMap((/** @type {number} */ _, /** @type {number} */ epoch) => {
-      const point = places.get(`${k} ${epoch}`);
-      const found = point === undefined ? null : located(choice, k, point);
-      return found ? [found] : [];
-    }),
-  );
+  const at = (/** @type {number} */ k, /** @type {number | undefined} */ point) => {
+    const found = point === undefined ? null : located(choice, k, point);
+    return found ? [found] : [];
+  };
+  const paths = [];
+  if (choice.paths) {
+    for (const k of asked) paths.push(held.epochs.flatMap((/** @type {number} */ _, /** @type {number} */ epoch) => at(k, places.get(`${k} ${epoch}`))));
+  }
+  if (choice.strengths) {
+    for (const name of new Set(asked.map((k) => held.series[k].configuration))) {
+      const same = held.series.flatMap((/** @type {Series} */ s, /** @type {number} */ k) => (s.configuration === name ? [k] : []));
+      same.sort((/** @type {number} */ a, /** @type {number} */ b) => Number(held.series[a].strength) - Number(held.series[b].strength));
+      paths.push(same.flatMap((/** @type {number} */ k) => at(k, pointOf(k, choice.epoch))));
+    }
+  }
+  return paths.filter((path) => path.length > 1);
 }
 
 /** Single trainings at the chosen epoch; of values there is one a configuration.
@@ -96,16 +106,16 @@ function label(choice, view, up) {
   return `${up ? "↑ " : ""}${title} (${prompt_type}), ${what}${up ? "" : " →"}`;
 }
 
-/**
- * Draws the plot; `decorate` gets the marks of points, each with its point.
- * @param {Choice} choice @param {number} width
- * @param {(marks: [SVGElement, Point][]) => void} decorate
- */
-function drawChart(choice, width, decorate) {
+/** Draws the plot; `marks` are those of points, each with its point.
+ * @param {Choice} choice @param {number} width */
+function drawChart(choice, width) {
   const { series, now } = pointsOf(choice);
   const front = frontOf(choice, now);
   for (const p of front) p.front = true;
-  const paths = choice.paths ? pathsOf(choice, series) : [];
+  const paths = pathsOf(choice, series);
+  const way = paths.flatMap((path, k) => path.map((p) => ({ ...p, way: k })));
+  const there = new Set(now.map((/** @type {Point} */ p) => p.key));
+  const waypoints = way.filter((p) => !there.has(p.key) && there.add(p.key));
   const seeds = choice.seeds ? seedsOf(choice, series) : [];
   const ink = (/** @type {Point} */ p) => held.series[p.series].colour;
   const pinned = (/** @type {Point} */ p) => choice.pins.includes(p.series);
@@ -113,15 +123,9 @@ function drawChart(choice, width, decorate) {
   const radius = many ? 8 : 6.5;
   /** @type {[SVGElement, Point][]} */
   const marks = [];
-  const collect = (/** @type {Point[]} */ points) =>
-    (/** @type {any[]} */ ...given) => {
-      const group = given[5](...given.slice(0, 5));
-      for (const mark of group.children) marks.push([mark, points[mark.__data__]]);
-      return group;
-    };
   const base = [standing(choice, "base", choice.x), standing(choice, "base", choice.y)];
   const real = [standing(choice, "real", choice.x), standing(choice, "real", choice.y)];
-  const all = [...now, ...paths, ...seeds];
+  const all = [...now, ...way, ...seeds];
   const domain = (/** @type {"x" | "y"} */ axis, /** @type {(number | null)[]} */ more) => {
     const spread = axis === "x" ? "dx" : "dy";
     const ends = all.flatMap((p) => [p[axis] - p[spread], p[axis] + p[spread]]);
@@ -144,23 +148,22 @@ function drawChart(choice, width, decorate) {
       Plot.ruleY(real[1] === null ? [] : [real[1]], { strokeDasharray: "4 3", strokeOpacity: 0.6 }),
       real[1] === null ? null : Plot.text([real], { y: "1", text: () => "real images", frameAnchor: "right", textAnchor: "end", lineAnchor: "bottom", dy: -3, fillOpacity: 0.75 }),
       Plot.line(front, { x: "x", y: "y", curve: "step-before", stroke: "currentColor", strokeOpacity: 0.55, strokeWidth: 1.2 }),
-      Plot.line(paths, { x: "x", y: "y", z: "series", stroke: ink, strokeOpacity: 0.7, strokeWidth: 1.6 }),
-      Plot.dot(paths.filter((p) => p.epoch !== choice.epoch), { x: "x", y: "y", r: (/** @type {Point} */ p) => 2 + (2 * (p.epoch ?? 0)) / Math.max(last, 1), fill: ink, ariaLabel: spoken(choice), render: collect(paths.filter((p) => p.epoch !== choice.epoch)) }),
-      Plot.dot(seeds, { x: "x", y: "y", r: 3.4, fill: "var(--page)", stroke: ink, strokeWidth: 1.4, ariaLabel: spoken(choice), render: collect(seeds) }),
+      Plot.line(way, { x: "x", y: "y", z: "way", stroke: ink, strokeOpacity: 0.7, strokeWidth: 1.6 }),
+      Plot.dot(waypoints, { x: "x", y: "y", r: (/** @type {Point} */ p) => 2 + (2 * (p.epoch ?? 0)) / Math.max(last, 1), fill: ink, ariaLabel: spoken(choice), render: collect(waypoints, marks) }),
+      Plot.dot(seeds, { x: "x", y: "y", r: 3.4, fill: "var(--page)", stroke: ink, strokeWidth: 1.4, ariaLabel: spoken(choice), render: collect(seeds, marks) }),
       Plot.ruleY(now, { y: "y", x1: (/** @type {Point} */ p) => p.x - p.dx, x2: (/** @type {Point} */ p) => p.x + p.dx, stroke: ink, strokeOpacity: 0.5 }),
       Plot.ruleX(now, { x: "x", y1: (/** @type {Point} */ p) => p.y - p.dy, y2: (/** @type {Point} */ p) => p.y + p.dy, stroke: ink, strokeOpacity: 0.5 }),
       base[0] === null || base[1] === null ? null : Plot.dot([base], { x: "0", y: "1", symbol: "times", r: 6, strokeWidth: 2 }),
       base[0] === null || base[1] === null ? null : Plot.text([base], { x: "0", y: "1", text: () => "base", dy: -12, ...halo }),
       Plot.dot(front, { x: "x", y: "y", r: radius + 3, stroke: "currentColor", strokeWidth: 1.4, symbol: (/** @type {Point} */ p) => shapes[held.series[p.series].mark] }),
-      Plot.dot(now, { x: "x", y: "y", r: radius, fill: ink, stroke: (/** @type {Point} */ p) => (pinned(p) ? "var(--ink)" : "var(--page)"), strokeWidth: (/** @type {Point} */ p) => (pinned(p) ? 2.5 : 1), symbol: (/** @type {Point} */ p) => shapes[held.series[p.series].mark], ariaLabel: spoken(choice), render: collect(now) }),
+      Plot.dot(now, { x: "x", y: "y", r: radius, fill: ink, stroke: (/** @type {Point} */ p) => (pinned(p) ? "var(--ink)" : "var(--page)"), strokeWidth: (/** @type {Point} */ p) => (pinned(p) ? 2.5 : 1), symbol: (/** @type {Point} */ p) => shapes[held.series[p.series].mark], ariaLabel: spoken(choice), render: collect(now, marks) }),
       many ? Plot.text(now, { x: "x", y: "y", text: (/** @type {Point} */ p) => String(held.series[p.series].number ?? ""), fill: "#fff", fontSize: 8.5, fontWeight: 700, pointerEvents: "none" }) : null,
     ],
   });
   svg.setAttribute("role", "group");
-  decorate(marks);
   return { svg, now, front, marks, many };
 }
 
 /** What a screen reader says of a point. @param {Choice} choice */
 const spoken = (choice) => (/** @type {Point} */ p) =>
-  linesOf(choice, p).map(([term, text]) => `${term} ${text}`).join(", ");
+  linesOf(choice, p).map((line) => line.filter(Boolean).join(" ")).join(", ");

@@ -16,10 +16,20 @@ const viewsOf = (kind) =>
     kindOf(v) === kind ? [place] : [],
   );
 
-/** @param {any} select @param {[string | number, string][]} options @param {string | number} chosen */
+/**
+ * @typedef {[value: string | number, text: string, more?: {group?: string, disabled?: boolean}]} Option
+ * @param {any} select @param {Option[]} options @param {string | number} chosen
+ */
 function fill(select, options, chosen) {
-  const made = options.map(([value, text]) => make("option", { value }, cut(text, 70)));
-  select.replaceChildren(...made);
+  const groups = new Map();
+  const made = options.map(([value, text, more = {}]) => {
+    const option = make("option", { value, disabled: more.disabled ?? false }, cut(text, 70));
+    if (!more.group) return option;
+    if (!groups.has(more.group)) groups.set(more.group, make("optgroup", { label: more.group }));
+    groups.get(more.group).append(option);
+    return groups.get(more.group);
+  });
+  select.replaceChildren(...new Set(made));
   select.value = String(chosen);
   select.closest("label").hidden = options.length < 2;
 }
@@ -29,7 +39,7 @@ function showControls(choice) {
   fill(at("category"), held.categories.map((/** @type {string} */ n, /** @type {number} */ k) => [k, n]), choice.category);
   for (const axis of /** @type {const} */ (["x", "y"])) {
     const kind = kindOf(held.views[choice[axis]]);
-    fill(at(axis), kinds.map((name) => [name, axisWords(name)]), kind);
+    fill(at(axis), axes, kind);
     const through = viewsOf(kind);
     fill(at(`${axis}-seen`), through.map((v) => [v, seenThrough(held.views[v])]), choice[axis]);
   }
@@ -39,6 +49,8 @@ function showControls(choice) {
   fill(at("strength"), [["", "all"], ...strengths.map((s) => /** @type {[string, string]} */ ([s, s]))], choice.strength);
   at("strength").closest("label").hidden = strengths.length < 2;
   at("paths").checked = choice.paths;
+  at("strengths").checked = choice.strengths;
+  at("strengths").closest("label").hidden = strengths.length < 2;
   at("seeds").checked = choice.seeds;
   at("paths").closest("label").hidden = held.epochs.length < 2;
   at("seeds").closest("label").hidden = held.seeds.length < 2;
@@ -48,14 +60,18 @@ function showControls(choice) {
   }
 }
 
-/** A criterion by its heading beside what it is, where the findings judge by it.
- * @param {string} kind */
-function axisWords(kind) {
-  const found = held.criteria.find(
-    (/** @type {any} */ c) => kindOf(held.views[c.view]) === kind,
-  );
-  return found ? `${found.heading}: ${kind}` : kind;
-}
+/** What an axis may be: first what the findings judge by, with its heading, then all else by name.
+ * @type {Option[]} */
+const axes = [
+  ...held.criteria.map((/** @type {any} */ c) => {
+    const kind = kindOf(held.views[c.view]);
+    return [kind, `${c.heading}: ${kind}`, { group: "The findings judge by" }];
+  }),
+  ...kinds
+    .filter((kind) => !held.criteria.some((/** @type {any} */ c) => kindOf(held.views[c.view]) === kind))
+    .sort((a, b) => a.localeCompare(b, "en"))
+    .map((kind) => [kind, kind, { group: "All else" }]),
+];
 
 /** The boxes of algorithms and presets, which are the key of colours and shapes too. */
 function makeBoxes() {
@@ -86,6 +102,7 @@ function chosen(before) {
   choice.epoch = Number(at("epoch").value);
   choice.strength = at("strength").value;
   choice.paths = at("paths").checked;
+  choice.strengths = at("strengths").checked;
   choice.seeds = at("seeds").checked;
   choice.without = [...document.querySelectorAll("#explore-controls input[data-group]")]
     .map((box) => /** @type {HTMLInputElement} */ (box))

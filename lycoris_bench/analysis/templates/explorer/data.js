@@ -1,7 +1,7 @@
 /**
  * What the page holds: names, and columns of whole numbers (report/explorer.py).
  *
- * @typedef {{name: string, algorithm: string, preset: string, strength: string,
+ * @typedef {{name: string, configuration: string, algorithm: string, preset: string, strength: string,
  *   number: number | null, colour: string, mark: string}} Series
  * @typedef {{metric: string, encoder: string, resize: string, prompt_type: string,
  *   better: string, title: string}} View
@@ -68,14 +68,18 @@ held.points.series.forEach((/** @type {number} */ series, /** @type {number} */ 
 const pointOf = (series, epoch) =>
   places.get(`${series} ${epoch}`) ?? places.get(`${series} null`);
 
-/** A number as the page writes it: two decimals of a score, three digits of a value.
+/** A number as all of the page writes it: two decimals of a score, three digits of a value.
  * @param {number | null} n @param {boolean} isScore */
 function shownNumber(n, isScore) {
   if (n === null) return "–";
-  if (isScore) return n.toFixed(2).replace(/^(-?)0\./, "$1.");
+  if (isScore) return n.toFixed(2);
   const size = Math.abs(n);
-  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return n.toExponential(2);
-  return String(Number(n.toPrecision(3)));
+  if (size === 0) return "0";
+  if (size < 1e-4 || size >= 1e15) return n.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
+  if (Number.isInteger(n)) return n.toLocaleString("en");
+  const power = Number(n.toExponential(2).split("e")[1]);
+  const decimals = Math.max(2 - power, 0);
+  return n.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 /** A name cut to fit; whole names stand in cards and in the table.

@@ -1,17 +1,33 @@
 /** Puts it together: a choice is drawn, kept in the address, and changed by what the reader does. */
 
 /** The sections whose choice the address keeps. */
-const sections = /^#(explore|pictures)\b/;
+const sections = /^#(explore|pictures|training|factors|agreement)\b/;
 /** @type {Choice} */
 let choice = read(sections.test(location.hash) ? location.hash : "");
 /** The one that the reader changed last. */
 let section = sections.exec(location.hash)?.[1] ?? "explore";
-/** Marks in the plot, and the point that arrows go on from. @type {[SVGElement, Point][]} */
-let marks = [];
-let current = "";
 
 const chart = at("chart");
-const tip = make("div", { class: "tip", hidden: "", "aria-hidden": "true" });
+const readChart = pointing(chart, { say: (/** @type {Point} */ p) => card(choice, p), pin });
+
+/** What is drawn once it comes into sight, and again when the choice changes. */
+const views = [
+  { at: at("over"), draw: showTraining, is: held.epochs.length > 1 },
+  { at: at("effects"), draw: showEffects, is: held.effects.views.length > 0 },
+  { at: at("agreement"), draw: showAgreement, is: held.agreement.length > 1 },
+].filter((view) => view.at && view.is);
+/** Frames in sight, and those that show an earlier choice. @type {Set<any>} */
+const inSight = new Set();
+/** @type {Set<any>} */
+const stale = new Set();
+
+function drawViews() {
+  const focus = focused();
+  for (const view of views) {
+    if (inSight.has(view.at) && view.at.clientWidth && stale.delete(view.at)) view.draw(choice);
+  }
+  refocus(focus);
+}
 
 /** @param {Partial<Choice>} change @param {string} [where] the section it was made in */
 function change(change, where = "explore") {
@@ -33,9 +49,8 @@ function keep() {
 function show() {
   const focus = focused();
   showControls(choice);
-  const drawn = drawChart(choice, Math.max(chart.clientWidth, 280), decorate);
-  chart.replaceChildren(drawn.svg, tip);
-  tip.hidden = true;
+  const drawn = drawChart(choice, Math.max(chart.clientWidth, 280));
+  readChart([drawn.svg], drawn.marks);
   writeNames(drawn.svg, choice, drawn.now, drawn.front, drawn.many);
   showPins(choice, drawn.now, pin);
   const rows = showTable(choice, { sort: sortBy, pin });
@@ -44,6 +59,8 @@ function show() {
   at("legend").textContent = legend(drawn);
   at("status").textContent = `${drawn.now.length} points, ${rows} rows`;
   showPictures(choice);
+  for (const view of views) stale.add(view.at);
+  drawViews();
   refocus(focus);
 }
 
@@ -51,81 +68,22 @@ function show() {
 function legend(drawn) {
   if (!drawn.now.length) return "No configuration has both numbers here. Choose another category, metric or epoch, or take a filter off.";
   const said = ["Bars are standard errors over seeds and classes.", "Outlined and joined by a line: the Pareto front, which no other point beats in both."];
-  if (choice.paths) said.push("Along a path dots grow with the epoch.");
+  if (choice.paths) said.push("Along a path over epochs dots grow.");
   if (drawn.now.some((/** @type {Point} */ p) => held.series[p.series].number !== null)) said.push("Numbers are those of the table of configurations.");
   if (standing(choice, "base", choice.x) !== null) said.push("✕ is the base model.");
   if (choice.seeds && choice.scale === "value") said.push("Single seeds are drawn by score only.");
   return said.join(" ");
 }
 
-/** Gives each point what a pointer and a keyboard need; one of them is in the order of tabs.
- * @param {[SVGElement, Point][]} made */
-function decorate(made) {
-  marks = made;
-  if (!marks.some(([, p]) => p.key === current)) current = marks[marks.length - 1]?.[1].key ?? "";
-  for (const [mark, p] of marks) {
-    mark.setAttribute("role", "button");
-    mark.setAttribute("tabindex", p.key === current ? "0" : "-1");
-    mark.setAttribute("aria-pressed", String(choice.pins.includes(p.series)));
-    mark.setAttribute("data-key", p.key);
-    mark.setAttribute("class", "point");
-    mark.addEventListener("pointerenter", () => point(p, mark));
-    mark.addEventListener("pointerleave", () => (tip.hidden = true));
-    mark.addEventListener("focus", () => point(p, mark));
-    mark.addEventListener("blur", () => (tip.hidden = true));
-    mark.addEventListener("click", () => pin(p.series, p.key));
-    mark.addEventListener("keydown", (event) => press(/** @type {KeyboardEvent} */ (event), p));
-  }
-}
-
-/** @param {Point} p @param {SVGElement} mark */
-function point(p, mark) {
-  tip.replaceChildren(...card(choice, p));
-  tip.hidden = false;
-  const [box, frame] = [mark.getBoundingClientRect(), chart.getBoundingClientRect()];
-  const x = box.left + box.width / 2 - frame.left;
-  const left = x > frame.width / 2 ? x - tip.offsetWidth - 16 : x + 16;
-  tip.style.left = `${Math.max(0, Math.min(left, frame.width - tip.offsetWidth))}px`;
-  const below = box.bottom - frame.top + 10;
-  const fits = below + tip.offsetHeight < frame.height;
-  tip.style.top = `${fits ? below : Math.max(0, box.top - frame.top - tip.offsetHeight - 10)}px`;
-}
-
-/** Arrows go to the next point to the left, right, above or below; Enter and space pin it.
- * @param {KeyboardEvent} event @param {Point} p */
-function press(event, p) {
-  if (event.key === "Enter" || event.key === " ") {
-    event.preventDefault();
-    pin(p.series, p.key);
-  } else if (event.key === "Escape") {
-    tip.hidden = true;
-  } else if (event.key.startsWith("Arrow")) {
-    event.preventDefault();
-    const middle = (/** @type {SVGElement} */ mark) => {
-      const box = mark.getBoundingClientRect();
-      return [box.left + box.width / 2, box.top + box.height / 2];
-    };
-    const axis = event.key === "ArrowLeft" || event.key === "ArrowRight" ? 0 : 1;
-    const way = event.key === "ArrowLeft" || event.key === "ArrowUp" ? -1 : 1;
-    const order = [...marks].sort(([a], [b]) => middle(a)[axis] - middle(b)[axis]);
-    const here = order.findIndex(([, q]) => q.key === p.key);
-    const next = order[here + way];
-    if (next) focusOn(next[1].key);
-  }
-}
-
-/** @param {string} key */
-function focusOn(key) {
-  current = key;
-  for (const [mark, p] of marks) mark.setAttribute("tabindex", p.key === key ? "0" : "-1");
-  marks.find(([, p]) => p.key === key)?.[0].focus();
-}
-
-/** @param {number} series @param {string} [key] */
-function pin(series, key) {
-  if (key) current = key;
+/** @param {number} series @param {string} where */
+function pinIn(series, where) {
   const there = choice.pins.includes(series);
-  change({ pins: there ? choice.pins.filter((k) => k !== series) : [...choice.pins, series] });
+  change({ pins: there ? choice.pins.filter((k) => k !== series) : [...choice.pins, series] }, where);
+}
+
+/** @param {number} series */
+function pin(series) {
+  pinIn(series, "explore");
 }
 
 /** @param {string} key */
@@ -137,7 +95,7 @@ function sortBy(key) {
 /** What has the focus, in words that outlive a drawing. */
 function focused() {
   const there = /** @type {HTMLElement | null} */ (document.activeElement);
-  for (const name of ["key", "pin", "sort", "cell"]) {
+  for (const name of ["key", "pin", "sort", "cell", "axis"]) {
     const value = there?.getAttribute(`data-${name}`);
     if (value) return `#${there?.closest("section")?.id} [data-${name}="${CSS.escape(value)}"]`;
   }
@@ -172,6 +130,17 @@ function begin() {
   at("reset").addEventListener("click", () => change(atFirst()));
   at("copy").addEventListener("click", copy);
   beginPictures();
+  beginClaims();
+  const watch = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) inSight[isIntersecting ? "add" : "delete"](target);
+    drawViews();
+  }, { rootMargin: "300px" });
+  for (const view of views) {
+    view.at.hidden = false;
+    watch.observe(view.at);
+    // what it shows with the choice of the reader is folded, not gone
+    for (const figures of view.at.closest("section").querySelectorAll("details[open]")) figures.open = false;
+  }
   globalThis.addEventListener("hashchange", () => {
     if (!sections.test(location.hash)) return;
     section = sections.exec(location.hash)?.[1] ?? section;
@@ -185,7 +154,11 @@ function begin() {
     width = chart.clientWidth;
   });
   show();
-  if (sections.test(location.hash)) document.getElementById(section)?.scrollIntoView();
+  const arrive = () => {
+    if (sections.test(location.hash)) document.getElementById(section)?.scrollIntoView({ behavior: "instant" });
+  };
+  arrive();
+  globalThis.addEventListener("load", arrive); // figures above have their heights now
 }
 
 begin();

@@ -87,6 +87,19 @@ const conceptOf = (choice) =>
 /** Sets of the shown concept. @param {Choice} choice @returns {number[]} */
 const setsOf = (choice) => [...pictured].filter((set) => album.sets[set].concept === conceptOf(choice)).sort((a, b) => a - b);
 
+/** Epochs, by their places, of which the shown concept has pictures. @param {Choice} choice @returns {number[]} */
+function epochsOf(choice) {
+  const sets = setsOf(choice);
+  const there = new Set();
+  for (const rows of checkpointsOf.values()) {
+    for (const row of rows) {
+      if (row.series === null || !isIn(choice, row.series) || there.has(row.epoch)) continue;
+      if (sets.some((set) => kept(row, set).length || thumbnail(row, { set, k: 0 }))) there.add(row.epoch);
+    }
+  }
+  return held.epochs.flatMap((/** @type {number} */ epoch, /** @type {number} */ k) => (there.has(epoch) || there.has(null) ? [k] : []));
+}
+
 /** The row of a series at the chosen epoch and training. @param {Row[]} rows @param {Choice} choice */
 const rowAt = (rows, choice, epoch = held.epochs[choice.epoch]) => {
   const now = rows.filter((row) => row.epoch === null || row.epoch === epoch);
@@ -173,7 +186,7 @@ function showGrid(choice, act) {
     const name = row.series === null ? rowLabel(row) : make("button", { type: "button", class: "pin", "aria-pressed": String(pinned), "data-pin": row.series, title: `${pinned ? "Unpin" : "Pin"} ${row.name}`, onclick: () => act.pin(/** @type {number} */ (row.series)) }, nameOf(row.series));
     return make("tr", { class: pinned ? "pinned" : null }, make("th", { scope: "row" }, name),
       ...columns.map((c) => make("td", {}, isThere(row, c)
-        ? make("button", { type: "button", class: "cell", tabindex: -1, "data-cell": JSON.stringify([row.name, columnName(c)]), "aria-label": `${rowLabel(row)}, ${whenOf(row)}, ${album.sets[c.set].kind} prompt: ${askedOf(c, row).prompt}`, onclick: () => act.look(row, c), onkeydown: act.press }, picture(addressOf(row, c), "", thumbnail(row, c)))
+        ? make("button", { type: "button", class: "cell", tabindex: -1, "data-cell": JSON.stringify([row.name, columnName(c)]), "aria-label": `${rowLabel(row)}, ${whenOf(row)}, ${album.sets[c.set].kind} prompt: ${askedOf(c, row).prompt}`, onclick: () => { act.look(row, c); at("frame").scrollIntoView({ block: "nearest" }); }, onkeydown: act.press }, picture(addressOf(row, c), "", thumbnail(row, c)))
         : make("small", { class: "soft" }, "–"))));
   });
   at("grid").replaceChildren(make("thead", {}, head), make("tbody", {}, ...[body[0], realRow, ...body.slice(1)].filter(Boolean)));
