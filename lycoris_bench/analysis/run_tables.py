@@ -160,6 +160,7 @@ def write_analysis(
     provenance = {
         **{f"warning on {name}": sentence for name, sentence in unlike.items()},
         **machines(store.provenance()),
+        "scored on": scored_with.devices(store, sources) or None,
         "encoder weights": scored_with.encoders(store, sources),
         "weighted images": scored_with.images(store, sources),
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lycoris_bench.messages.numbers import number
+from lycoris_bench.messages.numbers import number, plural
 from lycoris_bench.run import environment, manifest
 from lycoris_bench.run.store import Store
 from lycoris_bench.scoring.encoders.base import Record
@@ -54,6 +54,13 @@ def unlike(store: Store, sources: Sequence[Source]) -> str | None:
         f"may differ a little for that alone. To exclude it, remove {store.root / 'metrics'} and "
         f"{store.root / 'features'} and run 'lycoris-bench score' on one machine"
     )
+
+
+def devices(store: Store, sources: Sequence[Source]) -> str:
+    """On what devices tables of rows were scored, and how many on each; "": it is not known."""
+    known = Counter(about["device"] for s in sources if (about := _read(store, s)))
+    counted = [f"{device} ({plural(count, 'table')})" for device, count in known.most_common()]
+    return "; ".join(counted if len(known) > 1 else known)
 
 
 def encoders(store: Store, sources: Sequence[Source]) -> dict[str, str]:

@@ -134,7 +134,7 @@ def test_without_ranks_there_is_nothing_to_explore(
     outside = analyze_tables(study[study["configuration"].isin(["base", "real"])], factors)
     assert "explore" not in outside.html and "<script" not in outside.html
     empty = analysis.aggregate.head(0)
-    assert explorer.data(factors, *[empty] * 3, {}, *[empty] * 3, []) is None
+    assert explorer.data(factors, *[empty] * 3, {}, *[empty] * 3, {}, []) is None
 
 
 def test_the_library_is_shipped_with_its_licence() -> None:

@@ -145,3 +145,23 @@ def test_a_change_is_the_difference_of_two_checkpoints(
         assert change / 1000 == pytest.approx(expected, abs=0.00051)
         told += 1
     assert told >= 4
+
+
+def test_each_view_says_how_its_numbers_were_made(
+    study: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    marks = study["prompt_type"].map({"alter": "a1"}).fillna("b2")
+    rows = study.assign(n=study["n"].where(study["prompt_type"] != "alter", 3), fingerprint=marks)
+    provenance = {"encoder weights": {"eye": "eyes@1, SHA-256 00ff"}, "scored on": "cpu Abacus"}
+    found = re.search(
+        r'(?s)id="explore-data">(.*?)</script>',
+        analyze_tables(rows, factors, provenance=provenance).html,
+    )
+    assert found
+    held = json.loads(found[1])
+    made = held["made"]
+    assert made["weights"] == {"eye": "eyes@1, SHA-256 00ff"} and made["scored"] == "cpu Abacus"
+    for view, said in zip(held["views"], made["views"], strict=True):
+        alter = view["prompt_type"] == "alter"
+        assert said["mark"] == ("a1" if alter else "b2") and said["of"] == 1
+        assert said["images"].startswith("3 images") == alter

@@ -114,7 +114,7 @@ def test_effects_say_their_checkpoint_and_follow_the_choice(
     frame = look(seen.page, "effects")
     headings = frame.locator("h3").all_text_contents()
     assert headings == ["image similarity · trigger prompts", "text similarity · alter prompts"]
-    frame.locator('.point[aria-label^="loha-fast, epoch 30, seed 24, epoch 30"]').first.hover()
+    frame.locator('.point[aria-label^="loha-fast, epoch 30, seed 24, epoch 30"]').first.focus()
     shap = analysis.shap[
         (analysis.shap["configuration"] == "loha-fast")
         & (analysis.shap["epoch"] == 30)
@@ -202,3 +202,11 @@ def test_print_and_a_browser_without_scripts_have_the_figures(browser: Any, file
     page.emulate_media(media="print")
     assert not page.locator("#explore-over").is_visible()
     page.close()
+
+
+def test_the_table_says_how_its_numbers_were_made(seen: Opened) -> None:
+    seen.page.get_by_text("How these numbers were made").click()
+    said = seen.page.locator("#explore-made").inner_text()
+    assert "through second-eye" not in said and "through eye" in said and "fingerprint" in said
+    seen.page.select_option("#explore-y-seen", label="second-eye, letterbox")
+    assert "through second-eye" in seen.page.locator("#explore-made").inner_text()

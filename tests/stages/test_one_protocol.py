@@ -148,7 +148,8 @@ def test_what_scored_the_rows_is_kept_and_said_where_it_differs(
     assert said.startswith("the 5 tables of rows were not scored alike: device (")
     assert "cuda (Tesla): 1" in said and "torch (" in said and "1.0: 1" in said
     assert "timm" not in said
-    assert "<dt>warning on rows</dt>" in here.report.read_text(encoding="utf-8")
+    page = here.report.read_text(encoding="utf-8")
+    assert "<dt>warning on rows</dt>" in page and "(4 tables); cuda (Tesla) (1 table)" in page
     assert main.call(main.command(), ["analyze", str(here.root)]) == 0
     assert f"analyze: rows: warning: {said}" in capsys.readouterr().err
     place.unlink()  # a run of before: not known is no warning

@@ -15,7 +15,7 @@ from lycoris_bench.analysis.compare import MARGIN
 from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
 from lycoris_bench.analysis.plots.canvas import colours, markers
 from lycoris_bench.analysis.plots.scatter import numbers
-from lycoris_bench.analysis.report import agreeing, claim_pairs, effects
+from lycoris_bench.analysis.report import agreeing, claim_pairs, effects, made
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.printable import lines
 from lycoris_bench.study.records import BASE, REAL
@@ -34,12 +34,14 @@ def data(
     shap: pd.DataFrame,
     correlation: pd.DataFrame,
     scores: pd.DataFrame,
+    provenance: Mapping[str, Any],
     shown: Sequence[str],
     album: Callable[[Sequence[str]], dict[str, Any] | None] = lambda names: None,
 ) -> dict[str, Any] | None:
     """Frames as the page has them, of all views; shown: the categories, the first leads; album: for
     the names of the series, what pictures are drawn from; shap, correlation, scores: of the effects
-    of factors, of how views agree, of the claims' pairs. None: nothing was ranked."""
+    of factors, of how views agree, of the claims' pairs; provenance: of the run. None: nothing was
+    ranked."""
     if aggregate.empty:
         return None
     views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
@@ -65,6 +67,7 @@ def data(
         "effects": effects.data(shap, factors, views, shown, checkpoints, runs),
         "agreement": agreeing.data(correlation, views),
         **claim_pairs.data(scores, factors, names, epochs, seeds),
+        "made": made.data(scores, views, provenance),
     }
 
 

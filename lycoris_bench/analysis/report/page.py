@@ -126,6 +126,7 @@ def _explored(context: Context, shap: pd.DataFrame, shown: list[str]) -> dict[st
         shap,
         context.correlation,
         context.scores,
+        context.provenance,
         shown,
         lambda names: album(context.pictures, context.gallery, context.metrics, names),
     )

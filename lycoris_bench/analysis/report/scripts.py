@@ -12,7 +12,7 @@ from markupsafe import Markup
 LIBRARY = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 OWN = (  # in the order in which they need each other
     "data", "address", "controls", "pointing", "chart", "labels", "cards", "table",
-    "pictures", "closer", "album", "training", "matters", "agreement", "claims", "page",
+    "pictures", "closer", "album", "training", "matters", "agreement", "claims", "made", "page",
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ function show() {
   writeNames(drawn.svg, choice, drawn.now, drawn.front, drawn.many);
   showPins(choice, drawn.now, pin);
   const rows = showTable(choice, { sort: sortBy, pin });
+  showMade(choice);
   const where = held.categories[choice.category];
   at("title").textContent = held.epochs.length ? `${where}, epoch ${held.epochs[choice.epoch]}` : where;
   at("legend").textContent = legend(drawn);
