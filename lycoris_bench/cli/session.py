@@ -19,6 +19,7 @@ from lycoris_bench.study.load import StudyError, load
 from lycoris_bench.study.places import locate
 
 LONGEST = 2000  # characters of one failure that are printed
+MANY = 12  # items with one reason that are still named one by one; --json and the page name all
 
 
 def open_study(
@@ -83,11 +84,15 @@ def run_stage(
 
 
 def print_problems(name: str, outcome: Outcome) -> None:
-    """Prints a stage's warnings and failures to stderr."""
-    for item, reason in outcome.warnings.items():
-        print(printable(f"{name}: {item}: warning: {reason}", LONGEST), file=sys.stderr)
-    for item, reason in outcome.failed.items():
-        print(printable(f"{name}: {item}: {reason}", LONGEST), file=sys.stderr)
+    """Prints a stage's warnings and failures to stderr; a reason that many items share, once."""
+    for mark, said in (("warning: ", outcome.warnings), ("", outcome.failed)):
+        alike: dict[str, list[str]] = {}
+        for item, reason in said.items():
+            alike.setdefault(reason, []).append(item)
+        for reason, items in alike.items():
+            few = items if len(items) <= MANY else [f"{items[0]} and {len(items) - 1} more"]
+            for item in few:
+                print(printable(f"{name}: {item}: {mark}{reason}", LONGEST), file=sys.stderr)
 
 
 def summary(context: StudyContext, name: str, outcome: Outcome) -> dict[str, Any]:

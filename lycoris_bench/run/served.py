@@ -21,6 +21,7 @@ HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")  # a page that another name leads to is not ours
 FOLDERS = (b"report", b"images", b"gallery")
 KINDS = {b"html": "text/html; charset=utf-8", b"png": "image/png", b"webp": "image/webp"}
+ABSENT = b"Nothing is here. Open the whole address that lycoris-bench view printed.\n"
 SILENCE = 30  # seconds without a request after which a connection is closed
 HEADERS = {
     "Cache-Control": "no-store",
@@ -87,14 +88,18 @@ class Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """The status alone: nothing of what was asked is repeated."""
+        """The status, and one sentence: nothing of what was asked is repeated."""
         code = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code
         self.send_response(code, HTTPStatus(code).phrase)
         if code == HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD")
+        said = ABSENT if code == HTTPStatus.NOT_FOUND else b""
         self.send_header("Connection", "close")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(said)))
         self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(said)
 
     def log_message(self, format: str, *values: object) -> None:
         """Nothing is printed: what is asked may be anything."""

@@ -79,6 +79,15 @@ def test_a_name_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]
     assert err == "train: \\x07lora: line\\nline\n"
 
 
+def test_a_reason_that_many_share_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    many = {f"lora/{k}": "is not scored" for k in range(206)}
+    few = {f"loha/{k}": "has diverged" for k in range(3)}
+    session.print_problems("analyze", outcome.Outcome(failed=many | few))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "analyze: lora/0 and 205 more: is not scored"
+    assert lines[1:] == [f"analyze: loha/{k}: has diverged" for k in range(3)]
+
+
 def test_an_error_that_nobody_expected_says_what_was_done_and_asks_for_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from lycoris_bench.run.served import Server
+from lycoris_bench.run.served import ABSENT, Server
 
 ODD = "a b%2F<i>'😀"
 
@@ -91,7 +91,7 @@ def test_without_the_token_nothing_is_there(server: Server) -> None:
     for start in ("", f"/{other}", f"/{server.token[:-1]}", f"/{server.token}x", "/%"):
         for name in ("/report/index.html", "/gallery/a.webp", "/"):
             status, _, body = asked(server, start + name)
-            assert (status, body) == (404, b"")
+            assert (status, body) == (404, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_without_the_token_nothing_is_there(server: Server) -> None:
 )  # fmt: skip
 def test_what_the_page_does_not_show_is_not_there(server: Server, path: str) -> None:
     status, _, body = asked(server, f"/{server.token}/{path}")
-    assert (status, body) == (404, b"")
+    assert (status, body) == (404, ABSENT)
 
 
 @pytest.mark.parametrize("name", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
