@@ -4,9 +4,10 @@ Nothing is attributed where the data cannot say it: too few checkpoints, or two 
 always change together, give a sentence instead of numbers."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import plural
 
 if TYPE_CHECKING:
-    import shap  # takes seconds to import: where it is needed
+    import shap  # takes seconds to import: in `_shap`, when it is needed
 
 PRIOR = "prior_preservation"
 FACTORS = ["algorithm", "preset", "epoch", "capacity", "lr_level", "captions", PRIOR, "strength"]
@@ -202,13 +203,21 @@ def _fitted(view: tuple[pd.DataFrame, list[str]]) -> tuple[CatBoostRegressor, di
     return model, dict(zip(R2, (fitted, *cross_validated(rows, features)), strict=True))
 
 
+def _shap() -> Any:
+    """The module shap, which builds its colour maps, once when imported, by methods that
+    matplotlib 3.11 deprecates. `catch_warnings` would not be safe here, in a thread."""
+    deprecated = "The set_(bad|over|under) function"
+    warnings.filterwarnings("ignore", deprecated, PendingDeprecationWarning, "shap")
+    import shap
+
+    return shap
+
+
 def _explain(
     rows: pd.DataFrame, features: list[str], model: CatBoostRegressor, fits: dict[str, float]
 ) -> pd.DataFrame:
     """The SHAP values of one view, one row a checkpoint and factor, factors changing fastest."""
-    from shap import TreeExplainer
-
-    explainer = TreeExplainer(model)
+    explainer = _shap().TreeExplainer(model)
     distinct = rows.drop_duplicates(features)  # seeds differ in no factor, and have equal values
     alike = rows.groupby(features, sort=False, dropna=False).ngroup().to_numpy()
     found = explainer.shap_values(pool(distinct, features))
@@ -234,8 +243,6 @@ def explanation(view: pd.DataFrame) -> "shap.Explanation":
     values' shape: texts for categorical factors, else numbers. Checkpoints are in the table's
     order. Native fine-tuning has no capacity: NaN in data, 0 in values. BenchError: the rows are
     of several views, or there are none."""
-    import shap
-
     if (views := len(view[["category", *VIEW]].drop_duplicates())) != 1:
         raise BenchError(
             f"the table has {views} combinations of category, {', '.join(VIEW)}; "
@@ -249,6 +256,6 @@ def explanation(view: pd.DataFrame) -> "shap.Explanation":
     for name in set(features) - set(CATEGORICAL):
         data[name] = pd.to_numeric(data[name], errors="coerce")  # NaN: without an epoch
     base = view["base_value"].groupby(checkpoint).first()
-    return shap.Explanation(
+    return _shap().Explanation(
         values.to_numpy(), base.to_numpy(), data.to_numpy(), feature_names=features
     )
