@@ -95,6 +95,23 @@ def test_effects_are_those_of_the_table(analysis: Analysis, held: dict[str, Any]
     assert told == len(analysis.shap)  # native fine-tuning has no capacity, and no cell
 
 
+def test_what_was_not_explained_has_no_effects(study: pd.DataFrame, factors: pd.DataFrame) -> None:
+    """As of adapters that others trained: one seed, no epoch, one metric on one class."""
+    few = study[
+        study["configuration"].isin(["lora", "loha", "base"])
+        & (study["metric"] == "image_similarity")
+        & (study["class"] == "bunny")
+        & (study["epoch"].isna() | (study["epoch"] == 50))
+        & (study["seed"].isna() | (study["seed"] == 23))
+    ]
+    few = few.assign(epoch=pd.NA, seed=pd.NA).astype({"epoch": "Int64", "seed": "Int64"})
+    found = re.search(r'(?s)id="explore-data">(.*?)</script>', analyze_tables(few, factors).html)
+    assert found
+    held = json.loads(found[1])
+    assert held["effects"] == {"factors": [], "of": [], "views": []}
+    assert held["claims"] == {} and held["contrasts"] == {}
+
+
 def test_a_claim_has_the_pairs_that_it_is_judged_by(
     analysis: Analysis, held: dict[str, Any]
 ) -> None:

@@ -29,6 +29,8 @@ def data(
     shap: as `importance.explain` makes it; checkpoints: as aggregated; views, runs: a row for each
     of the page's."""
     shap = shap[shap["category"].isin(shown)]
+    if shap.empty:
+        return {"factors": [], "of": [], "views": []}
     names = [str(name) for name in shap["feature"].drop_duplicates()]
     place = {name: k for k, name in enumerate(names)}
     named = checkpoints[[SERIES, *KEYS]].drop_duplicates()

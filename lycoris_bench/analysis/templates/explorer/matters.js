@@ -1,5 +1,5 @@
 /**
- * What matters: the effect of each factor on the score, a dot for each checkpoint.
+ * The effect of each factor on the score, a dot for each checkpoint.
  *
  * @typedef {{key: string, series: number, run: number, factor: number, effect: number, view: number}} Effect
  */

@@ -1,5 +1,5 @@
 /**
- * Over training: the two chosen criteria by epoch, a line for each configuration.
+ * The two chosen criteria by epoch, a line for each configuration.
  *
  * @typedef {{key: string, series: number, epoch: number, view: number, n: number}} Moment
  */
