@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
-from tests.support.browser import Opened, becomes, chromium, opened
+from tests.support.browser import Opened, becomes, chromium, harmless, opened
 
 HOSTILE = '=<img src=x onerror="globalThis.hacked=1">\'&amp;😀' + "w" * 200
 CATEGORY = "</script><b>toys</b>"
@@ -47,15 +47,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def seen(browser: Any, file: Path) -> Iterator[Opened]:
-    """The page, which must not complain and must ask for nothing but itself."""
-    made = opened(browser, file)
-    yield made
-    assert made.complaints == []
-    assert {url.split("#")[0] for url in made.requests if not url.startswith("data:")} == {
-        file.as_uri()
-    }
-    assert made.page.evaluate("globalThis.hacked") is None
-    made.page.close()
+    with harmless(browser, file) as made:
+        yield made
 
 
 def drawn(page: Any) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
 from tests.analysis.test_explorer_browser import CATEGORY, HOSTILE
-from tests.support.browser import Opened, becomes, chromium, opened
+from tests.support.browser import Opened, becomes, chromium, harmless, opened
 
 VIEWS = {"over": "training", "effects": "factors", "agreement": "agreement"}
 
@@ -35,15 +35,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def seen(browser: Any, file: Path) -> Iterator[Opened]:
-    """The page, which must not complain and must ask for nothing but itself."""
-    made = opened(browser, file)
-    yield made
-    assert made.complaints == []
-    assert {url.split("#")[0] for url in made.requests if not url.startswith("data:")} == {
-        file.as_uri()
-    }
-    assert made.page.evaluate("globalThis.hacked") is None
-    made.page.close()
+    with harmless(browser, file) as made:
+        yield made
 
 
 def look(page: Any, view: str) -> Any:

@@ -50,6 +50,23 @@ def opened(browser: Any, file: Path, hash: str = "", width: int = 1280, **settin
     return made
 
 
+@contextmanager
+def harmless(
+    browser: Any, file: Path, hash: str = "", within: Path | None = None
+) -> Iterator[Opened]:
+    """The page, which must not complain, run what a name holds, or ask for anything but itself; or
+    for anything outside a folder."""
+    made = opened(browser, file, hash)
+    yield made
+    assert made.complaints == []
+    asked = {url.split("#")[0] for url in made.requests if not url.startswith("data:")}
+    if within is None:
+        assert asked == {file.as_uri()}
+    assert all(url.startswith((within or file).as_uri()) for url in asked)
+    assert made.page.evaluate("globalThis.hacked") is None
+    made.page.close()
+
+
 def becomes(page: Any, question: str, about: Any = None) -> Any:
     """The first answer that is true. (Playwright's own `wait_for_function` asks again from within
     the page, where the page's policy forbids `eval`.)"""
