@@ -54,8 +54,8 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="An adapter: safetens
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Adapters.")]
 Base = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A pipeline folder, a hub id in the local cache, or a "
-                   "single file."),
+    typer.Argument(metavar="MODEL", help="A pipeline folder, a hub id in the local cache, a single "
+                   "file, or package:miniature/weights/base."),
 ]  # fmt: skip
 Model = Annotated[
     str | None,

@@ -112,6 +112,7 @@ def register(app: typer.Typer) -> None:
         from lycoris_bench.run import environment
         from lycoris_bench.scoring import diversity_ratio
 
+        folder = disk.expand(folder)
         diversity_ratio.refuse_foreign(out, force)
         table = diversity_ratio.relevance(
             folder,

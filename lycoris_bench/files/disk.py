@@ -14,6 +14,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.files.shipped import PACKAGE, shipped
 from lycoris_bench.messages.errors import BenchError
 
 SYSTEM = (Path("/dev"), Path("/proc"), Path("/sys"))  # what lies there is the system's own
@@ -35,7 +36,10 @@ class NoSuchFile(FileError):
 
 
 def expand(path: str | Path) -> Path:
-    """The path with "~" and "~name" as home folders. FileError: there is no such user."""
+    """The place that a user named: "~" and "~name" are home folders, `package:...` is what ships
+    with lycoris-bench. FileError: there is no such user."""
+    if str(path).startswith(PACKAGE):
+        return shipped(str(path))
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

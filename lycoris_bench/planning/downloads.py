@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from lycoris_bench.files.shipped import PACKAGE
 from lycoris_bench.planning.resolve import PLACEHOLDER
 from lycoris_bench.scoring import encoders
 from lycoris_bench.scoring.encoders import ENCODERS
 from lycoris_bench.scoring.encoders.base import Record
-from lycoris_bench.scoring.encoders.weights import PACKAGE, given, here, is_repository
+from lycoris_bench.scoring.encoders.weights import given, here, is_repository
 from lycoris_bench.study.settings import Settings
 
 # Gigabytes of the files that loading reads from a base model's repository, in single precision.

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from lycoris_bench.adapters.presets.layers import PRESETS, Preset
 from lycoris_bench.files import disk
 from lycoris_bench.files.identity import uid
+from lycoris_bench.files.shipped import PACKAGE, as_shipped
 from lycoris_bench.messages.arguments import NAMES, PATH, Allowed
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.study import drawn as drawn_images
@@ -23,7 +24,7 @@ from lycoris_bench.study import names as naming
 from lycoris_bench.study.asked_for import idle_keys, too_many, unknown_names
 from lycoris_bench.study.mistakes import elsewhere, explain
 from lycoris_bench.study.overrides import OverrideError, override
-from lycoris_bench.study.places import PACKAGE, as_shipped, is_hub_id, locate
+from lycoris_bench.study.places import is_hub_id, locate
 from lycoris_bench.study.records import (
     BASE_CHECKPOINT,
     COMBINED,

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.files.shipped import PACKAGE
 from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
 from lycoris_bench.scoring.encoders.gram_matrix import gram_matrix
-from lycoris_bench.scoring.encoders.weights import PACKAGE, locate, reading
+from lycoris_bench.scoring.encoders.weights import locate, reading
 
 
 class MiniatureGram(Encoder):

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from lycoris_bench.files.shipped import PACKAGE
 from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
-from lycoris_bench.scoring.encoders.weights import PACKAGE, locate, reading
+from lycoris_bench.scoring.encoders.weights import locate, reading
 
 
 class MiniatureImage(Encoder):

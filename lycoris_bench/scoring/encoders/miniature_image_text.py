@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lycoris_bench.files.shipped import PACKAGE
 from lycoris_bench.scoring.encoders.arithmetic import placed
 from lycoris_bench.scoring.encoders.base import Encoder, Record
-from lycoris_bench.scoring.encoders.weights import PACKAGE, local_file, locate, reading
+from lycoris_bench.scoring.encoders.weights import local_file, locate, reading
 
 TOKENIZER = f"{PACKAGE}miniature/weights/base/tokenizer/tokenizer_config.json"
 

@@ -16,13 +16,12 @@ from safetensors import safe_open
 from torch import Tensor, uint8
 from torch.nn import Module
 
-import lycoris_bench
 from lycoris_bench.files import disk
 from lycoris_bench.files.checksum import sha256_once
+from lycoris_bench.files.shipped import PACKAGE
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.scoring.encoders.base import Record
 
-PACKAGE = "package:"  # before a path within lycoris_bench: the same record on every machine
 TIMM = ("model.safetensors", "pytorch_model.bin")
 OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 COMMIT = re.compile("[0-9a-f]{40}")  # of a repository: what it names never changes
@@ -128,13 +127,11 @@ def is_repository(weights: str) -> bool:
 
 def local_file(weights: str, name: str) -> Path:
     """A file in the package or elsewhere on this machine."""
-    if weights.startswith(PACKAGE):
-        path = Path(lycoris_bench.__file__).parent / weights.removeprefix(PACKAGE)
-        advice = "the installation is incomplete, install lycoris-bench again"
-    else:
-        path = disk.expand(weights)
-        advice = "give the path of a file, or owner/name of a repository on the hub"
+    path = disk.expand(weights)
     if not path.is_file():
+        advice = "give the path of a file, or owner/name of a repository on the hub"
+        if weights.startswith(PACKAGE):
+            advice = "the installation is incomplete, install lycoris-bench again"
         raise MissingWeights(
             f"the weights of {name} are missing: there is no file {path}; {advice}"
         )
