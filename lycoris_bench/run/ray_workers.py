@@ -15,6 +15,7 @@ from lycoris_bench.messages.errors import explained
 from lycoris_bench.run.bundles import Bundles
 from lycoris_bench.run.cluster import About, Cluster, library
 from lycoris_bench.run.executor import Item, Queue, Result
+from lycoris_bench.run.last_words import last_words
 from lycoris_bench.run.mirror import PACKAGE
 from lycoris_bench.run.ray_seat import Seat
 from lycoris_bench.run.ray_worker import File, Message, Over, RayWorker, Steps
@@ -24,6 +25,11 @@ SILENCE = 120.0  # seconds without a sign of life after which a worker counts as
 LOOK = 2.0  # seconds between two looks at what the cluster has room for
 CLOSING = 5.0  # seconds that idle workers have to remove their files
 AHEAD = 4  # messages of a worker that may wait to be read; it stops until there are fewer
+HEAD_LOST = (
+    "error: the process of this command was ended from outside: it was killed, or the head of the "
+    "cluster was lost, with which Ray ends it; what is done is kept. To continue, type the same "
+    "command once a cluster is there, or without --launcher"
+)
 PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "LYCORIS_BENCH_PLUGINS")  # variables of the environment
 
 
@@ -52,14 +58,17 @@ class RayWorkers:
         self.cluster.connect()
         self.ray = library()
         self.bundles = Bundles(self.ray)
+        self.watched = contextlib.ExitStack()
+        self.watched.enter_context(last_words(HEAD_LOST))
         return self
 
     def __exit__(self, *_: object) -> None:
-        closed = [seat.actor.close.remote() for seat in self.seats if seat.item is None]
-        if closed:
-            self.ray.wait(closed, num_returns=len(closed), timeout=CLOSING)
-        for seat in self.seats:
-            self._dismiss(seat)
+        with self.watched:
+            closed = [seat.actor.close.remote() for seat in self.seats if seat.item is None]
+            if closed:
+                self.ray.wait(closed, num_returns=len(closed), timeout=CLOSING)
+            for seat in self.seats:
+                self._dismiss(seat)
 
     def each(self, queue: Queue) -> Iterator[Result]:
         """Runs the items of the queue; yields their results as they come."""
