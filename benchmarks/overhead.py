@@ -7,8 +7,9 @@ The same study is run from an empty folder by either launcher, in turns, each in
 own; the cluster, one node with a core for each worker, is started beforehand. `wall`: seconds from
 the command to the table, without the analysis. `driver`: processor seconds of the process that
 holds the run folder, without its workers, an item that Ray hands out; for the local launcher over
-the same items. The two tables are compared value by value, and a difference is status 1. With one
-local worker there is no worker process: the work is done where the command runs."""
+the same items; `memory`: the most that process held. The two tables are compared value by value,
+and a difference is status 1. With one local worker there is no worker process: the work is done
+where the command runs."""
 
 import argparse
 import json
@@ -81,10 +82,12 @@ def compared(given: argparse.Namespace, workers: int, items: int) -> bool:
                 same &= equal(*(Path(folder) / launcher for launcher in LAUNCHERS))
     wall = {n: statistics.median(one["wall"] for one in each) for n, each in told.items()}
     driver = {n: statistics.median(one["driver"] for one in each) for n, each in told.items()}
+    peak = {n: max(one["peak"] for one in each) for n, each in told.items()}
     cost = wall["ray"] / wall["local"] - 1
     print(f"{workers} workers: wall {wall['local']:.1f} s locally, {wall['ray']:.1f} s on Ray "
           f"({cost:+.1%}); driver {1000 * driver['local'] / items:.0f} and "
-          f"{1000 * driver['ray'] / items:.0f} ms of processor time an item; "
+          f"{1000 * driver['ray'] / items:.0f} ms of processor time an item, "
+          f"at most {peak['local']:.0f} and {peak['ray']:.0f} MiB of memory; "
           f"tables {'equal' if same else 'DIFFER'}", flush=True)  # fmt: skip
     return same
 
@@ -112,7 +115,8 @@ def child(
         )  # fmt: skip
     if outcome.failed:
         sys.exit(f"failed: {outcome.failed}")
-    return {"wall": time.perf_counter() - began, "driver": own_seconds() - used}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"wall": time.perf_counter() - began, "driver": own_seconds() - used, "peak": peak}
 
 
 def own_seconds() -> float:

@@ -3,6 +3,7 @@ what is lost."""
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.run import executor, ray_workers
+from lycoris_bench.run import executor, ray_worker, ray_workers
 from lycoris_bench.run.cluster import Cluster
 from lycoris_bench.run.executor import Item
 from lycoris_bench.run.signals import terminable
@@ -61,6 +62,46 @@ def test_files_travel_both_ways_and_nothing_else_is_shared(two: Any, tmp_path: P
     assert {p.name: p.read_text() for p in store.root.iterdir()} == {
         "right": "10", **{f"{k}.sum": str(k + 10) for k in range(4)}
     }  # fmt: skip
+
+
+LARGE, MANY = 4_000_000, 30  # bytes of a file, and files of an item
+
+
+def write_many(store: Store, there: str, device: str) -> int:
+    """Writes large files; returns by how many it ever was ahead of the run folder, which a real
+    worker does not see."""
+    ahead = 0
+    for k in range(MANY):
+        store.write(store.root / f"{k}.bin", bytes(LARGE))
+        ahead = max(ahead, k + 1 - len(list(Path(there).glob("*.bin"))))
+    return ahead
+
+
+def own_memory() -> int:
+    """Bytes of memory of this process alone, without what it shares with Ray's store."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) * 1024
+
+
+def test_a_worker_waits_for_a_slow_driver_which_holds_a_bounded_part_of_its_files(
+    two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, held = Store(tmp_path / "run"), []
+    stored = ray_workers.RayWorkers._store
+
+    def slowly(self: Any, seat: Any, file: Any) -> None:
+        stored(self, seat, file)
+        time.sleep(0.03)
+        held.append(own_memory())
+
+    monkeypatch.setattr(ray_workers.RayWorkers, "_store", slowly)
+    item = Item("many", write_many, (store, str(store.root)), streams=True)
+    found, _ = results(two, item)
+    # waiting in the worker, on the way, and one at either end; each is behind a sign of life
+    most = ray_worker.WAITING + ray_workers.AHEAD + 4
+    assert 2 <= found["many"] <= most < MANY / 2
+    assert all((store.root / f"{k}.bin").stat().st_size == LARGE for k in range(MANY))
+    assert max(held) - held[0] < (most + 2) * LARGE < MANY * LARGE / 2
 
 
 def test_a_command_on_a_cluster_ends_at_sigterm_as_any_other(two: Any) -> None:
