@@ -3,6 +3,7 @@ Of a study or of a mere run folder: nothing here reads datasets, images or weigh
 
 import contextlib
 import gc
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,7 @@ def analyze_folder(store: Store, failures: Mapping[str, str] | None = None) -> o
     must_be_run(store.root)
     found = store.frame(store.table("metrics"))
     if found is None:
-        state = "a damaged" if store.table("metrics").exists() else "no"
-        raise StoreError(f"{store.root} holds {state} metrics.parquet; run 'lycoris-bench score'")
+        raise StoreError(_without_table(store))
     described = store.study
     if not described.exists():
         raise StoreError(f"{described} is missing; it says what each configuration is")
@@ -78,6 +78,16 @@ def analyze_folder(store: Store, failures: Mapping[str, str] | None = None) -> o
         store, table, known[there].reset_index(drop=True), study, kept_gallery.read(store),
         failures=failures, heldout=study.settings.heldout is not None,
     )  # fmt: skip
+
+
+def _without_table(store: Store) -> str:
+    """Why a folder without a metric table cannot be analyzed, and what to type."""
+    state = "a damaged" if store.table("metrics").exists() else "no"
+    said = f"{store.root} holds {state} metrics.parquet"
+    if any((store.root / "metrics").rglob("*.parquet")) and store.study.is_file():
+        typed = shlex.join([str(store.study), "--run", str(store.root)])
+        return f"{said}, but rows of checkpoints; to analyze these: lycoris-bench analyze {typed}"
+    return f"{said}; run 'lycoris-bench score'"
 
 
 def factors(configurations: Iterable[Configuration]) -> pd.DataFrame:

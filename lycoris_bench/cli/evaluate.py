@@ -7,7 +7,7 @@ import typer
 
 from lycoris_bench.cli.evaluating import Evaluating
 from lycoris_bench.cli.options import DryRun, Json, Limit, Rate
-from lycoris_bench.cli.printing import finish, say
+from lycoris_bench.cli.printing import finish
 from lycoris_bench.cli.signatures import with_options
 from lycoris_bench.messages.errors import BenchError, doing
 from lycoris_bench.messages.numbers import plural
@@ -53,7 +53,8 @@ def evaluate(
         made, context = opened.evaluation, opened.study
         _announce(opened)
         if dry_run:
-            say(session.planned_drawing(context, told.device, rate), as_json)
+            planned = session.planned_drawing(context, told.device, rate, told.workers)
+            finish(planned, 1 if made.problems else 0, as_json)
             return
         result = session.run_stage(
             context, WHOLE, told.workers, told.debug, keep_images=told.keep_images
@@ -84,7 +85,7 @@ def _announce(opened: Any) -> None:
     for sentence in made.unlike:
         _tell(f"warning: {sentence}")
     for path, reason in made.problems.items():
-        _tell(f"left out: {path} {reason}")
+        _tell(f"left out: {path}: {reason}")
 
 
 def _tell(text: str) -> None:

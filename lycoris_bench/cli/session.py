@@ -66,13 +66,15 @@ def planned(
     return {**asked, "can_show": shown, "text": f"{asked['text']}\n{shown.pop('text')}"}
 
 
-def planned_drawing(context: StudyContext, device: str, rate: str | None) -> dict[str, Any]:
+def planned_drawing(
+    context: StudyContext, device: str, rate: str | None, workers: int | None
+) -> dict[str, Any]:
     """What drawing and scoring given checkpoints asks for, and what is there."""
     from lycoris_bench.planning.overview import overview
     from lycoris_bench.stages.keeping import most_bytes
 
     sampled = most_bytes(context.plan)
-    return overview(context.plan, context.store, context.absent, device, rate, sampled)
+    return overview(context.plan, context.store, context.absent, device, rate, sampled, workers)
 
 
 def run_stage(

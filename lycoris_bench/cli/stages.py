@@ -98,8 +98,9 @@ def _add(app: typer.Typer, name: str, purpose: str) -> None:
         if dry_run:
             sampled = most_bytes(context.plan) if name == WHOLE else None
             found = overview.overview(
-                context.plan, context.store, context.absent, rate=rate, sampled=sampled
-            )
+                context.plan, context.store, context.absent, rate=rate, sampled=sampled,
+                asked_workers=workers,
+            )  # fmt: skip
             if context.cluster and name == WHOLE:
                 from lycoris_bench.stages.asked_of_cluster import asked_of_cluster
 

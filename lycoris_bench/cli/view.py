@@ -44,6 +44,7 @@ def view(
         _show(page.as_uri(), page, no_open, as_json)
         return
     from lycoris_bench.run.served import Server
+    from lycoris_bench.run.signals import Terminated
 
     with Server(page.parents[1], page) as server:
         serving = threading.Thread(target=server.serve_forever, daemon=True)
@@ -51,7 +52,7 @@ def view(
         try:
             _show(server.address, page, no_open, as_json, "\nStop it with Ctrl-C.")
             serving.join()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated):  # both are how a server ends, and nothing is lost
             server.shutdown()
 
 

@@ -125,7 +125,10 @@ def scan(
     if files:
         files.report(len(images), unused=True)
     if not images and not problems:
-        problems.append("it is empty; images are expected in category/class[/sub-class]")
+        problems.append(
+            "it is empty; images are expected in category/class[/sub-class], or, of one concept "
+            "alone, in the folder itself"
+        )
     if problems:
         raise DataError(f"{what} {folder}", problems)
     return Dataset(tuple(example for example in examples if example))

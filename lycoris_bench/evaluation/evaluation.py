@@ -20,6 +20,7 @@ from lycoris_bench.models.hub import locate as locate_model
 from lycoris_bench.models.known_words import is_known
 from lycoris_bench.models.outline import native_side
 from lycoris_bench.scoring.metrics import DEFAULT
+from lycoris_bench.study.concept_words import CONCEPTS
 from lycoris_bench.study.overrides import OverrideError, override
 from lycoris_bench.study.places import is_hub_id, locate
 from lycoris_bench.study.prompt_types import BY_CAPTIONS
@@ -88,7 +89,7 @@ def evaluation(asked: Asked, run: Path) -> Evaluation:
     images = locate(asked.images, Path.cwd())
     data, captioned = _images(images)
     concepts = [concept for concept in data.concepts if concept.subclass != dataset.OTHERS]
-    tree, own = _own_prompts(asked.prompts)
+    tree, own = _own_prompts(asked.prompts, images)
     lines, said = prompts.own_prompts(own) if own is not None else (None, [])
     shipped = prompts.tree_of(base)
     files: prompts.Files = {}
@@ -128,10 +129,20 @@ def evaluation(asked: Asked, run: Path) -> Evaluation:
         table["prompts"] = str(tree)
     try:
         for text in asked.overrides:
+            _refuse_twice(asked, text)
             override(table, text)
     except OverrideError as error:
         raise BenchError(f"--set: {error}") from None
     return Evaluation(table, files, groups, unlike(groups), problems, notes)
+
+
+def _refuse_twice(asked: Asked, text: str) -> None:
+    """BenchError: an override says what an option of the command says."""
+    said = {"sampling.images": asked.count != IMAGES, "sampling.strength": bool(asked.strengths)}
+    key = text.partition("=")[0].strip()
+    if said.get(key):
+        option = {"sampling.images": "--count", "sampling.strength": "--strength"}[key]
+        raise BenchError(f"--set: {option} says what {key} is; give one of the two")
 
 
 def _completed(groups: Sequence[Training]) -> Iterator[str]:
@@ -178,12 +189,17 @@ def _images(folder: Path) -> tuple[dataset.Dataset, bool]:
         return data, False
 
 
-def _own_prompts(given: str | None) -> tuple[Path | None, Path | None]:
+def _own_prompts(given: str | None, images: Path) -> tuple[Path | None, Path | None]:
     """The user's own prompt tree, or file of prompts. BenchError: it is neither."""
     if given is None:
         return None, None
     place = locate(given, Path.cwd())
     if place.is_dir():
+        if not any((folder / CONCEPTS).is_file() for folder in (place, images)):
+            raise BenchError(
+                f"--prompts: {given} is no prompt tree, as it has no {CONCEPTS}; give one of its "
+                "files, with a prompt a line"
+            )
         return place, None
     if not place.is_file():
         raise BenchError(f"--prompts: there is no {given}; a file, a prompt a line, or a folder")

@@ -27,6 +27,20 @@ IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "model")
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
 PARTS = (*DENOISERS, *TEXTS)
 UNET = "down_blocks.0.resnets.0.conv1.weight"  # of a U-Net alone under diffusers' names
+COMPVIS = {  # parts of a model in one file, by CompVis's names, beside its U-Net
+    "text encoder": ("cond_stage_model.", "conditioner."),
+    "VAE": ("first_stage_model.",),
+}
+OF_MODELS = {  # by diffusers' and transformers' names, which no adapter has
+    "a whole model under diffusers' names in one file": (
+        "unet.down_blocks.0.resnets.0.conv1.weight", "vae.encoder.conv_in.weight",
+    ),
+    "a VAE": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
+    "a text encoder": (
+        "text_model.embeddings.token_embedding.weight", "text_model.encoder.layers.0.layer_norm1.",
+    ),
+}  # fmt: skip
+MODELS = "whole models are read as pipeline folders, or as files with CompVis's names"
 DEEPEST = 6  # folders below the one that was named
 
 
@@ -175,6 +189,8 @@ def _found(place: Path) -> Found:
     """BenchError: it holds no adapter and no model."""
     name = place.name if place.is_dir() else place.stem
     if is_model(place):
+        if place.is_file():
+            _must_be_whole(place)
         lacks = tuple(lacking(place))
         if place.is_dir() and is_denoiser(place):
             of_folder = replace(moment_of(place.parent.name), training=name)
@@ -187,4 +203,26 @@ def _found(place: Path) -> Found:
             "holds a U-Net without its configuration; give the folder that a trainer saves with "
             "one: checkpoint-500, with unet/config.json in it"
         )
+    if place.is_file() and (part := _part_of_model(names_in(place))):
+        raise BenchError(f"holds {part}, and no adapter; {MODELS}")
     return Found(place, moment, False, of_adapter(*adapter_file.read(place)), inside=inside)
+
+
+def _must_be_whole(file: Path) -> None:
+    """BenchError: a model in one file is cut short, or lacks a part without which it cannot
+    draw."""
+    if not length_fits(file):
+        raise BenchError("is shorter than its header says: it was cut, or is still being written")
+    names = names_in(file)
+    lacks = [part for part, starts in COMPVIS.items() if not _begins(names, starts)]
+    if lacks:
+        raise BenchError(f"holds a U-Net without {' and '.join(lacks)}; {MODELS}")
+
+
+def _part_of_model(names: set[str]) -> str | None:
+    """Which model, or part of one, a file's tensors are, if they are no adapter's."""
+    return next((what for what, starts in OF_MODELS.items() if _begins(names, starts)), None)
+
+
+def _begins(names: set[str], starts: tuple[str, ...]) -> bool:
+    return any(name.startswith(starts) for name in names)

@@ -1,6 +1,7 @@
 """The prompts of an evaluation: the shipped ones that suit what the concept is, or the user's own,
 as the files of a prompt tree."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ MINIATURE = "package:prompts/miniature"
 STYLES = "styles"  # the folder of a shipped tree whose concepts are ways of drawing
 ALTER, TEXT = "alter.txt", ".txt"
 EVAL = ".eval"  # style.eval.txt: in place of style.txt in an evaluation
+LIKE_OPTION = re.compile(r"(?:^|\s)(--\w[\w-]*)")
 OF_ALL = {
     "w": "sampling.width", "h": "sampling.height", "s": "sampling.steps",
     "steps": "sampling.steps", "l": "sampling.guidance", "cfg": "sampling.guidance",
@@ -53,27 +55,42 @@ def own_prompts(file: Path) -> tuple[list[str], list[str]]:
     if file.suffix.lower() in (".json", ".toml"):
         raise BenchError(f"--prompts: {file} is no text; a file with a prompt a line is needed")
     found: dict[str, dict[str, None]] = {}
+    unknown: dict[str, None] = {}
 
     def prompt_of(line: str) -> str:
         prompt, options = prompt_options.split(line)
         for name, value in options:
             found.setdefault(name, {})[value] = None
+        unknown.update(dict.fromkeys(LIKE_OPTION.findall(prompt)))
         return prompt
 
     lines = prompt_lines(file, TYPES["alter"], prompt_of)
+    stays = [
+        f"{file.name}: {', '.join(unknown)} in its lines is no option that trainers read, and "
+        "stays in the prompt"
+    ] * bool(unknown)
     if not found:
-        return lines, []
+        return lines, stays
     keys = [
         f"--set {OF_ALL[name]}={next(iter(values))}"
         for name, values in found.items()
-        if name in OF_ALL and len(values) == 1
+        if name in OF_ALL and len(values) == 1 and _is_possible(name, *values)
     ]
     instead = f" (for all of them: {' '.join(keys)})" if keys else ""
     return lines, [
         f"{file.name}: {', '.join(f'--{name}' for name in found)} in its lines are not used: all "
         "images of an evaluation share one size, guidance, number of steps and list of seeds, and "
-        f"no negative prompt{instead}"
+        f"no negative prompt{instead}",
+        *stays,
     ]
+
+
+def _is_possible(name: str, value: str) -> bool:
+    """Whether the key that says the same of all images takes the value."""
+    if name in ("l", "cfg"):
+        return bool(re.fullmatch(r"\d+(\.\d+)?", value))
+    least = 0 if name in ("d", "seed") else 1
+    return value.isdecimal() and value.isascii() and int(value) >= least
 
 
 def files_of(words: Mapping[Concept, Words], tree: Path, own: Sequence[str] | None = None) -> Files:

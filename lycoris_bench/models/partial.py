@@ -89,6 +89,8 @@ def unfit(folder: Path, base: Path) -> str | None:
         return "holds no denoiser"
     if not any(file.suffix in WEIGHTS for file in denoiser.iterdir()):
         return f"holds no weights in {denoiser.name}"
+    if not config(denoiser.parent, denoiser.name):
+        return f"has no {denoiser.name}/config.json, which says how its U-Net is built"
     of_base = _denoiser(base)
     if of_base is None:
         return None

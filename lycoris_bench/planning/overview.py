@@ -21,10 +21,12 @@ def overview(
     device: str | None = None,
     rate: str | None = None,
     sampled: int | None = None,
+    asked_workers: int | None = None,
 ) -> dict[str, Any]:
     """Counts of a study's checkpoints and images, how many are stored, the time left, disk,
     downloads and what is missing. The rate is measured on `device`; without one, time is estimated
-    only where a `rate` is given. `sampled`: the most bytes of images that `run` holds."""
+    only where a `rate` is given. `sampled`: the most bytes of images that `run` holds;
+    `asked_workers`: as many processes as the user asks for."""
     status = Status(plan, store)
     stored = [state(status, checkpoint) for checkpoint in plan.checkpoints]
     trained = sum(status.of_weights(checkpoint) == "trained" for checkpoint in plan.trained)
@@ -36,7 +38,9 @@ def overview(
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     if speed and time and speed.scored:
         time["score"] = sum(row["of"] for row in stored if not row["scored"]) / speed.scored
-    workers = memory.workers(plan, "run", environment.device(device)) if device else 1
+    workers = asked_workers or (
+        memory.workers(plan, "run", environment.device(device)) if device else 1
+    )
     pictures, weights, last = time_and_disk.disk_bytes(plan)
     needed = downloads(plan.study.settings, plan.base_uid, plan.drawn_base_uid)
     epochs = plan.study.settings.epochs

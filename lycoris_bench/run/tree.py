@@ -146,9 +146,9 @@ class Tree:
         return self.root / "analysis" / "prompts.json"
 
     @property
-    def unlike(self) -> Path:
+    def evaluated(self) -> Path:
         """The file of sentences on what differs between trainings that others ran."""
-        return self.root / "analysis" / "unlike.json"
+        return self.root / "analysis" / "evaluation.json"
 
     @property
     def gallery(self) -> Path:

@@ -1,5 +1,6 @@
 """Stage 4: the metric table becomes ranks, explanations, findings and a report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +23,13 @@ from lycoris_bench.study.records import BASE, REAL
 NOT_SCORED = "is not scored under the study's present settings; run 'lycoris-bench score'"
 
 
-def analyze(plan: Plan, store: Store, options: outcome.Options) -> outcome.Outcome:
-    """Analyzes the checkpoints that are scored; the outcome names the others as failures."""
+def analyze(
+    plan: Plan, store: Store, options: outcome.Options, failed: Mapping[str, str] | None = None
+) -> outcome.Outcome:
+    """Analyzes the checkpoints that are scored; the outcome names the others as failures. `failed`:
+    why, where the same command has found it."""
     table = scored_rows.table(plan, store)
-    failures = _unscored(plan, store, table)
+    failures = {**_unscored(plan, store, table), **(failed or {})}
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
         return outcome.Outcome(failed=failures)
     if plan.study.given:

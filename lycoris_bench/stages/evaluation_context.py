@@ -21,6 +21,11 @@ class EvaluationContext:
     study: StudyContext
 
 
+def _short(path: str) -> str:
+    """A path without the folders of this machine."""
+    return "/".join(Path(path).parts[-2:])
+
+
 @contextlib.contextmanager
 def open_evaluation(
     asked: Asked,
@@ -46,7 +51,9 @@ def open_evaluation(
         study = parse({"prompts": str(tree), **made.table}, source="the evaluation")
         if to_run is not None:
             store.write(store.study, study.toml())
-            store.write_json(store.unlike, made.unlike)
+            left_out = [f"{_short(path)}: {reason}" for path, reason in made.problems.items()]
+            said = {"unlike": made.unlike, "left_out": left_out, "notes": made.notes}
+            store.write_json(store.evaluated, said)
         for name, text in made.files.items():
             store.write(tree / name, text)
         yield EvaluationContext(

@@ -68,7 +68,7 @@ def run(plan: Plan, store: Store, options: Options) -> Outcome:
     if not unscored:
         keeping.remove_images(plan, store, BASE_CHECKPOINT, options.keep_images)
         class_images.remove(plan, store, options.keep_images)
-    analyzed = analyze(plan, store, options)
+    analyzed = analyze(plan, store, options, outcome.failed)
     if options.progress:
         options.progress("run", ANALYSIS * work, (1 + ANALYSIS) * work)
     return replace(

@@ -1,13 +1,14 @@
 """Small metric tables to write by hand, a larger one made of noise, and the authors' real one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lycoris_bench.analysis.report import figures
 from lycoris_bench.study.records import MetricRow
 
 Rows = Callable[..., pd.DataFrame]
@@ -116,6 +117,19 @@ def study(factors: pd.DataFrame) -> pd.DataFrame:
                 about |= {"seed": seed, "epoch": epoch, "fingerprint": f"{metric}-{class_name}"}
                 rows.append(row(value, name, **about))
     return pd.DataFrame(rows).astype({"seed": "Int64", "epoch": "Int64"})
+
+
+EMPTY = b'<svg viewBox="0 0 4 3" xmlns="http://www.w3.org/2000/svg"></svg>'
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """A page made by this module's fixtures has empty figures: to draw them takes nine tenths of
+    the time of a small analysis, and test_plots and test_report look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("scatters", "over", "over_strengths", "swarms", "agreement"):
+            patch.setattr(figures, name, lambda *_: [figures.Figure(EMPTY, "a figure")])
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ HOSTILE = "</script><script>alert(1)</script>\u2028'\"&😀"
 
 
 @pytest.fixture(scope="module")
-def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
+def analysis(study: pd.DataFrame, factors: pd.DataFrame, undrawn: None) -> Analysis:
     few = study[study["metric"].isin(["image_similarity", "text_similarity", "style_loss"])]
     few = few[few["configuration"].isin(["base", "real", *factors["configuration"][:3]])]
     return analyze_tables(few, factors)

@@ -19,7 +19,7 @@ CHOSEN = ("lora", "loha-fast", "full-attn-only")
 
 
 @pytest.fixture(scope="module")
-def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
+def analysis(study: pd.DataFrame, factors: pd.DataFrame, undrawn: None) -> Analysis:
     """Three configurations, one of them at two strengths; a name is markup."""
     few = study[study["configuration"].isin(["base", "real", *CHOSEN])]
     few = few[few["epoch"].isna() | (few["epoch"] > 10)]

@@ -9,11 +9,14 @@ import pytest
 
 from lycoris_bench.analysis.claims.claims import CLAIMS
 from lycoris_bench.analysis.columns import SERIES, VIEW
+from lycoris_bench.analysis.correlation import correlations
 from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
+from lycoris_bench.analysis.ranks import rank_scores
+from lycoris_bench.analysis.report import agreeing, made
 
 
 @pytest.fixture(scope="module")
-def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
+def analysis(study: pd.DataFrame, factors: pd.DataFrame, undrawn: None) -> Analysis:
     return analyze_tables(study, factors)
 
 
@@ -21,8 +24,8 @@ def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
 def held(analysis: Analysis) -> dict[str, Any]:
     found = re.search(r'(?s)id="explore-data">(.*?)</script>', analysis.html)
     assert found
-    made: dict[str, Any] = json.loads(found[1])
-    return made
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 def names_of(held: dict[str, Any]) -> list[str]:
@@ -44,20 +47,17 @@ def test_agreement_is_that_of_the_table(analysis: Analysis, held: dict[str, Any]
     assert seen == len(views) * (len(views) - 1) // 2 > 10
 
 
-def test_views_that_share_no_sample_do_not_agree(
-    study: pd.DataFrame, factors: pd.DataFrame
-) -> None:
+def test_views_that_share_no_sample_do_not_agree(study: pd.DataFrame) -> None:
     apart = {"image_similarity": "toys", "text_similarity": "styles"}
     rows = study[
         [apart.get(m) == c for m, c in zip(study["metric"], study["category"], strict=True)]
     ]
-    found = re.search(r'(?s)id="explore-data">(.*?)</script>', analyze_tables(rows, factors).html)
-    assert found
-    held = json.loads(found[1])
-    metric = [view["metric"] for view in held["views"]]
+    views = rows[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
+    scores = rank_scores(rows.assign(series=rows["configuration"]))
+    metric = list(views["metric"])
     across = [
         n
-        for a, row in enumerate(held["agreement"])
+        for a, row in enumerate(agreeing.data(correlations(scores), views))
         for b, n in enumerate(row, start=a + 1)
         if metric[a] != metric[b]
     ]
@@ -163,21 +163,13 @@ def test_a_change_is_the_difference_of_two_checkpoints(
     assert told >= 4
 
 
-def test_each_view_says_how_its_numbers_were_made(
-    study: pd.DataFrame, factors: pd.DataFrame
-) -> None:
+def test_each_view_says_how_its_numbers_were_made(study: pd.DataFrame) -> None:
     marks = study["prompt_type"].map({"alter": "a1"}).fillna("b2")
     rows = study.assign(n=study["n"].where(study["prompt_type"] != "alter", 3), fingerprint=marks)
     provenance = {"encoder weights": {"eye": "eyes@1, SHA-256 00ff"}, "scored on": "cpu Abacus"}
-    found = re.search(
-        r'(?s)id="explore-data">(.*?)</script>',
-        analyze_tables(rows, factors, provenance=provenance).html,
-    )
-    assert found
-    held = json.loads(found[1])
-    made = held["made"]
-    assert made["weights"] == {"eye": "eyes@1, SHA-256 00ff"} and made["scored"] == "cpu Abacus"
-    for view, said in zip(held["views"], made["views"], strict=True):
-        alter = view["prompt_type"] == "alter"
-        assert said["mark"] == ("a1" if alter else "b2") and said["of"] == 1
-        assert said["images"].startswith("3 images") == alter
+    views = rows[VIEW].drop_duplicates().reset_index(drop=True)
+    found = made.data(rows, views, provenance)
+    assert found["weights"] == {"eye": "eyes@1, SHA-256 00ff"} and found["scored"] == "cpu Abacus"
+    for kind, said in zip(views["prompt_type"], found["views"], strict=True):
+        assert said["mark"] == ("a1" if kind == "alter" else "b2") and said["of"] == 1
+        assert said["images"].startswith("3 images") == (kind == "alter")

@@ -15,7 +15,7 @@ VIEWS = {"over": "training", "effects": "factors", "agreement": "agreement"}
 
 
 @pytest.fixture(scope="module")
-def analysis(study: pd.DataFrame, factors: pd.DataFrame) -> Analysis:
+def analysis(study: pd.DataFrame, factors: pd.DataFrame, undrawn: None) -> Analysis:
     hostile = {"configuration": {"lora": HOSTILE}, "category": {"toys": CATEGORY}}
     return analyze_tables(study.replace(hostile), factors.replace(hostile))
 

@@ -1,5 +1,6 @@
 """`eval` and `watch`, as a user types them."""
 
+import html
 import json
 import re
 import shutil
@@ -217,6 +218,43 @@ def test_numbers_are_grouped_by_prompt() -> None:
     assert _table(rows, {}).shape == (2, 5)
 
 
+def test_what_was_left_out_or_failed_is_on_the_page_with_its_reason(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copyfile(place / "out/dog.safetensors", tmp_path / "dog.safetensors")
+    wrong = {
+        f"lora_unet_mid_block_attentions_0_proj_in.{end}.weight": torch.ones(shape)
+        for end, shape in (("lora_down", (2, 7)), ("lora_up", (7, 2)))
+    }
+    save_file(wrong, tmp_path / "wrong.safetensors")
+    save_file({"encoder.conv_in.weight": torch.zeros(2)}, tmp_path / "vae.safetensors")
+    typed = ["eval", str(tmp_path), *SMALL, "--run", str(tmp_path / "run"), "--count", "2"]
+    assert call(command(), typed) == 1
+    reason = next(
+        line.split("wrong: ", 1)[1] for line in capsys.readouterr().err.splitlines()
+        if line.startswith("run: ") and "wrong: " in line
+    )  # fmt: skip
+    page = html.unescape((tmp_path / "run/report/index.html").read_text())
+    assert "vae.safetensors: holds a VAE, and no adapter" in page and str(tmp_path) not in page
+    assert reason in page and "is not scored under the study's present settings" not in page
+
+
+def test_what_contradicts_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(place)
+    (tmp_path / "texts").mkdir()
+    run = ["--run", str(tmp_path / "run")]
+    for more, said in (
+        (["--count", "2", "--set", "sampling.images=4"], "--count says what sampling.images is"),
+        (["--strength", "1", "--set", "sampling.strength=[2]"], "--strength says what"),
+        (["--prompts", str(tmp_path / "texts")], "is no prompt tree, as it has no concepts.toml"),
+    ):
+        assert call(command(), ["eval", "out", *SMALL, *run, *more]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_an_adapter_of_another_family_is_named_and_left_out(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,7 +274,7 @@ def test_an_adapter_of_another_family_is_named_and_left_out(
     call(command(), typed)
     said = capsys.readouterr().err
     assert (
-        "xl.safetensors is for Stable Diffusion XL, and the base model is Stable Diffusion 1"
-        in (said)
+        "xl.safetensors: is for Stable Diffusion XL, and the base model is Stable Diffusion 1"
+        in said
     )
     assert "dog:" in said

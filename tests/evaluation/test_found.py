@@ -135,6 +135,42 @@ def test_what_is_no_checkpoint_is_named_and_the_rest_goes_on(file: Path, tmp_pat
     ]  # fmt: skip
 
 
+UNET = "model.diffusion_model.input_blocks.0.0.weight"
+VAE = "first_stage_model.encoder.conv_in.weight"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([UNET], "holds a U-Net without text encoder and VAE; whole models are read as pipeline"),
+        ([UNET, VAE], "holds a U-Net without text encoder; whole models"),
+        (["vae.encoder.conv_in.weight"], "holds a whole model under diffusers' names in one file"),
+        (["encoder.conv_in.weight"], "holds a VAE, and no adapter; whole models are read as"),
+        (["text_model.embeddings.token_embedding.weight"], "holds a text encoder, and no adapter"),
+        (["emb_params"], "holds no adapter of"),
+    ],
+)
+def test_files_of_parts_of_models_are_called_what_they_are(
+    names: list[str], said: str, tmp_path: Path
+) -> None:
+    save_file({name: torch.zeros(2) for name in names}, tmp_path / "part.safetensors")
+    problems: dict[str, str] = {}
+    assert not find([tmp_path / "part.safetensors"], problems)
+    assert next(iter(problems.values())).startswith(said)
+
+
+def test_a_model_that_is_cut_short_is_named_before_anything_is_drawn(tmp_path: Path) -> None:
+    text = "cond_stage_model.transformer.text_model.x"
+    save_file({name: torch.zeros(99) for name in (UNET, VAE, text)}, tmp_path / "whole.safetensors")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes((tmp_path / "whole.safetensors").read_bytes()[:-9])
+    problems: dict[str, str] = {}
+    assert [one.path.stem for one in find([tmp_path], problems)] == ["whole"]
+    assert problems == {
+        str(cut): "is shorter than its header says: it was cut, or is still being written"
+    }
+
+
 def test_models_are_found_beside_adapters(file: Path, tmp_path: Path) -> None:
     shutil.copytree(BASE, tmp_path / "tuned")
     laid_out(tmp_path, file, "lora.safetensors")

@@ -35,6 +35,23 @@ def test_options_are_no_part_of_a_prompt_and_that_is_said(tmp_path: Path) -> Non
     assert files[f"toys/bunny/{ALTER}"].splitlines() == expected
 
 
+def test_only_what_can_be_typed_is_advised(tmp_path: Path) -> None:
+    file = tmp_path / "p.txt"
+    file.write_text("a {} --w abc --s 20.5 --d -3 --l x --h 0\na {} --w abc --s 20.5\n")
+    _, [said] = own_prompts(file)
+    assert "--w, --s, --d, --l, --h in its lines are not used" in said and "--set" not in said
+
+
+def test_what_looks_like_an_option_and_is_none_stays_and_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "p.txt"
+    file.write_text("a {} -- or two --foo 3 --d 4\na {} --w=512\n")
+    lines, said = own_prompts(file)
+    assert lines == ["a {} -- or two --foo 3", "a {} --w=512"]
+    assert said[1] == (
+        "p.txt: --foo, --w in its lines is no option that trainers read, and stays in the prompt"
+    )
+
+
 def test_prompts_without_options_are_taken_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("{} --- on a wall\n#x\n{}, a --negative-- of a photograph\n")

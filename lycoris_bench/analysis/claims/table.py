@@ -47,6 +47,11 @@ def shown(found: Mapping[str, Any], truth: Mapping[str, Any] | None = None) -> d
     }
 
 
+def _unjudged(verdict: Verdict) -> bool:
+    """Whether there is an effect, and too little for a verdict."""
+    return measured(verdict) and verdict["verdict"] == UNTESTED
+
+
 def measured(verdict: Verdict) -> bool:
     """Whether there are pairs, be they too few for a verdict."""
     return "pairs" in verdict
@@ -56,11 +61,10 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     """How many claims hold over all categories, and how far to trust that."""
     overall = [verdict for verdict in found["verdicts"] if not verdict["exploratory"]]
     lines = [f"Of {len(overall)} claims {_counts(overall)}.", *by_chance(found["overall"])]
-    if too_few := [v for v in overall if measured(v) and v["verdict"] == UNTESTED]:
-        reasons = "; ".join(ordered(v["reason"] for v in too_few))
+    if reasons := ordered(v["reason"] for v in overall if _unjudged(v)):
         lines.append(
-            f"{len(too_few)} have an effect and no verdict ({reasons}): what is measured holds "
-            "between these checkpoints, on these classes."
+            f"Without a verdict ({'; '.join(reasons)}) an effect holds between these checkpoints, "
+            "on these classes."
         )
     return lines
 
@@ -112,11 +116,13 @@ def _many(count: int, singular: str, plural: str) -> str:
 
 def _counts(verdicts: Sequence[Verdict]) -> str:
     count = Counter(verdict["verdict"] for verdict in verdicts)
+    unjudged = sum(map(_unjudged, verdicts))
+    effect = f", {unjudged} {'has' if unjudged == 1 else 'have'} an effect without a verdict"
     return (
         f"{count[HOLDS]} {'holds' if count[HOLDS] == 1 else 'hold'}, "
         f"{count[NOT]} {'does' if count[NOT] == 1 else 'do'} not, "
-        f"{count[UNCLEAR]} {'is' if count[UNCLEAR] == 1 else 'are'} unclear and "
-        f"{count[UNTESTED]} cannot be tested here"
+        f"{count[UNCLEAR]} {'is' if count[UNCLEAR] == 1 else 'are'} unclear"
+        f"{effect if unjudged else ''} and {count[UNTESTED] - unjudged} cannot be tested here"
     )
 
 
@@ -149,13 +155,19 @@ def _cell(verdict: Verdict) -> dict[str, Any]:
             detail = f"{low} to {high}"
     p = verdict.get("p_adjusted")
     return {
-        "verdict": "no verdict" if given == UNTESTED else given,
+        "verdict": _unsaid(verdict) if given == UNTESTED else given,
         "kind": {HOLDS: "best", NOT: "against"}.get(given, "soft"),
         "effect": effect,
         "detail": detail,
         "p": "" if p is None else "< 0.001" if p < 0.001 else fixed(p, 3),
         "amount": amount(verdict),
     }
+
+
+def _unsaid(verdict: Verdict) -> str:
+    """What stands in a verdict's place, and whether the effect is against the claim."""
+    against = {"more": -1, "less": 1}.get(verdict.get("expected", ""), 0) * verdict.get("effect", 0)
+    return "no verdict, the other way" if against > 0 else "no verdict"
 
 
 def _reasons(untested: Sequence[Verdict]) -> list[tuple[str, list[str]]]:

@@ -40,7 +40,7 @@ def choice(found: list[Numbers]) -> Choice:
     return Choice(
         {key: _best(one) for key, one in by_key.items()},
         _front(by_key),
-        {} if gaining == [] else _windows(by_key),
+        _windows(by_key) if gaining else {},
         gaining,
     )
 

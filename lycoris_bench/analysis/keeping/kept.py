@@ -17,6 +17,7 @@ from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import Study
 from lycoris_bench.study.records import PromptSet, Source
 
+SAID = ("unlike", "left_out", "notes")  # what the evaluation knew before anything was drawn
 KEY = ("configuration", "moment", "strength")
 """What tells the checkpoints of the result apart, whatever they are called."""
 
@@ -53,15 +54,17 @@ def kept(
     found = numbers(images, rows, _counts(store))
     names = _names(found, given)
     chosen = choice(found)
-    said = store.read_json(store.unlike)
+    windows = {key[:2]: name(key[0], 1.0, False, given[key[0]], key[1]) for key in names}
+    stored = store.read_json(store.evaluated)
+    said = stored if isinstance(stored, dict) else {}
     files = _files(study)
     data = as_data(found, chosen, names)
     for key, row in zip(names, data["checkpoints"], strict=True):
         row |= dict(zip(KEY, key, strict=True), file=files.get(key[:2], ""))
     return {
         **data,
-        "unlike": said if isinstance(said, list) else [],
-        "sentences": sentences(found, chosen, names),
+        **{kind: said.get(kind, []) for kind in SAID},
+        "sentences": sentences(found, chosen, names, windows),
     }
 
 

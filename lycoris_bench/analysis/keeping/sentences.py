@@ -16,6 +16,7 @@ from lycoris_bench.analysis.keeping.numbers import Key, Numbers
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.numbers import number, percent, plural
 
+Window = tuple[str, int | None]  # a checkpoint at all its strengths
 MOST = 4  # checkpoints that a sentence names
 SCOPE = (
     "This is said of these checkpoints on these prompts: one training each says nothing of how far "
@@ -23,14 +24,17 @@ SCOPE = (
 )
 
 
-def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -> list[str]:
-    """A sentence on which to keep, one a criterion, and one for each window of strengths."""
+def sentences(
+    found: Sequence[Numbers], chosen: Choice, names: dict[Key, str], windows: dict[Window, str]
+) -> list[str]:
+    """A sentence on which to keep, one a criterion, and one on strengths; `windows`: what each
+    checkpoint is called, whatever its strength."""
     if not found:
         return ["No checkpoint was scored: nothing can be compared."]
     if len(names) < 2:
         return [
             *_idle(found, names), *_learned(found, chosen, names), *_alone(found, names),
-            *_windows(chosen),
+            *_windows(chosen, windows),
         ]  # fmt: skip
     lines = [
         *_idle(found, names),
@@ -38,7 +42,7 @@ def sentences(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) -
         *_front(chosen, names),
         *(_criterion(one, chosen, names) for one in found),
     ]
-    return [*lines, *_windows(chosen), SCOPE]
+    return [*lines, *_windows(chosen, windows), SCOPE]
 
 
 def _front(chosen: Choice, names: dict[Key, str]) -> Iterator[str]:
@@ -93,9 +97,9 @@ def _learned(found: Sequence[Numbers], chosen: Choice, names: dict[Key, str]) ->
         return
     without = [names[key] for key in one.keys if key not in chosen.gaining]
     if without and len(without) == len(one.keys):
-        subject = "no checkpoint" if len(without) > 1 else f"{without[0]} not"
+        subject = "No checkpoint is" if len(without) > 1 else f"{without[0]} is not"
         yield (
-            f"Fidelity ({one.criterion.what}) tells {subject} from the base model: nothing shows "
+            f"{subject} told from the base model in fidelity ({one.criterion.what}): nothing shows "
             "that the concept was learned, and what follows may be chance."
         )
     elif without:
@@ -150,12 +154,12 @@ def _beside(one: Numbers) -> str:
     return f" ({', '.join(known)})" if known else ""
 
 
-def _windows(chosen: Choice) -> Iterator[str]:
+def _windows(chosen: Choice, names: dict[Window, str]) -> Iterator[str]:
     if not chosen.windows:
         return
     shown = [
-        f"{name if moment is None else f'{name} {moment}'} at {', '.join(map(exact, strengths))}"
-        for (name, moment), strengths in chosen.windows.items()
+        f"{names[key]} at {', '.join(map(exact, strengths))}"
+        for key, strengths in chosen.windows.items()
         if strengths
     ]
     yield (

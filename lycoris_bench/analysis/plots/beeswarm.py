@@ -22,7 +22,11 @@ from lycoris_bench.analysis.plots.canvas import (
 )
 from lycoris_bench.messages.numbers import fixed
 
-LABELS = {"lr_level": "learning rate", "prior_preservation": "prior preservation"}
+LABELS = {  # levels are ordered within an algorithm, whose rates and sizes are its own
+    "lr_level": "learning rate (1: lowest)",
+    "capacity": "capacity (1: smallest)",
+    "prior_preservation": "prior preservation",
+}
 SHORT, VALUES = 18, 28  # characters of a value, and of a line of them
 LINE = 0.12  # inches of such a line
 

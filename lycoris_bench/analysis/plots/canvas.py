@@ -20,8 +20,9 @@ from lycoris_bench.analysis.plots.outlines import Measured, draw
 from lycoris_bench.messages.printable import printable
 
 INK, SOFT, FAINT = "#22262b", "#6b737c", "#dfe3e7"
-# Told apart by eyes with any colour vision, of like weight on white (after Okabe and Ito).
-PALETTE = ("#1f6fb2", "#d1600a", "#128a68", "#a8508e", "#b8890b", "#4f5b93", "#8a4b2d", "#5f6b73")
+# Told apart by eyes with any colour vision (after Okabe and Ito), and dark enough for white digits
+# in them (contrast of 4.5 and more).
+PALETTE = ("#1f6fb2", "#be5608", "#108363", "#a8508e", "#946e08", "#4f5b93", "#8a4b2d", "#5f6b73")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 LONGEST = 28  # characters of a name: what fits beside a plot
 WIDTH = 40  # of a line of names above one

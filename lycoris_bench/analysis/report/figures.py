@@ -1,5 +1,6 @@
 """The figures of a report, each with the words that stand in for it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -35,6 +36,12 @@ class Figure:
 
     svg: bytes
     alt: str
+
+    @property
+    def size(self) -> tuple[str, str]:
+        """Width and height, whose ratio keeps its place on the page before it is drawn."""
+        box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.svg)
+        return (box[1].decode(), box[2].decode()) if box else ("4", "3")
 
 
 def scatters(

@@ -47,8 +47,8 @@ def gallery(plan: Plan, store: Store) -> Gallery:
             break
         entries += made
         concepts.append(concept)
-    drawn = any(entry["rows"] for entry in entries)
-    left_out = _left_out(plan, len(every), len(shown) - 1, concepts) * drawn
+    seen = {row["label"] for entry in entries for row in entry["rows"]} - {str(BASE_CHECKPOINT)}
+    left_out = _left_out(plan, len(every), len(seen), concepts) if entries else ""
     real = real_images(plan.heldout or plan.data, (p.concept for p in plan.prompt_sets))
     return Gallery(entries, left_out, real)
 

@@ -39,7 +39,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
         "files": any(row["file"] for row in rows),
-        "unlike": found.get("unlike", []),
+        **{kind: found.get(kind, []) for kind in ("unlike", "left_out", "notes")},
     }
 
 

@@ -26,8 +26,12 @@ HEADINGS = {
 COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
 
 
-def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any]:
-    """The series: factors, then training cost (to the last epoch, mean over seeds)."""
+def compared(
+    factors: pd.DataFrame, costs: pd.DataFrame | None, metrics: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """The series: factors, then training cost (to the last epoch, mean over seeds). metrics: those
+    without a row in it are marked as lacking scores."""
+    there = None if metrics is None else set(metrics["configuration"].unique())
     spent, number_of = _spent(costs), numbers(factors)
     columns = [name for name in factors if name not in HIDDEN]
     columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
@@ -39,6 +43,7 @@ def compared(factors: pd.DataFrame, costs: pd.DataFrame | None) -> dict[str, Any
         rows.append({
             "name": row[SERIES], "number": number_of.get(row[SERIES]),
             "algorithm": row["algorithm"], "cells": cells,
+            "scored": there is None or row["configuration"] in there,
         })  # fmt: skip
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
     return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
@@ -108,9 +113,10 @@ def _cell(judgement: Mapping[str, Any], row: Mapping[str, Any] | None, name: str
     }
 
 
-def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
-    """What went into the study, as (number, of what)."""
-    rows = trained(metrics)
+def counts(metrics: pd.DataFrame, factors: pd.DataFrame) -> list[tuple[str, str]]:
+    """What went into the study, as (number, of what); factors: a row for each configuration that
+    it asks for."""
+    rows, asked = trained(metrics), factors["configuration"].nunique()
     concepts = rows[rows["category"] != ""][["category", "class", "subclass"]].drop_duplicates()
     made = rows[[SERIES, "seed", "epoch", "strength"]].drop_duplicates()
     facts = [
@@ -122,7 +128,9 @@ def counts(metrics: pd.DataFrame) -> list[tuple[str, str]]:
         (rows["prompt_type"].nunique(), "prompt type"),
         (len(rows), "score"),
     ]
-    return [(number(n), word if n == 1 else f"{word}s") for n, word in facts if n]
+    made = [(number(n), word if n == 1 else f"{word}s") for n, word in facts if n]
+    lacking = made and facts[0][0] < asked
+    return [(f"{made[0][0]} of {asked}", "configurations"), *made[1:]] if lacking else made
 
 
 def fingerprints(metrics: pd.DataFrame) -> list[dict[str, Any]]:

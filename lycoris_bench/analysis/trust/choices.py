@@ -80,9 +80,15 @@ def _of_single_classes(scores: Array, rates: Array) -> Array:
     seeds, classes = scores.shape[1:]
     true = Leaves.of(rates).means
     own = np.stack([kendall(scores.mean(axis=1).T, np.tile(row, (classes, 1))) for row in true])
-    result = [np.nanmean(own[0])]
-    result += [np.nanmean(np.delete(own[1 + c], c)) for c in range(classes)]
+    result = [_mean(own[0])]
+    result += [_mean(np.delete(own[1 + c], c)) for c in range(classes)]
     for s in range(seeds if seeds > 1 else 0):
         rest = np.delete(scores, s, axis=1).mean(axis=1).T
-        result.append(np.nanmean(kendall(rest, np.tile(true[1 + classes + s], (classes, 1)))))
+        result.append(_mean(kendall(rest, np.tile(true[1 + classes + s], (classes, 1)))))
     return np.array(result)
+
+
+def _mean(taus: Array) -> float:
+    """Of the classes that have a tau; NaN where none has, as where all checkpoints are alike."""
+    known = taus[~np.isnan(taus)]
+    return float(known.mean()) if known.size else float("nan")

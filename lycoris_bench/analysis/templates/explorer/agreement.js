@@ -27,8 +27,8 @@ function showAgreement(choice) {
   const table = make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, `against ${title}, ${prompt_type} prompts`, make("small", {}, seenThrough(held.views[choice.y]))), make("th", { scope: "col" }, "r, from −1 to 1"))),
     make("tbody", {}, ...body));
-  const how = rows.length ? "Click one to draw the two against each other." : "Nothing else was scored on the same checkpoints and concepts.";
+  const how = rows.length ? ["Click one, and ", make("a", { href: "#explore" }, "Explore"), " draws the two against each other."] : ["Nothing else was scored on the same checkpoints and concepts."];
   at("agreement").replaceChildren(
     make("div", { class: "scroll agreeing", tabindex: 0, role: "region", "aria-label": "Agreement with the chosen criterion" }, table),
-    make("p", { class: "soft" }, `Of the criterion that Explore draws upwards, over all categories, the most alike first. ${how}`));
+    make("p", { class: "soft" }, "Of the criterion that Explore draws upwards, over all categories, the most alike first. ", ...how));
 }

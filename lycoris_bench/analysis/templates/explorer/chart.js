@@ -160,7 +160,7 @@ function drawChart(choice, width) {
       many ? Plot.text(now, { x: "x", y: "y", text: (/** @type {Point} */ p) => String(held.series[p.series].number ?? ""), fill: "#fff", fontSize: 8.5, fontWeight: 700, pointerEvents: "none" }) : null,
     ],
   });
-  svg.setAttribute("role", "group");
+  quiet(svg);
   return { svg, now, front, marks, many };
 }
 

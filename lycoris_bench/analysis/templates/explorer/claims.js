@@ -44,6 +44,6 @@ function beginClaims() {
       if (open) row.nextElementSibling?.remove();
       else row.after(make("tr", { class: "opened" }, make("td", { colspan: row.children.length }, pairsOf(id))));
     });
-    row.lastElementChild?.append(make("br"), button);
+    row.children[3].append(make("br"), button); // under how many pairs there are
   }
 }

@@ -5,10 +5,10 @@ const BLINK = 700; // milliseconds of each side: under two changes a second
 let blinking = 0;
 
 /** What the chosen picture may be held against, as the address names it.
- * @param {Choice} choice @param {Row[]} rows @param {Row} row @returns {[string, string][]} */
-function sidesOf(choice, rows, row) {
+ * @param {Row[]} rows @param {Row} row @param {Column} c @returns {[string, string][]} */
+function sidesOf(rows, row, c) {
   const others = rows.filter((one) => one.name !== row.name && one.name !== BASE);
-  const epochs = (checkpointsOf.get(row.name) ?? []).flatMap((one) => (one.epoch === null || one.epoch === row.epoch || one.seed !== row.seed ? [] : [one.epoch]));
+  const epochs = (checkpointsOf.get(row.name) ?? []).flatMap((one) => (one.epoch === null || one.epoch === row.epoch || one.seed !== row.seed || !isThere(one, c) ? [] : [one.epoch]));
   return [
     ...(row.name === BASE ? [] : [/** @type {[string, string]} */ ([BASE, "the base model"])]),
     ...epochs.map((epoch) => /** @type {[string, string]} */ ([`at ${epoch}`, `the same at epoch ${epoch}`])),
@@ -17,9 +17,9 @@ function sidesOf(choice, rows, row) {
 }
 
 /** The checkpoint on the other side. @param {Choice} choice @param {Row[]} rows @param {Row} row
- * @returns {Row | undefined} */
-function sideOf(choice, rows, row) {
-  const there = sidesOf(choice, rows, row).map(([key]) => key);
+ * @param {Column} c @returns {Row | undefined} */
+function sideOf(choice, rows, row, c) {
+  const there = sidesOf(rows, row, c).map(([key]) => key);
   const key = there.includes(choice.against) ? choice.against : there[0];
   if (key === undefined) return undefined;
   if (key === BASE) return rows.find((one) => one.name === BASE);
@@ -83,8 +83,8 @@ function showCloser(choice, rows, columns) {
   }
   if (!found) return;
   const { row, c } = found;
-  const sides = sidesOf(choice, rows, row);
-  const other = sideOf(choice, rows, row);
+  const sides = sidesOf(rows, row, c);
+  const other = sideOf(choice, rows, row, c);
   const both = other && isThere(other, c) ? other : undefined;
   fill(at("against"), sides, sides.some(([one]) => one === choice.against) ? choice.against : sides[0]?.[0] ?? "");
   at("flip").disabled = at("blink").disabled = !both;
@@ -103,7 +103,7 @@ function showCloser(choice, rows, columns) {
   flip(false);
   const beside = [];
   if (both) beside.push(make("figure", {}, picture(addressOf(both, c), "", thumbnail(both, c)), make("figcaption", {}, make("bdi", {}, cut(rowLabel(both), 60)), ` ${whenOf(both)}`)));
-  else if (other) beside.push(make("p", { class: "soft" }, `Of ${rowLabel(other)} this picture was not kept.`));
+  else if (other) beside.push(make("p", { class: "soft" }, `Of ${[rowLabel(other), whenOf(other)].filter(Boolean).join(", ")} this picture was not kept.`));
   const nearest = nearestOf(row, c);
   if (nearest) {
     const how = nearest.copied ? ", nearer than training images are to each other: counted as a copy" : "";

@@ -56,7 +56,7 @@ function drawEffects(choice, found, width, side, marks) {
         Plot.dot(points, { x: "effect", y: (/** @type {Effect} */ _, /** @type {number} */ i) => over[i], r: (/** @type {Effect} */ p) => (choice.pins.includes(p.series) ? 4.5 : 3), fill: (/** @type {Effect} */ p) => colours[held.effects.of[factor][p.run]], fillOpacity: found.foretells ? 0.85 : 0.3, stroke: (/** @type {Effect} */ p) => (choice.pins.includes(p.series) ? "var(--ink)" : "none"), ariaLabel: effectWords, render: collect(points, marks) }),
       ],
     });
-    svg.setAttribute("role", "group");
+    quiet(svg);
     const used = new Set(points.map((/** @type {Effect} */ p) => held.effects.of[factor][p.run]));
     const key = values.flatMap((/** @type {string} */ value, /** @type {number} */ v) => {
       if (!used.has(v)) return [];

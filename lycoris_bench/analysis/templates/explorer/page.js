@@ -1,11 +1,15 @@
 /** Puts it together: a choice is drawn, kept in the address, and changed by what the reader does. */
 
-/** The sections whose choice the address keeps. */
-const sections = /^#(explore|pictures|training|factors|agreement)\b/;
+/** The section that the address names; null where it names none. @returns {HTMLElement | null} */
+function addressed() {
+  const id = /^#([\w-]+)/.exec(location.hash)?.[1];
+  return document.querySelector(`section[id="${CSS.escape(id ?? "")}"]`);
+}
+
 /** @type {Choice} */
-let choice = read(sections.test(location.hash) ? location.hash : "");
-/** The one that the reader changed last. */
-let section = sections.exec(location.hash)?.[1] ?? "explore";
+let choice = read(addressed() ? location.hash : "");
+/** The one that the reader is in, as far as it is known. */
+let section = addressed()?.id ?? "explore";
 
 const chart = at("chart");
 const readChart = pointing(chart, { say: (/** @type {Point} */ p) => card(choice, p), pin });
@@ -126,6 +130,9 @@ async function copy() {
 function begin() {
   for (const hidden of document.querySelectorAll(".explorer, .to-explorer")) hidden.removeAttribute("hidden");
   makeBoxes();
+  for (const heading of document.querySelectorAll("section > h2")) {
+    heading.after(make("p", { class: "up" }, make("a", { href: "#contents" }, "contents")));
+  }
   at("controls").addEventListener("change", () => change(chosen(choice)));
   at("controls").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
   at("reset").addEventListener("click", () => change(atFirst()));
@@ -143,11 +150,13 @@ function begin() {
     for (const figures of view.at.closest("section").querySelectorAll("details[open]")) figures.open = false;
   }
   globalThis.addEventListener("hashchange", () => {
-    if (!sections.test(location.hash)) return;
-    section = sections.exec(location.hash)?.[1] ?? section;
-    if (location.hash.includes("?")) choice = read(location.hash);
+    const there = addressed();
+    section = there?.id ?? section;
+    const says = there && location.hash.includes("?");
+    if (says) choice = read(location.hash);
     else keep(); // a link to the section: what was chosen stays
-    show();
+    if (says || there) show();
+    if (there) arrive();
   });
   let width = chart.clientWidth;
   globalThis.addEventListener("resize", () => {
@@ -155,11 +164,28 @@ function begin() {
     width = chart.clientWidth;
   });
   show();
-  const arrive = () => {
-    if (sections.test(location.hash)) document.getElementById(section)?.scrollIntoView({ behavior: "instant" });
-  };
-  arrive();
-  globalThis.addEventListener("load", arrive); // figures above have their heights now
+  if (addressed()) arrive();
+  globalThis.addEventListener("load", () => addressed() && arrive()); // figures have their heights now
 }
+
+/** Goes to the section of the address, and stays with it while what is above it grows, until the
+ * reader does something. */
+function arrive() {
+  const there = addressed();
+  there?.scrollIntoView({ behavior: "instant" });
+  leave();
+  const grown = new ResizeObserver(() => there?.scrollIntoView({ behavior: "instant" }));
+  grown.observe(document.body);
+  staying = grown;
+}
+
+/** @type {ResizeObserver | null} */
+let staying = null;
+
+function leave() {
+  staying?.disconnect();
+}
+
+for (const act of ["wheel", "touchstart", "pointerdown", "keydown"]) globalThis.addEventListener(act, leave, { capture: true, passive: true });
 
 begin();

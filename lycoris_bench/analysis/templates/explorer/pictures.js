@@ -178,9 +178,8 @@ function showGrid(choice, act) {
   }));
   const concept = conceptOf(choice);
   const real = concept === undefined ? [] : album.concepts[concept].real;
-  const realRow = real.length ? make("tr", {}, make("th", { scope: "row" }, "real images"),
-    make("td", { colspan: Math.max(columns.length, 1) }, make("div", { class: "reals" },
-      ...real.map((/** @type {string} */ name) => picture(keptThumbnail(name), "real image"))))) : null;
+  const reals = real.length ? make("caption", {}, "Real images, which no prompt drew", make("div", { class: "reals" },
+    ...real.map((/** @type {string} */ name) => picture(keptThumbnail(name), "real image")))) : null;
   const body = rows.map((row) => {
     const pinned = row.series !== null && choice.pins.includes(row.series);
     const name = row.series === null ? rowLabel(row) : make("button", { type: "button", class: "pin", "aria-pressed": String(pinned), "data-pin": row.series, title: `${pinned ? "Unpin" : "Pin"} ${row.name}`, onclick: () => act.pin(/** @type {number} */ (row.series)) }, nameOf(row.series));
@@ -189,6 +188,6 @@ function showGrid(choice, act) {
         ? make("button", { type: "button", class: "cell", tabindex: -1, "data-cell": JSON.stringify([row.name, columnName(c)]), "aria-label": `${rowLabel(row)}, ${whenOf(row)}, ${album.sets[c.set].kind} prompt: ${askedOf(c, row).prompt}`, onclick: () => { act.look(row, c); at("frame").scrollIntoView({ block: "nearest" }); }, onkeydown: act.press }, picture(addressOf(row, c), "", thumbnail(row, c)))
         : make("small", { class: "soft" }, "–"))));
   });
-  at("grid").replaceChildren(make("thead", {}, head), make("tbody", {}, ...[body[0], realRow, ...body.slice(1)].filter(Boolean)));
+  at("grid").replaceChildren(...[reals, make("thead", {}, head), make("tbody", {}, ...body)].filter(Boolean));
   return { rows, columns };
 }

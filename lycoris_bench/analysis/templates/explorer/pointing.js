@@ -13,6 +13,17 @@ const collect = (points, kept) => (/** @type {any[]} */ ...given) => {
   return group;
 };
 
+/** Leaves a plot's axes and texts as they are, and takes the names off its other parts that the
+ * library gives them ("x-grid", "rule"). @param {any} svg */
+function quiet(svg) {
+  svg.setAttribute("role", "group");
+  for (const part of svg.querySelectorAll("g[aria-label]")) {
+    part.removeAttribute("aria-label");
+    if (!part.querySelector(".point, [aria-label]")) part.setAttribute("aria-hidden", "true");
+  }
+  return svg;
+}
+
 /**
  * Plots in one frame. One of their marks is in the order of tabs; arrows go on from it.
  * @template {Marked} P
@@ -23,6 +34,11 @@ function pointing(frame, act) {
   /** @type {[SVGElement, P][]} */
   let marks = [];
   let current = "";
+
+  const watch = new IntersectionObserver(([seen]) => {
+    if (!seen.isIntersecting) tip.hidden = true;
+  });
+  if (frame) watch.observe(frame); // a page may lack its section
 
   /** @param {P} p @param {SVGElement} mark */
   function read(p, mark) {

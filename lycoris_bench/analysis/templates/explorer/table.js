@@ -59,8 +59,8 @@ function showTable(choice, act) {
   const columns = columnsOf(choice);
   const rows = rowsOf(choice);
   const heading = (/** @type {string} */ key, /** @type {boolean} */ here, /** @type {string} */ text, /** @type {string} */ more) =>
-    make("th", { scope: "col", "aria-sort": here ? (choice.down ? "descending" : "ascending") : null },
-      make("button", { type: "button", "data-sort": key, onclick: () => act.sort(key) }, text, here ? (choice.down ? " ↓" : " ↑") : ""),
+    make("th", { scope: "col", "aria-sort": here ? (choice.down ? "descending" : "ascending") : null, onclick: () => act.sort(key) },
+      make("button", { type: "button", "data-sort": key }, text, here ? (choice.down ? " ↓" : " ↑") : ""),
       more ? make("small", {}, more) : null);
   const head = make("tr", {}, heading("name", choice.sort === "name", "configuration", ""),
     ...columns.map((view) => {

@@ -53,7 +53,7 @@ function drawMoments(choice, axis, width, marks) {
       Plot.dot(moments, { x: (/** @type {Moment} */ p) => epochs[p.epoch], y: "n", r: 4.2, fill: ink, fillOpacity: strength, stroke: "var(--page)", strokeWidth: 0.8, symbol: (/** @type {Moment} */ p) => shapes[held.series[p.series].mark], ariaLabel: (/** @type {Moment} */ p) => momentWords(choice, p), render: collect(moments, marks) }),
     ],
   });
-  svg.setAttribute("role", "group");
+  quiet(svg);
   return svg;
 }
 
