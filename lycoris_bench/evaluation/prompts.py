@@ -22,7 +22,7 @@ MINIATURE = "package:prompts/miniature"
 STYLES = "styles"  # the folder of a shipped tree whose concepts are ways of drawing
 ALTER, TEXT = "alter.txt", ".txt"
 EVAL = ".eval"  # style.eval.txt: in place of style.txt in an evaluation
-LIKE_OPTION = re.compile(r"(?:^|\s)(--\w[\w-]*)")
+LIKE_OPTION = re.compile(r"(?:^|\s)(--\w+(?:-\w+)*)(?=[\s=]|$)")
 OF_ALL = {
     "w": "sampling.width", "h": "sampling.height", "s": "sampling.steps",
     "steps": "sampling.steps", "l": "sampling.guidance", "cfg": "sampling.guidance",
