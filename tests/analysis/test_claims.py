@@ -149,6 +149,17 @@ def test_one_training_or_one_class_says_nothing_of_a_setting() -> None:
         "1 pair, 1 seed, 4 classes"
     )
     assert any(reason in line for line in made["summary"] for reason in ["one seed"])
+    effects = [row["cells"][0] for row in made["rows"]]
+    assert f", {len(effects)} have an effect without a verdict and " in made["summary"][0]
+    untested = sum(len(sentences) for _, sentences in made["untested"])
+    assert f"and {untested} cannot be tested here." in made["summary"][0]
+    assert {cell["verdict"] for cell in effects} == {"no verdict", "no verdict, the other way"}
+    for verdict in said(judge(table[table["seed"] == 1], FACTORS)["verdicts"], OVERALL):
+        if verdict.get("expected") in ("more", "less") and "effect" in verdict:
+            row = next(row for row in made["rows"] if row["id"] == verdict["id"])
+            other = (verdict["effect"] > 0) != (verdict["expected"] == "more")
+            if verdict["effect"]:
+                assert row["cells"][0]["verdict"].endswith("the other way") == other
     few = table[(table["seed"] < 2) & (table["class"] < "c2")]  # two of both are enough
     assert judged(few)["rate-fidelity"]["verdict"] != "cannot be tested here"
 

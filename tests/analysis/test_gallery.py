@@ -105,6 +105,16 @@ def test_a_small_study_is_shown_whole(tmp_path: Path) -> None:
     assert labels == ["base", "lora/seed-23/epoch-001", "lokr/seed-23/epoch-001"]
 
 
+def test_only_what_has_images_is_counted_as_shown(tmp_path: Path) -> None:
+    asked = plan(tiny(concepts=["toys/bunny"], epochs=[1], sampling={"images": 2}))
+    store = Store(tmp_path)
+    for checkpoint in asked.checkpoints[:2]:
+        for job in asked.jobs(checkpoint):
+            pixels = np.full((8, 8, 3), 100, dtype=np.uint8)
+            store.put_image(store.image(job.image_set, job.k), pixels, {})
+    assert gallery(asked, store).left_out.startswith("Shown are 1 of 2 configurations")
+
+
 def test_large_images_are_shrunk_and_small_ones_kept(tmp_path: Path) -> None:
     for side, shown in ((64, 64), (512, SIDE)):
         ramp = np.linspace(0, 255, side * side // 2 * 3).reshape(side, side // 2, 3)

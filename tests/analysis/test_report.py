@@ -185,6 +185,17 @@ def test_costs_are_those_of_the_last_epoch_averaged_over_seeds(factors: pd.DataF
     assert made["rows"][1]["cells"][-1] == "–"
 
 
+def test_configurations_without_scores_are_marked_and_not_counted(
+    study: pd.DataFrame, factors: pd.DataFrame
+) -> None:
+    few = study[study["configuration"].isin(["base", "lora", "loha"])]
+    few = few.assign(series=few["configuration"])
+    assert tables.counts(few, factors)[0] == ("2 of 11", "configurations")
+    assert tables.counts(few, factors.head(1))[0] == ("2", "configurations")
+    rows = tables.compared(factors, None, few)["rows"]
+    assert {row["name"] for row in rows if row["scored"]} == {"lora", "loha"}
+
+
 @pytest.mark.parametrize("configurations", [("base", "real"), ("base", "lora")])
 def test_with_nothing_to_rank_there_is_still_a_page(
     study: pd.DataFrame, factors: pd.DataFrame, configurations: tuple[str, ...]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -181,6 +182,8 @@ def test_nothing_is_wider_than_the_screen(browser: Any, file: Path, width: int) 
         look(page, view)
     page.locator("#claims .open-pairs").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    agreeing = page.locator(".agreeing")
+    assert agreeing.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
     page.close()
 
 
@@ -195,6 +198,49 @@ def test_print_and_a_browser_without_scripts_have_the_figures(browser: Any, file
     page.emulate_media(media="print")
     assert not page.locator("#explore-over").is_visible()
     page.close()
+
+
+TOP = "Math.abs(document.getElementById('{}').getBoundingClientRect().top)"
+
+
+@pytest.mark.parametrize("section", ["claims", "agreement", "provenance"])
+def test_an_address_leads_to_its_section_and_keeps_the_choice(
+    browser: Any, file: Path, section: str
+) -> None:
+    """Whatever is drawn above it on the way; the last can only come into sight."""
+    with harmless(browser, file, f"#{section}?category={quote(CATEGORY)}") as made:
+        page = made.page
+        where = "1e9" if section == "provenance" else "2"
+        becomes(page, f"{TOP.format(section)} < {where} && document.readyState === 'complete'")
+        assert page.locator("#explore-category option:checked").text_content() == CATEGORY
+        page.locator('nav a[href="#factors"]').click()
+        becomes(page, f"{TOP.format('factors')} < 2 && !!document.querySelector('.swarm')")
+        assert page.url.split("#")[1].startswith("factors?category=")
+        page.locator(f"#{section} .up a").click()
+        becomes(page, f"{TOP.format('contents')} < innerHeight")
+        assert "#factors?category=" in page.url, "the contents are no section to come back to"
+
+
+def test_folded_figures_are_there_in_print(browser: Any, file: Path) -> None:
+    page = opened(browser, file).page
+    page.emulate_media(media="print")
+    becomes(page, "[...document.querySelectorAll('.figure img')].every(e => e.naturalWidth > 0)")
+    folded = page.locator("#training details:not([open]) .figure img").first
+    assert folded.is_visible() and folded.bounding_box()["height"] > 50
+    page.close()
+
+
+def test_pairs_open_under_their_number_and_a_heading_sorts_wherever_it_is_clicked(
+    seen: Opened,
+) -> None:
+    cells = seen.page.locator("#claims tr[data-claim]").first.locator("td")
+    assert cells.nth(2).locator(".open-pairs").count() == 1
+    assert "pairs" in cells.nth(2).inner_text()
+    head = seen.page.locator("#explore-table thead th").nth(2)
+    assert head.get_attribute("aria-sort") is None
+    head.click(position={"x": 3, "y": 3})
+    assert seen.page.locator("#explore-table thead th").nth(2).get_attribute("aria-sort")
+    assert seen.page.locator("svg g[aria-label='x-grid'], svg g[aria-label='rule']").count() == 0
 
 
 def test_the_table_says_how_its_numbers_were_made(seen: Opened) -> None:
