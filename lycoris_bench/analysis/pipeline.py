@@ -24,6 +24,7 @@ from lycoris_bench.analysis.findings.faults import with_faults
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.leak import leaks
 from lycoris_bench.analysis.report import page as report
+from lycoris_bench.analysis.report.context import Context
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.report.pictures import Pictures
 from lycoris_bench.analysis.several_concepts import pairs as together
@@ -117,7 +118,7 @@ def analyze_tables(
             },
         }
         page = report.render(
-            report.Context(
+            Context(
                 metrics,
                 pd.concat([factors, unranked], ignore_index=True) if len(unranked) else factors,
                 both=both,

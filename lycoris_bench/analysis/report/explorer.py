@@ -4,7 +4,7 @@ Numbers are columns of whole numbers: scores in thousandths, values in the unit 
 five digits of the largest. A column of a block has one cell for each point, or checkpoint."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from lycoris_bench.analysis.findings.separation import BEST, LEADS, separation
 from lycoris_bench.analysis.plots.canvas import colours, markers
 from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.analysis.report import agreeing, claim_pairs, effects, made
+from lycoris_bench.analysis.report.context import Context
+from lycoris_bench.analysis.report.pictures import data as album
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.printable import lines
 from lycoris_bench.study.records import BASE, REAL
@@ -25,23 +27,11 @@ DIGITS = 5  # of the largest value of a block; tables show three
 POINT = [SERIES, "epoch"]
 
 
-def data(
-    factors: pd.DataFrame,
-    aggregate: pd.DataFrame,
-    checkpoints: pd.DataFrame,
-    references: pd.DataFrame,
-    findings: Mapping[str, Any],
-    shap: pd.DataFrame,
-    correlation: pd.DataFrame,
-    scores: pd.DataFrame,
-    provenance: Mapping[str, Any],
-    shown: Sequence[str],
-    album: Callable[[Sequence[str]], dict[str, Any] | None] = lambda names: None,
-) -> dict[str, Any] | None:
-    """Frames as the page has them, of all views; shown: the categories, the first leads; album: for
-    the names of the series, what pictures are drawn from; shap, correlation, scores: of the effects
-    of factors, of how views agree, of the claims' pairs; provenance: of the run. None: nothing was
-    ranked."""
+def data(context: Context, shap: pd.DataFrame, shown: Sequence[str]) -> dict[str, Any] | None:
+    """What the page holds of all views; shap: the effects of factors; shown: the categories, the
+    first leads. None: nothing was ranked."""
+    factors, aggregate, checkpoints = context.factors, context.aggregate, context.checkpoints
+    findings, scores = context.findings, context.scores
     if aggregate.empty:
         return None
     views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
@@ -61,13 +51,13 @@ def data(
         "points": _coordinates(points, names, epochs, seeds),
         "checkpoints": _coordinates(runs, names, epochs, seeds),
         "blocks": _blocks(aggregate, checkpoints, views, shown, points, runs),
-        "outside": _outside(references, views, shown),
+        "outside": _outside(context.references, views, shown),
         "verdicts": _verdicts(findings, views, shown, names),
-        "pictures": album(names),
+        "pictures": album(context.pictures, context.gallery, context.metrics, names),
         "effects": effects.data(shap, factors, views, shown, checkpoints, runs),
-        "agreement": agreeing.data(correlation, views),
+        "agreement": agreeing.data(context.correlation, views),
         **claim_pairs.data(scores, factors, names, epochs, seeds),
-        "made": made.data(scores, views, provenance),
+        "made": made.data(scores, views, context.provenance),
     }
 
 

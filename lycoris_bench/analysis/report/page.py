@@ -1,8 +1,7 @@
 """One file that opens without a server or a network: what was compared, and what came out."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -32,42 +31,12 @@ from lycoris_bench.analysis.report import (
     tables,
     trusted,
 )
-from lycoris_bench.analysis.report.gallery import EMPTY, Gallery, by_concept
-from lycoris_bench.analysis.report.pictures import Pictures
-from lycoris_bench.analysis.report.pictures import data as album
+from lycoris_bench.analysis.report.context import Context
+from lycoris_bench.analysis.report.gallery import by_concept
 from lycoris_bench.analysis.series import over_training, shown_moments
-from lycoris_bench.analysis.several_concepts.differences import Differences
-from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.messages.numbers import fixed, number, plural
 from lycoris_bench.messages.printable import lines
-
-
-@dataclass(frozen=True)
-class Context:
-    """All that a report shows. Frames are those of the modules of the same names."""
-
-    metrics: pd.DataFrame
-    factors: pd.DataFrame
-    scores: pd.DataFrame
-    aggregate: pd.DataFrame
-    checkpoints: pd.DataFrame
-    references: pd.DataFrame
-    correlation: pd.DataFrame
-    findings: Mapping[str, Any]
-    explained: Callable[[], pd.DataFrame]  # SHAP values, which may still be in the making
-    refused: Callable[[], Sequence[Mapping[str, str]]]
-    gallery: Gallery = EMPTY
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    costs: pd.DataFrame | None = None
-    failures: Mapping[str, str] = field(default_factory=dict)
-    trust: Trust | None = None
-    copies: pd.DataFrame | None = None
-    pairs: pd.DataFrame | None = None
-    leaks: pd.DataFrame | None = None
-    differences: Differences | None = None
-    pictures: Pictures | None = None  # those in the run folder
-    both: pd.DataFrame | None = None  # which of two concepts images show
 
 
 def render(context: Context) -> str:
@@ -117,19 +86,7 @@ def render(context: Context) -> str:
 
 def _explored(context: Context, shap: pd.DataFrame, shown: list[str]) -> dict[str, Any] | None:
     """What the template of the explorer needs; None where nothing was ranked."""
-    held = explorer.data(
-        context.factors,
-        context.aggregate,
-        context.checkpoints,
-        context.references,
-        context.findings,
-        shap,
-        context.correlation,
-        context.scores,
-        context.provenance,
-        shown,
-        lambda names: album(context.pictures, context.gallery, context.metrics, names),
-    )
+    held = explorer.data(context, shap, shown)
     if held is None:
         return None
     library, own = scripts.scripts()
