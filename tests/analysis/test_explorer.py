@@ -12,7 +12,7 @@ from markupsafe import escape
 import lycoris_bench.analysis
 from lycoris_bench.analysis.columns import SERIES, VIEW
 from lycoris_bench.analysis.pipeline import Analysis, analyze_tables
-from lycoris_bench.analysis.report import explorer, scripts
+from lycoris_bench.analysis.report import scripts
 from lycoris_bench.analysis.report.page import shown_categories
 from lycoris_bench.messages.numbers import fixed
 
@@ -129,12 +129,10 @@ def test_the_own_script_makes_no_markup_of_data_and_asks_for_nothing() -> None:
 
 
 def test_without_ranks_there_is_nothing_to_explore(
-    study: pd.DataFrame, factors: pd.DataFrame, analysis: Analysis
+    study: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
     outside = analyze_tables(study[study["configuration"].isin(["base", "real"])], factors)
     assert "explore" not in outside.html and "<script" not in outside.html
-    empty = analysis.aggregate.head(0)
-    assert explorer.data(factors, *[empty] * 3, {}, *[empty] * 3, {}, []) is None
 
 
 def test_the_library_is_shipped_with_its_licence() -> None:
