@@ -1,0 +1,72 @@
+"""What is shipped under results/: the miniature study in the paper's form, cell by cell."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lycoris_bench.study.load import load
+from lycoris_bench.study.records import MetricRow
+
+ROOT = Path(__file__).parents[1]
+RUN = ROOT / "results/miniature"
+CELL = ["category", "class", "subclass", "prompt_type", "metric", "encoder", "resize"]
+SETS = 39 * 5 - 6  # (sub-)classes by prompt types; the 6 styles are not asked for in other styles
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, Path]:
+    """Checkpoint -> the table of its rows."""
+    tables = sorted(RUN.glob("metrics/*/seed-*/epoch-*.parquet"))
+    return {
+        path.relative_to(RUN / "metrics").with_suffix("").as_posix(): path
+        for path in tables
+        if not path.stem.endswith("-images")
+    }
+
+
+def test_its_study_is_the_configured_one_in_the_papers_form(files: dict[str, Path]) -> None:
+    study = load(ROOT / "configs/miniature.toml")
+    assert len(study.configurations) == 26 and len(study.checkpoints) == 1 + 26 * 3 * 3
+    asked = {
+        f"{c.configuration.name}/seed-{c.seed}/epoch-{c.epoch:03d}"
+        for c in study.checkpoints
+        if c.epoch is not None
+    }
+    assert set(files) <= asked and len(files) >= 56
+
+
+@pytest.mark.study
+def test_no_cell_is_missing_and_all_are_alike(files: dict[str, Path]) -> None:
+    """Each checkpoint has a finite number in every cell, under one fingerprint, from as many
+    images."""
+    first = pd.read_parquet(RUN / "metrics/base.parquet").set_index(CELL)
+    for name, path in files.items():
+        rows = pd.read_parquet(path)
+        # "second" is younger than the first of them, and read as "" where it is missing
+        assert {*MetricRow.columns()} - {*rows.columns} <= {"second"}, name
+        assert np.isfinite(rows["value"]).all() and not rows.duplicated(CELL).any(), name
+        assert len(rows.drop_duplicates(CELL[:4])) == SETS, name
+        configuration, seed, epoch = name.split("/")
+        assert set(rows["configuration"]) == {configuration}
+        assert {f"seed-{n}" for n in rows["seed"]} == {seed}
+        assert {f"epoch-{n:03d}" for n in rows["epoch"]} == {epoch}
+        own = rows.set_index(CELL).reindex(first.index)
+        assert len(own) == len(rows), name
+        for column in ("fingerprint", "protocol", "n", "better"):
+            assert (own[column] == first[column]).all(), (name, column)
+
+
+@pytest.mark.study
+def test_each_image_has_its_numbers_too(files: dict[str, Path]) -> None:
+    for name, path in files.items():
+        parts = pd.read_parquet(path.with_name(f"{path.stem}-images.parquet"))
+        assert parts["value"].notna().all() and len(parts) > SETS * 8, name
+
+
+def test_where_it_was_made_names_no_place() -> None:
+    for record in RUN.glob("provenance/*.json"):
+        said = json.loads(record.read_text())
+        assert not any(word.startswith("/") for word in said["command"])
