@@ -46,11 +46,9 @@ def cell(verdict: Mapping[str, Any] | None) -> str:
     return f"{said}; {fixed(verdict['effect'], signed=True)}{ends if 'low' in verdict else ''}"
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+")
-    found = columns(parser.parse_args().runs)
+def table(runs: Sequence[Path]) -> list[str]:
+    """Claim by claim, in Markdown. BenchError: none can be tested in these runs."""
+    found = columns(runs)
     first, *_ = found.values()
     rows = []
     for name, verdict in first.items():
@@ -59,7 +57,14 @@ def main() -> None:
             rows.append(f"| {verdict['sentence']} | {' | '.join(cells)} |")
     if not rows:
         raise BenchError(f"{' and '.join(found)}: no claim of the paper can be tested there")
-    print(f"| claim | {' | '.join(found)} |\n|---|{'---|' * len(found)}", *rows, sep="\n")
+    return [f"| claim | {' | '.join(found)} |", f"|---|{'---|' * len(found)}", *rows]
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    print(*table(parser.parse_args().runs), sep="\n")
 
 
 if __name__ == "__main__":

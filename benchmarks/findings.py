@@ -1,12 +1,13 @@
 """The tables of docs/findings.md, from a run's own analysis.
 
     python -m benchmarks.findings results/miniature             # prints them
-    python -m benchmarks.findings results/miniature --write docs/findings.md
+    python -m benchmarks.findings results/miniature --write docs/findings.md [--beside RUN...]
 
 They are, by name: `counts` (what was run), `trust` (Kendall's tau of each metric with the truth,
-over all categories), `misled` (configurations that a metric surely puts too high or too low) and
-`choices` (what ranks, the mean over classes and cosine similarity gain). `--write` puts each
-between `<!-- NAME -->` and `<!-- end -->` of the page. `lycoris-bench analyze RUN` comes first."""
+over all categories), `misled` (configurations that a metric surely puts too high or too low),
+`choices` (what ranks, the mean over classes and cosine similarity gain) and `claims` (the paper's,
+on the run, on its truth, and on the runs `--beside` it). `--write` puts each between
+`<!-- NAME -->` and `<!-- end -->` of the page. `lycoris-bench analyze RUN` comes first."""
 
 import argparse
 import re
@@ -17,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import claims
 from benchmarks.sentences import answered
 from lycoris_bench import StoredRun, open_run
 from lycoris_bench.analysis.columns import OVERALL
@@ -35,8 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--write", type=Path, metavar="PAGE")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], metavar="RUN")
     given = parser.parse_args()
-    found = {name: "\n".join(lines) for name, lines in tables(open_run(given.run)).items()}
+    made = tables(open_run(given.run)) | {"claims": claims.table([given.run, *given.beside])}
+    found = {name: "\n".join(lines) for name, lines in made.items()}
     if given.write:
         disk.write(given.write, written(given.write.read_text(encoding="utf-8"), found).encode())
         return
