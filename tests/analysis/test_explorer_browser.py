@@ -110,6 +110,32 @@ def test_a_box_changes_the_view_and_the_address_keeps_it(
     assert drawn(seen.page)[0] == before[0]
 
 
+def test_columns_are_chosen_and_the_address_keeps_them(
+    seen: Opened, browser: Any, file: Path
+) -> None:
+    def heads(page: Any) -> list[str]:
+        return page.locator("#explore-table thead button").all_text_contents()
+
+    before = heads(seen.page)
+    seen.page.get_by_text("Columns", exact=True).click()
+    boxes = seen.page.locator("#explore-columns input")
+    assert boxes.count() > len(before) - 1
+    added = seen.page.locator("#explore-columns label", has_text="centroid")
+    added.locator("input").check()
+    taken = seen.page.locator("#explore-columns label", has_text="Vendi")
+    taken.locator("input").uncheck()
+    after = heads(seen.page)
+    assert len(after) == len(before) and after != before
+    assert any("centroid" in head for head in after) and "Diversity" not in after
+    again = opened(browser, file, "#" + seen.page.url.split("#")[1])
+    assert heads(again.page) == after
+    again.page.close()
+    seen.page.get_by_role("button", name="Copy as CSV").click()
+    assert "centroid_distance" in seen.page.evaluate("globalThis.copied").splitlines()[0]
+    seen.page.get_by_role("button", name="Start over").click()
+    assert heads(seen.page) == before
+
+
 def test_start_over_forgets_all(seen: Opened) -> None:
     before = drawn(seen.page)
     seen.page.select_option("#explore-epoch", label="30")

@@ -4,7 +4,7 @@
  *
  * @typedef {{category: number, x: number, y: number, scale: string, epoch: number,
  *   strength: string, without: string[], paths: boolean, strengths: boolean, seeds: boolean, pins: number[],
- *   sort: string, down: boolean, concept: string, kind: string, run: string, row: string,
+ *   columns: number[], sort: string, down: boolean, concept: string, kind: string, run: string, row: string,
  *   column: string, against: string}} Choice
  */
 
@@ -18,6 +18,7 @@ function atFirst() {
   return {
     category: 0, x: second ?? (y + 1 < held.views.length ? y + 1 : 0), y, scale: "score",
     epoch: last, strength: "", without: [], paths: false, strengths: false, seeds: false, pins: [],
+    columns: held.criteria.map((/** @type {any} */ c) => c.view),
     sort: "y", down: true, concept: "", kind: "", run: "", row: "", column: "", against: "",
   };
 }
@@ -45,6 +46,10 @@ function written(choice, section) {
   say("seeds", "1");
   say("sort", choice.sort);
   say("down", "0");
+  if (String(choice.columns) !== String(first.columns)) {
+    for (const view of choice.columns) said.append("show", views[view]);
+    if (!choice.columns.length) said.set("show", "");
+  }
   for (const name of choice.without) said.append("without", name);
   for (const series of choice.pins) said.append("pin", held.series[series].name);
   for (const key of ofPictures) say(key, choice[key]);
@@ -68,6 +73,7 @@ function read(hash) {
   if (said.get("scale") === "value") choice.scale = "value";
   const strengths = held.series.map((/** @type {Series} */ s) => s.strength);
   if (strengths.includes(said.get("strength") ?? "")) choice.strength = said.get("strength") ?? "";
+  if (said.has("show")) choice.columns = [...new Set(said.getAll("show").map((name) => views.indexOf(name)))].filter((n) => n >= 0);
   choice.without = said.getAll("without").filter((name) => groups().includes(name));
   choice.paths = said.get("paths") === "1";
   choice.strengths = said.get("strengths") === "1";

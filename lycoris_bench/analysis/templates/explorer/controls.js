@@ -54,6 +54,7 @@ function showControls(choice) {
   at("seeds").checked = choice.seeds;
   at("paths").closest("label").hidden = held.epochs.length < 2;
   at("seeds").closest("label").hidden = held.seeds.length < 2;
+  for (const box of at("columns").querySelectorAll("input")) box.checked = choice.columns.includes(Number(box.dataset.view));
   for (const box of document.querySelectorAll("#explore-controls input[data-group]")) {
     const input = /** @type {HTMLInputElement} */ (box);
     input.checked = !choice.without.includes(input.dataset.group || "");
@@ -86,6 +87,17 @@ function makeBoxes() {
       field.append(make("label", { title: name }, box, key, make("bdi", {}, cut(name || "none", 32))));
     }
     field.hidden = seen.size < 2;
+  }
+}
+
+/** A box for each column that the table may have: each metric and kind of prompts, through the
+ * encoder that the findings judge by, or else the first. @param {(view: number, on: boolean) => void} turn */
+function makeColumns(turn) {
+  const judged = held.criteria.map((/** @type {any} */ c) => c.view);
+  const rest = kinds.map((kind) => viewsOf(kind)).filter((views) => !views.some((view) => judged.includes(view))).map(([view]) => view);
+  for (const view of [...judged, ...rest]) {
+    const box = make("input", { type: "checkbox", "data-view": view, onchange: () => turn(view, box.checked) });
+    at("columns").append(make("label", {}, box, kindOf(held.views[view]), make("small", {}, seenThrough(held.views[view]))));
   }
 }
 

@@ -130,6 +130,7 @@ async function copy() {
 function begin() {
   for (const hidden of document.querySelectorAll(".explorer, .to-explorer")) hidden.removeAttribute("hidden");
   makeBoxes();
+  makeColumns((view, on) => change({ columns: on ? [...choice.columns, view] : choice.columns.filter((one) => one !== view) }));
   for (const heading of document.querySelectorAll("section > h2")) {
     heading.after(make("p", { class: "up" }, make("a", { href: "#contents" }, "contents")));
   }

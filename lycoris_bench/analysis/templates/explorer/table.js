@@ -1,9 +1,7 @@
-/** The table: the chosen criteria first, then the others that the findings judge by. */
+/** The table: the chosen criteria first, then other columns: at first what the findings judge by. */
 
 /** Views that have a column. @param {Choice} choice @returns {number[]} */
-const columnsOf = (choice) => [
-  ...new Set([choice.y, choice.x, ...held.criteria.map((/** @type {any} */ c) => c.view)]),
-];
+const columnsOf = (choice) => [...new Set([choice.y, choice.x, ...choice.columns])];
 
 /** @param {Choice} choice */
 function rowsOf(choice) {
