@@ -3,11 +3,13 @@ the folder, which is whole without what they were made from."""
 
 import contextlib
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lycoris_bench.evaluation.evaluation import TREE, Asked, Evaluation, evaluation
+from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages.study_context import StudyContext, open_context
 from lycoris_bench.study.load import parse
@@ -19,6 +21,16 @@ class EvaluationContext:
 
     evaluation: Evaluation
     study: StudyContext
+
+
+def _alike(plan: Plan) -> Iterator[str]:
+    """A sentence for checkpoints of other files or moments that are the same weights."""
+    same = defaultdict(list)
+    for checkpoint in plan.checkpoints[1:]:
+        same[plan.drawn_uid(checkpoint)].append(str(checkpoint))
+    for names in same.values():
+        if len(names) > 1:
+            yield f"{' and '.join(names)} are the same weights: they draw the same pictures"
 
 
 def _short(path: str) -> str:
@@ -51,11 +63,12 @@ def open_evaluation(
         study = parse({"prompts": str(tree), **made.table}, source="the evaluation")
         if to_run is not None:
             store.write(store.study, study.toml())
+        for name, text in made.files.items():
+            store.write(tree / name, text)
+        context = open_context(study, run, device=device, to_run=to_run, limit=limit)
+        made = replace(made, notes=[*made.notes, *_alike(context.plan)])
+        if to_run is not None:
             left_out = [f"{_short(path)}: {reason}" for path, reason in made.problems.items()]
             said = {"unlike": made.unlike, "left_out": left_out, "notes": made.notes}
             store.write_json(store.evaluated, said)
-        for name, text in made.files.items():
-            store.write(tree / name, text)
-        yield EvaluationContext(
-            made, open_context(study, run, device=device, to_run=to_run, limit=limit)
-        )
+        yield EvaluationContext(made, context)

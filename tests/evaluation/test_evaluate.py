@@ -222,7 +222,8 @@ def test_what_was_left_out_or_failed_is_on_the_page_with_its_reason(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    shutil.copyfile(place / "out/dog.safetensors", tmp_path / "dog.safetensors")
+    for name in ("dog", "twin"):
+        shutil.copyfile(place / "out/dog.safetensors", tmp_path / f"{name}.safetensors")
     wrong = {
         f"lora_unet_mid_block_attentions_0_proj_in.{end}.weight": torch.ones(shape)
         for end, shape in (("lora_down", (2, 7)), ("lora_up", (7, 2)))
@@ -236,6 +237,7 @@ def test_what_was_left_out_or_failed_is_on_the_page_with_its_reason(
         if line.startswith("run: ") and "wrong: " in line
     )  # fmt: skip
     page = html.unescape((tmp_path / "run/report/index.html").read_text())
+    assert re.search(r"dog\S* and \S*twin\S* are the same weights: they draw the same", page)
     assert "vae.safetensors: holds a VAE, and no adapter" in page and str(tmp_path) not in page
     assert reason in page and "is not scored under the study's present settings" not in page
 
