@@ -15,7 +15,7 @@ from lycoris_bench.evaluation.moments import Moment, moment_of
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.models.partial import is_denoiser, lacking
-from lycoris_bench.models.whole import PEFT, is_model, length_fits, names_in
+from lycoris_bench.models.whole import PEFT, is_model, lacking_in_file, length_fits, names_in
 from lycoris_bench.run.folder import STUDY
 
 SUFFIX = ".safetensors"
@@ -27,10 +27,6 @@ IN_FOLDER = ("pytorch_lora_weights", "adapter_model", "model")
 STATE = "-state"  # ends the folder of a training's state, which is no checkpoint
 PARTS = (*DENOISERS, *TEXTS)
 UNET = "down_blocks.0.resnets.0.conv1.weight"  # of a U-Net alone under diffusers' names
-COMPVIS = {  # parts of a model in one file, by CompVis's names, beside its U-Net
-    "text encoder": ("cond_stage_model.", "conditioner."),
-    "VAE": ("first_stage_model.",),
-}
 OF_MODELS = {  # by diffusers' and transformers' names, which no adapter has
     "a whole model under diffusers' names in one file": (
         "unet.down_blocks.0.resnets.0.conv1.weight", "vae.encoder.conv_in.weight",
@@ -213,9 +209,7 @@ def _must_be_whole(file: Path) -> None:
     draw."""
     if not length_fits(file):
         raise BenchError("is shorter than its header says: it was cut, or is still being written")
-    names = names_in(file)
-    lacks = [part for part, starts in COMPVIS.items() if not _begins(names, starts)]
-    if lacks:
+    if lacks := lacking_in_file(names_in(file)):
         raise BenchError(f"holds a U-Net without {' and '.join(lacks)}; {MODELS}")
 
 

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lycoris_bench.models import families
+from lycoris_bench.models.compvis_config import VAE
 from lycoris_bench.models.partial import is_denoiser
 from lycoris_bench.models.pipeline_folder import DENOISERS
 from lycoris_bench.models.single_file import FIRST
@@ -25,6 +27,14 @@ def is_model(path: str | Path) -> bool:
         parts = [place / part for part in DENOISERS if (place / part).is_dir()]
         return bool(parts) and not any((part / PEFT).is_file() for part in parts)
     return FIRST in _header(place)[1]
+
+
+def lacking_in_file(names: set[str]) -> list[str]:
+    """What a model in one file lacks beside its U-Net, by the names of its tensors."""
+    text = families.of_file(sorted(names)) is not None
+    vae = any(name.startswith(VAE) for name in names)
+    return [what for what, there in (("a text encoder that is known here", text), ("a VAE", vae))
+            if not there]  # fmt: skip
 
 
 def length_fits(file: Path) -> bool:

@@ -207,10 +207,10 @@ TOP = "Math.abs(document.getElementById('{}').getBoundingClientRect().top)"
 def test_an_address_leads_to_its_section_and_keeps_the_choice(
     browser: Any, file: Path, section: str
 ) -> None:
-    """Whatever is drawn above it on the way; the last can only come into sight."""
+    """Whatever is drawn above it on the way; the last ones can only come into sight."""
     with harmless(browser, file, f"#{section}?category={quote(CATEGORY)}") as made:
         page = made.page
-        where = "1e9" if section == "provenance" else "2"
+        where = "2" if section == "claims" else "innerHeight"
         becomes(page, f"{TOP.format(section)} < {where} && document.readyState === 'complete'")
         assert page.locator("#explore-category option:checked").text_content() == CATEGORY
         page.locator('nav a[href="#factors"]').click()

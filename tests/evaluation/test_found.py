@@ -142,8 +142,11 @@ VAE = "first_stage_model.encoder.conv_in.weight"
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ([UNET], "holds a U-Net without text encoder and VAE; whole models are read as pipeline"),
-        ([UNET, VAE], "holds a U-Net without text encoder; whole models"),
+        (
+            [UNET],
+            "holds a U-Net without a text encoder that is known here and a VAE; whole",
+        ),
+        ([UNET, VAE], "holds a U-Net without a text encoder that is known here; whole models"),
         (["vae.encoder.conv_in.weight"], "holds a whole model under diffusers' names in one file"),
         (["encoder.conv_in.weight"], "holds a VAE, and no adapter; whole models are read as"),
         (["text_model.embeddings.token_embedding.weight"], "holds a text encoder, and no adapter"),
