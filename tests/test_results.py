@@ -1,6 +1,7 @@
 """What is shipped under results/: the miniature study in the paper's form, cell by cell."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_each_image_has_its_numbers_too(files: dict[str, Path]) -> None:
     for name, path in files.items():
         parts = pd.read_parquet(path.with_name(f"{path.stem}-images.parquet"))
         assert parts["value"].notna().all() and len(parts) > SETS * 8, name
+
+
+def test_the_numbers_of_the_sentences_are_those_of_the_tables() -> None:
+    page = (ROOT / "docs/findings.md").read_text()
+    tables = "".join(re.findall(r"(?s)<!-- \w+ -->(.*?)<!-- end -->", page))
+    short = page.split("**In short**")[1].split("Every table")[0]
+    said = (ROOT / "README.md").read_text().split("## What it found")[1].split("##")[0]
+    numbers = re.findall(r"\b0\.\d\d\b", short + said)
+    assert len(numbers) > 12 and all(f"+{number}" in tables for number in numbers)
+    assert "| checkpoints | 78 |" in tables and "(78 checkpoints)" in said
 
 
 def test_where_it_was_made_names_no_place() -> None:
