@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lycoris_bench.analysis.run_tables import analyze_folder
+from lycoris_bench.run.folder import StoreError
+from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load
 from lycoris_bench.study.records import MetricRow
 
@@ -75,6 +79,15 @@ def test_the_numbers_of_the_sentences_are_those_of_the_tables() -> None:
     numbers = re.findall(r"\b0\.\d\d\b", short + said)
     assert len(numbers) > 12 and all(f"+{number}" in tables for number in numbers)
     assert "| checkpoints | 78 |" in tables and "(78 checkpoints)" in said
+
+
+def test_a_run_on_its_way_says_how_it_is_analyzed(tmp_path: Path) -> None:
+    for name in ("study.toml", "metrics/base.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(RUN / name, tmp_path / name)
+    typed = f"analyze {tmp_path / 'study.toml'} --run {tmp_path}"
+    with pytest.raises(StoreError, match=f"rows of checkpoints; .*: lycoris-bench {typed}$"):
+        analyze_folder(Store(tmp_path))
 
 
 def test_where_it_was_made_names_no_place() -> None:

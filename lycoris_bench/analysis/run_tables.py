@@ -84,7 +84,7 @@ def _without_table(store: Store) -> str:
     """Why a folder without a metric table cannot be analyzed, and what to type."""
     state = "a damaged" if store.table("metrics").exists() else "no"
     said = f"{store.root} holds {state} metrics.parquet"
-    if any((store.root / "metrics").rglob("*.parquet")) and store.study.is_file():
+    if store.has_rows() and store.study.is_file():
         typed = shlex.join([str(store.study), "--run", str(store.root)])
         return f"{said}, but rows of checkpoints; to analyze these: lycoris-bench analyze {typed}"
     return f"{said}; run 'lycoris-bench score'"

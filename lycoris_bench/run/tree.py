@@ -99,6 +99,10 @@ class Tree:
         """The file with the SHA-256 of each encoder's weights at their last reading."""
         return self.root / "features" / "weights.json"
 
+    def has_rows(self) -> bool:
+        """Whether there is a table of rows of any checkpoint, under whatever settings."""
+        return any((self.root / "metrics").rglob("*.parquet"))
+
     def metrics(self, branch: Path, kind: str = "") -> Path:
         return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")
 

@@ -174,12 +174,14 @@ def test_factors_must_fit_the_table(study: pd.DataFrame, factors: pd.DataFrame) 
         analyze_tables(study, factors.drop(columns="lr_level"))
 
 
-def test_costs_are_those_of_the_last_epoch_averaged_over_seeds(factors: pd.DataFrame) -> None:
+def test_costs_are_those_of_the_last_epoch_averaged_over_seeds(
+    study: pd.DataFrame, factors: pd.DataFrame
+) -> None:
     costs = pd.DataFrame(
         [("lora", 23, 10, 5.0), ("lora", 23, 50, 30.0), ("lora", 24, 50, 40.0)],
         columns=["configuration", "seed", "epoch", "seconds"],
     )
-    made = tables.compared(factors, costs)
+    made = tables.compared(factors, costs, study)
     assert made["columns"] == ["preset", "learning rate", "training time"]
     assert made["rows"][0]["cells"] == ["attn-mlp", "0.0002", "35 s"]
     assert made["rows"][1]["cells"][-1] == "–"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lycoris_bench.analysis.columns import CRITERIA
+from lycoris_bench.analysis.keeping.kept import SAID
 from lycoris_bench.messages.numbers import number, percent
 
 
@@ -39,7 +40,7 @@ def shown(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "references": [row for row in references if any(row["cells"])],
         "front": any(row["front"] for row in rows),
         "files": any(row["file"] for row in rows),
-        **{kind: found.get(kind, []) for kind in ("unlike", "left_out", "notes")},
+        **{kind: found.get(kind, []) for kind in SAID},
     }
 
 

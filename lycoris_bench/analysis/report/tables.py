@@ -27,11 +27,11 @@ COSTS = ("steps", "parameters", "size", "seconds", "peak_memory")
 
 
 def compared(
-    factors: pd.DataFrame, costs: pd.DataFrame | None, metrics: pd.DataFrame | None = None
+    factors: pd.DataFrame, costs: pd.DataFrame | None, metrics: pd.DataFrame
 ) -> dict[str, Any]:
     """The series: factors, then training cost (to the last epoch, mean over seeds). metrics: those
     without a row in it are marked as lacking scores."""
-    there = None if metrics is None else set(metrics["configuration"].unique())
+    there = set(metrics["configuration"].unique())
     spent, number_of = _spent(costs), numbers(factors)
     columns = [name for name in factors if name not in HIDDEN]
     columns = [name for name in columns if (factors[name].notna() & (factors[name] != "")).any()]
@@ -43,7 +43,7 @@ def compared(
         rows.append({
             "name": row[SERIES], "number": number_of.get(row[SERIES]),
             "algorithm": row["algorithm"], "cells": cells,
-            "scored": there is None or row["configuration"] in there,
+            "scored": row["configuration"] in there,
         })  # fmt: skip
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
     return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
