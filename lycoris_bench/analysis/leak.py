@@ -22,14 +22,14 @@ from lycoris_bench.analysis.columns import (
 )
 from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.analysis.comparing.many_tests import holm
-from lycoris_bench.analysis.comparing.pairs import placed
+from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.comparing.two_way import Estimate, two_way, two_way_ratio
 from lycoris_bench.study.records import BASE
 
 FIDELITY, TRUTH = "image_similarity", "concept_shown"
 ASKED = ("alter", "trigger", "train")  # what asks for it: the first that a study has
 LOOK = ["metric", "category"]
-CELL = ["seed", "unit"]
+ABOUT = [SERIES, "configuration", "strength", "epoch", "encoder"]
 NOT_ADDED = "what it adds when it is asked for is not told from 0"
 
 
@@ -63,26 +63,29 @@ def leaks(metrics: pd.DataFrame) -> pd.DataFrame | None:
 
 def _rows(without: pd.DataFrame, asked: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Of one metric, category and prompt type."""
-    made: list[tuple[dict[str, Any], Estimate]] = []
-    for name, own in without.groupby(SERIES, sort=False):
-        with_trigger = asked[asked[SERIES] == name][[*CELL, "added"]]
-        both = own.merge(with_trigger, on=CELL, suffixes=("", "_asked"))
-        if len(both):
-            made.append(_row(both))
+    first = without.drop_duplicates(SERIES)[ABOUT].to_dict("records")
+    both = pd.concat([without.assign(asked=False), asked.assign(asked=True)])
+    names = [about[SERIES] for about in first]
+    sides = grids(both, "added", {SERIES: names, "asked": (False, True)})
+    sides[np.broadcast_to(np.isnan(sides).any(axis=1, keepdims=True), sides.shape)] = np.nan
+    made = [
+        _row(about, *ends)
+        for about, ends in zip(first, sides, strict=True)
+        if not np.isnan(ends).all()
+    ]
     adjusted = holm(np.array([estimate.p for _, estimate in made]))
-    for (row, unasked), p in zip(made, adjusted, strict=True):
-        sure = unasked.mean > 0 and p <= ALPHA and row["low"] > 0
-        yield {**row, "p": p, "sure": bool(sure)}
+    for (known, unasked), p in zip(made, adjusted, strict=True):
+        sure = unasked.mean > 0 and p <= ALPHA and known["low"] > 0
+        yield {**known, "p": p, "sure": bool(sure)}
 
 
-def _row(cells: pd.DataFrame) -> tuple[dict[str, Any], Estimate]:
-    above, below = (
-        placed(cells["seed"], cells["unit"], cells[name])[0] for name in ("added", "added_asked")
-    )
+def _row(
+    about: dict[Any, Any], above: np.ndarray, below: np.ndarray
+) -> tuple[dict[str, Any], Estimate]:
+    """Of one series: what it adds without and with the trigger, [seeds, classes] each."""
     unasked, asked = two_way(above), two_way(below)
-    first = cells.iloc[0]
     row = {
-        **{name: first[name] for name in (SERIES, "configuration", "strength", "epoch", "encoder")},
+        **about,
         "unasked": unasked.mean, "asked": asked.mean,
         "seeds": unasked.seeds, "classes": unasked.classes,
     }  # fmt: skip

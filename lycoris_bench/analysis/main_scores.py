@@ -15,7 +15,6 @@ from lycoris_bench.analysis.columns import (
     check_file,
     main_views,
 )
-from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.findings.judgement import scores_of, seen_by
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.series import split_by_strength
@@ -42,5 +41,4 @@ def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 def scores_by(cells: pd.DataFrame, criterion: Criterion) -> np.ndarray:
     """[configurations, seeds, classes]; nan where one is missing."""
-    scores = scores_of(seen_by(cells, OVERALL, criterion))
-    return grids(scores) if scores else np.empty((0, 0, 0))
+    return scores_of(seen_by(cells, OVERALL, criterion))[1]

@@ -9,7 +9,8 @@ from typing import Any
 from lycoris_bench.files import disk
 
 PIECE = 1 << 16  # rows that are checked at once, so that a large table is not copied as texts
-UID, CHECKSUM = b"uid", b"lycoris-bench.checksum"
+UID, CHECKSUM = b"uid", b"lycoris-bench.checksum.2"
+FIRST = b"lycoris-bench.checksum"  # of versions up to 0.2
 
 
 def to_bytes(frame: Any, uid: str = "") -> bytes:
@@ -38,9 +39,11 @@ def read(path: Path) -> tuple[Any, str] | None:
         data = disk.read_bytes(path)
         table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         about = dict(table.schema.metadata or {})
-        found, uid = about.pop(CHECKSUM, None), about.get(UID, b"").decode()
-        ours = uid or CHECKSUM in data  # also where the metadata can be read no more
-        if ours and found != _checksum(table, about):
+        found, first = about.pop(CHECKSUM, None), about.pop(FIRST, None)
+        uid = about.get(UID, b"").decode()
+        ours = uid or FIRST in data  # also where the metadata can be read no more
+        told = _checksum(table, about) if found or not first else _first_checksum(table, about)
+        if ours and told != (found or first):
             return None
         return table.to_pandas(), uid
     except Exception:  # a damaged file may raise almost anything
@@ -50,6 +53,33 @@ def read(path: Path) -> tuple[Any, str] | None:
 def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
     """SHA-256 of names, types, values and metadata: pages have checksums of their own, but the
     footer, which says what the pages mean, has none."""
+    import pyarrow as pa
+
+    digest = hashlib.sha256(repr(sorted(about.items())).encode())
+    for field, column in zip(table.schema, table.columns, strict=True):
+        digest.update(f"{field.name} {field.type} {len(column)} [".encode(errors="surrogatepass"))
+        if _of_texts(column):  # each is written once, and where it stands
+            known = column.combine_chunks().dictionary_encode(null_encoding="encode")
+            digest.update(json.dumps(known.dictionary.to_pylist()).encode())
+            digest.update(known.indices.to_numpy().astype("<i4").tobytes())
+        elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            digest.update(column.is_null().to_numpy().tobytes())
+            values = column.fill_null(0).to_numpy()
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        else:
+            digest.update(json.dumps(column.to_pylist(), default=repr).encode())
+        digest.update(b"]")
+    return digest.hexdigest().encode()
+
+
+def _of_texts(column: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _first_checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
+    """The same, as the first versions wrote it: of all values as JSON."""
     digest = hashlib.sha256(repr(sorted(about.items())).encode())
     for field, column in zip(table.schema, table.columns, strict=True):
         digest.update(f"{field.name} {field.type} [".encode(errors="surrogatepass"))
@@ -63,9 +93,7 @@ def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
 def _json(column: Any) -> str:
     """The values as `json.dumps` writes those of a list, without its brackets. Of texts, which
     repeat, each is written once."""
-    import pyarrow as pa
-
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not _of_texts(column):
         return json.dumps(column.to_pylist(), default=repr)[1:-1]
     known = column.combine_chunks().dictionary_encode(null_encoding="encode")
     written = [json.dumps(value) for value in known.dictionary.to_pylist()]

@@ -156,13 +156,22 @@ def test_nothing_shared_is_undecided() -> None:
     assert compare(scores[:1]).verdict(0, 0) == "undecided"
 
 
-def test_grids_of_series() -> None:
-    """A seed that is absent is a row of its own; cells that a side lacks are nan."""
-    index = pd.MultiIndex.from_tuples([(23, "a"), (23, "b"), (24, "a")], names=["seed", "unit"])
-    elsewhere = pd.MultiIndex.from_tuples([(pd.NA, "b")], names=["seed", "unit"])
-    sides = {"x": pd.Series([1.0, 2.0, 3.0], index), "y": pd.Series([4.0], elsewhere)}
+def test_grids_of_cells() -> None:
+    """A seed that is absent is a row of its own; cells that a side lacks are nan; others are left
+    out."""
+    cells = pd.DataFrame({
+        "series": ["x", "x", "x", "y", "z"],
+        "seed": pd.array([23, 23, 24, None, 23], dtype="Int64"),
+        "unit": ["a", "b", "a", "b", "a"],
+        "score": [1.0, 2.0, 3.0, 4.0, 5.0],
+    })  # fmt: skip
     expected = [[[1, 2], [3, np.nan], [np.nan] * 2], [[np.nan] * 2, [np.nan] * 2, [np.nan, 4]]]
-    np.testing.assert_array_equal(grids(sides), np.array(expected))
+    for table in (cells, cells.astype({"series": "category", "unit": "category"})):
+        found = grids(table, "score", {"series": ["x", "y"]})
+        np.testing.assert_array_equal(found, np.array(expected))
+        turned = grids(table, "score", {"unit": ["b", "a"], "series": ["y", "x"]})
+        assert turned.shape == (2, 2, 3, 2) and turned[0, 0, 2, 1] == 4 and turned[1, 1, 1, 0] == 3
+    np.testing.assert_array_equal(grids(cells[:3], "score", {}), [[1, 2], [3, np.nan]])
 
 
 def test_components_are_those_of_the_pairs() -> None:

@@ -68,15 +68,25 @@ def test_a_page_of_any_study_has_room(tmp_path: Path, algorithms: int, strengths
     there = 7 * algorithms * strengths
     concepts = {entry["concept"] for entry in made.entries}
     assert made.left_out.startswith(
-        f"Shown are 23 of {there} configurations and strengths (each algorithm's first, those of "
-        "its lowest and highest rate and largest capacity, then the others in the study's order), "
-        f"{len(concepts)} of 39 concepts (the first of each category in turn)"
+        f"Shown are {ROWS - 1} of {there} configurations and strengths (each algorithm's first, "
+        "those of its lowest and highest rate and largest capacity, then the others in the study's "
+        f"order), {len(concepts)} of 39 concepts (the first of each category in turn)"
     )
     assert made.left_out.endswith("What is kept of all images lies under images.")
 
 
 def test_the_bound_holds_for_one_concept_of_every_prompt_type() -> None:
-    assert ROWS * 5 * module.IMAGES * LARGEST <= PAGE and PAGE * 4 / 3 <= 8e6
+    assert ROWS * 5 * LARGEST <= PAGE and PAGE * 4 / 3 <= 5e6
+
+
+@pytest.mark.usefixtures("noise")
+def test_concepts_come_before_more_images_of_each_set(tmp_path: Path) -> None:
+    many, few = gallery(wide(8), Store(tmp_path)), gallery(wide(1), Store(tmp_path))
+    for made, most in ((many, 1), (few, 2)):
+        counts = {len(row["images"]) for entry in made.entries for row in entry["rows"]}
+        assert counts == {most} and size(made.entries) <= PAGE
+    assert "one image of each set" in many.left_out and "at most 2 images" in few.left_out
+    assert len({e["concept"] for e in many.entries}) < len({e["concept"] for e in few.entries})
 
 
 @pytest.mark.usefixtures("noise")

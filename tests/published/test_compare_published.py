@@ -44,8 +44,8 @@ def scores(imported: Path) -> Grids:
 
 def _grid(cells: pd.DataFrame, criterion: Criterion) -> np.ndarray:
     asked = (cells["metric"] == criterion.metric) & (cells["prompt_type"] == criterion.prompt_type)
-    sides = cells[asked].groupby(SERIES, sort=False)
-    return grids({name: part.set_index(["seed", "unit"])["score"] for name, part in sides})
+    there = cells[asked]
+    return grids(there, "score", {SERIES: there[SERIES].unique()})
 
 
 def dealt_anew(cells: np.ndarray, axis: int, random: np.random.Generator) -> np.ndarray:

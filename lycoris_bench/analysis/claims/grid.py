@@ -1,6 +1,6 @@
 """The scores of a table as arrays, one a view."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,12 @@ def grids(scores: pd.DataFrame) -> Grids:
     classes = scores.groupby(["category", "class"], sort=False)
     epochs = sorted(int(epoch) for epoch in scores["epoch"].dropna().unique())
     place = {epoch: k for k, epoch in enumerate(epochs)}
-    views, names = _codes(list(zip(scores["metric"], scores["prompt_type"], strict=True)))
+    metrics, of_metrics = _codes(scores["metric"])
+    kinds, of_kinds = _codes(scores["prompt_type"])
+    views, pairs = pd.factorize(metrics * len(of_kinds) + kinds)
+    names = [(of_metrics[p // len(of_kinds)], of_kinds[p % len(of_kinds)]) for p in pairs]
     series, series_names = _codes(scores[SERIES])
-    seeds, seed_names = _codes(scores["seed"].astype("object").where(scores["seed"].notna(), None))
+    seeds, seed_names = _codes(scores["seed"])
     at_epoch = scores["epoch"].map(place).fillna(len(epochs)).to_numpy(dtype="int64")
     shape = (len(names), len(series_names), len(seed_names), len(epochs) + 1, classes.ngroups)
     cells = (views, series, seeds, at_epoch, classes.ngroup().to_numpy())
@@ -51,8 +54,8 @@ def grids(scores: pd.DataFrame) -> Grids:
     return Grids(means("score"), means("value"), series_names, epochs, categories, seed_names)
 
 
-def _codes(values: Iterable[Any]) -> tuple[np.ndarray, list[Any]]:
-    """The place of each value among the distinct ones, in order of appearance; and those."""
-    known: dict[Any, int] = {}
-    codes = np.array([known.setdefault(value, len(known)) for value in values], dtype="int64")
-    return codes, list(known)
+def _codes(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """The place of each value among the distinct ones, in order of appearance; and those, None
+    where it is none."""
+    codes, known = pd.factorize(values, use_na_sentinel=False)
+    return codes, [None if pd.isna(value) else value for value in known.tolist()]

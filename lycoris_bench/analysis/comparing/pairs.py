@@ -3,6 +3,7 @@ lucky for both cancels."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,23 +17,22 @@ from lycoris_bench.analysis.comparing.mean_squares import (
 from lycoris_bench.analysis.comparing.two_way import complete
 
 
-def grids(sides: Mapping[str, pd.Series]) -> np.ndarray:
-    """Scores [configurations, seeds, classes] of series over (seed, unit), nan where one lacks a
-    cell. No seed, as adapters from elsewhere have, is a row of its own."""
-    table = pd.concat(sides, names=["side"]).rename("score").reset_index()
-    row = table["side"].map({name: place for place, name in enumerate(sides)}).to_numpy()
-    return placed(table["seed"], table["unit"], table["score"], row, len(sides))
-
-
-def placed(
-    seed: pd.Series, unit: pd.Series, values: pd.Series, row: np.ndarray | int = 0, rows: int = 1
+def grids(
+    cells: pd.DataFrame, column: str, names: Mapping[str, Sequence[Any] | np.ndarray]
 ) -> np.ndarray:
-    """[rows, seeds, classes]: each value at its row, seed and unit, in the order in which they
-    appear."""
-    seeds, units = (pd.factorize(names, use_na_sentinel=False) for names in (seed, unit))
-    cells = np.full((rows, len(seeds[1]), len(units[1])), np.nan)
-    cells[row, seeds[0], units[0]] = values.to_numpy(dtype="float64", na_value=np.nan)
-    return cells
+    """The numbers of a column of cells (`aggregation.units`): [*names, seeds, classes], nan where
+    one is missing. No seed, as adapters from elsewhere have, is a row of its own.
+
+    names: of each of these columns the values that an axis has; cells of others are left out."""
+    codes = [pd.Index(known).get_indexer(pd.Index(cells[key])) for key, known in names.items()]
+    there = np.all([np.ones(len(cells)), *(code >= 0 for code in codes)], axis=0)
+    cells = cells[there]
+    seeds, classes = (pd.factorize(cells[n], use_na_sentinel=False) for n in ("seed", "unit"))
+    shape = (*map(len, names.values()), len(seeds[1]), len(classes[1]))
+    made = np.full(shape, np.nan)
+    at = (*(code[there] for code in codes), seeds[0], classes[0])
+    made[at] = cells[column].to_numpy(dtype="float64", na_value=np.nan)
+    return made
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> np.ndarray:

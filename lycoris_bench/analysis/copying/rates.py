@@ -11,7 +11,7 @@ from lycoris_bench.analysis.coded import texts
 from lycoris_bench.analysis.columns import GROUP, OVERALL, SERIES, at_last_epoch, trained
 from lycoris_bench.analysis.compare import ALPHA
 from lycoris_bench.analysis.comparing.many_tests import holm
-from lycoris_bench.analysis.comparing.pairs import placed
+from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.comparing.two_way import Estimate, two_way
 from lycoris_bench.study.records import REAL
 
@@ -66,4 +66,4 @@ def _rows(look: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _excess(part: pd.DataFrame) -> Estimate:
-    return two_way(placed(part["seed"], part["unit"], part["value"] - part[REAL])[0])
+    return two_way(grids(part.assign(excess=part["value"] - part[REAL]), "excess", {}))

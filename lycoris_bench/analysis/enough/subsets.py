@@ -23,7 +23,6 @@ from lycoris_bench.analysis.columns import (
 from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.enough.sampled import Sampled
-from lycoris_bench.analysis.findings.judgement import CELL
 from lycoris_bench.analysis.main_scores import JUDGED, cells_of, main_rows
 from lycoris_bench.analysis.stored_run import StoredRun
 from lycoris_bench.analysis.trust.truths import OF_CRITERION
@@ -134,20 +133,10 @@ def _scores(frames: Mapping[str, pd.DataFrame]) -> dict[str, Array]:
     cells = cells_of(pd.concat(stacked, ignore_index=True))
     cells = cells[cells["category"] == OVERALL]
     names = ordered(cells[cells[LABEL] == WHOLE][SERIES])
-    sides = {
-        key: part.set_index(CELL)["score"]
-        for key, part in cells[[LABEL, SERIES, *CELL, "score"]].groupby([LABEL, SERIES], sort=False)
-        if key[1] in names
-    }
-    if not sides:
+    if not names:
         return {}
-    found = grids({str(place): side for place, side in enumerate(sides.values())})
-    of_label = {
-        label: np.full((len(names), *found.shape[1:]), np.nan) for label in ordered(cells[LABEL])
-    }
-    for (label, name), grid in zip(sides, found, strict=True):
-        of_label[label][names.index(name)] = grid
-    return of_label
+    labels = ordered(cells[LABEL])
+    return dict(zip(labels, grids(cells, "score", {LABEL: labels, SERIES: names}), strict=True))
 
 
 def _complete(cells: list[Array]) -> bool:

@@ -11,6 +11,7 @@ from lycoris_bench.analysis.columns import (
     CEILING,
     GROUP,
     OVERALL,
+    SERIES,
     at_last_epoch,
     criteria_in,
     main_views,
@@ -21,7 +22,7 @@ from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.front import on_front
 from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.findings import sentences
-from lycoris_bench.analysis.findings.judgement import Finding, Views, judged, scores_of
+from lycoris_bench.analysis.findings.judgement import Finding, Views, judged
 from lycoris_bench.analysis.ranks import positions, scored
 from lycoris_bench.study.records import BASE, REAL
 
@@ -79,12 +80,13 @@ def front(cells: Mapping[str, pd.DataFrame]) -> Finding:
     seeds and classes might have been drawn; no key where fewer than two have both."""
     if not set(TRADE_OFF) <= set(cells):
         return {}
-    sides = [scores_of(cells[key]) for key in TRADE_OFF]
-    names = np.array([name for name in sides[0] if name in sides[1]], dtype=object)
+    sides = [rows[rows["score"].notna()] for rows in (cells[key] for key in TRADE_OFF)]
+    first, second = (side[SERIES].unique() for side in sides)
+    names = np.array([name for name in first if name in {*second}], dtype=object)
     if len(names) < 2:
         return {}
-    scores = grids({f"{k} {name}": side[name] for k, side in enumerate(sides) for name in names})
-    both = scores.reshape(2, len(names), *scores.shape[1:])
+    cells_of_both = pd.concat(sides, keys=range(2), names=["side"]).reset_index("side")
+    both = grids(cells_of_both, "score", {"side": range(2), SERIES: names})
     rows, seeds, classes = common(both.sum(axis=0))  # nan where either is missing
     if len(rows) < 2 or not len(classes):
         return {}

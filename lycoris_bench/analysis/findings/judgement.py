@@ -12,13 +12,12 @@ from lycoris_bench.analysis.columns import SERIES, Criterion
 from lycoris_bench.analysis.compare import ALPHA, Comparison, compare
 from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.many_tests import holm
-from lycoris_bench.analysis.comparing.pairs import grids, placed
+from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.comparing.two_way import Estimate, two_way, two_way_ratio
 from lycoris_bench.analysis.comparing.winner import unselected_score
 from lycoris_bench.messages.numbers import number
 from lycoris_bench.study.records import BASE, REAL
 
-CELL = ["seed", "unit"]
 Finding = dict[str, Any]
 
 
@@ -53,7 +52,7 @@ def judged(criterion: Criterion, views: Views) -> Finding:
     """`ranking`: the configurations that have the same cells, best first; `unranked`: those that
     lack some; where two are ranked what `told_apart` says; `base` and `real`; of fidelity
     `against_base` and `distance_closed`."""
-    cells, scores = views.cells, scores_of(views.cells)
+    cells, (scored, scores) = views.cells, scores_of(views.cells)
     values = cells.groupby(SERIES, sort=False)["value"].mean()
     result: Finding = {
         "metric": criterion.metric,
@@ -62,9 +61,9 @@ def judged(criterion: Criterion, views: Views) -> Finding:
         "encoder": cells["encoder"].iloc[0],
         "resize": cells["resize"].iloc[0],
         "ranking": [],
-        **(_ranked(scores) if scores else {}),
+        **(_ranked(scored, scores) if len(scored) else {}),
     }
-    alone = [name for name in values.index if name not in scores]
+    alone = [name for name in values.index if name not in scored]
     result["ranking"] += [{"configuration": name} for name in alone]
     for row in [*result["ranking"], *result.get("unranked", [])]:
         row["value"] = float(values[row["configuration"]])
@@ -82,15 +81,12 @@ def judged(criterion: Criterion, views: Views) -> Finding:
     return result
 
 
-def scores_of(cells: pd.DataFrame) -> dict[str, pd.Series]:
-    """Configuration -> its scores over (seed, unit), of those that have any."""
-    ranked = cells[cells["score"].notna()]
-    parts = _by_name(ranked[[SERIES, *CELL, "score"]])
-    return {name: part.set_index(CELL)["score"] for name, part in parts}
+def scores_of(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The configurations that have a score, and their scores [configurations, seeds, classes]."""
+    return by_series(cells[cells["score"].notna()], "score")
 
 
-def _ranked(scores: dict[str, pd.Series]) -> Finding:
-    names, all_cells = np.array(list(scores), dtype=object), grids(scores)
+def _ranked(names: np.ndarray, all_cells: np.ndarray) -> Finding:
     kept, seeds, classes = common(all_cells)
     if len(kept) < 2 <= len(names):  # no two share anything
         return {"ranking": [{"configuration": name} for name in names]}
@@ -145,14 +141,16 @@ def against_base(cells: pd.DataFrame) -> dict[str, Finding]:
     from the training images than the base model, by a two-way t-test, Holm over the configurations;
     "closer", by a t-test of its own, as training is meant to do that; or "undecided". What three
     digits do not show is no difference."""
-    result: dict[str, Finding] = {}
-    estimates = {}
-    for name, part in _by_name(cells):
-        sign = 1 if part["better"].iloc[0] == "higher" else -1
-        result[name] = {"value": float(part["value"].mean()), "base": float(part[BASE].mean())}
-        estimates[name] = two_way(_grid(part, sign * (part["value"] - part[BASE])))
-    adjusted = holm(np.array([estimate.p for estimate in estimates.values()]))
-    for (name, estimate), p in zip(estimates.items(), adjusted, strict=True):
+    ahead = _sign(cells) * (cells["value"] - cells[BASE])
+    names, grid = by_series(cells.assign(ahead=ahead), "ahead")
+    means = cells.groupby(SERIES, sort=False)[["value", BASE]].mean()
+    result: dict[str, Finding] = {
+        name: {"value": float(value), "base": float(base)}
+        for name, value, base in means.itertuples()
+    }
+    estimates = [two_way(own) for own in grid]
+    adjusted = holm(np.array([estimate.p for estimate in estimates]))
+    for name, estimate, p in zip(names, estimates, adjusted, strict=True):
         word, sure = ("closer", estimate.p) if estimate.mean > 0 else ("worse", p)
         same = number(result[name]["value"]) == number(result[name]["base"])
         result[name]["verdict"] = word if sure <= ALPHA and not same else "undecided"
@@ -164,13 +162,14 @@ def distance_closed(cells: pd.DataFrame) -> dict[str, Finding]:
 
     cells: value, base and real of each cell that has all three. The share is a ratio of means, its
     error that of both. Absent where the ceiling is not above the floor."""
-    result = {}
-    for name, part in _by_name(cells):
-        sign = 1 if part["better"].iloc[0] == "higher" else -1
-        if sign * (part[REAL] - part[BASE]).mean() > 0:
-            way, height = (_grid(part, part[end] - part[BASE]) for end in ("value", REAL))
-            result[name] = _number("share", two_way_ratio(way, height))
-    return result
+    way, height = cells["value"] - cells[BASE], cells[REAL] - cells[BASE]
+    cells, sign = cells.assign(way=way, height=height), _sign(cells)
+    (names, ways), (_, heights) = (by_series(cells, column) for column in ("way", "height"))
+    return {
+        name: _number("share", two_way_ratio(way, height))
+        for name, way, height in zip(names, ways, heights, strict=True)
+        if sign * np.nanmean(height) > 0
+    }
 
 
 def _number(name: str, estimate: Estimate) -> Finding:
@@ -180,9 +179,15 @@ def _number(name: str, estimate: Estimate) -> Finding:
     return {**finding, "stderr": estimate.stderr, "low": estimate.low} if known else finding
 
 
-def _grid(part: pd.DataFrame, values: pd.Series) -> np.ndarray:
-    """[seeds, classes] of a column's values."""
-    return placed(part["seed"], part["unit"], values)[0]
+def by_series(cells: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The configurations, and a column's numbers as [configurations, seeds, classes]."""
+    names = cells[SERIES].unique()
+    return np.array(names, dtype=object), grids(cells, column, {SERIES: names})
+
+
+def _sign(cells: pd.DataFrame) -> int:
+    """1 where more is better by the metric of the cells, else -1."""
+    return 1 if (cells["better"] == "higher").all() else -1
 
 
 def seen_by(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.DataFrame:
@@ -192,7 +197,3 @@ def seen_by(cells: pd.DataFrame, category: str, criterion: Criterion) -> pd.Data
         & (cells["metric"] == criterion.metric)
         & (cells["prompt_type"] == criterion.prompt_type)
     ]
-
-
-def _by_name(cells: pd.DataFrame) -> Any:
-    return cells.groupby(SERIES, sort=False)

@@ -35,7 +35,8 @@ def data(context: Context, shap: pd.DataFrame, shown: Sequence[str]) -> dict[str
     if aggregate.empty:
         return None
     views = aggregate[[*VIEW, "better"]].drop_duplicates().reset_index(drop=True)
-    names = [name for name in factors[SERIES] if name in set(aggregate[SERIES])]
+    there = {*aggregate[SERIES].unique()}
+    names = [name for name in factors[SERIES] if name in there]
     epochs = sorted(int(epoch) for epoch in aggregate["epoch"].dropna().unique())
     seeds = sorted(int(seed) for seed in checkpoints["seed"].dropna().unique())
     points, runs = ordered_rows(aggregate, POINT), ordered_rows(checkpoints, [*POINT, "seed"])
@@ -135,14 +136,12 @@ def _blocks(
     runs: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     """One for each category and view that has numbers."""
-    means = {
-        name: _grid(aggregate, name, views, shown, points)
-        for name in ("score", "score_stderr", "value", "value_stderr")
-    }
-    single = _grid(checkpoints, "score", views, shown, runs)
+    columns = ["score", "score_stderr", "value", "value_stderr"]
+    means = _grids(aggregate, columns, views, shown, points)
+    (single,) = _grids(checkpoints, ["score"], views, shown, runs)
     blocks = []
     for category, view in np.ndindex(len(shown), len(views)):
-        score, error, value, spread = (grid[category, view] for grid in means.values())
+        score, error, value, spread = means[:, category, view]
         if np.isnan(value).all():
             continue
         scale = unit(value)
@@ -155,17 +154,20 @@ def _blocks(
     return blocks
 
 
-def _grid(
-    frame: pd.DataFrame, column: str, views: pd.DataFrame, shown: Sequence[str], keys: pd.DataFrame
+def _grids(
+    frame: pd.DataFrame,
+    columns: list[str],
+    views: pd.DataFrame,
+    shown: Sequence[str],
+    keys: pd.DataFrame,
 ) -> np.ndarray:
-    """[categories, views, points] of a column; nan where there is no such row."""
+    """[columns, categories, views, points]; nan where there is no such row."""
     frame = frame[frame["category"].isin(shown)]
-    grid = np.full((len(shown), len(views), len(keys)), np.nan)
-    place = {name: k for k, name in enumerate(shown)}
-    at = [place[name] for name in frame["category"]]
+    made = np.full((len(columns), len(shown), len(views), len(keys)), np.nan)
+    at = pd.Index(shown).get_indexer(pd.Index(frame["category"]))
     through, of = (_lookup(known, frame) for known in (views[VIEW], keys))
-    grid[at, through, of] = frame[column].to_numpy("float64", na_value=np.nan)
-    return grid
+    made[:, at, through, of] = frame[columns].to_numpy("float64", na_value=np.nan).T
+    return made
 
 
 def _lookup(known: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import chain, takewhile, zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,38 +20,55 @@ from lycoris_bench.scoring.image_sets import by_set
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept, Key
 
 CONCEPTS = 4  # or one of each category, where there are more
-ROWS = 24  # checkpoints, the base model among them
+ROWS = 20  # checkpoints, the base model among them
 IMAGES = 3  # of each set
 SIDE = 160  # pixels of a thumbnail
 LOSSLESS = 100
 LARGEST = 16 * 2**10  # bytes of one
-PAGE = 6_000_000  # bytes of all: 8 MB as text. The first concept is shown whatever it takes
+Entry = Mapping[str, Any]  # of a `Gallery`
+PAGE = 3_600_000  # bytes of all: 4.8 MB as text. The first concept is shown whatever it takes
 
 
 def gallery(plan: Plan, store: Store) -> Gallery:
     """Thumbnails (WebP) of the base model and of configurations at their first seed and last epoch;
-    image k has the same prompt and noise in all. Concepts are added while the page has room."""
+    image k has the same prompt and noise in all."""
     every, shown = _last(plan), shown_checkpoints(plan)
     jobs = {checkpoint: by_set(plan.jobs(checkpoint)) for checkpoint in shown}
-    entries: list[dict[str, Any]] = []
-    concepts: list[Concept] = []
-    room = PAGE
-    for concept in shown_concepts(plan):
+    small = cache(thumbnail)
+
+    def entries_of(concept: Concept, count: int) -> list[Entry]:
         asked = [prompt_set for prompt_set in plan.prompt_sets if prompt_set.concept == concept]
         keys = {p.prompt_type: p.key for p in reversed(asked)}  # of several pairs the first
-        made = [_entry(store, jobs, key) for key in reversed(keys.values())]
-        made = [entry for entry in made if entry["rows"]]
+        return [_entry(store, jobs, key, small, count) for key in reversed(keys.values())]
+
+    entries, concepts, count = that_fit(shown_concepts(plan), entries_of)
+    seen = {row["label"] for entry in entries for row in entry["rows"]} - {str(BASE_CHECKPOINT)}
+    left_out = _left_out(plan, len(every), len(seen), len(concepts), count) if entries else ""
+    real = real_images(plan.heldout or plan.data, (p.concept for p in plan.prompt_sets))
+    return Gallery(entries, left_out, real)
+
+
+def that_fit(
+    concepts: Iterable[Concept], entries_of: Callable[[Concept, int], Iterable[Entry]]
+) -> tuple[list[Entry], list[Concept], int]:
+    """The entries of a page, the concepts that they are of, and the images of each set: concepts
+    while the page has room for one image of each of their sets, then as many images as fit.
+
+    entries_of: those of a concept with so many images of each set."""
+    room, there = PAGE, dict[Concept, list[Entry]]()
+    for concept in concepts:
+        made = [entry for entry in entries_of(concept, 1) if entry["rows"]]
         room -= sum(
             len(image) for entry in made for row in entry["rows"] for image in row["images"]
         )
-        if room < 0 and concepts:
+        if room < 0 and there:
             break
-        entries += made
-        concepts.append(concept)
-    seen = {row["label"] for entry in entries for row in entry["rows"]} - {str(BASE_CHECKPOINT)}
-    left_out = _left_out(plan, len(every), len(seen), concepts) if entries else ""
-    real = real_images(plan.heldout or plan.data, (p.concept for p in plan.prompt_sets))
-    return Gallery(entries, left_out, real)
+        there[concept] = made
+    taken = PAGE - room
+    count = min(IMAGES, PAGE // taken) if taken else 1
+    if count > 1:
+        there = {c: [e for e in entries_of(c, count) if e["rows"]] for c in there}
+    return [entry for made in there.values() for entry in made], list(there), max(count, 1)
 
 
 def shown_checkpoints(plan: Plan) -> list[Checkpoint]:
@@ -58,14 +76,20 @@ def shown_checkpoints(plan: Plan) -> list[Checkpoint]:
     return [BASE_CHECKPOINT, *_chosen(_last(plan), ROWS - 1)]
 
 
-def _entry(store: Store, jobs: dict[Checkpoint, dict[Key, list[Job]]], key: Key) -> dict[str, Any]:
-    """What the page shows of one concept and prompt type."""
+def _entry(
+    store: Store,
+    jobs: dict[Checkpoint, dict[Key, list[Job]]],
+    key: Key,
+    small: Callable[[Path], bytes | None],
+    count: int,
+) -> Entry:
+    """What the page shows of one concept and prompt type: so many images, made `small`."""
     rows = []
     for checkpoint, sets in jobs.items():
-        paths = (store.image(job.image_set, job.k) for job in sets.get(key, [])[:IMAGES])
-        if images := as_far_as(map(thumbnail, paths)):
+        paths = (store.image(job.image_set, job.k) for job in sets.get(key, [])[:count])
+        if images := as_far_as(map(small, paths)):
             rows.append({"label": str(checkpoint), "images": images})
-    asked = (job.prompt for job in jobs[BASE_CHECKPOINT][key][:IMAGES])
+    asked = (job.prompt for job in jobs[BASE_CHECKPOINT][key][:count])
     return {
         "concept": str(key[0]),
         "prompt_type": f"{key[1]} with {key[2]}" if key[2] else key[1],
@@ -149,7 +173,12 @@ def shown_concepts(plan: Plan) -> list[Concept]:
     return [c for c in turns if c][: max(CONCEPTS, len(by_category))]
 
 
-def _left_out(plan: Plan, rows: int, shown: int, concepts: Sequence[Concept]) -> str:
+def of_each_set(images: int) -> str:
+    """How many images of a set the page shows, in words."""
+    return "one image of each set" if images == 1 else f"at most {images} images of each set"
+
+
+def _left_out(plan: Plan, rows: int, shown: int, concepts: int, images: int) -> str:
     """What is not shown, by which rule, and where it lies."""
     settings = plan.study.settings
     there = len({p.concept for p in plan.prompt_sets})
@@ -159,11 +188,11 @@ def _left_out(plan: Plan, rows: int, shown: int, concepts: Sequence[Concept]) ->
             f"{shown} of {rows} configurations and strengths (each algorithm's first, those of its "
             "lowest and highest rate and largest capacity, then the others in the study's order)"
         )
-    if len(concepts) < there:
-        parts.append(f"{len(concepts)} of {there} concepts (the first of each category in turn)")
+    if concepts < there:
+        parts.append(f"{concepts} of {there} concepts (the first of each category in turn)")
     if len(settings.seeds) > 1:
         parts.append(f"the first of {len(settings.seeds)} seeds")
     if len(settings.epochs) > 1:
         parts.append(f"the last of {len(settings.epochs)} epochs")
-    parts.append(f"at most {IMAGES} images of each set")
+    parts.append(of_each_set(images))
     return f"Shown are {', '.join(parts)}. What is kept of all images lies under images."

@@ -116,7 +116,7 @@ def _table(sides: Mapping[Side, pd.DataFrame], pairs: list[tuple[Side, Side]]) -
         for concept in dict.fromkeys(named):
             scopes[concept] = part[named == concept].assign(unit=concept)
         for concept, scope in scopes.items():
-            grid = _grids(scope, list(names.values()))
+            grid = grids(scope, "value", {SERIES: list(names.values())})
             for one, other in pairs:
                 estimate, means = _estimate(grid, int(names[one]), int(names[other]))
                 if np.isnan(estimate.mean):
@@ -129,15 +129,6 @@ def _table(sides: Mapping[Side, pd.DataFrame], pairs: list[tuple[Side, Side]]) -
                     "classes": estimate.classes,
                 })  # fmt: skip
     return pd.DataFrame(found, columns=COLUMNS)
-
-
-def _grids(cells: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """[sides, seeds, classes] of the values; sides without any are nan throughout."""
-    there = {name: part.set_index(CELLS)["value"] for name, part in cells.groupby(SERIES)}
-    made = grids(there)
-    every = np.full((len(names), *made.shape[1:]), np.nan)
-    every[[names.index(name) for name in there]] = made
-    return every
 
 
 def _estimate(grid: np.ndarray, one: int, other: int) -> tuple[Estimate, list[float]]:

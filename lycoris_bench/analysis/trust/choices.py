@@ -9,7 +9,7 @@ import pandas as pd
 
 from lycoris_bench.analysis.trust.agreement import LEAST, pairs
 from lycoris_bench.analysis.trust.cells import Cells, Leaves, Side, interval, shared
-from lycoris_bench.analysis.trust.orders import kendall
+from lycoris_bench.analysis.trust.orders import kendall, kendall_of_each
 from lycoris_bench.analysis.trust.truths import truth_of
 
 Array = np.ndarray
@@ -79,12 +79,12 @@ def _of_single_classes(scores: Array, rates: Array) -> Array:
     classes, by each leaf."""
     seeds, classes = scores.shape[1:]
     true = Leaves.of(rates).means
-    own = np.stack([kendall(scores.mean(axis=1).T, np.tile(row, (classes, 1))) for row in true])
+    own = kendall_of_each(true, scores.mean(axis=1).T)
     result = [_mean(own[0])]
     result += [_mean(np.delete(own[1 + c], c)) for c in range(classes)]
     for s in range(seeds if seeds > 1 else 0):
         rest = np.delete(scores, s, axis=1).mean(axis=1).T
-        result.append(_mean(kendall(rest, np.tile(true[1 + classes + s], (classes, 1)))))
+        result.append(_mean(kendall_of_each(true[[1 + classes + s]], rest)))
     return np.array(result)
 
 

@@ -33,8 +33,10 @@ def _of(cells: Cells) -> Iterator[dict[str, Any]]:
     for side, truth in pairs(cells):
         metric, encoder, resize = side.view
         asks = truth_of(metric, truth.view[0], cells.prompt_type)
+        if not asks:
+            continue
         points, grids = shared(side.score[cells.last], truth.value[cells.last])
-        if not asks or len(points) < LEAST:
+        if len(points) < LEAST:
             continue
         leaves, true = (Leaves.of(grid) for grid in grids)
         said, real = positions(leaves.means), positions(true.means)
