@@ -98,7 +98,7 @@ def to_svg(made: Figure) -> bytes:
     outlines = all(drawable(text.get_text()) for text in made.findobj(Text))
     for patch in (made.patch, *(axes.patch for axes in made.axes)):
         patch.set_facecolor("none")
-    made.dpi = 200  # of what is a raster, as the cells of a heatmap
+    made.dpi = 150  # of what is a raster, as the cells of a heatmap
     with matplotlib.rc_context({**_STYLE, "svg.fonttype": "path" if outlines else "none"}):
         draw(made, buffer)
     return lean(buffer.getvalue()).encode()

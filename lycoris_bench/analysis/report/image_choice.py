@@ -20,7 +20,7 @@ from lycoris_bench.scoring.image_sets import by_set
 from lycoris_bench.study.records import BASE_CHECKPOINT, Checkpoint, Concept, Key
 
 CONCEPTS = 4  # or one of each category, where there are more
-ROWS = 20  # checkpoints, the base model among them
+ROWS = 18  # checkpoints, the base model among them
 IMAGES = 3  # of each set
 SIDE = 160  # pixels of a thumbnail
 LOSSLESS = 100

@@ -1,18 +1,27 @@
 """Does a metric order the checkpoints as the truth does?"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from lycoris_bench.analysis.trust.cells import (
+    Array,
     Cells,
     Leaves,
     Side,
     correlation_interval,
     shared,
 )
-from lycoris_bench.analysis.trust.orders import kendall, spearman
+from lycoris_bench.analysis.trust.orders import (
+    centred_ranks,
+    kendall,
+    kendall_of_signs,
+    signs,
+    spearman_of_ranks,
+)
 from lycoris_bench.analysis.trust.truths import KNOWN, truth_of
 
 COLUMNS = [
@@ -42,16 +51,40 @@ def pairs(cells: Cells) -> Iterator[tuple[Side, Side]]:
             yield from ((side, truth) for truth in truths)
 
 
+@dataclass
+class Ordered:
+    """Means by each leaf, and what is asked of their order again and again."""
+
+    leaves: Leaves
+
+    @cached_property
+    def signs(self) -> Array:
+        return signs(self.leaves.means)
+
+    @cached_property
+    def ranks(self) -> Array:
+        return centred_ranks(self.leaves.means)
+
+
 def _of(cells: Cells) -> Iterator[dict[str, Any]]:
+    known: dict[tuple[str, str, str], Ordered] = {}  # of whole grids, which others are held against
+
+    def ordered(view: tuple[str, str, str], grid: Array, whole: Array) -> Ordered:
+        if grid is not whole:
+            return Ordered(Leaves.of(grid))
+        if view not in known:
+            known[view] = Ordered(Leaves.of(grid))
+        return known[view]
+
     for side, truth in pairs(cells):
         points, (scores, rates) = shared(side.score, truth.value)
         if len(points) < LEAST:
             continue
-        said, true = Leaves.of(scores), Leaves.of(rates)
-        tau = correlation_interval(said, kendall(said.means, true.means))
-        rho = correlation_interval(said, spearman(said.means, true.means))
+        said, true = ordered(side.view, scores, side.score), ordered(truth.view, rates, truth.value)
+        tau = correlation_interval(said.leaves, kendall_of_signs(said.signs, true.signs))
+        rho = correlation_interval(said.leaves, spearman_of_ranks(said.ranks, true.ranks))
         last = cells.epochs[points] == cells.epochs[points].max()
-        at_last = kendall(said.means[:1, last], true.means[:1, last])[0]
+        at_last = kendall(said.leaves.means[:1, last], true.leaves.means[:1, last])[0]
         metric, encoder, resize = side.view
         yield {
             "category": cells.category, "prompt_type": cells.prompt_type, "truth": truth.view[0],

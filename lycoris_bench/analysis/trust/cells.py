@@ -68,7 +68,10 @@ def cells_of(units: pd.DataFrame) -> Iterator[Cells]:
 def shared(*grids: Array) -> tuple[Array, list[Array]]:
     """The points that have the same seeds and classes in all grids, and the grids of these alone:
     each complete."""
-    points, seeds, classes = common(np.sum(grids, axis=0))
+    known = np.sum(grids, axis=0)
+    points, seeds, classes = common(known)
+    if known.shape == (len(points), len(seeds), len(classes)):
+        return points, [*grids]
     return points, [grid[np.ix_(points, seeds, classes)] for grid in grids]
 
 

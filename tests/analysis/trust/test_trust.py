@@ -16,7 +16,13 @@ from lycoris_bench.analysis.report import trusted
 from lycoris_bench.analysis.trust import choices as made_choices
 from lycoris_bench.analysis.trust.cells import Leaves, correlation_interval, interval
 from lycoris_bench.analysis.trust.judge import trust
-from lycoris_bench.analysis.trust.orders import kendall, positions, spearman
+from lycoris_bench.analysis.trust.orders import (
+    centred_ranks,
+    kendall,
+    kendall_of_each,
+    positions,
+    spearman_of_ranks,
+)
 from lycoris_bench.analysis.trust.truths import KNOWN, TRUTHS, truth_of
 from lycoris_bench.scoring.metrics import METRICS
 
@@ -44,8 +50,10 @@ def test_orders_are_scipys(ties: bool) -> None:
     expected = [stats.kendalltau(x, y).statistic for x, y in zip(a, b, strict=True)]
     assert kendall(a, b) == pytest.approx(expected)
     expected = [stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
-    assert spearman(a, b) == pytest.approx(expected)
+    assert spearman_of_ranks(centred_ranks(a), centred_ranks(b)) == pytest.approx(expected)
     assert np.isnan(kendall(a, np.ones_like(a))).all()
+    each = [[stats.kendalltau(x, y).statistic for y in b] for x in a]
+    assert kendall_of_each(a, b) == pytest.approx(np.array(each))
     assert positions(np.array([[3.0, 1.0, 1.0, 9.0]])).tolist() == [[2 / 3, 1 / 6, 1 / 6, 1.0]]
 
 
