@@ -35,7 +35,7 @@ def signs(table: Array) -> Array:
 
 
 def spearman_of_ranks(first: Array, second: Array) -> Array:
-    """Spearman's rho of each row of two tables of `centred_ranks` -> [rows]; nan where a side is all
+    """Spearman's rho of each row of two tables of `centred_ranks`: [rows]; nan where a side is all
     ties."""
     return _ratio((first * second).sum(axis=1), (first**2).sum(axis=1) * (second**2).sum(axis=1))
 
