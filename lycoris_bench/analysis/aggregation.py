@@ -19,11 +19,11 @@ def units(scores: pd.DataFrame) -> pd.DataFrame:
     means and standard errors run over. Each row is there twice: under its own category, and
     under OVERALL; a number of the whole checkpoint, which has none, only there. Column `unit`
     names the class, with its category so that it is unique."""
-    return pd.concat([*_units(texts(scores))], ignore_index=True)
+    return pd.concat([texts(part) for part in units_in_parts(scores)], ignore_index=True)
 
 
-def _units(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """`units` in two parts: of each category, and of all."""
+def units_in_parts(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """`units` in two parts: of each category, and of all. Codes stay codes."""
     classes = _mean(scores, [*RUN, "category", "class"])
     kinds = classes.groupby(["category", "class"], sort=False, observed=True).ngroup()
     named = texts(classes[["category", "class"]][~kinds.duplicated()])
@@ -38,7 +38,7 @@ def _units(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over classes for each checkpoint; n is the number of classes."""
     keys = [SERIES, *CHECKPOINT, "category", *VIEW, "better"]
-    return pd.concat([texts(_summary(c, keys)) for c in _units(scores)], ignore_index=True)
+    return pd.concat([texts(_summary(c, keys)) for c in units_in_parts(scores)], ignore_index=True)
 
 
 def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def by_configuration(scores: pd.DataFrame) -> pd.DataFrame:
     variance, is the paper's, which takes all cells for independent. Absent where n is 1."""
     keys = [name for name in (SERIES, *CHECKPOINT) if name != "seed"]
     keys += ["category", *VIEW, "better"]
-    tables = [texts(_with_two_way_errors(cells, keys)) for cells in _units(scores)]
+    tables = [texts(_with_two_way_errors(cells, keys)) for cells in units_in_parts(scores)]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -217,7 +217,7 @@ def at_last_epoch(rows: pd.DataFrame) -> pd.DataFrame:
 def main_views(metrics: pd.DataFrame) -> pd.DataFrame:
     """The rows seen through each metric's first encoder and resizing, the study's main ones."""
     of_checkpoints = metrics[~metrics["configuration"].isin([BASE, REAL])]
-    return texts(seen_as(first_views(of_checkpoints), metrics))
+    return seen_as(first_views(of_checkpoints), metrics)
 
 
 def first_views(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ A table carries the identity of all inputs it was computed from and is used only
 the present one, so that no number is reported under other settings."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -157,10 +157,11 @@ def _under_protocol(plan: Plan, frame: pd.DataFrame, source: Source) -> pd.DataF
     return frame.assign(fingerprint=list(marks), protocol=drawn)
 
 
-def table(plan: Plan, store: Store) -> pd.DataFrame | None:
-    """All valid rows of the plan's checkpoints and of real images; None where there are none."""
+def tables(plan: Plan, store: Store) -> Iterator[pd.DataFrame]:
+    """The valid rows of each of the plan's checkpoints and of real images, where there are any."""
     scored: list[Source] = [*plan.checkpoints, REAL_IMAGES]
-    return joined(rows(plan, store, source) for source in scored)
+    found = (rows(plan, store, source) for source in scored)
+    return (frame for frame in found if frame is not None)
 
 
 def joined(tables: Iterable[pd.DataFrame | None]) -> pd.DataFrame | None:

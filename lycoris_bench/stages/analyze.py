@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lycoris_bench.analysis import run_tables
+from lycoris_bench.analysis.coded import stacked
 from lycoris_bench.analysis.copying.pair_images import pair_images, training_images
 from lycoris_bench.analysis.copying.pairs import SIMILARITY
 from lycoris_bench.analysis.keeping.kept import store_prompts
@@ -28,7 +29,7 @@ def analyze(
 ) -> outcome.Outcome:
     """Analyzes the checkpoints that are scored; the outcome names the others as failures. `failed`:
     why, where the same command has found it."""
-    table = scored_rows.table(plan, store)
+    table = stacked(scored_rows.tables(plan, store))
     failures = {**_unscored(plan, store, table), **(failed or {})}
     if table is None or set(table["configuration"]) <= {BASE, REAL}:
         return outcome.Outcome(failed=failures)

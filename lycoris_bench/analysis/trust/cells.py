@@ -45,16 +45,18 @@ class Cells:
 
 def cells_of(units: pd.DataFrame) -> Iterator[Cells]:
     """Of the cells of all checkpoints (`aggregation.units`), in the table's order."""
-    for (category, prompt_type), rows in units.groupby(["category", "prompt_type"], sort=False):
+    for (category, prompt_type), rows in units.groupby(
+        ["category", "prompt_type"], sort=False, observed=True
+    ):
         keys = rows[[SERIES, "epoch"]].astype({"epoch": "float64"}).fillna({"epoch": 0.0})
-        points = keys.groupby([SERIES, "epoch"], sort=False).ngroup().to_numpy()
+        points = keys.groupby([SERIES, "epoch"], sort=False, observed=True).ngroup().to_numpy()
         first = keys[~pd.Series(points, index=keys.index).duplicated()]
         seeds, classes = (pd.factorize(rows[n], use_na_sentinel=False) for n in ("seed", "unit"))
         shape = len(first), len(seeds[1]), len(classes[1])
         signed = rows["value"].where(rows["better"] == "higher", -rows["value"]).to_numpy()
         scores = rows["score"].to_numpy(dtype="float64")
         sides = []
-        for view, place in rows.groupby(VIEW, sort=False).indices.items():
+        for view, place in rows.groupby(VIEW, sort=False, observed=True).indices.items():
             at = points[place], seeds[0][place], classes[0][place]
             score, value = np.full((2, *shape), np.nan)
             score[at], value[at] = scores[place], signed[place]

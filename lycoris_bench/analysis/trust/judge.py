@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lycoris_bench.analysis.aggregation import units
+from lycoris_bench.analysis.aggregation import units_in_parts
 from lycoris_bench.analysis.trust.agreement import agreements
 from lycoris_bench.analysis.trust.cells import cells_of
 from lycoris_bench.analysis.trust.choices import choices
@@ -27,5 +27,5 @@ def trust(scores: pd.DataFrame) -> Trust | None:
     """Of the ranked rows (`ranks.rank_scores`); None where the truth is not known."""
     if not is_known(scores):
         return None
-    cells = list(cells_of(units(scores)))
+    cells = [cells for part in units_in_parts(scores) for cells in cells_of(part)]
     return Trust(agreements(cells), misled(cells), choices(cells))
