@@ -40,7 +40,7 @@ from lycoris_bench.messages.errors import BenchError
 class Analysis:
     """What `analyze_tables` makes; the stage stores each under its name."""
 
-    scores: pd.DataFrame  # the ranked rows + score
+    scores: pd.DataFrame  # the ranked rows + score; its names are codes
     aggregate: pd.DataFrame  # per configuration, epoch, category and view
     checkpoints: pd.DataFrame  # the same per checkpoint, seeds kept apart
     references: pd.DataFrame  # base and real images per category and view
@@ -139,7 +139,8 @@ def analyze_tables(
     tables |= {"shap": shap, "refusals": [*aside, *refusals]}
     for key, table in tables.items():
         if isinstance(table, pd.DataFrame):
-            tables[key] = texts(series.restore_names(table, moments))
+            named = series.restore_names(table, moments)
+            tables[key] = named if key == "scores" else texts(named)
     return Analysis(**tables, html=page)
 
 

@@ -8,23 +8,24 @@ from typing import Any
 
 from lycoris_bench.files import disk
 
-PIECE = 1 << 16  # rows that are checked at once, so that a large table is not copied as texts
+PIECE = 1 << 16  # rows at once, so that a large table is not there as texts
 UID, CHECKSUM = b"uid", b"lycoris-bench.checksum.2"
 FIRST = b"lycoris-bench.checksum"  # of versions up to 0.2
 
 
 def to_bytes(frame: Any, uid: str = "") -> bytes:
-    """The file of a data frame."""
+    """The file of a data frame. Names that are codes in memory are texts in the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     about = {**(table.schema.metadata or {}), UID: uid.encode()}
     about[CHECKSUM] = _checksum(table, about)
+    schema = pa.schema([field.with_type(_plain(field.type)) for field in table.schema], about)
     buffer = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(about), buffer, compression="zstd", write_page_checksum=True
-    )
+    with pq.ParquetWriter(buffer, schema, compression="zstd", write_page_checksum=True) as writer:
+        for start in range(0, max(1, len(table)), PIECE):
+            writer.write_table(table.slice(start, PIECE).cast(schema))
     return buffer.getvalue()
 
 
@@ -57,11 +58,12 @@ def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
 
     digest = hashlib.sha256(repr(sorted(about.items())).encode())
     for field, column in zip(table.schema, table.columns, strict=True):
-        digest.update(f"{field.name} {field.type} {len(column)} [".encode(errors="surrogatepass"))
-        if _of_texts(column):  # each is written once, and where it stands
-            known = column.combine_chunks().dictionary_encode(null_encoding="encode")
-            digest.update(json.dumps(known.dictionary.to_pylist()).encode())
-            digest.update(known.indices.to_numpy().astype("<i4").tobytes())
+        kind = _plain(field.type)
+        digest.update(f"{field.name} {kind} {len(column)} [".encode(errors="surrogatepass"))
+        if _is_text(kind):  # each is written once, in the order of the rows, and where it stands
+            known, places = _places(column)
+            digest.update(json.dumps(known).encode())
+            digest.update(places.astype("<i4").tobytes())
         elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             digest.update(column.is_null().to_numpy().tobytes())
             values = column.fill_null(0).to_numpy()
@@ -72,10 +74,30 @@ def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _of_texts(column: Any) -> bool:
+def _places(column: Any) -> tuple[list[str | None], Any]:
+    """The distinct texts of a column in the order of its rows, and which of them each row has."""
+    import pandas as pd
     import pyarrow as pa
 
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    coded = column.unify_dictionaries().combine_chunks()
+    places, used = pd.factorize(coded.indices.fill_null(-1).to_numpy(), use_na_sentinel=False)
+    texts = coded.dictionary.to_pylist()
+    return [texts[place] if place >= 0 else None for place in used], places
+
+
+def _plain(kind: Any) -> Any:
+    """The type of what a column holds, not of how."""
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _first_checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
@@ -93,7 +115,7 @@ def _first_checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
 def _json(column: Any) -> str:
     """The values as `json.dumps` writes those of a list, without its brackets. Of texts, which
     repeat, each is written once."""
-    if not _of_texts(column):
+    if not _is_text(column.type):
         return json.dumps(column.to_pylist(), default=repr)[1:-1]
     known = column.combine_chunks().dictionary_encode(null_encoding="encode")
     written = [json.dumps(value) for value in known.dictionary.to_pylist()]

@@ -75,6 +75,23 @@ def test_a_checksum_does_not_depend_on_how_rows_lie_in_the_file() -> None:
     assert parquet._checksum(pieces, {}) == parquet._checksum(table, {})
 
 
+def test_codes_are_texts_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "PIECE", 2)
+    frame = FRAME.assign(name=pd.Categorical(FRAME["name"], ["", "dög 🐕", "none has this", "dog"]))
+    (tmp_path / "a.parquet").write_bytes(parquet.to_bytes(frame, "made of this"))
+    found = parquet.read(tmp_path / "a.parquet")
+    assert found is not None
+    pd.testing.assert_frame_equal(found[0], FRAME)
+    both = [pa.Table.from_pandas(rows, preserve_index=False) for rows in (FRAME, frame)]
+    assert parquet._checksum(both[0], {}) == parquet._checksum(both[1], {})
+
+
+def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(parquet.to_bytes(FRAME[:0], "made of this"))
+    found = parquet.read(tmp_path / "a.parquet")
+    assert found is not None and list(found[0]) == list(FRAME) and found[0].empty
+
+
 def test_rows_that_change_places_are_noticed() -> None:
     table = pa.Table.from_pandas(FRAME[["name"]], preserve_index=False)
     turned = pa.Table.from_pandas(FRAME[["name"]].iloc[::-1], preserve_index=False)
