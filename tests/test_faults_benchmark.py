@@ -15,6 +15,7 @@ from lycoris_bench.files import parquet
 LOCAL = [
     "1 worker: SIGKILL of the command: weights without their card",
     "1 worker: SIGKILL of the command: joining the tables",
+    "1 worker: a training state: a flipped bit: after",
     "1 worker: a table of rows: a flipped bit: after",
     "1 worker: metrics.parquet: a flipped bit: after",
     "1 worker: study.toml: deleted",

@@ -3,11 +3,11 @@ tells its executor: an item begins, a step is done, a file was written. At the m
 `plan.json` names it does what that says, to itself."""
 
 import errno
+import importlib
 import json
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -109,7 +109,9 @@ def happened(folder: Path, event: str) -> None:
         moment = Moment(**json.loads((folder / "plan.json").read_text()))
     except OSError:
         return
-    if moment.states and (training := sys.modules.get("lycoris_bench.stages.train")):
+    if moment.states:
+        training = importlib.import_module("lycoris_bench.stages.fine_tuning")
+        assert hasattr(training, "STATE_SECONDS"), "it is called otherwise by now"
         training.STATE_SECONDS = 0.0
     if not re.search(moment.event, event):
         return

@@ -23,6 +23,7 @@ from lycoris_bench.analysis.copying.rates import copies
 from lycoris_bench.analysis.findings.faults import with_faults
 from lycoris_bench.analysis.findings.findings import findings
 from lycoris_bench.analysis.leak import leaks
+from lycoris_bench.analysis.longer import longer
 from lycoris_bench.analysis.report import page as report
 from lycoris_bench.analysis.report.context import Context
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
@@ -51,6 +52,7 @@ class Analysis:
     trust: Trust | None  # where the truth is known
     copies: pd.DataFrame | None  # where copy rates were computed
     leaks: pd.DataFrame | None  # where there are prompts that do not ask for the concept
+    longer: pd.DataFrame | None  # where there is more than one epoch
     differences: Differences | None  # where concepts were taught alone too
     html: str
 
@@ -105,6 +107,7 @@ def analyze_tables(
             "trust": trust(scores),
             "copies": (copied := copies(metrics)),
             "leaks": (leaked := leaks(metrics)),
+            "longer": longer(scores),
             "differences": several,
             "findings": {
                 **with_faults(

@@ -188,7 +188,8 @@ def write_analysis(
         )  # fmt: skip
     for name in ("scores", "aggregate", "shap", "correlation"):
         store.put_frame(store.table(name), getattr(result, name))
-    for name, made in (("copies", result.copies), ("leaks", result.leaks), (PAIRS, pairs)):
+    optional = {"copies": result.copies, "leaks": result.leaks, "longer": result.longer}
+    for name, made in {**optional, PAIRS: pairs}.items():
         if made is not None:
             store.put_frame(store.table(name), made)
     for names, tables in ((TRUST, result.trust), (DIFFERENCES, result.differences)):

@@ -28,6 +28,7 @@ TABLES = {
     **dict.fromkeys(TRUST, "analyze"),  # where the truth is known
     "copies": "analyze",  # where copy rates were computed
     "leaks": "analyze",  # where there are prompts that do not ask for the concept
+    "longer": "analyze",  # where there is more than one epoch
     **dict.fromkeys(DIFFERENCES, "analyze"),  # where concepts were taught alone too
 }
 
@@ -57,8 +58,8 @@ class StoredRun:
         """A table as the stages wrote it: "metrics" with a row for every number; "scores" (ranks),
         "aggregate", "shap" and "correlation" of the analysis; "agreements", "misled" and "choices"
         of the metrics with the truth, where that is known; "copies" and "leaks" (copying/rates.py,
-        leak.py), where they were asked for; "interference" and "merging", where concepts were
-        taught alone too.
+        leak.py), where they were asked for; "longer" (longer.py), where there are epochs to
+        compare; "interference" and "merging", where concepts were taught alone too.
 
         StoreError: no such table, or it is missing or damaged. A metric table that holds numbers
         of other settings than the run has now is a warning that names their checkpoints."""

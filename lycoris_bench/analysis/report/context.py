@@ -34,6 +34,7 @@ class Context:
     copies: pd.DataFrame | None = None
     pairs: pd.DataFrame | None = None
     leaks: pd.DataFrame | None = None
+    longer: pd.DataFrame | None = None
     differences: Differences | None = None
     pictures: Pictures | None = None  # those in the run folder
     both: pd.DataFrame | None = None  # which of two concepts images show
