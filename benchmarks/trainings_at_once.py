@@ -11,6 +11,7 @@ the peak of all processes."""
 
 import argparse
 import copy
+import dataclasses
 import json
 import os
 import resource
@@ -88,9 +89,11 @@ def trained(study: str, names: list[str], steps: int) -> dict[str, Any]:
     ready = threading.Barrier(len(names))
 
     def one(name: str) -> None:
-        own = copy.copy(backbone)
-        own.unet = copy.deepcopy(backbone.unet, dict(weights))
-        own.text_encoders = copy.deepcopy(backbone.text_encoders)
+        own = dataclasses.replace(
+            backbone,
+            unet=copy.deepcopy(backbone.unet, dict(weights)),
+            text_encoders=copy.deepcopy(backbone.text_encoders),
+        )
         (configuration,) = [c for c in plan.study.configurations if c.name == name]
         network = parts["attach"](
             own.unet, own.text_encoders, plan.study.preset(configuration),
