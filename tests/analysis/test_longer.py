@@ -64,7 +64,8 @@ def test_one_seed_decides_nothing(table: Rows) -> None:
     assert set(found["verdict"]) == {"undecided"} and found["change"].iloc[0] > 0.5
     made = shown(found, ["all categories"])
     assert made["seeds"] == 1 and made["sentences"] == [
-        "From epoch 10 to 20, over 2 configurations: undecided: fidelity."
+        "From epoch 10 to 20, over 2 configurations: fidelity +0.55; with one training seed none "
+        "of it is decided."
     ]
 
 
@@ -79,10 +80,15 @@ def test_one_epoch_and_none_are_not_compared(table: Rows) -> None:
 def test_the_page_says_it_in_a_sentence_and_a_table(table: Rows) -> None:
     random = np.random.default_rng(2)
     scores = 0.01 * random.normal(size=(3, 3, 3, 8)) + np.array([0.3, 0.6, 0.5])[:, None, None]
-    made = shown(longer(scored(table, scores)), ["all categories", "toys"])
+    control = random.normal(size=scores.shape)
+    frames = [scored(table, scores),
+              scored(table, control, metric="text_similarity", prompt_type="alter")]  # fmt: skip
+    made = shown(longer(pd.concat(frames, ignore_index=True)), ["all categories", "toys"])
     assert made["sentences"] == [
-        "From epoch 10 to 20, over 3 configurations: fidelity rises (+0.30).",
-        "From epoch 20 to 30, over 3 configurations: fidelity falls (-0.10).",
+        "From epoch 10 to 20, over 3 configurations: fidelity rises (+0.30); undecided: control "
+        f"({(control[:, 1] - control[:, 0]).mean():+.2f}).",
+        "From epoch 20 to 30, over 3 configurations: fidelity falls (-0.10); undecided: control "
+        f"({(control[:, 2] - control[:, 1]).mean():+.2f}).",
     ]
     assert [part["category"] for part in made["tables"]] == ["all categories", "toys"]
     assert made["tables"][0]["stretches"] == [(10, 20), (20, 30)]

@@ -33,14 +33,19 @@ def _stretches(rows: pd.DataFrame) -> list[tuple[tuple[int, int], pd.DataFrame]]
 def _sentence(rows: pd.DataFrame) -> str:
     """What a stretch of training changes, the sure things first."""
     first = rows.iloc[0]
-    parts = [
-        SAID[row.verdict].format(HEADINGS[row.criterion].lower(), f"{row.change:+.2f}")
-        for verdict in SAID
-        for row in rows[rows["verdict"] == verdict].itertuples()
-    ]
-    open_ones = [HEADINGS[key].lower() for key in rows[rows["verdict"] == "undecided"]["criterion"]]
-    if open_ones:
-        parts.append(f"undecided: {', '.join(open_ones)}")
+    changes = {row.criterion: f"{row.change:+.2f}" for row in rows.itertuples()}
+    if first["seeds"] == 1:
+        named = [f"{HEADINGS[key].lower()} {change}" for key, change in changes.items()]
+        parts = [", ".join(named), "with one training seed none of it is decided"]
+    else:
+        parts = [
+            SAID[verdict].format(HEADINGS[key].lower(), changes[key])
+            for verdict in SAID
+            for key in rows[rows["verdict"] == verdict]["criterion"]
+        ]
+        left = rows[rows["verdict"] == "undecided"]["criterion"]
+        named = [f"{HEADINGS[key].lower()} ({changes[key]})" for key in left]
+        parts += [f"undecided: {', '.join(named)}"] if named else []
     return (
         f"From epoch {first['before']} to {first['after']}, over "
         f"{plural(int(rows['configurations'].max()), 'configuration')}: {'; '.join(parts)}."
