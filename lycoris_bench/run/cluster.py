@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import os
 import platform
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ INSTALL = "the launcher 'ray' needs the library ray; type: pip install 'lycoris-
 AUTO = "auto"
 PATIENCE = 10.0  # seconds for the cluster to answer
 ACCELERATOR = "accelerator_type:"  # Ray's prefix of the kinds of accelerators
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # the frame that either side of HTTP/2 begins with
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS  # what Ray speaks at its address
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,12 @@ class Cluster:
         ray = library()
         if not ray.is_initialized():
             self._look()
-            quiet = {"include_dashboard": False} if self.address is None else {}
+            quiet = {}
+            if self.address is None:
+                quiet = {"include_dashboard": False}
+                # Ray 2.60 protects a new cluster by a token, which it would leave in the home
+                # folder: every later cluster, of others too, would ask for it.
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             try:
                 with own_handler():
                     ray.init(
@@ -46,7 +55,8 @@ class Cluster:
                     )  # fmt: skip
                 _silence()
             except Exception as error:  # of many kinds, which differ between versions of Ray
-                raise BenchError(self._unreachable(error)) from None
+                answers = self.address not in (None, AUTO)
+                raise BenchError(self._unreachable(error, answers)) from None
         if self.require and self._required() is None:
             kinds = sorted(name.removeprefix(ACCELERATOR) for name in self.resources())
             shown = ", ".join(kind for kind in kinds if not kind.startswith(("node:", "object_")))
@@ -63,9 +73,16 @@ class Cluster:
                 "machine of the cluster as 'ray start --head' says it, like 10.0.0.1:6379"
             )
         try:
-            socket.create_connection((host, int(port)), PATIENCE).close()
+            with socket.create_connection((host, int(port)), PATIENCE) as there:
+                there.sendall(HTTP2)
+                answer = there.recv(len(SETTINGS))
         except (OSError, OverflowError) as error:
             raise BenchError(self._unreachable(error)) from None
+        if answer[3:4] != SETTINGS[3:4]:
+            raise BenchError(
+                f"what answers at the address '{self.address}' is no Ray cluster; the address is "
+                "the one that 'ray start --head' says on the first machine, like 10.0.0.1:6379"
+            )
 
     def device(self, name: str) -> str:
         """The device of workers: `auto` is CUDA where a machine of the cluster has a GPU.
@@ -105,13 +122,19 @@ class Cluster:
         names = (f"{ACCELERATOR}{self.require}", self.require)
         return next((name for name in names if name and name in self.resources()), None)
 
-    def _unreachable(self, error: Exception) -> str:
+    def _unreachable(self, error: Exception, answers: bool = False) -> str:
         said = " ".join(str(error).split())
         if self.address is None:
             return f"Ray cannot be started on this machine ({said[:300]})"
         how = "start one with 'ray start --head', or leave out --address to use this machine"
         if "version" in said.lower():
             how = "each machine needs the same versions of Python and Ray"
+        elif answers:
+            how = (
+                "something answers there; if it is a cluster that asks for a token, set "
+                "RAY_AUTH_MODE=token here and wherever 'ray start' is typed, with the token that "
+                "'ray get-auth-token' prints on its first machine"
+            )
         return f"no cluster can be used at the address '{self.address}' ({said[:300]}); {how}"
 
 
@@ -123,7 +146,8 @@ def cluster_of(launcher: str, address: str | None, require: str | None) -> Clust
     if launcher != "local":
         raise BenchError(unknown("launcher", launcher, ["local", "ray"]))
     if address or require:
-        raise BenchError("an address, or what machines have to have, is for the launcher 'ray'")
+        given = "an address" if address else "what machines have to have"
+        raise BenchError(f"{given} is given for the launcher 'local'; add --launcher ray")
     return None
 
 

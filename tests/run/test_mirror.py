@@ -1,6 +1,9 @@
 """What a worker on another machine is sent and sends, without a cluster."""
 
+import contextlib
 import os
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
 from lycoris_bench.run import bundles, executor, mirror, ray_worker
+from lycoris_bench.run import cluster as module
 from lycoris_bench.run.bundles import Bundles
 from lycoris_bench.run.cluster import About, Cluster, cluster_of
 from lycoris_bench.run.executor import Item, Queue
@@ -171,9 +175,48 @@ def test_an_address_where_nothing_answers_is_said_at_once(address: str, said: st
         Cluster(address)._look()
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no Ray cluster; the address is the one that"),
+        (b"", "is no Ray cluster"),
+        (None, r"no cluster can be used .*timed out"),  # it waits, and says nothing
+        (b"\0\0\x0c\x04\0\0\0\0\0", None),  # settings of HTTP/2, as Ray's
+    ],
+)
+def test_what_answers_has_to_be_a_cluster(
+    answer: bytes | None, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself would wait without end for what listens and is none."""
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def serve() -> None:
+            there, _ = server.accept()
+            with there:
+                there.recv(100)
+                if answer is None:
+                    over.wait(10)
+                else:
+                    there.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        cluster = Cluster(f"127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(BenchError, match=said) if said else contextlib.nullcontext():
+            cluster._look()
+        over.set()
+
+
+def test_a_cluster_that_answers_and_lets_nobody_in_may_ask_for_a_token() -> None:
+    refused = ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+    assert "RAY_AUTH_MODE=token" in Cluster("10.0.0.1:6379")._unreachable(refused, answers=True)
+    assert "RAY_AUTH_MODE" not in Cluster("10.0.0.1:6379")._unreachable(refused)
+
+
 def test_what_a_cluster_needs_is_refused_without_one() -> None:
     assert cluster_of("local", None, None) is None
     with pytest.raises(BenchError, match="unknown launcher 'slurm'"):
         cluster_of("slurm", None, None)
-    with pytest.raises(BenchError, match="is for the launcher 'ray'"):
+    with pytest.raises(BenchError, match="an address is given .* add --launcher ray"):
         cluster_of("local", "auto", None)

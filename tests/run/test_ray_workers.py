@@ -3,6 +3,8 @@ what is lost."""
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +27,17 @@ pytestmark = pytest.mark.ray
 def two() -> Iterator[Any]:
     with nodes(2) as cluster:
         yield cluster
+
+
+def test_a_cluster_of_this_machine_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """A token that Ray leaves there is asked for by every later cluster, of others too."""
+    command = "from lycoris_bench.run.cluster import Cluster; Cluster().connect()"
+    unset = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
+    subprocess.run(
+        [sys.executable, "-c", command], env={**unset, "HOME": str(tmp_path)}, check=True,
+        timeout=300, capture_output=True,
+    )  # fmt: skip
+    assert not (tmp_path / ".ray" / "auth_token").exists()
 
 
 def results(cluster: Any, *items: Item, **options: Any) -> tuple[dict[str, Any], Cluster]:
