@@ -9,7 +9,7 @@ from typing import Any
 
 from lycoris_bench.messages.errors import BenchError, explained
 from lycoris_bench.messages.printable import printable
-from lycoris_bench.run.signals import INTERRUPTED, TERMINATED, Terminated, terminable
+from lycoris_bench.run.signals import INTERRUPTED, TERMINATED, terminable, terminated
 
 MOST = 40  # mistakes that are printed
 LONGEST = 2000  # characters of one mistake that are printed
@@ -42,7 +42,9 @@ def _run(command: Callable[..., Any], arguments: list[str]) -> int:
             result = command(arguments, standalone_mode=False, prog_name="lycoris-bench")
     except KeyboardInterrupt:  # the CLI library, too, returns 130 for one
         return INTERRUPTED
-    except Terminated:
+    except SystemExit:
+        if not terminated():
+            raise
         return TERMINATED
     except Exception as error:
         return _explain(error, "--debug" in arguments)

@@ -8,6 +8,7 @@ from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+_arrived = threading.Event()
 
 
 class Terminated(SystemExit):
@@ -25,6 +26,7 @@ def terminable() -> Iterator[None]:
     if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
+    _arrived.clear()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -34,15 +36,25 @@ def terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_handler() -> Iterator[None]:
-    """Puts back the handler of SIGTERM afterwards, where a library sets one of its own."""
+    """Puts back the handler of SIGTERM afterwards, where a library sets one of its own; what that
+    one ends with, should SIGTERM arrive meanwhile, is `Terminated`."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as end:
+        raise (Terminated(TERMINATED) if end.code == signal.SIGTERM else end) from None
     finally:
         if threading.current_thread() is threading.main_thread() and before is not None:
             signal.signal(signal.SIGTERM, before)
 
 
+def terminated() -> bool:
+    """Whether SIGTERM has arrived: where a library makes another SystemExit of `Terminated`, as Ray
+    does of one that is raised while it waits."""
+    return _arrived.is_set()
+
+
 def _terminate(number: int, frame: Any) -> None:
     signal.signal(number, signal.SIG_IGN)
+    _arrived.set()
     raise Terminated(TERMINATED)
