@@ -126,6 +126,8 @@ class Cluster:
         said = " ".join(str(error).split())
         if self.address is None:
             return f"Ray cannot be started on this machine ({said[:300]})"
+        if self.address == AUTO and isinstance(error, ConnectionError):
+            said = "this machine belongs to none that is running"
         how = "start one with 'ray start --head', or leave out --address to use this machine"
         if "version" in said.lower():
             how = "each machine needs the same versions of Python and Ray"

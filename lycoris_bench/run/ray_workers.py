@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import explained
@@ -62,13 +62,9 @@ class RayWorkers:
         self.watched.enter_context(last_words(HEAD_LOST))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with self.watched:
-            closed = [seat.actor.close.remote() for seat in self.seats if seat.item is None]
-            if closed:
-                self.ray.wait(closed, num_returns=len(closed), timeout=CLOSING)
-            for seat in self.seats:
-                self._dismiss(seat)
+    def __exit__(self, *ended: Any) -> None:
+        self.watched.callback(self._close)  # before the watch is over
+        self.watched.__exit__(*ended)
 
     def each(self, queue: Queue) -> Iterator[Result]:
         """Runs the items of the queue; yields their results as they come."""
@@ -84,6 +80,14 @@ class RayWorkers:
                     yield from self._begin(seat, item, queue)
             for seat in self._ready():
                 yield from self._hear(seat, queue)
+
+    def _close(self) -> None:
+        """Lets idle workers remove their files, and ends all."""
+        closed = [seat.actor.close.remote() for seat in self.seats if seat.item is None]
+        if closed:
+            self.ray.wait(closed, num_returns=len(closed), timeout=CLOSING)
+        for seat in self.seats:
+            self._dismiss(seat)
 
     # ---- who works
 

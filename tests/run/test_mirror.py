@@ -175,6 +175,14 @@ def test_an_address_where_nothing_answers_is_said_at_once(address: str, said: st
         Cluster(address)._look()
 
 
+def test_a_machine_of_no_cluster_is_said_without_the_librarys_advice() -> None:
+    said = Cluster("auto")._unreachable(ConnectionError("Specify `RAY_ADDRESS`"))
+    assert said == (
+        "no cluster can be used at the address 'auto' (this machine belongs to none that is "
+        "running); start one with 'ray start --head', or leave out --address to use this machine"
+    )
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
