@@ -103,6 +103,14 @@ def explained(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return [pair for pair in EXPLAINED if pair in there] or there
 
 
+def explained_beside(
+    criteria: Iterable[Criterion], there: Collection[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """(metric, prompt type) of the paper's explanations that a table has and no criterion is."""
+    judged = {(c.metric, c.prompt_type) for c in criteria}
+    return [pair for pair in EXPLAINED if pair in there and pair not in judged]
+
+
 def metrics_and_kinds(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """(metric, prompt type) of the rows, each once, in their order."""
     pairs = rows[["metric", "prompt_type"]].drop_duplicates()

@@ -143,3 +143,17 @@ def test_scores_are_the_ranked_ones(study: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(scored(study).dropna(subset="score"), rank_scores(study))
     alone = study[study["configuration"] == "lora"].drop_duplicates(["metric", "class"])
     assert scored(alone)["score"].isna().all() and len(scored(alone)) > 3
+
+
+def test_what_the_paper_explains_besides_is_compared_as_the_criteria_are(
+    study: pd.DataFrame,
+) -> None:
+    """Trigger and alter prompts exchanged: what was said of fidelity is then said of the other."""
+    rows = study[study["metric"] == "image_similarity"]
+    pairs = {"trigger": "alter", "alter": "trigger"}
+    turned = rows.assign(prompt_type=rows["prompt_type"].map(lambda kind: pairs.get(kind, kind)))
+    for category, found in findings(rows)["categories"].items():
+        fidelity = findings(turned)["categories"][category]["fidelity"]
+        (also,) = [one for one in found["also"] if one["prompt_type"] == "alter"]
+        assert "against_base" not in also and len(also["ranking"]) > 2
+        assert also["ranking"] == fidelity["ranking"] and also["best"] == fidelity["best"]

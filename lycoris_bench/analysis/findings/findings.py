@@ -14,6 +14,7 @@ from lycoris_bench.analysis.columns import (
     SERIES,
     at_last_epoch,
     criteria_in,
+    explained_beside,
     main_views,
     metrics_and_kinds,
     ordered,
@@ -22,7 +23,7 @@ from lycoris_bench.analysis.comparing.common import common
 from lycoris_bench.analysis.comparing.front import on_front
 from lycoris_bench.analysis.comparing.pairs import grids
 from lycoris_bench.analysis.findings import sentences
-from lycoris_bench.analysis.findings.judgement import Finding, Views, judged
+from lycoris_bench.analysis.findings.judgement import Finding, Views, compared, judged
 from lycoris_bench.analysis.ranks import positions, scored
 from lycoris_bench.study.records import BASE, REAL
 
@@ -33,8 +34,8 @@ def findings(
     metrics: pd.DataFrame, heldout: bool | None = None, expected: Iterable[str] = ()
 ) -> Finding:
     """A plain dict: `epoch`, `ceiling`, then per category (OVERALL first) and criterion what
-    `judged` says of the configurations at the last epoch, `front`, and `sentences`. What is absent
-    has no key.
+    `judged` says of the configurations at the last epoch, `also` (the same of what the paper
+    explains besides), `front`, and `sentences`. What is absent has no key.
 
     heldout: whether the real images were held out, or are half of the training images. expected:
     configurations that were to be compared: `absent` are those without a score at the last
@@ -68,11 +69,18 @@ def findings(
 
 
 def _category(views: Views, category: str) -> Finding:
-    criteria = criteria_in(metrics_and_kinds(views.cells))
-    parts = {criterion: views.of(category, criterion) for criterion in criteria}
+    there = metrics_and_kinds(views.cells)
+    criteria = criteria_in(there)
+    parts = {c: views.of(category, c.metric, c.prompt_type) for c in criteria}
     scored_ones = {criterion: part for criterion, part in parts.items() if len(part.cells)}
     result = {criterion.key: judged(criterion, part) for criterion, part in scored_ones.items()}
-    return result | front({c.key: part.cells for c, part in scored_ones.items()})
+    beside = {pair: views.of(category, *pair) for pair in explained_beside(criteria, there)}
+    also = [compared(*pair, part) for pair, part in beside.items() if len(part.cells)]
+    return (
+        result
+        | ({"also": also} if also else {})
+        | front({c.key: part.cells for c, part in scored_ones.items()})
+    )
 
 
 def front(cells: Mapping[str, pd.DataFrame]) -> Finding:

@@ -33,9 +33,9 @@ class Views:
     floored: pd.DataFrame
     closed: pd.DataFrame
 
-    def of(self, category: str, criterion: Criterion) -> "Views":
+    def of(self, category: str, metric: str, prompt_type: str) -> "Views":
         """The rows of one category and criterion."""
-        asked = category, criterion.metric, criterion.prompt_type
+        asked = category, metric, prompt_type
         frames = (getattr(self, field.name) for field in fields(self))
         pairs = zip(frames, self._places, strict=True)
         return Views(*(frame.iloc[places.get(asked, [])] for frame, places in pairs))
@@ -49,14 +49,22 @@ class Views:
 
 
 def judged(criterion: Criterion, views: Views) -> Finding:
+    """What `compared` says; of fidelity also `against_base` and `distance_closed`."""
+    result = compared(criterion.metric, criterion.prompt_type, views)
+    if criterion.key == "fidelity":
+        result["against_base"] = against_base(views.floored)
+        result["distance_closed"] = distance_closed(views.closed)
+    return result
+
+
+def compared(metric: str, prompt_type: str, views: Views) -> Finding:
     """`ranking`: the configurations that have the same cells, best first; `unranked`: those that
-    lack some; where two are ranked what `told_apart` says; `base` and `real`; of fidelity
-    `against_base` and `distance_closed`."""
+    lack some; where two are ranked what `told_apart` says; `base` and `real`."""
     cells, (scored, scores) = views.cells, scores_of(views.cells)
     values = cells.groupby(SERIES, sort=False)["value"].mean()
     result: Finding = {
-        "metric": criterion.metric,
-        "prompt_type": criterion.prompt_type,
+        "metric": metric,
+        "prompt_type": prompt_type,
         "better": cells["better"].iloc[0],
         "encoder": cells["encoder"].iloc[0],
         "resize": cells["resize"].iloc[0],
@@ -75,9 +83,6 @@ def judged(criterion: Criterion, views: Views) -> Finding:
                 for key in ("value", "position")
                 if rows[key].notna().any()
             }
-    if criterion.key == "fidelity":
-        result["against_base"] = against_base(views.floored)
-        result["distance_closed"] = distance_closed(views.closed)
     return result
 
 

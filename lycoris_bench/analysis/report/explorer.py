@@ -230,14 +230,13 @@ def _outside(
 def _verdicts(
     findings: Mapping[str, Any], views: pd.DataFrame, shown: Sequence[str], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Per category and criterion what the tests at the last epoch say of each series against the
+    """Per category and judgement what the tests at the last epoch say of each series against the
     first: "first", "different", "equivalent", "undecided"; null: it is not ranked.
     told: whether any is told apart from the first."""
     said = []
     for category, name in enumerate(shown):
         found = findings["categories"][name]
-        for criterion in judged_in(found):
-            judgement = found[criterion.key]
+        for judgement in [*(found[c.key] for c in judged_in(found)), *found.get("also", ())]:
             view = _place(judgement, views)
             if view is None or "best" not in judgement:
                 continue
