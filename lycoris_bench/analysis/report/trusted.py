@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from lycoris_bench.analysis.report.figures import Figure
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.analysis.trust.truths import TRUTHS, Truth
 from lycoris_bench.messages.numbers import fixed
+from lycoris_bench.messages.printable import lines
 
 MOST = 15  # configurations that are put too high or too low
 LOW = 0.3  # of tau: whose whole interval is below it, says nothing of the truth
@@ -113,7 +115,15 @@ def _misled(rows: pd.DataFrame, category: str) -> Iterator[dict[str, Any]]:
         yield {
             "name": row.series, "question": headings[row.asks], "view": _named(row),
             "position": row.position, "true": row.true_position, "too_high": row.too_high,
+            "address": _pictures(row),
         }  # fmt: skip
+
+
+def _pictures(row: Any) -> str:
+    """The address of the page's pictures of a configuration, on the prompts in question."""
+    view = "/".join((row.metric, row.prompt_type, row.encoder, row.resize))
+    asked = {"y": view, "pin": row.series, "kind": row.prompt_type}
+    return "#pictures?" + urlencode({k: lines(v) for k, v in asked.items()}, quote_via=quote)
 
 
 def _choices(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Metrics against the truth: orders and errors are compared with scipy and loops, intervals with
 simulated studies, and tables with ones whose answer is known."""
 
+import re
 from dataclasses import replace
 from itertools import product
+from urllib.parse import parse_qs
 
 import numpy as np
 import pandas as pd
@@ -192,6 +194,8 @@ def test_the_page_says_which_metric_can_be_trusted() -> None:
     assert 'id="trust"' in known.html and "Who is put too high, or too low" in known.html
     view = "image similarity by e on trigger prompts"
     assert f"no metric surely agrees with the truth; the nearest is {view} (tau -1.00" in known.html
+    asked = parse_qs(re.findall(r'href="#pictures\?([^"]+)"', known.html)[0].replace("&amp;", "&"))
+    assert asked == {"y": ["image_similarity/trigger/e/crop"], "pin": ["c0"], "kind": ["trigger"]}
     agrees = known.trust.agreements.assign(tau=1.0, tau_low=0.9, tau_high=1.0)
     said = trusted.shown(replace(known.trust, agreements=agrees), [OVERALL])["sentences"]
     assert said[0].endswith(f"{view} is nearest to the truth (tau 1.00, 0.90 to 1.00).")
