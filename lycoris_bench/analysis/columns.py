@@ -22,6 +22,7 @@ GROUP = [*VIEW, *CONCEPT]  # what is ranked together
 PROTOCOL = "protocol"  # of the images, as JSON; a table may lack it
 NUMBERS = ("seed", "epoch", "strength", "value", "n")  # all other columns are names
 WHOLE = ("seed", "epoch", "n")
+KINDS = {"i": "integer", "u": "integer", "f": "floating"}  # of numbers, by numpy's letters
 LEAST = {"seed": 0, "epoch": 0, "n": 1}
 UNASKED = tuple(name for name, row in TYPES.items() if row.expects_no_concept)
 """The prompt types in which nothing asks for the concept."""
@@ -192,7 +193,9 @@ def check_file(metrics: pd.DataFrame, source: str) -> pd.DataFrame:
 def _refuse_other_kinds(column: pd.Series, source: str) -> None:
     """Names are texts and complete; numbers are numbers, seeds and epochs whole or absent."""
     name, cells = column.name, column.cat.categories if is_coded(column) else column
-    kind = pd.api.types.infer_dtype(cells.astype("object"), skipna=True)
+    kind = KINDS.get(cells.dtype.kind) or pd.api.types.infer_dtype(
+        cells.astype("object"), skipna=True
+    )
     if name not in NUMBERS:
         if kind not in ("string", "empty") or column.isna().any():
             found = "empty cells" if column.isna().any() else f"values of another kind ({kind})"

@@ -76,7 +76,7 @@ def found(store: Store, sources: Iterable[Source], table: pd.DataFrame) -> Pictu
     drawn = []
     for source in sources:
         if isinstance(source, Checkpoint):
-            there = tuple(_there(store.image_folder(ImageSet(source, *key))) for key in sets)
+            there = _kept(store, source, sets)
             nearest = _nearest(store, source, sets, there) if with_pairs and any(there) else ()
             drawn.append(Drawn(source, there, nearest))
     drawn.sort(key=lambda one: not one.source.is_base)
@@ -93,6 +93,13 @@ def sets_of(table: pd.DataFrame) -> list[Key]:
         for category, name, sub, second, kind in rows.itertuples(index=False, name=None)
         if category and name and kind in TYPES and second.count("/") <= 2
     ]  # fmt: skip
+
+
+def _kept(store: Store, source: Checkpoint, sets: Sequence[Key]) -> tuple[tuple[int, ...], ...]:
+    """The numbers of the first images of each set."""
+    if not store.manifest(source).parent.is_dir():
+        return ((),) * len(sets)
+    return tuple(_there(store.image_folder(ImageSet(source, *key))) for key in sets)
 
 
 def _there(folder: Path) -> tuple[int, ...]:
