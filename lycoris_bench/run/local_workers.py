@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,14 +19,18 @@ from lycoris_bench.run.executor import Item, Queue, Result
 from lycoris_bench.run.signals import TERMINATED, Terminated, terminable
 
 GRACE = 10.0  # seconds that stopped workers have to close their files
-DIED = "its worker process died (out of memory?); run again to continue"
+DIED = (
+    "its worker process died twice, the second time with no other at work (out of memory?); run "
+    "again to continue"
+)
 
 _device: Sequence[str] = ()  # of this worker process; empty where none are given
 
 
 class LocalWorkers:
-    """So many processes, begun when there is work for them. A process that dies costs the items
-    that run in the pool at that moment; the others go on in new processes."""
+    """So many processes, begun when there is work for them. Where one dies nobody knows which, and
+    all end: what they had in their hands begins again in new ones, one item at a time, so that an
+    item that fails is the one that ends its process, and no other."""
 
     def __init__(
         self, count: int, devices: Sequence[str], tell: Callable[[float], None], debug: bool
@@ -53,8 +58,13 @@ class LocalWorkers:
     def each(self, queue: Queue) -> Iterator[Result]:
         """Runs the items of the queue, as many at once as there are workers."""
         running: dict[Future[Any], Item] = {}
+        lost: list[Item] = []  # were at work when a process died
+        alone: Item | None = None  # one of them, at work again
         while True:
-            while len(running) < self.count and (item := queue.next()):
+            if lost and not running:
+                alone = lost.pop(0)
+                running[self._submit(alone)] = alone
+            while not (lost or alone) and len(running) < self.count and (item := queue.next()):
                 running[self._submit(item)] = item
             if not running:
                 return
@@ -64,17 +74,27 @@ class LocalWorkers:
                 try:
                     result = future.result()
                 except BrokenProcessPool:
+                    if item is not alone:
+                        _say_lost(item)
+                        lost.append(item)
+                        continue
                     result = (None, DIED)
+                alone = None
                 yield from queue.over((item.name, *result))
 
     def _submit(self, item: Item) -> Future[Any]:
         with _interrupts_blocked():
             try:
-                return self.pool.submit(_in_worker, item, self.debug)
+                future = self.pool.submit(_in_worker, item, self.debug)
             except BrokenProcessPool:
                 self.pool.shutdown(wait=True)
                 self.pool = self._begun()
-                return self.pool.submit(_in_worker, item, self.debug)
+                future = self.pool.submit(_in_worker, item, self.debug)
+            # The pool looks which processes it has to watch when it is given something, and may do
+            # so before it has begun the one for it, whose death it would not see: once more.
+            with contextlib.suppress(BrokenProcessPool):
+                self.pool.submit(_nothing)
+            return future
 
     def _begun(self) -> ProcessPoolExecutor:
         given = (os.getpid(), self.sender, self.context.Value("i", 0), self.devices)
@@ -83,6 +103,19 @@ class LocalWorkers:
     def _listen(self, tell: Callable[[float], None]) -> None:
         while (steps := self.receiver.recv()) is not None:
             tell(steps)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _say_lost(item: Item) -> None:
+    """What was at work when a process died, named as it is put back."""
+    warnings.warn(
+        f"a worker process died (out of memory?) while {item.name} was at work; it begins again, "
+        "with no other beside it",
+        stacklevel=3,
+    )
 
 
 def _start_worker(parent: int, sender: Any, started: Any, devices: Sequence[str]) -> None:

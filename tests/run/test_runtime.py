@@ -20,11 +20,13 @@ from lycoris_bench.run.signals import Terminated, terminable
 from tests.run.work import (
     die,
     die_once,
+    die_when_met,
     fill,
     halve,
     interrupt_myself,
     leave,
     meet,
+    meet_a_death,
     note,
     refuse,
     refuse_to_leave,
@@ -84,10 +86,11 @@ def test_each_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
     assert [told for _, told, _ in alone] == [(os.getpid(), "cuda:0")]
 
 
+@pytest.mark.filterwarnings("ignore:a worker process died")
 def test_a_worker_that_dies_is_a_sentence() -> None:
     results = list(executor.each(each_of(die), workers=2, total=3, what="die"))
     assert len(results) == 3
-    assert all("worker process died" in str(error) for _, _, error in results)
+    assert all("worker process died twice" in str(error) for _, _, error in results)
 
 
 def noted(place: Path, *named: tuple[str, float, set[str]]) -> list[Item]:
@@ -126,13 +129,26 @@ def test_progress_counts_each_item_in_its_own_unit() -> None:
     assert steps == [0, 2.0, 4.0]
 
 
-def test_the_death_of_a_worker_costs_what_was_at_work(tmp_path: Path) -> None:
-    """Killed for memory, say: the items that had not begun are done by new processes."""
+def test_what_was_at_work_when_a_worker_died_begins_again(tmp_path: Path) -> None:
+    """Killed for memory, say: nothing is lost where it has room the second time."""
     items = [Item(str(n), die_once, (tmp_path, n)) for n in range(6)]
-    results = list(executor.each(items, workers=2, total=6, what="die"))
-    lost = [name for name, _, error in results if error]
-    assert "2" in lost and len(lost) <= 2
-    assert {name for name, made, _ in results if made is not None} == set("012345") - set(lost)
+    with pytest.warns(UserWarning, match="it begins again, with no other beside it") as said:
+        results = list(executor.each(items, workers=2, total=6, what="die"))
+    assert any("while 2 was at work" in str(each.message) for each in said)
+    assert sorted(results) == [(str(n), n, None) for n in range(6)]
+
+
+@pytest.mark.filterwarnings("ignore:a worker process died")
+def test_who_ends_its_process_each_time_takes_no_other_along(tmp_path: Path) -> None:
+    items = [
+        Item("0", meet_a_death, (tmp_path,)),
+        Item("bad", die_when_met, (tmp_path,)),
+        Item("1", meet_a_death, (tmp_path,)),
+        Item("after", halve, (2,), frozenset({"bad"}), 1),
+    ]
+    found = {name: error for name, _, error in executor.each(items, workers=2, total=5, what="die")}
+    assert {name for name, error in found.items() if error} == {"bad", "after"}
+    assert "died twice" in str(found["bad"]) and found["after"] == "not begun, as bad failed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -61,6 +61,22 @@ def die_once(place: Path, number: int) -> int:
     return number
 
 
+def meet_a_death(place: Path) -> int:
+    """Is at work, the first time, until its process is ended with the other."""
+    if not (place / "died").exists():
+        (place / "met").touch()
+        threading.Event().wait(600)
+    return 1
+
+
+def die_when_met(place: Path) -> None:
+    deadline = time.monotonic() + 600
+    while not (place / "met").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (place / "died").touch()
+    os._exit(9)
+
+
 def leave(folder: str) -> None:
     try:
         executor.advance()
