@@ -226,6 +226,9 @@ class RayWorkers:
         if seat.faults >= ATTEMPTS:
             self._bar(seat, f"{seat.host} gets no more work: {error}")
         if self.attempts[item.name] < ATTEMPTS:
+            self.cluster.notes.append(
+                f"{seat.host} could not do {item.name}: {error}; it began again"
+            )
             queue.again(item)
         else:
             yield from queue.over((item.name, None, f"{error} (on {seat.host})"))

@@ -174,8 +174,12 @@ def test_a_worker_that_gives_no_sign_of_life_is_lost(
 
 
 def test_what_a_machine_cannot_do_is_tried_on_another(two: Any, tmp_path: Path) -> None:
-    found, _ = results(two, Item("a", fail_here, (tmp_path / "a",)))
+    found, used = results(two, Item("a", fail_here, (tmp_path / "a",)))
     assert found == {"a": "the second time"}
+    (note,) = used.notes
+    assert all(
+        said in note for said in ("could not do a: ", "o space left on device", "began again")
+    )
 
 
 def work(number: int, device: str) -> int:
