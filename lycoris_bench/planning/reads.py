@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lycoris_bench.models.hub import read_by_loading
+from lycoris_bench.models.partial import is_denoiser
 from lycoris_bench.planning.parts import Part
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.records import BASE_CHECKPOINT, REAL_IMAGES, Checkpoint, Source
+
+OF_FOLDERS = (".safetensors", ".json", ".txt")  # read beside the folders of a model's parts
 
 
 def of_training(store: Store, checkpoints: Sequence[Checkpoint]) -> tuple[Path, ...]:
@@ -23,7 +27,7 @@ def of_source(plan: Plan, store: Store, source: Source) -> tuple[Path, ...]:
 def _of_source(plan: Plan, store: Store, source: Source) -> Iterator[Path]:
     if isinstance(source, Checkpoint):
         if source.given:
-            yield Path(source.given.path)
+            yield from of_model(Path(source.given.path))
         for part, _ in plan.parts(source):
             if isinstance(part, Checkpoint):
                 part = store.checkpoint(part)
@@ -34,6 +38,21 @@ def _of_source(plan: Plan, store: Store, source: Source) -> Iterator[Path]:
     yield store.metrics(store.branch(source))
     yield store.passing
     yield store.encoder_weights
+
+
+def of_model(place: Path) -> Iterator[Path]:
+    """The files that loading reads of a base model, or of a checkpoint that is a folder: trainers
+    keep their optimizer there too, which is larger than the weights."""
+    if not place.is_dir():
+        yield place
+    elif is_denoiser(place):
+        yield from read_by_loading(place.parent, [place.name])
+    else:
+        for inside in sorted(place.iterdir()):
+            if inside.is_dir():
+                yield from read_by_loading(place, [inside.name])
+            elif inside.suffix in OF_FOLDERS:
+                yield inside
 
 
 def of_parts(store: Store, source: Checkpoint, parts: Iterable[Part]) -> tuple[Path, ...]:
@@ -49,7 +68,8 @@ def inputs(plan: Plan) -> tuple[Path, ...]:
     datasets = [plan.data, *([plan.heldout] if plan.heldout else [])]
     datasets += [captioned.data for captioned in plan.captioned.values()]
     images = dict.fromkeys(example.path for data in datasets for example in data.examples)
-    return (*plan.study.local_models, *images)
+    models = (file for model in plan.study.local_models for file in of_model(model))
+    return (*models, *images)
 
 
 def compared_with(plan: Plan, store: Store) -> tuple[Path, ...]:
