@@ -135,6 +135,16 @@ def test_names_are_drawn_as_they_are() -> None:
     assert [label(name) == name for name in OUTLINED] == [True] * 5 + [False]
 
 
+@pytest.mark.parametrize("count, all_told", [(12, True), (40, False)])
+def test_many_lines_end_in_their_numbers(count: int, all_told: bool) -> None:
+    names = tuple(f"c{k}" for k in range(1, count + 1))
+    made = drawn(names)  # with more presets than there are colours
+    (said,) = [s for svg in made if "epoch" in (s := re.findall("<!-- (.*?) -->", svg.decode()))]
+    assert ("7" in said and "11" in said) == all_told  # no tick is at either
+    first, last = ("1 c1", f"{count} c{count}") if all_told else ("c1", f"c{count}")
+    assert {first, last} <= {*said} and "7 c7" not in said
+
+
 def test_names_that_the_font_lacks_are_text_for_the_browser() -> None:
     for svg in drawn(SET):
         nodes = ET.fromstring(svg.decode()).iter()

@@ -1,5 +1,7 @@
 """What moves a score: one row a factor, one dot a checkpoint, its SHAP value across."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -93,7 +95,7 @@ def colours_of(values: pd.Series, feature: str, factors: pd.DataFrame) -> dict[s
     try:
         numbers = sorted(set(values), key=float)
     except ValueError:
-        return dict(zip(names, PALETTE[::-1], strict=False))
+        return dict(zip(names, cycle(PALETTE[::-1]), strict=False))
     ramp = LinearSegmentedColormap.from_list("ramp", RAMP)
     return {v: to_hex(ramp(k / max(len(numbers) - 1, 1))) for k, v in enumerate(numbers)}
 

@@ -1,5 +1,7 @@
 """How a metric's value moves with training, or with strength, between floor and ceiling."""
 
+from collections.abc import Collection, Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -18,9 +20,13 @@ from lycoris_bench.analysis.plots.canvas import (
     to_svg,
 )
 from lycoris_bench.analysis.plots.labels import spread
+from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.study.records import BASE, REAL
 
-NAMED = 8  # so many configurations are all named; of more, the highest and the lowest
+NAMED = 8  # so many configurations are all named; of more the highest and the lowest are
+NUMBERED = 30  # so many have their numbers then, which stand for names as in the trade-offs
+LARGE, SMALL = (7.5, 0.052), (6.0, 0.034)  # points of names, and their height as a share of axes'
+LED = 1.06  # where a small text stands, in widths of the axes: a line leads to it
 
 
 def curves(
@@ -32,7 +38,8 @@ def curves(
 ) -> bytes | None:
     """The value of every checkpoint over epochs, or strengths: a line a series, over strengths a
     configuration (the mean over its seeds), a dot a checkpoint, base dotted, real images dashed.
-    What has no epoch, as it was trained elsewhere, is a level line.
+    What has no epoch, as it was trained elsewhere, is a level line. Names stand at the ends of
+    lines, or numbers where there are many.
 
     checkpoints, references: one category, main views. None: fewer than two epochs."""
     metric, kind = axis
@@ -61,11 +68,10 @@ def curves(
         axes.yaxis.set_major_locator(MaxNLocator(5))
         beside = _references(axes, _only(references, metric, kind))
         key(axes, {name: c for name, c in ink.items() if name in set(rows["algorithm"])})
-        if len(ends) > NAMED:
-            ends = [min(ends), max(ends)]
-            for name in lines.keys() - {name for _, _, name, _ in ends}:
-                lines[name].set(lw=0.9, alpha=0.4)
-        _names(axes, ends, beside, right)
+        outer = {min(ends)[2], max(ends)[2]} if len(ends) > NAMED else lines.keys()
+        for name in lines.keys() - outer:
+            lines[name].set(lw=0.9, alpha=0.55)
+        _names(axes, _written(ends, outer, numbers(factors)), beside, right)
         settle(made)
         return to_svg(made)
 
@@ -84,20 +90,33 @@ def _references(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str]]:
     return drawn
 
 
+def _written(
+    ends: list[tuple[float, float, str, str]], named: Collection[str], number: Mapping[str, int]
+) -> list[tuple[float, str, str]]:
+    """What stands at the ends of lines: height, text and colour."""
+    numbered = len(ends) <= NUMBERED
+    return [
+        (y, f"{number[name]} {label(name)}" if number and name in named and numbered
+         else label(name) if name in named else str(number[name]), colour)
+        for y, _, name, colour in ends
+        if name in named or (numbered and name in number)
+    ]  # fmt: skip
+
+
 def _names(
-    axes: Axes,
-    ends: list[tuple[float, float, str, str]],
-    beside: list[tuple[float, str]],
-    right: float,
+    axes: Axes, ends: list[tuple[float, str, str]], beside: list[tuple[float, str]], right: float
 ) -> None:
-    """Names at the right, in their colours, moved apart; the axes makes room for them."""
-    wanted = [(y, name, colour) for y, _, name, colour in ends]
-    wanted += [(y, label, INK) for y, label in beside]
+    """Texts at the right, in their colours, moved apart; the axes makes room for them."""
+    wanted = [*ends, *((y, name, INK) for y, name in beside)]
+    size, gap = LARGE if len(wanted) <= NAMED + 2 else SMALL
     low, high = axes.get_ylim()
-    heights = spread([y for y, _, _ in wanted], (high - low) * 0.052)
-    for (_, name, colour), y in zip(wanted, heights, strict=True):
+    heights = spread([y for y, _, _ in wanted], (high - low) * gap)
+    across, edge = axes.get_yaxis_transform(), 1.0 if size == LARGE[0] else LED
+    for (end, text, colour), y in zip(wanted, heights, strict=True):
+        if edge > 1:  # it stands far from its line
+            axes.plot([1, edge], [end, y], color=colour, lw=0.4, transform=across, clip_on=False)
         axes.annotate(
-            label(name), (1, y), (4, 0), xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points", color=colour, size=7.5, va="center",
+            text, (edge, y), (2 if edge > 1 else 4, 0), xycoords=across,
+            textcoords="offset points", color=colour, size=size, va="center",
         )  # fmt: skip
     axes.set_xlim(right=right)
