@@ -38,8 +38,8 @@ def verify(
     grey levels (of 255) of a picture with the same seed.
 
     Status 1 if not all layers match, a layer has another shape, a number leaves the range of the
-    model's dtype, or the picture does not change or cannot be drawn. BenchError: the strength is
-    not finite, the seed is out of range, or the prompt is no text."""
+    model's dtype, the picture does not change or cannot be drawn, or no weight changes.
+    BenchError: the strength is not finite, the seed is out of range, or the prompt is no text."""
     _check(strength, prompt, seed)
     base = open_model(model)
     tensors, _ = read(path)
@@ -74,8 +74,10 @@ def _check(strength: float, prompt: str, seed: int) -> None:
 def _blocks(
     base: ModelFiles, matched: Match, strength: float, problems: list[str]
 ) -> list[dict[str, Any]]:
-    """A row per block; layers that cannot take their change are added to `problems`."""
+    """A row per block; layers that cannot take their change are added to `problems`, and if all can
+    and none has any."""
     rows: dict[str, dict[str, Any]] = {}
+    changes = not matched.layers or bool(problems)
     for layer in counted([*matched.layers, *matched.untouched], "comparing"):
         block = block_of(".".join(layer))
         row = rows.setdefault(
@@ -86,23 +88,26 @@ def _blocks(
             continue
         weight = base.read(*layer)
         try:
-            moved = _moved(base, layer, matched.layers[layer], weight, strength)
+            moved, own = _moved(base, layer, matched.layers[layer], weight, strength)
         except AdapterMismatch as error:
             problems.append(str(error))
             continue
+        changes |= own
         row["matched"] += 1
         row["_moved"] += norm(moved) ** 2
         row["_base"] += norm(weight) ** 2
     for row in rows.values():
         moved, whole = row.pop("_moved"), row.pop("_base")
         row["change"] = (moved / whole) ** 0.5 if whole else None
+    if not changes and not problems:
+        problems.append("no weight changes: the adapter, or its strength, is 0")
     return [rows[block] for block in sorted(rows, key=natural)]
 
 
 def _moved(
     base: ModelFiles, place: Layer, layer: Matched, weight: Tensor, strength: float
-) -> Tensor:
-    """strength · ΔW. AdapterMismatch: the layer cannot take it."""
+) -> tuple[Tensor, bool]:
+    """strength · ΔW, and whether weight or bias changes. AdapterMismatch: the layer cannot."""
     moved, shift = change(layer, weight)
     parts = {"weight": (weight, moved)}
     if shift is not None:
@@ -121,7 +126,7 @@ def _moved(
         if not largest <= torch.finfo(value.dtype).max:  # float8 would be cut off there
             raise AdapterMismatch(f"{layer.name}: at strength {strength:g} its {kind} leaves the "
                                   f"range of the model's {dtype}")  # fmt: skip
-    return strength * moved
+    return strength * moved, strength != 0 and any(bool(d.any()) for _, d in parts.values())
 
 
 def _draw(

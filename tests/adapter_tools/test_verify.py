@@ -64,10 +64,15 @@ def test_the_picture_moves_as_in_the_pipeline(file: Path, backbone: Backbone) ->
     assert "applied" in found["text"].splitlines()[-1]
 
 
-def test_strength_0_does_not_count_as_applied(file: Path) -> None:
-    found = verify(str(BASE), file, 0.0)
-    assert found["status"] == 1 and found["problems"] == ["the picture does not change"]
-    assert found["picture"]["largest"] == 0 and "not proven" in found["text"]
+@pytest.mark.parametrize("strength, factor", [(0.0, 1), (1.0, 0)])
+def test_nothing_that_changes_does_not_count_as_applied(
+    tmp_path: Path, file: Path, strength: float, factor: int
+) -> None:
+    tensors = adapter_file.read(file)[0]
+    made = tiny.write(tmp_path / "0", {name: t * factor for name, t in tensors.items()})
+    found = verify(str(BASE), made, strength)
+    assert found["problems"] == ["no weight changes: the adapter, or its strength, is 0"]
+    assert found["status"] == 1 and found["picture"] is None and "not proven" in found["text"]
 
 
 def test_a_part_and_another_family_are_status_1(tmp_path: Path, file: Path) -> None:
