@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lycoris_bench.analysis import importance
 from lycoris_bench.analysis.report import figures
 from lycoris_bench.study.records import MetricRow
 
@@ -124,9 +125,12 @@ EMPTY = b'<svg viewBox="0 0 4 3" xmlns="http://www.w3.org/2000/svg"></svg>'
 
 @pytest.fixture(scope="module")
 def undrawn() -> Iterator[None]:
-    """A page made by this module's fixtures has empty figures: to draw them takes nine tenths of
-    the time of a small analysis, and test_plots and test_report look at them."""
+    """A page made by this module's fixtures has empty figures and models of a few trees: they take
+    nine tenths of the time of a small analysis, and test_plots, test_report and test_importance
+    look at them."""
+    whole = importance.regressor
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "regressor", lambda: whole().set_params(iterations=10))
         for name in ("scatters", "over", "over_strengths", "swarms", "agreement"):
             patch.setattr(figures, name, lambda *_: [figures.Figure(EMPTY, "a figure")])
         yield
