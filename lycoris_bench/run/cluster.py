@@ -21,6 +21,7 @@ INSTALL = "the launcher 'ray' needs the library ray; type: pip install 'lycoris-
 AUTO = "auto"
 PATIENCE = 10.0  # seconds for the cluster to answer
 ACCELERATOR = "accelerator_type:"  # Ray's prefix of the kinds of accelerators
+EVERYWHERE = frozenset({"CPU", "GPU", "memory", "object_store_memory"})  # nothing to choose by
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # the frame that either side of HTTP/2 begins with
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS  # what Ray speaks at its address
 
@@ -57,10 +58,13 @@ class Cluster:
             except Exception as error:  # of many kinds, which differ between versions of Ray
                 answers = self.address not in (None, AUTO)
                 raise BenchError(self._unreachable(error, answers)) from None
-        if self.require and self._required() is None:
-            kinds = sorted(name.removeprefix(ACCELERATOR) for name in self.resources())
-            shown = ", ".join(kind for kind in kinds if not kind.startswith(("node:", "object_")))
-            raise BenchError(f"no machine of the cluster has '{self.require}'; they have: {shown}")
+        if self.require is not None and self._required() is None:
+            names = (name.removeprefix(ACCELERATOR) for name in self.resources())
+            kinds = sorted(n for n in names if n not in EVERYWHERE and not n.startswith("node:"))
+            raise BenchError(
+                f"no machine of the cluster has '{self.require}'; they have: "
+                f"{', '.join(kinds) or 'no kind of accelerator, and no resource of a name'}"
+            )
 
     def _look(self) -> None:
         """BenchError: nothing answers at the address, for which Ray would wait for minutes."""
@@ -119,8 +123,9 @@ class Cluster:
 
     def _required(self) -> str | None:
         """The resource that is required, by Ray's name; None where no machine has it."""
+        there = self.resources().keys() - EVERYWHERE
         names = (f"{ACCELERATOR}{self.require}", self.require)
-        return next((name for name in names if name and name in self.resources()), None)
+        return next((name for name in names if name and name in there), None)
 
     def _unreachable(self, error: Exception, answers: bool = False) -> str:
         said = " ".join(str(error).split())
@@ -147,8 +152,8 @@ def cluster_of(launcher: str, address: str | None, require: str | None) -> Clust
         return Cluster(address, require)
     if launcher != "local":
         raise BenchError(unknown("launcher", launcher, ["local", "ray"]))
-    if address or require:
-        given = "an address" if address else "what machines have to have"
+    if address is not None or require is not None:
+        given = "an address" if address is not None else "what machines have to have"
         raise BenchError(f"{given} is given for the launcher 'local'; add --launcher ray")
     return None
 

@@ -3,6 +3,7 @@ folder: the only one that reads and writes it."""
 
 import contextlib
 import os
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ HEAD_LOST = (
     "cluster was lost, with which Ray ends it; what is done is kept. To continue, type the same "
     "command once a cluster is there, or without --launcher"
 )
+COLOUR = re.compile(r"\x1b\[[\d;]*m")  # what Ray writes before and after a name
 PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "LYCORIS_BENCH_PLUGINS")  # variables of the environment
 
 
@@ -238,7 +240,10 @@ class RayWorkers:
         self._dismiss(seat)
         self.seats.remove(seat)
         if (item := seat.item) is None:
-            self.not_started.append(f"a worker could not start: {cause}")
+            said = f"a worker could not start: {cause}"
+            self.not_started.append(said)
+            if said not in self.cluster.notes:
+                self.cluster.notes.append(said)
             return
         said = f"a worker on {seat.host} was lost while it ran {item.name}: {cause}"
         if self.attempts[item.name] < ATTEMPTS:
@@ -250,6 +255,13 @@ class RayWorkers:
 
 
 def _cause(error: BaseException) -> str:
-    """What Ray says of a lost worker, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    """What Ray says of a lost worker, in one line; of one that could not start what was raised
+    there, which comes last, and where."""
+    lines = [line for each in COLOUR.sub("", str(error)).splitlines() if (line := each.strip())]
+    if not lines:
+        return type(error).__name__
+    if "creation task" not in lines[0]:
+        return lines[0][:300]
+    place = re.search(r"ip=([\w.:]+)", lines[0])
+    raised = f"{lines[-1][:300]}{f' (on {place[1]})' if place else ''}"
+    return f"{raised}; each machine needs the same lycoris-bench, installed where 'ray' is"

@@ -21,6 +21,7 @@ from lycoris_bench.run.cluster import About, Cluster, cluster_of
 from lycoris_bench.run.executor import Item, Queue
 from lycoris_bench.run.mirror import PACKAGE, Mirror
 from lycoris_bench.run.ray_worker import File, Over, RayWorker, Steps
+from lycoris_bench.run.ray_workers import _cause
 from lycoris_bench.run.store import Store
 
 
@@ -173,6 +174,39 @@ def test_a_machine_with_another_version_says_so() -> None:
 def test_an_address_where_nothing_answers_is_said_at_once(address: str, said: str) -> None:
     with pytest.raises(BenchError, match=said):
         Cluster(address)._look()
+
+
+def test_why_a_worker_could_not_start_is_one_readable_line() -> None:
+    """As Ray says it: colours, an address, a traceback, and the cause at its end."""
+    said = (
+        "The actor died because of an error raised in its creation task, \x1b[36mray::RayWorker."
+        "__init__()\x1b[39m (pid=65, ip=10.0.0.2, actor_id=17, repr=<lycoris_bench.run>)\n"
+        '  File "lycoris_bench/run/ray_worker.py", line 3, in <module>\n'
+        "ModuleNotFoundError: No module named 'lycoris_bench'\n"
+    )
+    assert _cause(RuntimeError(said)) == (
+        "ModuleNotFoundError: No module named 'lycoris_bench' (on 10.0.0.2); each machine needs "
+        "the same lycoris-bench, installed where 'ray' is"
+    )
+    assert _cause(RuntimeError("\n The actor died.\nand more")) == "The actor died."
+    assert _cause(RuntimeError()) == "RuntimeError"
+
+
+@pytest.mark.parametrize("name", ["CPU", "memory", ""])
+def test_what_every_machine_has_is_nothing_to_require(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"CPU": 8.0, "memory": 1e9, "object_store_memory": 1e9, "node:10.0.0.2": 1.0,
+             "fast": 1.0, "accelerator_type:H100": 2.0}  # fmt: skip
+    ray = SimpleNamespace(is_initialized=lambda: True, cluster_resources=lambda: there)
+    monkeypatch.setattr(module, "library", lambda: ray)
+    with pytest.raises(BenchError, match=f"^no machine of the cluster has '{name}'; they have: "
+                                         "H100, fast$"):  # fmt: skip
+        Cluster("auto", name).connect()
+    for kind, needs in (("H100", "accelerator_type:H100"), ("fast", "fast")):
+        Cluster("auto", kind).connect()
+        assert Cluster("auto", kind).needs("cpu") == {"CPU": 1.0, needs: 0.001}
+        assert Cluster("auto", kind).room("cpu") == 8
 
 
 def test_a_machine_of_no_cluster_is_said_without_the_librarys_advice() -> None:
