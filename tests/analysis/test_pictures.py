@@ -168,3 +168,9 @@ def test_the_nearest_training_image_is_that_of_the_scores(store: Store) -> None:
         (alter, 2): [kept_gallery.file_name(b"C"), 910, 1],
     }, "image 1 is not kept, and of no image a name or place of a training image is"
     assert not {"aa", "cc"} & {*json.dumps(held).split('"')}
+
+
+def test_a_set_that_some_rows_say_nothing_of_is_one(study: pd.DataFrame) -> None:
+    """As where tables of two versions were joined by hand: one had no column for a second."""
+    rows = pd.concat([study.assign(second=""), study.assign(second=None)], ignore_index=True)
+    assert pictures.sets_of(rows) == pictures.sets_of(study.assign(second=""))

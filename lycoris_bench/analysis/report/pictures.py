@@ -87,7 +87,7 @@ def sets_of(table: pd.DataFrame) -> list[Key]:
     """Concept, prompt type and second concept of each image set, in the order of the table. A type
     that is none is no part of a path."""
     named = table[[*CONCEPT, "prompt_type"]].drop_duplicates().astype(object)
-    rows = named.where(named.notna(), "").astype(str)
+    rows = named.where(named.notna(), "").astype(str).drop_duplicates()  # absent is ""
     return [
         (Concept(category, name, sub), kind, Concept(*second.split("/")) if second else None)
         for category, name, sub, second, kind in rows.itertuples(index=False, name=None)
