@@ -3,7 +3,6 @@ folder: the only one that reads and writes it."""
 
 import contextlib
 import os
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from lycoris_bench.run.cluster import About, Cluster, library
 from lycoris_bench.run.executor import Item, Queue, Result
 from lycoris_bench.run.last_words import last_words
 from lycoris_bench.run.mirror import PACKAGE
+from lycoris_bench.run.ray_cause import cause
 from lycoris_bench.run.ray_seat import Seat
 from lycoris_bench.run.ray_worker import File, Message, Over, RayWorker, Steps
 
@@ -31,7 +31,6 @@ HEAD_LOST = (
     "cluster was lost, with which Ray ends it; what is done is kept. To continue, type the same "
     "command once a cluster is there, or without --launcher"
 )
-COLOUR = re.compile(r"\x1b\[[\d;]*m")  # what Ray writes before and after a name
 PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "LYCORIS_BENCH_PLUGINS")  # variables of the environment
 
 
@@ -175,7 +174,7 @@ class RayWorkers:
                 return
             message: Message = self.ray.get(next(seat.stream))
         except (self.ray.exceptions.RayError, StopIteration) as error:
-            yield from self._lost(seat, queue, _cause(error))
+            yield from self._lost(seat, queue, cause(error))
             return
         seat.heard = time.monotonic()
         if isinstance(message, Steps):
@@ -235,33 +234,20 @@ class RayWorkers:
         else:
             yield from queue.over((item.name, None, f"{error} (on {seat.host})"))
 
-    def _lost(self, seat: Seat, queue: Queue, cause: str) -> Iterator[Result]:
+    def _lost(self, seat: Seat, queue: Queue, why: str) -> Iterator[Result]:
         """Goes on without a worker; its item begins again with another."""
         self._dismiss(seat)
         self.seats.remove(seat)
         if (item := seat.item) is None:
-            said = f"a worker could not start: {cause}"
+            said = f"a worker could not start: {why}"
             self.not_started.append(said)
             if said not in self.cluster.notes:
                 self.cluster.notes.append(said)
             return
-        said = f"a worker on {seat.host} was lost while it ran {item.name}: {cause}"
+        said = f"a worker on {seat.host} was lost while it ran {item.name}: {why}"
         if self.attempts[item.name] < ATTEMPTS:
             self.cluster.notes.append(f"{said}; it began again")
             queue.again(item)
         else:
             said += f"; so it was {ATTEMPTS} times; run again to continue"
             yield from queue.over((item.name, None, said))
-
-
-def _cause(error: BaseException) -> str:
-    """What Ray says of a lost worker, in one line; of one that could not start what was raised
-    there, which comes last, and where."""
-    lines = [line for each in COLOUR.sub("", str(error)).splitlines() if (line := each.strip())]
-    if not lines:
-        return type(error).__name__
-    if "creation task" not in lines[0]:
-        return lines[0][:300]
-    place = re.search(r"ip=([\w.:]+)", lines[0])
-    raised = f"{lines[-1][:300]}{f' (on {place[1]})' if place else ''}"
-    return f"{raised}; each machine needs the same lycoris-bench, installed where 'ray' is"

@@ -20,8 +20,8 @@ from lycoris_bench.run.bundles import Bundles
 from lycoris_bench.run.cluster import About, Cluster, cluster_of
 from lycoris_bench.run.executor import Item, Queue
 from lycoris_bench.run.mirror import PACKAGE, Mirror
+from lycoris_bench.run.ray_cause import cause
 from lycoris_bench.run.ray_worker import File, Over, RayWorker, Steps
-from lycoris_bench.run.ray_workers import _cause
 from lycoris_bench.run.store import Store
 
 
@@ -184,12 +184,12 @@ def test_why_a_worker_could_not_start_is_one_readable_line() -> None:
         '  File "lycoris_bench/run/ray_worker.py", line 3, in <module>\n'
         "ModuleNotFoundError: No module named 'lycoris_bench'\n"
     )
-    assert _cause(RuntimeError(said)) == (
+    assert cause(RuntimeError(said)) == (
         "ModuleNotFoundError: No module named 'lycoris_bench' (on 10.0.0.2); each machine needs "
         "the same lycoris-bench, installed where 'ray' is"
     )
-    assert _cause(RuntimeError("\n The actor died.\nand more")) == "The actor died."
-    assert _cause(RuntimeError()) == "RuntimeError"
+    assert cause(RuntimeError("\n The actor died.\nand more")) == "The actor died."
+    assert cause(RuntimeError()) == "RuntimeError"
 
 
 @pytest.mark.parametrize("name", ["CPU", "memory", ""])
