@@ -5,9 +5,11 @@
 
 They are, by name: `counts` (what was run), `trust` (Kendall's tau of each metric with the truth,
 over all categories), `misled` (configurations that a metric surely puts too high or too low),
-`choices` (what ranks, the mean over classes and cosine similarity gain) and `claims` (the paper's,
-on the run, on its truth, and on the runs `--beside` it). `--write` puts each between
-`<!-- NAME -->` and `<!-- end -->` of the page. `lycoris-bench analyze RUN` comes first."""
+`choices` (what ranks, the mean over classes and cosine similarity gain), `enough` (rank stability
+and the smallest difference by images, seeds and classes), `halves` (what one half of the classes
+foretells of the other) and `claims` (the paper's, on the run, on its truth, and on the runs
+`--beside` it). `--write` puts each between `<!-- NAME -->` and `<!-- end -->` of the page.
+`lycoris-bench score RUN` and `analyze RUN` come first."""
 
 import argparse
 import re
@@ -21,14 +23,20 @@ import pandas as pd
 from benchmarks import claims
 from benchmarks.sentences import answered
 from lycoris_bench import StoredRun, open_run
-from lycoris_bench.analysis.columns import OVERALL
+from lycoris_bench.analysis.columns import CRITERIA, OVERALL
+from lycoris_bench.analysis.enough.curves import curves
+from lycoris_bench.analysis.enough.held_out import held_out
+from lycoris_bench.analysis.enough.sampled import Sampled
+from lycoris_bench.analysis.enough.subsets import sampled
+from lycoris_bench.analysis.enough.tables import is_foretold, number
 from lycoris_bench.analysis.report import trusted
 from lycoris_bench.analysis.trust.judge import TRUST, Trust
 from lycoris_bench.files import disk
 from lycoris_bench.messages.errors import BenchError
-from lycoris_bench.messages.numbers import fixed
+from lycoris_bench.messages.numbers import fixed, percent, plural
 from lycoris_bench.study.records import BASE, REAL
 
+ONE = {"images": ["image"], "seeds": ["seed"], "classes": ["class", "classes"]}
 BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -56,11 +64,14 @@ def tables(run: StoredRun) -> dict[str, list[str]]:
             "where the study asks for metrics of the truth (docs/miniature.md)"
         )
     shown = trusted.shown(Trust(*(run.table(name) for name in TRUST)), [OVERALL])
+    parts = sampled(run)
     return {
         "counts": list(counts(run.table("scores"))),
         "trust": list(trust(shown)),
         "misled": list(misled(shown)),
         "choices": list(choices(shown)),
+        "enough": list(enough(parts)),
+        "halves": list(halves(parts)),
     }
 
 
@@ -126,6 +137,34 @@ def choices(shown: Mapping[str, Any]) -> Iterator[str]:
     ]  # fmt: skip
     headings = ["choice", "asked", "median gain of tau", "surely helps", "surely hurts", "of"]
     yield from _table(headings, rows)
+
+
+def enough(found: Mapping[str, Sampled]) -> Iterator[str]:
+    """By each criterion: how alike a part of the run orders the configurations, and the smallest
+    difference of a pair named before that a study with so many finds 4 times in 5."""
+    rows = [
+        [criterion.heading, plural(point.count, *ONE[axis]), number(point.tau),
+         number(point.tau_true), number(point.difference)
+         + (", foretold" if is_foretold(axis, point, scores) else "")]
+        for criterion in CRITERIA if (scores := found.get(criterion.key))
+        for axis, points in curves(scores).items() if len(points) > 1
+        for point in points
+    ]  # fmt: skip
+    headings = ["by", "with", "order as of all", "order as in truth", "smallest difference"]
+    yield from _table(headings, rows)
+
+
+def halves(found: Mapping[str, Sampled]) -> Iterator[str]:
+    """Of the pairs of configurations, the share that half of the classes tells apart."""
+    checked = {
+        criterion.heading: half for criterion in CRITERIA
+        if (scores := found.get(criterion.key)) and (half := held_out(scores.whole))
+    }  # fmt: skip
+    rows = [
+        [heading, str(half.classes), str(half.pairs), percent(half.foretold), percent(half.found)]
+        for heading, half in checked.items()
+    ]
+    yield from _table(["by", "classes", "pairs", "foretold", "found"], rows)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -79,6 +79,7 @@ def test_more_of_all_orders_better() -> None:
     assert all(more > less + 0.04 for less, more in pairwise(orders)), found
 
 
+@pytest.mark.study
 def test_the_rule_finds_what_is_foretold() -> None:
     """The smallest difference that 16 images find, foretold from studies of 8, against the one that
     the comparison of pairs finds 4 times in 5; in ranks."""
@@ -109,6 +110,7 @@ def test_the_rule_finds_what_is_foretold() -> None:
     assert np.mean(foretold) == pytest.approx(measured, rel=0.1)
 
 
+@pytest.mark.study
 def test_one_half_foretells_what_the_other_finds() -> None:
     """By the true differences, and by those of all classes: the share to within a few per cent."""
     random = np.random.default_rng(4)
@@ -144,6 +146,7 @@ def test_a_half_that_is_noisier_is_not_foretold() -> None:
     assert said > found + 0.15
 
 
+@pytest.mark.study
 def test_intervals_hold_what_other_classes_say() -> None:
     """Of an order, of a component, of a smallest difference: in 88 to 100 of 100 draws of classes;
     half as wide they would not."""

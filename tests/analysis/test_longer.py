@@ -96,6 +96,7 @@ def test_the_page_says_it_in_a_sentence_and_a_table(table: Rows) -> None:
     assert [cell["verdict"] for cell in cells] == ["rises", "falls"]
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("of_seeds", [0.0, 0.1])
 def test_a_change_that_is_none_is_seldom_called_one(table: Rows, of_seeds: float) -> None:
     """Training noise that all classes share, and noise of classes that all seeds share, are in the

@@ -169,6 +169,7 @@ def _ctrl_c_works() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.study
 @pytest.mark.usefixtures("_ctrl_c_works")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_stopped_run_continues_to_the_same_weights(

@@ -122,6 +122,7 @@ def test_failures_are_said_once_and_the_latest_count() -> None:
     assert [*said.failed({})] == [] and said.failing == {}
 
 
+@pytest.mark.study
 def test_as_a_user_types_it(
     trained: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

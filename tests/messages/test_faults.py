@@ -75,6 +75,7 @@ def with_data(dataset: Path, **changes: object) -> Study:
     return tiny(dataset=str(dataset), concepts=["*"], algorithms=ONE, epochs=[1], **changes)
 
 
+@pytest.mark.study
 def test_odd_images_and_hostile_names_go_through_the_whole_line(
     dataset: Path, tmp_path: Path, quick_base: str
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_damaged_dataset_is_a_sentence(dataset: Path, damage: object, said: st
         plan(with_data(dataset))
 
 
+@pytest.mark.study
 def test_a_loss_that_becomes_nan_is_marked_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str
 ) -> None:

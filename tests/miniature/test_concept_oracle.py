@@ -41,6 +41,7 @@ def test_it_never_learned_from_a_file_of_the_dataset() -> None:
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 
+@pytest.mark.study
 def test_it_sees_the_concepts_in_new_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concept_oracle, "TESTED", 2)
     monkeypatch.setattr(concept_oracle, "HELD", 60)

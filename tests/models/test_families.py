@@ -89,6 +89,7 @@ def test_sizes_are_told_exactly_where_the_text_is_in_half_precision():
     assert told.tolist() == [[1365, 1999, 0, 237, 1023, 1024]]
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_steps_of_training_reach_every_text_encoder_and_the_images(family, small_tree):
     backbone = copied(families.backbone(family))

@@ -79,6 +79,7 @@ def test_its_study_file_is_not_run(again: Path, capsys: pytest.CaptureFixture[st
     assert "its images exist already, so nothing is trained or drawn" in capsys.readouterr().err
 
 
+@pytest.mark.study
 def test_a_copy_elsewhere_gives_the_same(small_run: Path, again: Path, tmp_path: Path) -> None:
     shutil.copytree(small_run / "images", tmp_path / "my pics")
     outcome = score_samples(tmp_path / "my pics", run=tmp_path / "run", **FROM, **HERE)

@@ -58,6 +58,7 @@ def test_ddim_is_the_backbones_own(backbone):
     assert scheduler("DDIMScheduler", backbone.scheduler) is backbone.scheduler
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("name", names())
 def test_every_named_scheduler_draws(backbone, name):
     made = sample(backbone, ["a"], [1], scheduler=name, steps=6, guidance=2.0, **SIZE)

@@ -68,6 +68,7 @@ def projected(path: Path) -> np.ndarray:
     return vector / np.sqrt((vector**2).sum())
 
 
+@pytest.mark.study
 def test_plugins_go_through_the_line(asked: Plan, tmp_path: Path) -> None:
     store = Store(tmp_path)
     outcomes = run(asked, store)

@@ -151,6 +151,7 @@ def test_the_analysis_writes_all_its_files(whole: Store) -> None:
     assert "lora" in page and "https://" not in page and "http://" not in page
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("stage", ["train", "generate", "score"])
 @pytest.mark.parametrize("fatal", [0, 3])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -181,6 +182,7 @@ def test_a_killed_stage_goes_on_to_the_same_numbers(
     pd.testing.assert_frame_equal(mine[0], theirs[0], check_exact=True)
 
 
+@pytest.mark.study
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_killed_analysis_goes_on(brief: Plan, copied: Store) -> None:
     assert killed(lambda: STAGES["analyze"](brief, Dying(copied.root, 2), HERE)) == signal.SIGKILL

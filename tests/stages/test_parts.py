@@ -47,6 +47,7 @@ def beginning(asked: Plan, from_: Store, folder: Path) -> Store:
     return store
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("most", [2, 6, 7])
 def test_parts_joined_are_the_whole(
     whole: tuple[Plan, Store, Checkpoint], tmp_path: Path, most: int
@@ -86,6 +87,7 @@ def test_parts_begin_with_a_batch_of_scoring_and_are_all_of_the_queue(
     assert len(parts(asked, checkpoint)) == 1 and total < cut.MOST_IMAGES
 
 
+@pytest.mark.study
 def test_features_of_parts_that_are_damaged_are_noticed(
     whole: tuple[Plan, Store, Checkpoint], tmp_path: Path
 ) -> None:

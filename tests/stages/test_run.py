@@ -99,6 +99,7 @@ def test_images_are_encoded_from_the_pixels_that_were_drawn(
     assert not [path for path in read if path.is_relative_to(begun.manifest(last).parent)]
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("keep", ["sample", "none"])
 def test_images_are_gone_when_their_rows_are_stored(
     brief: Plan, finished: Store, fused: Store, tmp_path: Path, keep: str,
@@ -121,6 +122,7 @@ def test_images_are_gone_when_their_rows_are_stored(
         assert (STAGES[name](brief, store, HERE).done, images(store)) == (0, left)
 
 
+@pytest.mark.study
 @ROWS
 def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_base: str
@@ -139,6 +141,7 @@ def test_the_disk_never_holds_more_than_base_and_the_one_that_is_drawn(
     assert most == 2 * asked.image_count(BASE_CHECKPOINT)
 
 
+@pytest.mark.study
 @ROWS
 def test_weights_are_gone_when_all_that_they_draw_is_scored(
     tmp_path: Path, quick_base: str
@@ -258,6 +261,7 @@ def test_damaged_images_are_drawn_again_at_once(brief: Plan, begun: Store) -> No
     pd.testing.assert_frame_equal(rows(begun), before, check_exact=True)
 
 
+@pytest.mark.study
 @ROWS
 def test_refused_images_are_named_and_the_rest_goes_on(
     brief: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -300,6 +304,7 @@ def test_what_waits_for_a_failure_is_named(
 WRITES = 36  # of the brief study's run, about; a later number kills nothing
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(
     "fatal",
     [

@@ -107,6 +107,7 @@ def check_rows(plan: Plan, rows: pd.DataFrame, encoders: list[str]) -> None:
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("study", "limit"),
     [

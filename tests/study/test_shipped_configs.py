@@ -76,6 +76,7 @@ def test_every_command_in_a_comment_works_as_it_is_written(
     assert main.call(main.command(), ["validate", study, *small]) == 0, capsys.readouterr()
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(("name", "checkpoints"), [("paper", 234), ("captions", 108)])
 def test_the_papers_studies_are_planned_by_overrides_alone(
     name: str, checkpoints: int, shaped: Path, tmp_path: Path,

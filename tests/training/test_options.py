@@ -103,6 +103,7 @@ def plainly_trained(world, settings):
     return PLAIN[key]
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_changes_no_weight(world, training, precision):
     """With dropout in the adapters, which must fall as it fell the first time."""
@@ -147,6 +148,7 @@ def test_recomputing_keeps_fewer_activations_and_leaves_no_trace(backbone):
                    for m in backbone.text_encoder.modules())  # fmt: skip
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("preset", ["full", "unet-transformer-only"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_frozen_layers_held_in_half_precision_change_no_bit(world, training, precision, preset):

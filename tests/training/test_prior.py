@@ -134,6 +134,7 @@ def test_a_step_of_several_batches_is_one_of_all_their_images(world, training, p
     assert first == pytest.approx(second, rel=1e-5)
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_resumed_from_any_state_it_makes_the_same_weights_bit_by_bit(
     world, training, prior, precision

@@ -12,7 +12,9 @@ from lycoris_bench.training.state import State, StateError, restore_optimizer
 from tests.support.overlays import Network, run, same
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", *(pytest.param(p, marks=pytest.mark.study) for p in ("bf16", "fp16"))]
+)
 def test_resumed_from_any_state_it_makes_the_same_weights_bit_by_bit(world, training, precision):
     settings = training.model_copy(update={"precision": precision})
     torch.default_generator.manual_seed(1)

@@ -46,17 +46,25 @@ def _of_criterion(
 
 
 def _row(axis: str, point: Point, scores: Sampled) -> str:
-    ahead = " (foretold)" if axis == "images" and point.count > scores.images else ""
-    orders = f"{_number(point.tau):<18} {_number(point.tau_true):<18}"
-    return f"{axis:<8}{point.count:>4} {orders} {_number(point.difference)}{ahead}"
+    ahead = " (foretold)" if is_foretold(axis, point, scores) else ""
+    orders = f"{number(point.tau):<18} {number(point.tau_true):<18}"
+    return f"{axis:<8}{point.count:>4} {orders} {number(point.difference)}{ahead}"
 
 
-def _number(number: Number) -> str:
-    if np.isnan(number.value):
+def is_foretold(axis: str, point: Point, scores: Sampled) -> bool:
+    """Whether it is of more images than were drawn."""
+    return axis == "images" and point.count > scores.images
+
+
+def number(found: Number) -> str:
+    """The number with its interval; without, where it can be no other."""
+    if np.isnan(found.value):
         return ABSENT
-    if number.value > 1:
+    if found.value > 1:
         return "none"  # scores are at most 1 apart
-    return f"{fixed(number.value)} ({fixed(number.low)} to {fixed(number.high)})"
+    if found.low == found.high:
+        return fixed(found.value)
+    return f"{fixed(found.value)} ({fixed(found.low)} to {fixed(found.high)})"
 
 
 def _components(scores: Sampled) -> Iterator[str]:

@@ -87,6 +87,7 @@ def test_one_training_image_has_no_other(tmp_path):
     assert TRAINING.collection == "reference"
 
 
+@pytest.mark.study
 def test_held_out_images_of_the_world_are_copies_as_often_as_chance_says():
     rows = list(real_rates("miniature-image"))
     rates = np.array([rate for _, _, rate in rows])
@@ -96,6 +97,7 @@ def test_held_out_images_of_the_world_are_copies_as_often_as_chance_says():
     assert abs(rates.mean() - expected) < 3 * error
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("encoder", ["miniature-image", "miniature-image-text"])
 def test_training_images_with_noise_are_copies(encoder):
     """Nearly all of them, though the noise is there to see (two of a class may be as near to each
