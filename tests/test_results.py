@@ -81,6 +81,17 @@ def test_the_numbers_of_the_sentences_are_those_of_the_tables() -> None:
     assert "| checkpoints | 78 |" in tables and "(78 checkpoints)" in said
 
 
+def test_the_numbers_of_the_rule_of_thumb_are_those_of_its_table() -> None:
+    section = (ROOT / "docs/findings.md").read_text().partition("## How many images")[2]
+    said, _, tables = section.partition("## ")[0].partition("<!-- halves -->")
+    steps = re.compile(r"take 0.01 to 0.03 off|but 0.03 to 0.06 in")  # between rows of it
+    numbers = re.findall(r"\b0\.\d\d\b", steps.sub("", said))
+    assert len(numbers) > 12 and all(f" {number}" in tables for number in numbers)
+    shares = [row.split("|")[4:6] for row in tables.splitlines() if row.endswith("% |")]
+    apart = [abs(int(foretold.strip(" %")) - int(found.strip(" %"))) for foretold, found in shares]
+    assert len(apart) == 4 and max(apart) <= 2  # "within two points"
+
+
 def test_a_run_on_its_way_says_how_it_is_analyzed(tmp_path: Path) -> None:
     for name in ("study.toml", "metrics/base.parquet"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
