@@ -126,6 +126,7 @@ def pair(classes: int, seed: int = 6) -> tuple[pd.DataFrame, pd.DataFrame]:
     return named(pd.DataFrame(rows)), named(factors)
 
 
+@pytest.mark.study
 def test_exchanged_sides_are_exchanged_labels() -> None:
     """The labels are exchanged in the table itself, draw by draw, and all is judged anew."""
     scores, factors = pair(classes=4)

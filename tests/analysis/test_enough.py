@@ -205,6 +205,7 @@ def test_the_smallest_difference_is_found_four_times_in_five() -> None:
     assert without_noise.tolist() == [0, 1]
 
 
+@pytest.mark.study
 def test_what_is_printed_and_drawn(
     run: Path, drawn: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

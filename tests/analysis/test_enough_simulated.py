@@ -46,6 +46,7 @@ def test_components_are_found_without_bias(halves: bool) -> None:
         assert values.mean() == pytest.approx(expected, abs=3 * error), name
 
 
+@pytest.mark.study
 def test_ranks_of_more_images_are_foretold() -> None:
     """From studies with 8 images: what 16 would have, in the scores of 8."""
     random = np.random.default_rng(1)

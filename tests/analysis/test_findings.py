@@ -145,6 +145,7 @@ def test_scores_are_the_ranked_ones(study: pd.DataFrame) -> None:
     assert scored(alone)["score"].isna().all() and len(scored(alone)) > 3
 
 
+@pytest.mark.study
 def test_what_the_paper_explains_besides_is_compared_as_the_criteria_are(
     study: pd.DataFrame,
 ) -> None:

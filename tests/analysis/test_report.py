@@ -142,6 +142,7 @@ def test_base_is_the_first_row_of_images(analysis: Analysis) -> None:
     assert images.index('scope="row">base') < images.index('scope="row">lora')
 
 
+@pytest.mark.study
 def test_the_same_tables_give_the_same_page(
     analysis: Analysis, study: pd.DataFrame, factors: pd.DataFrame
 ) -> None:

@@ -124,6 +124,7 @@ def line(table: pd.DataFrame, metric: str, concept: str) -> pd.Series:
     return pd.Series(table.iloc[place])
 
 
+@pytest.mark.study
 def test_only_what_was_planted_is_told(table: Rows) -> None:
     made = found(table)
     verdicts = made.interference.query("verdict != ''").set_index("metric")["verdict"].to_dict()

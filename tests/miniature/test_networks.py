@@ -23,6 +23,7 @@ def clip():
     return ImageTextEncoder.load(WEIGHTS / "image-text.safetensors")
 
 
+@pytest.mark.study
 def test_oracle_reads_fresh_renders(renders):
     scenes, pictures = renders
     reached = accuracy(load_oracle(), probes.pixels(pictures), scenes)

@@ -108,7 +108,9 @@ def prediction(backbone, size=64):
 
 
 @pytest.mark.parametrize(("family", "algorithm"), [
-    ("sd15", "lora"), ("sd2", "lokr"), ("sdxl", "full"),  # neither asks for the other
+    ("sd15", "lora"),  # neither asks for the other
+    pytest.param("sd2", "lokr", marks=pytest.mark.study),
+    pytest.param("sdxl", "full", marks=pytest.mark.study),
 ])  # fmt: skip
 def test_a_model_with_adapters_predicts_and_learns_the_same(everything, family, algorithm):
     backbone = copied(families.backbone(family))

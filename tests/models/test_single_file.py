@@ -78,6 +78,7 @@ def test_the_tokenizer_is_clips():
 # ---- what it refuses, and what decides between noise and velocity
 
 
+@pytest.mark.study
 def test_an_sd2_file_must_say_what_it_predicts(tmp_path):
     backbone = families.backbone("sd2")
     file = compvis_writer.write(tmp_path / "m.safetensors", backbone, "sd2")

@@ -38,6 +38,7 @@ def planned(capsys: Captured, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.study
 def test_the_papers_numbers(nowhere: list[str], capsys: Captured) -> None:
     found = planned(capsys, *nowhere)
     assert found["checkpoints"] == 234 and found["configurations"] == 26

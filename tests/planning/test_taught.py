@@ -85,6 +85,7 @@ def test_every_concept_is_no_concept_of_its_own() -> None:
     assert silent.checkpoint_uid(silent.trained[0]) == said.checkpoint_uid(said.trained[0])
 
 
+@pytest.mark.study
 def test_it_trains_as_a_study_of_its_concepts_does(tmp_path: Path, quick_base: str) -> None:
     """Bit for bit, in as many steps; and not as one of all concepts does."""
     made, steps = {}, {}

@@ -26,6 +26,7 @@ def scores(captions: pd.DataFrame) -> pd.DataFrame:
     return texts(rank_scores(rows))
 
 
+@pytest.mark.study
 def test_scores_equal_a_naive_implementation(scores: pd.DataFrame) -> None:
     """Wins and half the draws against the 71 others, for one group in thirty."""
     groups = scores.groupby(GROUP, sort=False).indices

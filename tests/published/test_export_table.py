@@ -89,6 +89,7 @@ def test_a_table_is_read_back_number_by_number(clone: Path, tmp_path: Path) -> N
     pd.testing.assert_frame_equal(before, after, check_exact=True)
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("name", ["main-classes", "main-distances"])
 def test_the_authors_own_tables_are_read_back(imported: Path, tmp_path: Path, name: str) -> None:
     before, after = again(imported / name, tmp_path / "again")

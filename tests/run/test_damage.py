@@ -199,6 +199,7 @@ def test_a_run_folder_is_not_analyzed_with_numbers_of_another_study(
         run_tables.analyze_folder(copied)
 
 
+@pytest.mark.study
 def test_a_run_folder_is_not_analyzed_with_numbers_of_other_data(
     brief: Plan, tmp_path: Path
 ) -> None:

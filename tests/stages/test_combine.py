@@ -68,6 +68,7 @@ def whole(
     return asked, store, run(asked, store)
 
 
+@pytest.mark.study
 def test_each_strength_is_a_row_of_its_own(whole: tuple[Plan, Store, dict[str, Any]]) -> None:
     _, store, outcomes = whole
     assert {name: outcome.failed for name, outcome in outcomes.items()} == {
@@ -85,6 +86,7 @@ def test_each_strength_is_a_row_of_its_own(whole: tuple[Plan, Store, dict[str, A
     assert set(made[made["configuration"] == "both"]["epoch"]) == {1}
 
 
+@pytest.mark.study
 def test_strength_0_draws_the_base_and_half_lies_between(
     whole: tuple[Plan, Store, dict[str, Any]],
 ) -> None:
@@ -96,6 +98,7 @@ def test_strength_0_draws_the_base_and_half_lies_between(
     assert drawn[0.5] != base and drawn[1.0] != base and drawn[0.5] != drawn[1.0]
 
 
+@pytest.mark.study
 def test_a_combination_is_the_sum_of_its_changes(
     whole: tuple[Plan, Store, dict[str, Any]], quick_base: str
 ) -> None:
@@ -126,6 +129,7 @@ def layer_count(loaded: list[dict[str, torch.Tensor]]) -> int:
     return len({key.partition(".")[0] for tensors in loaded for key in tensors})
 
 
+@pytest.mark.study
 def test_the_analysis_tells_strengths_apart(whole: tuple[Plan, Store, dict[str, Any]]) -> None:
     _, store, _ = whole
     findings = store.read_json(store.findings)
@@ -143,6 +147,7 @@ def test_the_analysis_tells_strengths_apart(whole: tuple[Plan, Store, dict[str, 
     assert "3 configurations" in facts and "1 seed" in facts and "9 checkpoints" in facts
 
 
+@pytest.mark.study
 def test_a_second_run_does_nothing(whole: tuple[Plan, Store, dict[str, Any]]) -> None:
     asked, store, _ = whole
     again = run(plan(asked.study), store, ("train", "generate", "score"))
@@ -150,6 +155,7 @@ def test_a_second_run_does_nothing(whole: tuple[Plan, Store, dict[str, Any]]) ->
     assert [outcome.failed for outcome in again.values()] == [{}, {}, {}]
 
 
+@pytest.mark.study
 def test_another_file_under_the_same_name_is_drawn_anew(
     whole: tuple[Plan, Store, dict[str, Any]], quick_base: str
 ) -> None:
@@ -243,6 +249,7 @@ def test_relative_files_lie_beside_the_study(tmp_path: Path) -> None:
     assert again.configurations == study.configurations
 
 
+@pytest.mark.study
 def test_only_given_adapters_need_no_epochs(tmp_path: Path, quick_base: str) -> None:
     changed = table(
         base_model=quick_base,

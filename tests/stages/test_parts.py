@@ -73,6 +73,7 @@ def test_parts_joined_are_the_whole(
     assert store.metrics(store.branch(checkpoint)).with_suffix(".json").exists()
 
 
+@pytest.mark.study
 def test_parts_begin_with_a_batch_of_scoring_and_are_all_of_the_queue(
     whole: tuple[Plan, Store, Checkpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def bare(plan: Plan, store: Store) -> Store:
     return store
 
 
+@pytest.mark.study
 @ROWS
 def test_scored_checkpoints_are_made_again_on_request(brief: Plan, begun: Store) -> None:
     """What was not kept is no warning; what is made again is there to keep."""
@@ -223,6 +224,7 @@ def test_what_is_removed_later_or_asked_for_in_vain_is_said(brief: Plan, begun: 
     assert said["images"].startswith(f"{count} images of scored checkpoints are not there")
 
 
+@pytest.mark.study
 def test_rows_alone_make_a_checkpoint_done(brief: Plan, begun: Store) -> None:
     """What a results folder in a repository holds."""
     for folder in ("images", "features", "checkpoints", "analysis", "report"):

@@ -55,6 +55,7 @@ def test_only_the_named_configuration_changes(dataset: Path) -> None:
         assert mine == theirs
 
 
+@pytest.mark.study
 def test_it_trains_as_if_those_captions_were_the_main_ones(dataset: Path, tmp_path: Path) -> None:
     """Bit for bit, in the same process; and not as the main captions do."""
     made = []

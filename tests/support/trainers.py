@@ -1,5 +1,6 @@
 """Checkpoints for the miniature model as other programs write them."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,17 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 def ours(path: Path, seed: int = 5, size: float = 0.05, **metadata: str) -> Path:
     """A LoRA as this package writes it, moved at random from its start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(adapter_file.to_bytes(lora(seed, size), metadata))
+    return path
+
+
+@cache
+def lora(seed: int, size: float) -> dict[str, torch.Tensor]:
     backbone = Backbone.load(BASE)
     network = attach(backbone.unet, backbone.text_encoder, "attn-only", "lora", {"dim": 2}, seed)
     moved(network.parameters(), seed, size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(adapter_file.to_bytes(network.tensors(), metadata))
-    return path
+    return network.tensors()
 
 
 def of_peft(folder: Path, seed: int = 6, size: float = 0.05) -> Path:

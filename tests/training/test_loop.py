@@ -76,6 +76,7 @@ def test_steps_equal_a_naive_loop(world, training, norm):
         torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=3e-5)
 
 
+@pytest.mark.study
 def test_the_loss_falls_when_one_image_is_learned(backbone, tree, training):
     data = scan(tree({"toys/a/1.png": ("olis", (32, 32))}))
     changes = {"images_per_class": 20, "weight_decay": 0.0, "batch_size": 4}
@@ -219,6 +220,7 @@ def test_inputs_that_are_made_ahead_are_the_same(world, training, monkeypatch):
     assert not any(t.name.startswith("batches") for t in threading.enumerate())
 
 
+@pytest.mark.study
 def test_states_lie_further_apart_where_they_take_long(world, training, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])
@@ -252,6 +254,7 @@ def test_a_missing_bitsandbytes_says_what_to_install(monkeypatch):
         adamw([nn.Parameter(torch.ones(1))], betas=(0.9, 0.99), weight_decay=0.1, eight_bit=True)
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("recomputed", [False, True])
 def test_quick_products_change_last_digits_only(world, training, recomputed, monkeypatch):
     """Also with gradient checkpointing, whose backward pass computes blocks again."""

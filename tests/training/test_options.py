@@ -187,6 +187,7 @@ def test_repeatable_algorithms_are_asked_for_and_then_no_longer(world, training,
         assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.study
 def test_bf16_trains_to_nearly_the_same_weights(world, training):
     """Autocast computes in bf16 (3 digits); adapters and moments stay in fp32."""
     plain = plainly_trained(world, training)

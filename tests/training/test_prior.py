@@ -95,6 +95,7 @@ def naive(world, prior, training, seed, lr, epochs):
     return losses, network.state_dict()
 
 
+@pytest.mark.study
 def test_steps_equal_a_loop_that_is_written_out(world, training, prior):
     settings = training.model_copy(update={"caption_dropout": 0.4})
     expected, weights = naive(world, prior, settings, 23, 1e-5, epochs=2)
@@ -147,6 +148,7 @@ def test_resumed_from_any_state_it_makes_the_same_weights_bit_by_bit(
         assert same(again[2][0], kept[2][0]) and rest == losses[done:]
 
 
+@pytest.mark.study
 def test_a_weight_of_nearly_nothing_is_a_training_without_it(world, training, prior):
     """The draws of the training images are not moved by those of the class images."""
     without, _, losses = run(world, training)

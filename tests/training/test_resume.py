@@ -55,6 +55,7 @@ def test_states_that_do_not_fit_are_refused(world, training):
             run(world, training, resume=data, identity="one")
 
 
+@pytest.mark.study
 def test_the_packages_own_adapters_resume_exactly_too(world, training):
     def network():
         return attach(backbone.unet, backbone.text_encoder, "full", "lora", {"dim": 2}, seed=7)

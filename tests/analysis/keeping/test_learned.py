@@ -45,6 +45,7 @@ def test_who_gains_is_told_from_the_base_model() -> None:
     assert any("Usable strengths" in line and "the c1 at 0.5, 1." in line for line in said)
 
 
+@pytest.mark.study
 def test_noise_is_seldom_taken_for_learning_and_has_no_usable_strength() -> None:
     """Of studies in which nothing was learned, at most one in twenty says that something was, but
     for the chance of so few studies."""

@@ -45,6 +45,7 @@ def hollow(monkeypatch):
     return build
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(("name", "width"), WIDTHS.items())
 def test_width_of_the_features(name, width, hollow):
     encoder = hollow(name)
