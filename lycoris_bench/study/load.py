@@ -173,7 +173,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Study:
             override(table, text)
     except OverrideError as error:
         raise StudyError("--set", [str(error)]) from None
-    return parse(table, folder=Path.cwd() if shipped else path.parent, source=path.name)
+    source = f"{path.name} with --set" if overrides else path.name
+    return parse(table, folder=Path.cwd() if shipped else path.parent, source=source)
 
 
 def load_stored(path: Path) -> Study:

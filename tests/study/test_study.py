@@ -123,6 +123,8 @@ def test_overrides_and_relative_paths(tmp_path: Path) -> None:
         load(file, ["training.batch_size"])
     with pytest.raises(StudyError, match="'name' is not a table"):
         load(file, ["name.first=2"])
+    with pytest.raises(StudyError, match="^mine.toml with --set: unknown key 'nosuch'"):
+        load(file, ["nosuch.key=3"])  # the file itself has no mistake
 
 
 def test_the_resolved_copy_is_the_same_study(tmp_path: Path) -> None:
