@@ -1,28 +1,36 @@
 """From concepts to categories (paper D.6): mean over the sub-classes of a class, then over the
-classes of a category, or of all. A class counts as much as another, however many images it has."""
+classes of a category, or of all. A class counts as much as another, however many images it has.
 
-from collections.abc import Iterator
+Classes whose images are the same ones, as those of prompts that name no class are, say one thing
+and not several: they are one unit."""
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from lycoris_bench.analysis.coded import is_coded, texts
-from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, SERIES, VIEW
+from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, PROTOCOL, SERIES, VIEW
 from lycoris_bench.analysis.comparing.pairs import errors
 
 NUMBERS = ["value", "score", "position", "base", "real"]  # aggregated where a table has them
 RUN = [SERIES, *CHECKPOINT, *VIEW, "better"]
+Twins = Mapping[str, Mapping[str, str]]
 
 
-def units(scores: pd.DataFrame) -> pd.DataFrame:
+def units(scores: pd.DataFrame, drawn_as: str = "") -> pd.DataFrame:
     """One row per checkpoint, view and class (the mean over its sub-classes): the cells that
     means and standard errors run over. Each row is there twice: under its own category, and
     under OVERALL; a number of the whole checkpoint, which has none, only there. Column `unit`
-    names the class, with its category so that it is unique."""
-    return pd.concat([texts(part) for part in units_in_parts(scores)], ignore_index=True)
+    names the class, with its category so that it is unique; classes that were drawn with the same
+    prompts (their protocols are equal) have the same images, and are one.
+
+    drawn_as: the prompt type whose prompts say so for all rows; "": each row's own."""
+    parts = units_in_parts(scores, drawn_as)
+    return pd.concat([texts(part) for part in parts], ignore_index=True)
 
 
-def units_in_parts(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def units_in_parts(scores: pd.DataFrame, drawn_as: str = "") -> Iterator[pd.DataFrame]:
     """`units` in two parts: of each category, and of all. Codes stay codes."""
     classes = _mean(scores, [*RUN, "category", "class"])
     kinds = classes.groupby(["category", "class"], sort=False, observed=True).ngroup()
@@ -31,8 +39,64 @@ def units_in_parts(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
     coded = is_coded(classes["class"])
     classes["unit"] = pd.Categorical.from_codes(kinds, names) if coded else names.take(kinds)
     classes = classes.drop(columns="class")
-    yield classes[classes["category"] != ""].reset_index(drop=True)
-    yield classes.assign(category=OVERALL)
+    drawn = _drawn(scores, drawn_as)
+    within, among_all = _twins(drawn, ["category"]), _twins(drawn, [])
+    own = _once(classes, within, drawn_as)
+    yield own[own["category"] != ""].reset_index(drop=True)
+    if among_all == within:
+        yield own.assign(category=OVERALL)
+    else:
+        yield _once(classes.assign(category=OVERALL), among_all, drawn_as)
+
+
+def _drawn(scores: pd.DataFrame, drawn_as: str) -> pd.DataFrame:
+    """What the images of each unit and prompt type were drawn with, where that is known."""
+    keys = ["prompt_type", "category", "class"]
+    if PROTOCOL not in scores:
+        return pd.DataFrame(columns=["prompt_type", "category", "unit", PROTOCOL])
+    sets = texts(scores[[*keys, PROTOCOL]].drop_duplicates())
+    sets = sets[(sets[PROTOCOL].fillna("") != "") & (sets["category"] != "")]
+    drawn = sets.groupby(keys, sort=False)[PROTOCOL].agg(lambda known: "\n".join(sorted(known)))
+    made = drawn.reset_index()
+    made = made[made["prompt_type"] == drawn_as] if drawn_as else made
+    return made.assign(unit=made["category"] + "/" + made["class"])
+
+
+def _twins(drawn: pd.DataFrame, within: list[str]) -> Twins:
+    """By prompt type: the units that stand for the same images as an earlier one -> that one."""
+    first = drawn.groupby(["prompt_type", *within, PROTOCOL])["unit"].transform("first")
+    same = drawn.assign(first=first)[first != drawn["unit"]]
+    return {
+        str(kind): dict(zip(part["unit"], part["first"], strict=True))
+        for kind, part in same.groupby("prompt_type")
+    }
+
+
+def _once(cells: pd.DataFrame, twins: Twins, drawn_as: str) -> pd.DataFrame:
+    """The cells with one unit in place of all whose images are the same, under the first's name."""
+    if not twins:
+        return cells
+    shared = pd.Series(bool(drawn_as), cells.index)
+    unit = cells["unit"].copy()
+    for kind, names in twins.items():
+        here = shared | (cells["prompt_type"] == kind)
+        unit[here] = _renamed(unit[here], names)
+        shared |= here
+    rows = cells[shared].assign(unit=unit[shared])
+    numbers = [name for name in NUMBERS if name in rows]
+    alike = rows.groupby([*RUN, "category", "unit"], sort=False, dropna=False, observed=True)
+    means = rows.assign(**alike[numbers].transform("mean"))[~alike.ngroup().duplicated()]
+    return pd.concat([cells[~shared], means]).sort_index().reset_index(drop=True)
+
+
+def _renamed(column: pd.Series, names: Mapping[str, str]) -> pd.Series:
+    if not is_coded(column):
+        return column.map(lambda name: names.get(name, name))
+    known = column.cat.categories
+    codes = known.get_indexer([names.get(name, name) for name in known])
+    return pd.Series(
+        pd.Categorical.from_codes(codes[column.cat.codes], dtype=column.dtype), column.index
+    )
 
 
 def by_checkpoint(scores: pd.DataFrame) -> pd.DataFrame:

@@ -49,16 +49,16 @@ def leaks(metrics: pd.DataFrame) -> pd.DataFrame | None:
     if rows.empty or against is None or not kinds & set(UNASKED):
         return None
     base = seen[seen["configuration"] == BASE][[*GROUP, "value"]]
-    cells = units(rows.merge(base.rename(columns={"value": BASE}), on=GROUP))
-    cells["added"] = cells["value"] - cells[BASE]
-    return pd.DataFrame([
-        {**dict(zip(LOOK, look, strict=True)), "prompt_type": kind, "against": against, **row}
-        for look, part in cells.groupby(LOOK, sort=False)
-        for kind in UNASKED
-        for row in _rows(
-            part[part["prompt_type"] == kind], part[part["prompt_type"] == against]
-        )
-    ])  # fmt: skip
+    both = rows.merge(base.rename(columns={"value": BASE}), on=GROUP)
+    found = []
+    for kind in UNASKED:  # classes that share what does not ask for them are one unit in both
+        cells = units(both[both["prompt_type"].isin([kind, against])], drawn_as=kind)
+        cells["added"] = cells["value"] - cells[BASE]
+        for look, part in cells.groupby(LOOK, sort=False):
+            about = {**dict(zip(LOOK, look, strict=True)), "prompt_type": kind, "against": against}
+            sides = (part[part["prompt_type"] == name] for name in (kind, against))
+            found += [{**about, **row} for row in _rows(*sides)]
+    return pd.DataFrame(found)
 
 
 def _rows(without: pd.DataFrame, asked: pd.DataFrame) -> Iterator[dict[str, Any]]:

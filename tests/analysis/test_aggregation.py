@@ -1,11 +1,18 @@
 """Means and standard errors against tables added up by hand."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
 
-from lycoris_bench.analysis.aggregation import by_checkpoint, by_configuration, references
+from lycoris_bench.analysis.aggregation import (
+    by_checkpoint,
+    by_configuration,
+    references,
+    units,
+)
+from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.columns import OVERALL
 from lycoris_bench.analysis.ranks import positions, rank_scores
 from tests.analysis.conftest import Rows, row
@@ -65,6 +72,51 @@ def test_seeds_are_averaged_and_stderr_runs_over_seeds_and_classes(scores: pd.Da
     assert (people["score"], people["n"]) == (pytest.approx(0.45), 2)
     assert people["score_stderr"] == pytest.approx(0.15)
     assert of(made, category=OVERALL)["n"] == 6
+
+
+def drawn(scores: pd.DataFrame, prompts: Callable[[str, str], str]) -> pd.DataFrame:
+    """Each class drawn with the prompts that `prompts(category, class)` names."""
+    names = zip(scores["category"], scores["class"], strict=True)
+    return scores.assign(protocol=[f'{{"prompts": "{prompts(*name)}"}}' for name in names])
+
+
+def test_images_that_are_the_same_for_all_classes_count_once(scores: pd.DataFrame) -> None:
+    """Toys share their prompts, so their images are the same: one unit, however many classes."""
+    made = by_configuration(drawn(scores, lambda category, _: category))
+    toys = of(made, category="toys")
+    assert (toys["score"], toys["n"]) == (pytest.approx(0.5), 2)
+    assert toys["score_stderr"] == 0  # of both seeds' .5
+    everything = of(made, category=OVERALL)  # people .3 and .6, toys .5 and .5
+    assert (everything["score"], everything["n"]) == (pytest.approx(0.475), 4)
+    apart = by_configuration(drawn(scores, lambda _, name: name))
+    pd.testing.assert_frame_equal(apart, by_configuration(scores))
+
+
+def test_prompts_of_no_class_at_all_are_one_unit_of_all_categories(scores: pd.DataFrame) -> None:
+    """But each category has it."""
+    made = by_configuration(drawn(scores, lambda *_: "the same"))
+    assert of(made, category=OVERALL)["n"] == 2  # two seeds
+    assert of(made, category=OVERALL)["score"] == pytest.approx((0.3 + 0.1 + 0.9 + 0.6 + 1.0) / 6)
+    assert of(made, category="people")["score"] == pytest.approx(0.45)
+
+
+def test_prompts_of_one_kind_leave_other_kinds_alone(scores: pd.DataFrame) -> None:
+    asked = drawn(scores, lambda _, name: name)
+    unasked = drawn(scores, lambda category, _: category).assign(prompt_type="agnostic")
+    both = units(pd.concat([asked, unasked]))
+    per_kind = both[both["category"] == "toys"].groupby("prompt_type")["unit"].nunique()
+    assert per_kind.to_dict() == {"trigger": 2, "agnostic": 1}
+    as_agnostic = units(pd.concat([asked, unasked]), drawn_as="agnostic")
+    per_kind = as_agnostic[as_agnostic["category"] == "toys"].groupby("prompt_type")["unit"]
+    assert per_kind.nunique().to_dict() == {"trigger": 1, "agnostic": 1}
+    assert of(as_agnostic, category="toys", prompt_type="trigger", seed=23)["score"] == 0.5
+
+
+def test_codes_count_once_too(scores: pd.DataFrame) -> None:
+    shared = drawn(scores, lambda category, _: category)
+    pd.testing.assert_frame_equal(
+        by_configuration(coded(shared)), by_configuration(shared), check_dtype=False
+    )
 
 
 def test_epochs_and_prompt_types_stay_apart(scores: pd.DataFrame) -> None:

@@ -101,3 +101,27 @@ def test_the_truth_is_beside_it(table: Rows) -> None:
     assert dict(zip(found["metric"], found["leak"], strict=True)) == {
         "image_similarity": pytest.approx(0.5), "concept_shown": pytest.approx(0.25),
     }  # fmt: skip
+
+
+def test_classes_that_share_the_pictures_are_one(table: Rows) -> None:
+    """What agnostic prompts show is the same for every class of a category: noise in it is common
+    to all, and they are not five witnesses of a leak. Taken for five, half of all tables without an
+    effect have a sure one."""
+    random, found = np.random.default_rng(0), {True: 0, False: 0}
+    for _ in range(60):
+        noise = random.normal(0, 0.1)  # of the pictures; of the references there is little
+        rows = table([
+            *base(),
+            *values("leaky", "alter", 0.4 + SPREAD),
+            *values("leaky", "unrelated", noise + random.normal(0, 0.01, 5)),
+        ])  # fmt: skip
+        kinds = rows["prompt_type"]
+        for shared in (True, False):
+            prompts = kinds if shared else kinds + rows["class"]
+            own = rows["prompt_type"] + rows["class"]
+            drawn = prompts.where(kinds == "unrelated", own)
+            made = leaks(rows.assign(protocol='{"prompts": "' + drawn + '"}'))
+            assert made is not None
+            found[shared] += bool(made["sure"].any())
+    assert found[True] == 0  # one unit and one seed say nothing
+    assert found[False] > 20

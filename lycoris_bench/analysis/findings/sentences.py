@@ -103,7 +103,7 @@ def _detail(criterion: Criterion, judgement: Finding, ceiling: Finding | None) -
     spread = f" ± {fixed(top['stderr'])}" if "stderr" in top else ""
     line = f" ({criterion.what}: score {fixed(top['score'])}{spread} of 1"
     if (corrected := fixed(judgement.get("corrected", top["score"]))) != fixed(top["score"]):
-        line += f", {corrected} without the luck of being chosen"
+        line += f", {corrected} where seeds and classes judge that had no part in choosing it"
     return f"{line}){_way(judgement, ceiling)}{_beside(judgement) if told == LEADS else ''}"
 
 

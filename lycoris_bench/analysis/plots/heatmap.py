@@ -17,14 +17,15 @@ def heatmap(matrix: pd.DataFrame, title: str) -> bytes:
     size = len(matrix)
     values = matrix.to_numpy(dtype="float64").copy()
     values[np.triu_indices(size, 1)] = np.nan
-    width = min(max(1.9 + 0.42 * size, 3.6), 7.0)
+    width = min(max(1.9 + 0.42 * size, 3.6), 9.0)
+    digits = min(6.5, 72 * 0.36 * (width - 1.9) / size)  # in points, narrower than a square
     with figure(width, width * 0.93) as (made, axes):
         colours = LinearSegmentedColormap.from_list("agreement", DIVERGING)
         axes.imshow(values, cmap=colours, vmin=-1, vmax=1)
         for i, j in zip(*np.nonzero(~np.isnan(values)), strict=True):
             if i != j:
                 axes.text(
-                    j, i, fixed(values[i, j]).replace("-", "−").replace("0.", "."), size=6.5,
+                    j, i, fixed(values[i, j]).replace("-", "−").replace("0.", "."), size=digits,
                     ha="center", va="center", color=INK,
                 )  # fmt: skip
         labels = [label(name) for name in matrix.index]

@@ -9,7 +9,7 @@ from lycoris_bench.analysis.columns import OVERALL, SERIES, UNASKED, ordered
 from lycoris_bench.analysis.leak import FIDELITY, TRUTH
 
 CONCEPTS = 6  # of which leak is shown in pictures
-MOST = 8  # series in pictures of leak
+MOST = 5  # series in pictures of leak
 LOOK = ["encoder", "resize"]
 
 

@@ -32,7 +32,8 @@ def shown(trust: Trust, categories: Sequence[str]) -> dict[str, Any]:
         "sentences": [*_sentences(first), *_of_resizings(trust.agreements)],
         "categories": categories,
         "questions": questions,
-        "misled": list(_misled(_first_resizings(trust.misled), categories[0])),
+        "misled": (wrong := list(_misled(_first_resizings(trust.misled), categories[0])))[:MOST],
+        "misled_count": len(wrong),
         "choices": list(_choices(trust.choices)),
     }
 
@@ -103,7 +104,7 @@ def _of_resizings(rows: pd.DataFrame) -> Iterator[str]:
     ranges = asked.groupby(["metric", "encoder", "prompt_type", "asks"])["tau"]
     moved = (ranges.max() - ranges.min())[spread["size"] > 1]
     if len(moved):
-        yield f"Another resizing moves tau by at most {fixed(moved.max())}."
+        yield f"Over all categories another resizing moves tau by at most {fixed(moved.max())}."
 
 
 def _misled(rows: pd.DataFrame, category: str) -> Iterator[dict[str, Any]]:
@@ -111,7 +112,7 @@ def _misled(rows: pd.DataFrame, category: str) -> Iterator[dict[str, Any]]:
     sure = rows[rows["sure"] & (rows["category"] == category)]
     sure = sure.reindex(sure["too_high"].abs().sort_values(ascending=False, kind="stable").index)
     headings = {truth.key: truth.key for truth in TRUTHS}
-    for row in sure.head(MOST).itertuples():
+    for row in sure.itertuples():
         yield {
             "name": row.series, "question": headings[row.asks], "view": _named(row),
             "position": row.position, "true": row.true_position, "too_high": row.too_high,

@@ -99,11 +99,14 @@ function standing(choice, name, view) {
   return found ? (choice.scale === "score" ? found.position : found.value) : null;
 }
 
-/** @param {Choice} choice @param {number} view @param {boolean} up */
+/** What an axis shows; by which encoder, where both show the same metric.
+ * @param {Choice} choice @param {number} view @param {boolean} up */
 function label(choice, view, up) {
-  const { title, prompt_type, better } = held.views[view];
+  const { title, prompt_type, better, encoder, resize } = held.views[view];
+  const other = held.views[up ? choice.x : choice.y];
+  const by = other.title === title && other.prompt_type === prompt_type ? ` by ${encoder}, ${resize}` : "";
   const what = choice.scale === "score" ? "score" : better === "lower" ? "value, small is good" : "value";
-  return `${up ? "↑ " : ""}${title} (${prompt_type}), ${what}${up ? "" : " →"}`;
+  return `${up ? "↑ " : ""}${title} (${prompt_type})${by}, ${what}${up ? "" : " →"}`;
 }
 
 /** Draws the plot; `marks` are those of points, each with its point.
