@@ -1,7 +1,7 @@
 """The images of one checkpoint, drawn and stored in the order of its queue."""
 
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -64,7 +64,8 @@ class Drawing:
 
     def images(self) -> Iterator[tuple[str, Given]]:
         """The uid of each image of the queue with its pixels, uint8 [h,w,3], or with its file
-        where it is stored already. Images that are refused are left out.
+        where it is stored already. Images that are refused are left out. What the queue asks for
+        more than once, as prompts that name no class do, is drawn once.
 
         Batches depend neither on which images are stored nor on the part, so that a continued run
         and several workers draw the same pixels; with batch size "auto" all but the last digits of
@@ -97,12 +98,15 @@ class Drawing:
             sampling, backbone, embeddings, [job.prompt for job in queue],
             uid=self.plan.drawn_base_uid, left=self.left,
         )  # fmt: skip
+        once = list(dict.fromkeys(job.uid for job in queue))
+        first = {job.uid: job for job in reversed(queue)}
+        to_come, waiting = Counter(job.uid for job in queue), deque(queue)
+        passed: set[str] = set()
+        held: dict[str, tuple[Any, bool]] = {}
         with _Writer(self, DrawnSets(status, self.checkpoint, absent), 2 * size) as writer:
-            for start in range(0, len(queue), size):
-                batch = queue[start : start + size]
-                missing = {k for k, job in enumerate(batch) if job.uid in lacking}
-                pixels: Any = None
-                if missing:
+            for start in range(0, len(once), size):
+                batch = [first[uid] for uid in once[start : start + size]]
+                if any(job.uid in lacking for job in batch):
                     pixels, finite = sample(
                         backbone, [job.prompt for job in batch], [job.seed for job in batch],
                         steps=sampling.steps, guidance=sampling.guidance,
@@ -110,20 +114,31 @@ class Drawing:
                         scheduler=sampling.scheduler, embeddings=embeddings,
                         rows=size,
                     )  # fmt: skip
-                for k, job in enumerate(batch):
+                    for job, image, good in zip(batch, pixels, finite, strict=True):
+                        if job.uid in lacking:  # a copy does not keep the whole batch in memory
+                            again = to_come[job.uid] > 1
+                            held[job.uid] = (image.copy() if again else image, bool(good))
+                passed.update(job.uid for job in batch)
+                made = 0
+                while waiting and waiting[0].uid in passed:
+                    job = waiting.popleft()
+                    to_come[job.uid] -= 1
                     if job.uid not in own:
                         continue
-                    if k not in missing:
+                    if job.uid not in lacking:
                         yield job.uid, self.store.image(job.image_set, job.k)
-                    elif fault := _fault(pixels[k], finite[k]):
+                        continue
+                    made += 1
+                    image, good = held[job.uid] if to_come[job.uid] else held.pop(job.uid)
+                    if fault := _fault(image, good):
                         set_ = job.image_set
                         place = f"{set_.concept} {set_.prompt_type} {job.k:05d}"
                         self._refused.append(f"{place} is {fault}")
                     else:
-                        writer.put(job, pixels[k])
-                        yield job.uid, pixels[k]
-                if missing:
-                    executor.advance(len(missing))
+                        writer.put(job, image)
+                        yield job.uid, image
+                if made:
+                    executor.advance(made)
 
     def _merge(self, merger: Merger) -> None:
         """Merges the checkpoint's adapters into the model, and stores the report of the merge."""
