@@ -87,6 +87,20 @@ function read(hash) {
   return choice;
 }
 
+/** What an address names and the page lacks, as a sentence; "" for none.
+ * @param {string} hash @returns {string} */
+function lacking(hash) {
+  const said = new URLSearchParams(hash.replace(/^#\w+\??/, ""));
+  const views = held.views.map(viewName);
+  const known = {
+    category: held.categories, x: views, y: views, epoch: held.epochs.map(String),
+    pin: held.series.map((/** @type {Series} */ s) => s.name),
+  };
+  const lost = Object.entries(known).flatMap(([key, names]) =>
+    said.getAll(key).filter((name) => !names.includes(name)).map((name) => `${key} “${cut(name, 40)}”`));
+  return lost.length ? `The address asks for ${lost.join(", ")}, which this page does not have.` : "";
+}
+
 /** What can be filtered by, as an address names it. @returns {string[]} */
 function groups() {
   return [...new Set(held.series.flatMap((/** @type {Series} */ s) => groupsOf(s)))];

@@ -8,6 +8,8 @@ function addressed() {
 
 /** @type {Choice} */
 let choice = read(addressed() ? location.hash : "");
+/** What of the address could not be done, until the reader chooses. */
+let lost = lacking(addressed() ? location.hash : "");
 /** The one that the reader is in, as far as it is known. */
 let section = addressed()?.id ?? "explore";
 
@@ -36,6 +38,7 @@ function drawViews() {
 /** @param {Partial<Choice>} change @param {string} [where] the section it was made in */
 function change(change, where = "explore") {
   choice = { ...choice, ...change };
+  lost = "";
   section = where;
   keep();
   show();
@@ -61,7 +64,7 @@ function show() {
   showMade(choice);
   const where = held.categories[choice.category];
   at("title").textContent = held.epochs.length ? `${where}, epoch ${held.epochs[choice.epoch]}` : where;
-  at("legend").textContent = legend(drawn);
+  at("legend").textContent = [lost, legend(drawn)].filter(Boolean).join(" ");
   at("status").textContent = `${drawn.now.length} points, ${rows} rows`;
   showPictures(choice);
   for (const view of views) stale.add(view.at);
@@ -154,7 +157,7 @@ function begin() {
     const there = addressed();
     section = there?.id ?? section;
     const says = there && location.hash.includes("?");
-    if (says) choice = read(location.hash);
+    if (says) [choice, lost] = [read(location.hash), lacking(location.hash)];
     else keep(); // a link to the section: what was chosen stays
     if (says || there) show();
     if (there) arrive();
