@@ -12,9 +12,11 @@ import pandas as pd
 from lycoris_bench.analysis.coded import is_coded, texts
 from lycoris_bench.analysis.columns import CHECKPOINT, OVERALL, PROTOCOL, SERIES, VIEW
 from lycoris_bench.analysis.comparing.pairs import errors
+from lycoris_bench.analysis.unlike import protocol_parts
 
 NUMBERS = ["value", "score", "position", "base", "real"]  # aggregated where a table has them
 RUN = [SERIES, *CHECKPOINT, *VIEW, "better"]
+DRAWN = {"prompts", "seed"}  # parts of a protocol that say which images they are
 Twins = Mapping[str, Mapping[str, str]]
 
 
@@ -23,7 +25,7 @@ def units(scores: pd.DataFrame, drawn_as: str = "") -> pd.DataFrame:
     means and standard errors run over. Each row is there twice: under its own category, and
     under OVERALL; a number of the whole checkpoint, which has none, only there. Column `unit`
     names the class, with its category so that it is unique; classes that were drawn with the same
-    prompts (their protocols are equal) have the same images, and are one.
+    prompts and seeds (their protocols are equal) have the same images, and are one.
 
     drawn_as: the prompt type whose prompts say so for all rows; "": each row's own."""
     parts = units_in_parts(scores, drawn_as)
@@ -55,7 +57,8 @@ def _drawn(scores: pd.DataFrame, drawn_as: str) -> pd.DataFrame:
     if PROTOCOL not in scores:
         return pd.DataFrame(columns=["prompt_type", "category", "unit", PROTOCOL])
     sets = texts(scores[[*keys, PROTOCOL]].drop_duplicates())
-    sets = sets[(sets[PROTOCOL].fillna("") != "") & (sets["category"] != "")]
+    said = [text for text in sets[PROTOCOL].unique() if DRAWN.issubset(protocol_parts(str(text)))]
+    sets = sets[sets[PROTOCOL].isin(said) & (sets["category"] != "")]
     drawn = sets.groupby(keys, sort=False)[PROTOCOL].agg(lambda known: "\n".join(sorted(known)))
     made = drawn.reset_index()
     made = made[made["prompt_type"] == drawn_as] if drawn_as else made

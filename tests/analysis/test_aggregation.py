@@ -77,7 +77,9 @@ def test_seeds_are_averaged_and_stderr_runs_over_seeds_and_classes(scores: pd.Da
 def drawn(scores: pd.DataFrame, prompts: Callable[[str, str], str]) -> pd.DataFrame:
     """Each class drawn with the prompts that `prompts(category, class)` names."""
     names = zip(scores["category"], scores["class"], strict=True)
-    return scores.assign(protocol=[f'{{"prompts": "{prompts(*name)}"}}' for name in names])
+    return scores.assign(
+        protocol=[f'{{"prompts": "{prompts(*name)}", "seed": 1}}' for name in names]
+    )
 
 
 def test_images_that_are_the_same_for_all_classes_count_once(scores: pd.DataFrame) -> None:
@@ -90,6 +92,14 @@ def test_images_that_are_the_same_for_all_classes_count_once(scores: pd.DataFram
     assert (everything["score"], everything["n"]) == (pytest.approx(0.475), 4)
     apart = by_configuration(drawn(scores, lambda _, name: name))
     pd.testing.assert_frame_equal(apart, by_configuration(scores))
+
+
+@pytest.mark.parametrize("said", ['{"steps": 12}', '{"prompts": "p", "drawn": "elsewhere"}', "?"])
+def test_images_of_which_it_is_not_known_are_each_their_own(
+    scores: pd.DataFrame, said: str
+) -> None:
+    made = by_configuration(scores.assign(protocol=said))
+    pd.testing.assert_frame_equal(made, by_configuration(scores))
 
 
 def test_prompts_of_no_class_at_all_are_one_unit_of_all_categories(scores: pd.DataFrame) -> None:
