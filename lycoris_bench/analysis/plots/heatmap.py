@@ -18,7 +18,7 @@ def heatmap(matrix: pd.DataFrame, title: str) -> bytes:
     values = matrix.to_numpy(dtype="float64").copy()
     values[np.triu_indices(size, 1)] = np.nan
     width = min(max(1.9 + 0.42 * size, 3.6), 9.0)
-    digits = min(6.5, 72 * 0.36 * (width - 1.9) / size)  # in points, narrower than a square
+    digits = min(6.5, 72 * 0.32 * (width - 1.9) / size)  # in points, narrower than a square
     with figure(width, width * 0.93) as (made, axes):
         colours = LinearSegmentedColormap.from_list("agreement", DIVERGING)
         axes.imshow(values, cmap=colours, vmin=-1, vmax=1)
