@@ -51,7 +51,9 @@ def leaks(metrics: pd.DataFrame) -> pd.DataFrame | None:
     base = seen[seen["configuration"] == BASE][[*GROUP, "value"]]
     both = rows.merge(base.rename(columns={"value": BASE}), on=GROUP)
     found = []
-    for kind in UNASKED:  # classes that share what does not ask for them are one unit in both
+    for kind in [
+        k for k in UNASKED if k in kinds
+    ]:  # classes that share what does not ask for them are one unit in both
         cells = units(both[both["prompt_type"].isin([kind, against])], drawn_as=kind)
         cells["added"] = cells["value"] - cells[BASE]
         for look, part in cells.groupby(LOOK, sort=False):

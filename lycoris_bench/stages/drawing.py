@@ -98,14 +98,13 @@ class Drawing:
             sampling, backbone, embeddings, [job.prompt for job in queue],
             uid=self.plan.drawn_base_uid, left=self.left,
         )  # fmt: skip
-        once = list(dict.fromkeys(job.uid for job in queue))
-        first = {job.uid: job for job in reversed(queue)}
+        once = [*{job.uid: job for job in queue}.values()]
         to_come, waiting = Counter(job.uid for job in queue), deque(queue)
         passed: set[str] = set()
         held: dict[str, tuple[Any, bool]] = {}
         with _Writer(self, DrawnSets(status, self.checkpoint, absent), 2 * size) as writer:
             for start in range(0, len(once), size):
-                batch = [first[uid] for uid in once[start : start + size]]
+                batch = once[start : start + size]
                 if any(job.uid in lacking for job in batch):
                     pixels, finite = sample(
                         backbone, [job.prompt for job in batch], [job.seed for job in batch],
