@@ -3,7 +3,9 @@
 `python -m benchmarks.shipped RUN results/NAME`
 
 A run folder that holds a checkpoint's rows counts it as done without weights and images, so that
-`lycoris-bench run STUDY --run results/NAME` goes on from it, and `analyze` makes the report.
+`lycoris-bench run STUDY --run results/NAME` goes on from it. Of a run whose metrics.parquet has
+every checkpoint that table stands in place of theirs, in half of the room: nothing is left to run,
+and `analyze results/NAME` makes the report.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from lycoris_bench.analysis.report.image_choice import shown_checkpoints, shown_concepts
 from lycoris_bench.planning.plan import Plan, plan
+from lycoris_bench.planning.scored_rows import sources_in
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load_stored
 from lycoris_bench.study.records import ImageSet
@@ -31,21 +34,33 @@ def thumbnails(asked: Plan, store: Store) -> list[Path]:
     return [path for one in drawn if (path := store.image(one, 0)).exists()]
 
 
+def is_whole(asked: Plan, store: Store) -> bool:
+    """Whether metrics.parquet has rows of every checkpoint of the study."""
+    found = store.frame(store.table("metrics"))
+    return found is not None and {*asked.checkpoints} <= {*sources_in(found[0], asked.study)}
+
+
+def is_of_one(path: Path) -> bool:
+    """Whether a file of a run holds the rows of one checkpoint."""
+    return path.suffix == ".parquet" and not path.stem.endswith("-images")
+
+
 def copy(run: Path, out: Path, study: Path) -> int:
     """Copies what is kept, file by file; images that are there already stay. Returns how many
     images were copied. study: the whole study, of which the run may be a part so far."""
-    store = Store(run)
-    for name in KEPT:
-        for source in [run / name, *(run / name).rglob("*")]:
-            if source.is_file():
-                target = out / source.relative_to(run)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-    images = thumbnails(plan(load_stored(study)), store)
-    for image in images:
-        target = out / image.relative_to(store.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image, target)
+    store, asked = Store(run), plan(load_stored(study))
+    kept = [path for name in KEPT for path in [run / name, *(run / name).rglob("*")]]
+    if is_whole(asked, store):
+        single = {path for path in kept if is_of_one(path)} | {store.tables}
+        kept = [path for path in kept if path not in single] + [store.table("metrics")]
+        for path in single:
+            (out / path.relative_to(run)).unlink(missing_ok=True)
+    images = thumbnails(asked, store)
+    for path in [*kept, *images]:
+        if path.is_file():
+            target = out / path.relative_to(store.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
     return len(images)
 
 

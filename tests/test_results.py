@@ -22,17 +22,32 @@ SETS = 39 * 5 - 6  # (sub-)classes by prompt types; the 6 styles are not asked f
 
 
 @pytest.fixture(scope="module")
-def files() -> dict[str, Path]:
-    """Checkpoint -> the table of its rows."""
-    tables = sorted(RUN.glob("metrics/*/seed-*/epoch-*.parquet"))
+def images() -> dict[str, Path]:
+    """Checkpoint -> the table of the numbers of its images."""
+    end = "-images"
     return {
-        path.relative_to(RUN / "metrics").with_suffix("").as_posix(): path
-        for path in tables
-        if not path.stem.endswith("-images")
+        str(path.relative_to(RUN / "metrics").with_suffix("")).removesuffix(end): path
+        for path in sorted(RUN.glob(f"metrics/*/seed-*/epoch-*{end}.parquet"))
     }
 
 
-def test_its_study_is_the_configured_one_in_the_papers_form(files: dict[str, Path]) -> None:
+@pytest.fixture(scope="module")
+def rows(images: dict[str, Path]) -> dict[str, pd.DataFrame]:
+    """Checkpoint -> its rows: from a table each, or, of a whole run, from one of all."""
+    whole = RUN / "metrics.parquet"
+    if not whole.exists():
+        return {
+            name: pd.read_parquet(RUN / f"metrics/{name}.parquet") for name in ("base", *images)
+        }
+    keys = ["configuration", "seed", "epoch"]
+    groups = pd.read_parquet(whole).groupby(keys, dropna=False, observed=True)
+    return {
+        "base" if name == "base" else f"{name}/seed-{seed}/epoch-{epoch:03d}": part
+        for (name, seed, epoch), part in groups
+    }
+
+
+def test_its_study_is_the_configured_one_in_the_papers_form(images: dict[str, Path]) -> None:
     study = load(ROOT / "configs/miniature.toml")
     assert len(study.configurations) == 26 and len(study.checkpoints) == 1 + 26 * 3 * 3
     asked = {
@@ -40,34 +55,36 @@ def test_its_study_is_the_configured_one_in_the_papers_form(files: dict[str, Pat
         for c in study.checkpoints
         if c.epoch is not None
     }
-    assert set(files) <= asked and len(files) >= 56
+    assert set(images) <= asked and len(images) >= 56
 
 
 @pytest.mark.study
-def test_no_cell_is_missing_and_all_are_alike(files: dict[str, Path]) -> None:
+def test_no_cell_is_missing_and_all_are_alike(
+    images: dict[str, Path], rows: dict[str, pd.DataFrame]
+) -> None:
     """Each checkpoint has a finite number in every cell, under one fingerprint, from as many
     images."""
-    first = pd.read_parquet(RUN / "metrics/base.parquet").set_index(CELL)
-    for name, path in files.items():
-        rows = pd.read_parquet(path)
+    first = rows["base"].set_index(CELL)
+    for name in images:
+        table = rows[name]
         # "second" is younger than the first of them, and read as "" where it is missing
-        assert {*MetricRow.columns()} - {*rows.columns} <= {"second"}, name
-        assert np.isfinite(rows["value"]).all() and not rows.duplicated(CELL).any(), name
-        assert len(rows.drop_duplicates(CELL[:4])) == SETS, name
+        assert {*MetricRow.columns()} - {*table.columns} <= {"second"}, name
+        assert np.isfinite(table["value"]).all() and not table.duplicated(CELL).any(), name
+        assert len(table.drop_duplicates(CELL[:4])) == SETS, name
         configuration, seed, epoch = name.split("/")
-        assert set(rows["configuration"]) == {configuration}
-        assert {f"seed-{n}" for n in rows["seed"]} == {seed}
-        assert {f"epoch-{n:03d}" for n in rows["epoch"]} == {epoch}
-        own = rows.set_index(CELL).reindex(first.index)
-        assert len(own) == len(rows), name
+        assert set(table["configuration"]) == {configuration}
+        assert {f"seed-{n}" for n in table["seed"]} == {seed}
+        assert {f"epoch-{n:03d}" for n in table["epoch"]} == {epoch}
+        own = table.set_index(CELL).reindex(first.index)
+        assert len(own) == len(table), name
         for column in ("fingerprint", "protocol", "n", "better"):
             assert (own[column] == first[column]).all(), (name, column)
 
 
 @pytest.mark.study
-def test_each_image_has_its_numbers_too(files: dict[str, Path]) -> None:
-    for name, path in files.items():
-        parts = pd.read_parquet(path.with_name(f"{path.stem}-images.parquet"))
+def test_each_image_has_its_numbers_too(images: dict[str, Path]) -> None:
+    for name, path in images.items():
+        parts = pd.read_parquet(path)
         assert parts["value"].notna().all() and len(parts) > SETS * 8, name
 
 
@@ -93,9 +110,9 @@ def test_the_numbers_of_the_rule_of_thumb_are_those_of_its_table() -> None:
 
 
 def test_a_run_on_its_way_says_how_it_is_analyzed(tmp_path: Path) -> None:
-    for name in ("study.toml", "metrics/base.parquet"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(RUN / name, tmp_path / name)
+    (tmp_path / "metrics").mkdir()
+    shutil.copyfile(RUN / "study.toml", tmp_path / "study.toml")
+    shutil.copyfile(RUN / "metrics/base-images.parquet", tmp_path / "metrics/base.parquet")
     typed = f"analyze {tmp_path / 'study.toml'} --run {tmp_path}"
     with pytest.raises(StoreError, match=f"rows of checkpoints; .*: lycoris-bench {typed}$"):
         analyze_folder(Store(tmp_path))

@@ -22,7 +22,14 @@ function showPictures(choice) {
   showCloser(now, shownPictures.rows, shownPictures.columns);
   const there = shownPictures.rows.some((row) => shownPictures.columns.some((c) => isThere(row, c)));
   const none = there ? "" : `Of ${held.categories[choice.category]}, with these filters, no pictures were kept. `;
-  at("pictures-status").textContent = none || epochs.includes(now.epoch) ? none : noneAt(epochs, now.epoch);
+  at("pictures-status").textContent = !none && epochs.includes(now.epoch) ? bareRows() : none || noneAt(epochs, now.epoch);
+}
+
+/** What a row without pictures means, where there are some. */
+function bareRows() {
+  const bare = shownPictures.rows.filter((row) => !shownPictures.columns.some((c) => isThere(row, c)));
+  if (!bare.length) return "";
+  return `Of ${bare.length} of the ${shownPictures.rows.length} rows no picture of this concept and epoch came with the page: –.`;
 }
 
 /** @param {number[]} epochs that have pictures @param {number} asked */

@@ -7,8 +7,8 @@ function kindOf(view) {
   return `${view.title} · ${view.prompt_type || "no"} prompts`;
 }
 
-/** @param {View} view */
-const seenThrough = (view) => [view.encoder, view.resize].filter(Boolean).join(", ") || "–";
+/** Encoder and resizing; tables have "none" where a metric needs neither. @param {View} view */
+const seenThrough = (view) => [view.encoder, view.resize].filter((name) => name && name !== "none").join(", ") || "no encoder";
 
 /** Views of a metric and prompt type. @param {string} kind @returns {number[]} */
 const viewsOf = (kind) =>
