@@ -33,7 +33,8 @@ def overview(
     images = sum(row["images"] for row in stored)
     asked = [row["of"] for row in stored]
     steps, beside = time_and_disk.steps_left(status), time_and_disk.class_images_left(status)
-    drawing = beside + sum(row["to_draw"] for row in stored)
+    lacking = sum(row["to_draw"] for row in stored)
+    drawing = beside + round(lacking * time_and_disk.drawn_share(plan))
     speed = _rate(plan, store, device, rate, steps or drawing)
     time = speed and {"train": steps / speed.steps, "generate": drawing / speed.images}
     if speed and time and speed.scored:

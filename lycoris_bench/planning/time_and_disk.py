@@ -152,6 +152,13 @@ def class_images_left(status: Status) -> int:
     return Status(drawing, class_images.store_of(status.store)).lacking(BASE_CHECKPOINT)
 
 
+def drawn_share(plan: Plan) -> float:
+    """The share of a checkpoint's images that has to be drawn: those that it asks for more than
+    once, of prompts that name no class, are drawn once."""
+    queue = plan.jobs(BASE_CHECKPOINT)
+    return len({job.uid for job in queue}) / len(queue) if queue else 1.0
+
+
 def disk_bytes(plan: Plan) -> tuple[int, int | None, int | None]:
     """(bytes of all images, of all checkpoints in fp16, of each run's last checkpoint) of the
     complete study; the latter are None where the base model is missing and not known by name."""

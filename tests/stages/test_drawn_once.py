@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lycoris_bench.planning.overview import overview
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.run.store import Store
 from lycoris_bench.stages import drawing
@@ -86,3 +87,10 @@ def test_what_one_class_has_lost_is_drawn_again(
     assert len(sampled) == 1  # the batch that it was drawn in, and none of lobster's own
     after = pixels(made, store)
     assert all(np.array_equal(after[name], image) for name, image in before.items())
+
+
+def test_a_plan_counts_the_time_of_each_once(quick_base: str, tmp_path: Path) -> None:
+    made = asked(quick_base, ["toys/bunny", "toys/lobster", "toys/panda"])
+    found = overview(made, Store(tmp_path), [], rate="1,1")
+    assert found["images"] == len(made.checkpoints) * 3 * 4
+    assert found["seconds_left"]["generate"] == len(made.checkpoints) * (3 * 2 + 2)
