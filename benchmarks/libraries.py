@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from lycoris_bench.analysis import importance, run_tables
+from lycoris_bench.analysis import importance, regression, run_tables
 from lycoris_bench.scoring.metrics.vendi import vendi
 from lycoris_bench.study import load as studies
 
@@ -63,14 +63,14 @@ def shap_ways() -> Ways:
     rows = known.merge(runs, "cross")
     rows["score"] = np.random.default_rng(0).normal(rows["epoch"] / 50)
     features = importance.varying(rows)
-    model, data = importance.fit(rows, features), importance.pool(rows, features)
+    model, data = regression.fit(rows, features), regression.pool(rows, features)
     print(f"SHAP values of {len(rows)} checkpoints, {len(features)} factors")
     return {
         "shap.TreeExplainer": lambda: shap.TreeExplainer(model).shap_values(data),
         "CatBoost": lambda: model.get_feature_importance(data, "ShapValues", thread_count=1)[
             :, :-1
         ],
-        "(fitting the model)": lambda: importance.fit(rows, features).predict(data),
+        "(fitting the model)": lambda: regression.fit(rows, features).predict(data),
     }
 
 

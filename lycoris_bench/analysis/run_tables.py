@@ -13,9 +13,9 @@ import pandas as pd
 from lycoris_bench.analysis import columns
 from lycoris_bench.analysis.coded import coded
 from lycoris_bench.analysis.copying.pairs import PAIRS
-from lycoris_bench.analysis.importance import PRIOR
 from lycoris_bench.analysis.keeping.kept import kept
 from lycoris_bench.analysis.pipeline import analyze_tables
+from lycoris_bench.analysis.regression import PRIOR
 from lycoris_bench.analysis.report import kept_gallery
 from lycoris_bench.analysis.report.gallery import EMPTY, Gallery
 from lycoris_bench.analysis.report.pictures import Pictures, found

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lycoris_bench.analysis import importance
+from lycoris_bench.analysis import regression
+from lycoris_bench.analysis.aggregation import by_checkpoint
+from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.analysis.report import figures
 from lycoris_bench.study.records import MetricRow
 
@@ -120,6 +122,19 @@ def study(factors: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"seed": "Int64", "epoch": "Int64"})
 
 
+@pytest.fixture(scope="session")
+def checkpoints(study: pd.DataFrame) -> pd.DataFrame:
+    """Scores of one view, a row a checkpoint."""
+    rows = by_checkpoint(rank_scores(study))
+    view = (rows["metric"] == "image_similarity") & (rows["prompt_type"] == "trigger")
+    return rows[view & (rows["category"] == "toys") & (rows["encoder"] == "eye")]
+
+
+def joined(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
+    """With what their configurations are."""
+    return checkpoints.merge(factors.drop(columns=["algorithm", "configuration"]), on="series")
+
+
 EMPTY = b'<svg viewBox="0 0 4 3" xmlns="http://www.w3.org/2000/svg"></svg>'
 
 
@@ -128,9 +143,9 @@ def undrawn() -> Iterator[None]:
     """A page made by this module's fixtures has empty figures and models of a few trees: they take
     nine tenths of the time of a small analysis, and test_plots, test_report and test_importance
     look at them."""
-    whole = importance.regressor
+    whole = regression.regressor
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importance, "regressor", lambda: whole().set_params(iterations=10))
+        patch.setattr(regression, "regressor", lambda: whole().set_params(iterations=10))
         for name in ("scatters", "over", "over_strengths", "swarms", "agreement"):
             patch.setattr(figures, name, lambda *_: [figures.Figure(EMPTY, "a figure")])
         yield

@@ -5,24 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lycoris_bench.analysis import importance
+from lycoris_bench.analysis import importance, regression
 from lycoris_bench.analysis.aggregation import by_checkpoint
 from lycoris_bench.analysis.columns import CHECKPOINT
 from lycoris_bench.analysis.ranks import rank_scores
 from lycoris_bench.messages.errors import BenchError
-
-
-@pytest.fixture(scope="module")
-def checkpoints(study: pd.DataFrame) -> pd.DataFrame:
-    rows = by_checkpoint(rank_scores(study))
-    view = (rows["metric"] == "image_similarity") & (rows["prompt_type"] == "trigger")
-    return rows[view & (rows["category"] == "toys") & (rows["encoder"] == "eye")]
+from tests.analysis.conftest import joined
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +25,13 @@ def explained(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def joined(checkpoints: pd.DataFrame, factors: pd.DataFrame) -> pd.DataFrame:
-    return checkpoints.merge(factors.drop(columns=["algorithm", "configuration"]), on="series")
-
-
 def test_the_parts_and_the_base_value_sum_to_the_prediction(
     explained: pd.DataFrame, checkpoints: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
     rows = joined(checkpoints, factors)
     features = importance.varying(rows)
     assert features == ["algorithm", "preset", "epoch", "capacity", "lr_level"]
-    predicted = importance.fit(rows, features).predict(importance.pool(rows, features))
+    predicted = regression.fit(rows, features).predict(regression.pool(rows, features))
     sums = (
         explained.groupby(CHECKPOINT, sort=False)["shap"].sum()
         + explained.groupby(CHECKPOINT, sort=False)["base_value"].first()
@@ -58,8 +47,8 @@ def test_values_equal_those_of_catboost(
 ) -> None:
     rows = joined(checkpoints, factors)
     features = importance.varying(rows)
-    model = importance.fit(rows, features)
-    found = model.get_feature_importance(importance.pool(rows, features), type="ShapValues")
+    model = regression.fit(rows, features)
+    found = model.get_feature_importance(regression.pool(rows, features), type="ShapValues")
     expected = pd.DataFrame(found[:, :-1], columns=features, index=rows["configuration"])
     np.testing.assert_allclose(explained["base_value"], found[0, -1], rtol=1e-9)
     for feature in ("preset", "epoch", "lr_level"):
@@ -82,7 +71,7 @@ def test_an_explanation_has_the_tables_values_and_the_factors(
     features = importance.varying(rows)
     made = importance.explanation(explained)
     assert made.feature_names == features
-    predicted = importance.fit(rows, features).predict(importance.pool(rows, features))
+    predicted = regression.fit(rows, features).predict(regression.pool(rows, features))
     np.testing.assert_allclose(made.values.sum(axis=1) + made.base_values, predicted, atol=1e-6)
     native = (rows["capacity"] == importance.NATIVE).to_numpy()
     assert native.any() and (made.values[native, features.index("capacity")] == 0).all()
@@ -182,95 +171,6 @@ def test_what_was_built_to_matter_matters_most(explained: pd.DataFrame) -> None:
     assert 0.5 < explained["r2_cv"].iloc[0] < explained["r2"].iloc[0] <= 1
 
 
-def test_each_configuration_is_left_out_whole(
-    checkpoints: pd.DataFrame, factors: pd.DataFrame
-) -> None:
-    """As a naive loop does it."""
-    rows, features = joined(checkpoints, factors.head(importance.GROUPS)), ["algorithm", "epoch"]
-    predicted = pd.Series(np.nan, index=rows.index)
-    for name in rows["configuration"].unique():
-        unseen = rows["configuration"] == name
-        model = importance.fit(rows[~unseen], features)
-        predicted[unseen] = model.predict(importance.pool(rows[unseen], features))
-    expected = importance.r2(rows["score"], predicted.to_numpy())
-    assert importance.cross_validated(rows, features)[0] == expected
-
-
-def test_of_many_configurations_several_are_left_out_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A mean stands in for the model: who is left out together is foretold as one."""
-
-    class Mean:
-        def fit(self, seen: Any) -> "Mean":
-            fitted.append(seen.num_row())
-            return self
-
-        def predict(self, unseen: Any) -> np.ndarray:
-            foretold.append(unseen.num_row())
-            return np.full(unseen.num_row(), float(len(fitted)))
-
-    fitted: list[int] = []
-    foretold: list[int] = []
-    monkeypatch.setattr(importance, "regressor", Mean)
-    rows = pd.DataFrame({
-        "series": [f"c{k}" for k in range(23) for _ in range(2)], "algorithm": "x",
-        "epoch": [1, 2] * 23, "score": np.random.default_rng(1).random(46),
-    })  # fmt: skip
-    importance.cross_validated(rows, ["algorithm", "epoch"])
-    assert sorted(foretold) == [4] * 7 + [6] * 3
-    assert [a + b for a, b in zip(fitted, foretold, strict=True)] == [46] * 10
-
-
-def test_rows_of_which_only_the_left_out_vary_are_foretold_as_the_rest() -> None:
-    rows = pd.DataFrame({
-        "series": ["a", "a", "b", "b", "c"], "algorithm": ["x", "x", "y", "y", "z"],
-        "epoch": [1, 2, 1, 2, 1], "score": [0.0, 1.0, 0.5, 0.5, 0.5],
-    })  # fmt: skip
-    fitted = importance.cross_validated(rows, ["algorithm", "epoch"])[0]
-    # `a` is foretold as 0.5; `b` and `c` by models that have seen `a`
-    others = [
-        importance.fit(rows[rows["series"] != name], ["algorithm", "epoch"]).predict(
-            importance.pool(rows[rows["series"] == name], ["algorithm", "epoch"])
-        )
-        for name in "bc"
-    ]
-    predicted = np.concatenate([[0.5, 0.5], *others])
-    assert fitted == pytest.approx(importance.r2(rows["score"], predicted))
-
-
-def test_seeds_do_not_change_what_is_explained(
-    checkpoints: pd.DataFrame, factors: pd.DataFrame
-) -> None:
-    """Categories are split by values, not along a random order of rows (decision 0015)."""
-    rows = joined(checkpoints, factors)
-    features = importance.varying(rows)
-    settings = importance.regressor().get_params()
-    one, other = (
-        importance.CatBoostRegressor(**settings | {"random_seed": seed})
-        .fit(importance.pool(rows, features))
-        .get_feature_importance(importance.pool(rows, features), type="ShapValues")
-        for seed in (123, 7)
-    )
-    assert np.corrcoef(one[:, :-1].ravel(), other[:, :-1].ravel())[0, 1] > 0.99
-
-
-def test_the_range_of_r2_is_that_of_a_naive_resampling(checkpoints: pd.DataFrame) -> None:
-    rows = checkpoints.head(40).reset_index(drop=True)
-    truth, codes = rows["score"], pd.factorize(rows["configuration"])[0]
-    predicted = truth.to_numpy() + np.random.default_rng(1).normal(0, 0.1, len(rows))
-    k = codes.max() + 1
-    weights = np.random.default_rng(0).multinomial(k, [1 / k] * k, size=importance.DRAWS)
-    naive = []
-    for counts in weights[:50]:
-        drawn = np.concatenate(
-            [np.tile(np.flatnonzero(codes == c), n) for c, n in enumerate(counts)]
-        )
-        naive.append(importance.r2(truth[drawn], predicted[drawn]))
-    fast = importance._resampled_r2(truth, predicted, codes)
-    np.testing.assert_allclose(fast[:50], naive, rtol=1e-9)
-
-
 def test_combinations_that_nobody_trained_are_named() -> None:
     rows = pd.DataFrame({
         "algorithm": ["lora", "lora", "loha", "loha", "full"], "capacity": [1, 2, 1, 1, 3],
@@ -280,10 +180,6 @@ def test_combinations_that_nobody_trained_are_named() -> None:
         "No checkpoint was trained as full with preset b: effects there are a guess.",
         "No checkpoint was trained as loha with capacity 2: effects there are a guess.",
     ]
-
-
-def test_r2_is_its_equation() -> None:
-    assert importance.r2(pd.Series([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0])) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -335,7 +231,7 @@ def test_explaining_leaves_no_files(
     tmp_path, monkeypatch: pytest.MonkeyPatch, checkpoints: pd.DataFrame, factors: pd.DataFrame
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    importance.fit(joined(checkpoints, factors), ["algorithm", "epoch"])
+    regression.fit(joined(checkpoints, factors), ["algorithm", "epoch"])
     assert list(tmp_path.iterdir()) == []
 
 
