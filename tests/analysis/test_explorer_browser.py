@@ -311,6 +311,10 @@ def test_without_scripts_and_in_print_there_is_no_explorer(browser: Any, file: P
     printed.page.emulate_media(media="print")
     assert printed.page.locator("#explore").is_hidden()
     assert printed.page.locator("#scores").is_visible()
+    assert (
+        "two more sections, Explore and Pictures" in printed.page.locator(".in-print").inner_text()
+    )
+    assert plain.page.locator(".in-print").is_hidden()
     for made in (plain, printed):
         made.page.close()
 

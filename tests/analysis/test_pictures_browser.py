@@ -286,6 +286,13 @@ def test_a_page_that_was_sent_alone_shows_its_thumbnails(
     made.page.close()
 
 
+def test_rows_without_pictures_are_counted(browser: Any, run: Path) -> None:
+    made = opened(browser, run / "report/index.html", "#pictures?category=styles")
+    said = made.page.locator("#explore-pictures-status").inner_text()
+    assert said.startswith("1 of the 4 rows has no picture (–)")
+    made.page.close()
+
+
 def test_a_run_without_images_says_so(
     browser: Any, study: pd.DataFrame, factors: pd.DataFrame, tmp_path: Path
 ) -> None:

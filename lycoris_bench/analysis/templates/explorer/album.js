@@ -29,7 +29,7 @@ function showPictures(choice) {
 function bareRows() {
   const bare = shownPictures.rows.filter((row) => !shownPictures.columns.some((c) => isThere(row, c)));
   if (!bare.length) return "";
-  return `Of ${bare.length} of the ${shownPictures.rows.length} rows no picture of this concept and epoch came with the page: –.`;
+  return `${bare.length} of the ${shownPictures.rows.length} rows ${bare.length > 1 ? "have" : "has"} no picture (–): of this concept and epoch none was kept.`;
 }
 
 /** @param {number[]} epochs that have pictures @param {number} asked */
