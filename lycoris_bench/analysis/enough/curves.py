@@ -83,10 +83,13 @@ def _of_images(scores: Sampled, kept: Array) -> Iterator[Row]:
 
 
 def _of_seeds(scores: Sampled, kept: Array) -> Iterator[Row]:
-    """Scores are ranked among the checkpoints of these seeds alone."""
+    """Scores are ranked among the checkpoints of these seeds alone. One of several has no smallest
+    difference: by it checkpoints differ, and what is told of more is of their configurations."""
     there = scores.among(kept)
     for count, subsets in {**there.of_seeds, scores.seeds: there.whole[None]}.items():
-        difference = _smallest(scores, mean_of(subsets), count, scores.classes)
+        difference = np.nan
+        if count > 1 or scores.seeds == 1:
+            difference = _smallest(scores, mean_of(subsets), count, scores.classes)
         yield count, *_taus(there, subsets), difference
 
 
