@@ -4,7 +4,7 @@
     python -m benchmarks.findings results/miniature --write docs/findings.md [--beside RUN...]
 
 They are, by name: `counts` (what was run), `trust` (Kendall's tau of each metric with the truth,
-over all categories), `misled` (configurations that a metric surely puts too high or too low),
+over all categories), `misled` (configurations that a metric puts too high or too low),
 `choices` (what ranks, the mean over classes and cosine similarity gain), `enough` (rank stability
 and the smallest difference by images, seeds and classes), `halves` (what one half of the classes
 foretells of the other) and `claims` (the paper's, on the run, on its truth, and on the runs
@@ -122,10 +122,11 @@ def misled(shown: Mapping[str, Any]) -> Iterator[str]:
     """Where a configuration stands by the metric and in truth."""
     rows = [
         [row["name"], row["question"], row["view"], fixed(row["position"]), fixed(row["true"]),
-         fixed(row["too_high"], signed=True)]
+         fixed(row["too_high"], signed=True), row["sure"]]
         for row in shown["misled"]
     ]  # fmt: skip
-    yield from _table(["configuration", "of", "by", "metric", "truth", "too high by"], rows)
+    headings = ["configuration", "of", "by", "metric", "truth", "too high by", "surely wrong"]
+    yield from _table(headings, rows)
 
 
 def choices(shown: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from lycoris_bench.analysis.plots.whiskers import Line, whiskers
 from lycoris_bench.analysis.report.figures import Figure
 from lycoris_bench.analysis.trust.judge import Trust
 from lycoris_bench.analysis.trust.truths import TRUTHS, Truth
-from lycoris_bench.messages.numbers import fixed
+from lycoris_bench.messages.numbers import ABSENT, fixed
 from lycoris_bench.messages.printable import lines
 
 MOST = 15  # configurations that are put too high or too low
@@ -32,8 +32,7 @@ def shown(trust: Trust, categories: Sequence[str]) -> dict[str, Any]:
         "sentences": [*_sentences(first), *_of_resizings(trust.agreements)],
         "categories": categories,
         "questions": questions,
-        "misled": (wrong := list(_misled(_first_resizings(trust.misled), categories[0])))[:MOST],
-        "misled_count": len(wrong),
+        "misled": list(_misled(_first_resizings(trust.misled), categories[0])),
         "choices": list(_choices(trust.choices)),
     }
 
@@ -108,16 +107,25 @@ def _of_resizings(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _misled(rows: pd.DataFrame, category: str) -> Iterator[dict[str, Any]]:
-    """Surely too high or too low, the farthest first."""
-    sure = rows[rows["sure"] & (rows["category"] == category)]
-    sure = sure.reindex(sure["too_high"].abs().sort_values(ascending=False, kind="stable").index)
-    headings = {truth.key: truth.key for truth in TRUTHS}
-    for row in sure.itertuples():
+    """Who surely stands on the wrong side of most others, then the farthest from where they
+    belong."""
+    rows = rows[rows["category"] == category]
+    sure = rows["wrongly_above"] + rows["wrongly_below"]
+    order = rows.assign(sure=sure, far=rows["too_high"].abs()).sort_values(
+        ["sure", "far"], ascending=False, kind="stable"
+    )
+    for row in order.head(MOST).itertuples():
         yield {
-            "name": row.series, "question": headings[row.asks], "view": _named(row),
+            "name": row.series, "question": row.asks, "view": _named(row),
             "position": row.position, "true": row.true_position, "too_high": row.too_high,
-            "address": _pictures(row),
+            "sure": _wrong_sides(row), "address": _pictures(row),
         }  # fmt: skip
+
+
+def _wrong_sides(row: Any) -> str:
+    """Beyond chance: of how many a configuration is on the wrong side."""
+    sides = {"above": row.wrongly_above, "below": row.wrongly_below}
+    return ", ".join(f"{side} {count}" for side, count in sides.items() if count) or ABSENT
 
 
 def _pictures(row: Any) -> str:

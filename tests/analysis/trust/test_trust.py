@@ -18,6 +18,7 @@ from lycoris_bench.analysis.report import trusted
 from lycoris_bench.analysis.trust import choices as made_choices
 from lycoris_bench.analysis.trust.cells import Leaves, correlation_interval, interval
 from lycoris_bench.analysis.trust.judge import trust
+from lycoris_bench.analysis.trust.misled import exchanged
 from lycoris_bench.analysis.trust.orders import (
     centred_ranks,
     kendall,
@@ -139,7 +140,8 @@ def test_a_metric_that_follows_the_truth_agrees_and_misleads_nowhere() -> None:
         assert good["tau"] == good["rho"] == good["tau_last"] == 1.0
         assert (good["points"], good["seeds"], good["classes"]) == (8, 2, classes)
         assert taus.loc[(category, "centroid_distance"), "tau"] < 0.7
-    assert not found.misled[found.misled["metric"] == "image_similarity"]["sure"].any()
+    follows = found.misled[found.misled["metric"] == "image_similarity"]
+    assert not follows[["wrongly_above", "wrongly_below"]].to_numpy().any()
     cosine = found.choices[found.choices["choice"] == made_choices.COSINE]
     gain = cosine.set_index("category").loc["all categories"]
     assert gain["gain"] == pytest.approx(gain["tau"] - gain["tau_without"])
@@ -156,10 +158,36 @@ def test_who_is_put_too_high_is_named() -> None:
     )
     found = trust(rank_scores(rows))
     assert found is not None
-    sure = found.misled[(found.misled["category"] == "all categories") & found.misled["sure"]]
-    worst = sure.sort_values("too_high").iloc[-1]
-    assert worst["series"] == "c1"
+    rows = found.misled[found.misled["category"] == "all categories"].set_index("series")
+    worst = rows.loc["c1"]
     assert (worst["position"], worst["true_position"]) == (1.0, pytest.approx(1 / 7))
+    assert (worst["wrongly_above"], worst["wrongly_below"]) == (6, 0)
+    assert rows.loc["c2", "wrongly_below"] == 1 and rows.loc["c0", "wrongly_below"] == 0
+    assert rows["wrongly_above"].sum() == rows["wrongly_below"].sum() == 6
+    shown = trusted.shown(found, [OVERALL])["misled"]
+    assert (shown[0]["name"], shown[0]["sure"]) == ("c1", "above 6")
+    assert [row["sure"] for row in shown[1:]] == ["below 1"] * 6 + ["–"]
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("equal", [False, True])
+def test_a_metric_that_orders_as_the_truth_is_seldom_said_to_mislead(equal: bool) -> None:
+    """Of simulated studies with noise of seeds and of classes, by a metric that follows the truth
+    in a bent line, or by one of equal configurations; the jackknife of positions, which this was,
+    named somebody in 12 to 60 of 100 of the former."""
+    rng = np.random.default_rng(10)
+    main = np.linspace(0, 2, 12)
+    said = 0 * main if equal else np.exp(main)
+
+    def grid(of: np.ndarray) -> np.ndarray:
+        shapes = ((12, 1, 10), (12, 3, 1), (12, 3, 10))
+        noise = (
+            rng.normal(0, size, shape) for size, shape in zip((0.6, 0.3, 1), shapes, strict=True)
+        )
+        return of[:, None, None] + sum(noise)
+
+    wrong = [exchanged(grid(said), grid(main)).any() for _ in range(200)]
+    assert np.mean(wrong) <= 0.08  # 0.05, and what 200 studies leave open
 
 
 def test_one_class_says_less_than_the_mean_over_classes() -> None:
