@@ -22,6 +22,7 @@ from lycoris_bench.analysis.columns import CEILING
 from lycoris_bench.analysis.copying.rates import copies
 from lycoris_bench.analysis.findings.faults import with_faults
 from lycoris_bench.analysis.findings.findings import findings
+from lycoris_bench.analysis.findings.trusting import with_trust
 from lycoris_bench.analysis.leak import leaks
 from lycoris_bench.analysis.longer import longer
 from lycoris_bench.analysis.report import page as report
@@ -96,7 +97,7 @@ def analyze_tables(
     named = [*factors["configuration"], *expected]
     with ThreadPoolExecutor(1) as behind:  # models are fitted while pictures are drawn
         explaining = behind.submit(importance.explain, checkpoints, factors)
-        true = claims_in_truth(scores, factors)
+        true, trusted = claims_in_truth(scores, factors), trust(scores)
         in_truth = {"claims_in_truth": true} if true else {}
         tables: dict[str, Any] = {
             "scores": scores,
@@ -104,14 +105,14 @@ def analyze_tables(
             "checkpoints": checkpoints,
             "references": aggregation.references(ranks.positions(metrics)),
             "correlation": correlation.correlations(scores),
-            "trust": trust(scores),
+            "trust": trusted,
             "copies": (copied := copies(metrics)),
             "leaks": (leaked := leaks(metrics)),
             "longer": longer(scores),
             "differences": several,
             "findings": {
                 **with_faults(
-                    _found(metrics, heldout, named, keeping, several),
+                    with_trust(_found(metrics, heldout, named, keeping, several), trusted),
                     copied,
                     leaked,
                     CEILING[heldout][0],

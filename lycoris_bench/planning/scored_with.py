@@ -51,8 +51,8 @@ def unlike(store: Store, sources: Sequence[Source]) -> str | None:
         return None
     return (
         f"the {len(known)} tables of rows were not scored alike: {'; '.join(said)}; their numbers "
-        f"may differ a little for that alone. To exclude it, remove {store.root / 'metrics'} and "
-        f"{store.root / 'features'} and run 'lycoris-bench score' on one machine"
+        "may differ a little for that alone. To exclude it, remove the run's folders metrics "
+        "and features and run 'lycoris-bench score' on one machine"
     )
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lycoris_bench.analysis.findings.findings import findings
-from lycoris_bench.analysis.findings.sentences import ONE_CLASS, ONE_SEED
+from lycoris_bench.analysis.findings.sentences import ONE_CLASS, ONE_SEED, overall
 from lycoris_bench.analysis.series import split_by_strength
 from tests.analysis.conftest import Rows, row
 
@@ -138,6 +138,28 @@ def test_two_that_cannot_be_told_apart(table: Rows) -> None:
     assert found["categories"]["toys"]["sentences"] == [
         "The 3 configurations cannot be told apart in fidelity."
     ]
+
+
+def test_two_others_may_be_told_apart_where_nobody_is_from_the_first() -> None:
+    ranking = [
+        {"configuration": "a", "score": 0.8, "value": 0.3, "rank": [1, 3]},
+        {"configuration": "b", "score": 0.6, "value": 0.2, "rank": [1, 2], "verdict": "undecided"},
+        {"configuration": "c", "score": 0.1, "value": 0.1, "rank": [2, 3], "verdict": "undecided"},
+    ]
+    judgement = {"ranking": ranking, "best": "a", "better": "higher", "prompt_type": "trigger"}
+    found = {"categories": {"all categories": {"fidelity": judgement}}}
+    assert overall(found) == [
+        "In fidelity nobody is told from a, the first, though some of the others are from one "
+        f"another ({FAITHFUL}: scores from 0.10 to 0.80 of 1)."
+    ]
+
+
+def test_a_base_model_that_is_ahead_of_all(table: Rows) -> None:
+    rows = [*of("a", *[0.6] * 6, **CONTROL), *of("b", *[0.5] * 6, **CONTROL)]
+    best = "a is the most controllable (text similarity on alter prompts: score 1.00 ± 0.00 of 1)"
+    base = of("base", *[0.7] * 6, **CONTROL)
+    assert said(table([*rows, *base])) == [f"{best}; the base model is ahead of them all."]
+    assert said(table([*rows, *of("base", *[0.6] * 6, **CONTROL)])) == [f"{best}."]
 
 
 def test_a_lead_inside_the_noise(table: Rows) -> None:

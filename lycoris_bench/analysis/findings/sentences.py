@@ -17,6 +17,7 @@ from lycoris_bench.analysis.findings.separation import (
     against_winner,
     ranked_names,
     separation,
+    told_somewhere,
 )
 from lycoris_bench.analysis.findings.wording import some
 from lycoris_bench.messages.numbers import fixed, number
@@ -79,6 +80,9 @@ def _verdict(criterion: Criterion, judgement: Finding) -> str:
         who = some(names) if len(names) == 2 else f"The {len(names)} configurations"
         if len(against_winner(judgement, EQUIVALENT)) == len(names) - 1:
             return f"{who} are equivalent in {field}"
+        if told_somewhere(judgement):
+            others = "though some of the others are from one another"
+            return f"In {field} nobody is told from {names[0]}, the first, {others}"
         return f"{who} cannot be told apart in {field}"
     return (
         f"{judgement['best']} leads in {field}"
@@ -99,12 +103,25 @@ def _detail(criterion: Criterion, judgement: Finding, ceiling: Finding | None) -
         return f" ({criterion.what}: {fixed(scores[0])} of 1)"
     if told == LEVEL:
         low, high = fixed(min(scores)), fixed(max(scores))
-        return f" ({criterion.what}: scores from {low} to {high} of 1)"
+        return (
+            f" ({criterion.what}: scores from {low} to {high} of 1){_floor(criterion, judgement)}"
+        )
     spread = f" ± {fixed(top['stderr'])}" if "stderr" in top else ""
     line = f" ({criterion.what}: score {fixed(top['score'])}{spread} of 1"
     if (corrected := fixed(judgement.get("corrected", top["score"]))) != fixed(top["score"]):
-        line += f", {corrected} where seeds and classes judge that had no part in choosing it"
-    return f"{line}){_way(judgement, ceiling)}{_beside(judgement) if told == LEADS else ''}"
+        line += f", {corrected} by seeds and classes that had no part in choosing it"
+    beside = _beside(judgement) if told == LEADS else ""
+    return f"{line}){_way(judgement, ceiling)}{beside}{_floor(criterion, judgement)}"
+
+
+def _floor(criterion: Criterion, judgement: Finding) -> str:
+    """Where the base model is ahead of all, in what training may cost."""
+    base = judgement.get("base", {}).get("value")
+    if base is None or criterion.key == "fidelity":  # of which `remarks.below` speaks
+        return ""
+    sign = 1 if judgement["better"] == "higher" else -1
+    ahead = all(sign * base > sign * row["value"] for row in judgement["ranking"])
+    return "; the base model is ahead of them all" if ahead else ""
 
 
 def _beside(judgement: Finding) -> str:

@@ -30,6 +30,12 @@ def separation(judgement: Finding) -> str:
     return BEST if set(verdicts) == {DIFFERENT} else LEADS
 
 
+def told_somewhere(judgement: Finding) -> bool:
+    """Whether any two are told apart: then one of them cannot have every rank."""
+    ranks = [row["rank"] for row in judgement["ranking"] if "rank" in row]
+    return any(list(rank) != [1, len(ranks)] for rank in ranks)
+
+
 def others(judgement: Finding) -> list[Finding]:
     """The rows that were compared with the winner."""
     return [row for row in judgement["ranking"] if "verdict" in row]

@@ -44,8 +44,8 @@ def leak(leaks: pd.DataFrame | None, entries: Sequence[Mapping[str, Any]]) -> di
             "rows": _by_series(rows, "category", categories),
         })  # fmt: skip
     return {
-        "against": leaks["against"].iloc[0], "tables": tables,
-        "pictures": _pictures(leaks, entries),
+        "against": leaks["against"].iloc[0], "any_sure": bool(leaks["sure"].any()),
+        "tables": tables, "pictures": _pictures(leaks, entries),
     }  # fmt: skip
 
 

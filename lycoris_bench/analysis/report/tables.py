@@ -46,7 +46,10 @@ def compared(
             "scored": row["configuration"] in there,
         })  # fmt: skip
     names = [*columns, *(name for name in COSTS if _any(spent, name))]
-    return {"columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows}
+    return {
+        "columns": [HEADINGS.get(name, name.replace("_", " ")) for name in names], "rows": rows,
+        "without_cost": len({*factors["configuration"]} - {*spent}) if spent else 0,
+    }  # fmt: skip
 
 
 def _spent(costs: pd.DataFrame | None) -> dict[str, dict[str, Any]]:

@@ -100,14 +100,15 @@ class Leaves:
 
     def spread(self, numbers: Array) -> tuple[Any, Any]:
         """Standard error and degrees of freedom (Satterthwaite) of numbers [rows, ...] that were
-        computed from each row of the means; nan: nothing was left out."""
+        computed from each row of the means; nan: nothing was left out, or of one class, as how
+        much classes differ is then not measured."""
         parts, start = [], 1
         for count in (self.classes, self.seeds):
             if count:
                 own = numbers[start : start + count]
                 parts.append(((count - 1) * own.var(axis=0), count - 1))
                 start += count
-        if not parts:
+        if not self.classes:
             none = np.full(numbers.shape[1:], np.nan)
             return none, none
         total = sum(variance for variance, _ in parts)

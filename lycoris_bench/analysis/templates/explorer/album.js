@@ -63,11 +63,11 @@ function pressPicture(event) {
     focusOnPicture();
   } else if (key === "PageUp" || key === "PageDown") {
     const way = key === "PageUp" ? -1 : 1;
-    const there = epochsOf(choice).filter((k) => way * (k - choice.epoch) > 0);
+    const there = epochsWith(choice, found.row, found.c).filter((k) => way * (k - choice.epoch) > 0);
     if (there.length) {
       change({ epoch: way > 0 ? there[0] : there[there.length - 1], row: found.row.name, column: columnName(found.c) }, "pictures");
     } else {
-      at("pictures-status").textContent = `There are no pictures of ${way > 0 ? "a later" : "an earlier"} epoch.`;
+      at("pictures-status").textContent = `This picture was kept of no ${way > 0 ? "later" : "earlier"} epoch.`;
     }
     focusOnPicture();
   } else if (key === "b" || key === "B") {

@@ -22,7 +22,7 @@ function pairsOf(id) {
   const up = rows.filter((/** @type {number[]} */ row) => row[4] > 0).length;
   const cutOff = total > MOST_PAIRS ? ` The ${MOST_PAIRS / 2} largest and ${MOST_PAIRS / 2} smallest of ${total}.` : "";
   return make("div", { class: "scroll pairs-of", tabindex: 0, role: "region", "aria-label": "Pairs of the claim" },
-    make("p", { class: "soft" }, `The score rises in ${up} of ${total} pairs of checkpoints.${held.claims[id].some ? " In the mean over the classes that the paper says it of." : ""}${cutOff}`),
+    make("p", { class: "soft" }, `Each pair of configurations is compared at each seed and epoch that both have: the score rises in ${up} of ${total} pairs of checkpoints.${held.claims[id].some ? " Changes are means over the classes that the paper says it of." : ""}${cutOff}`),
     make("table", { class: "compact" },
       make("thead", {}, make("tr", {}, ...["from", "to", "seed", "change of the score"].map((text) => make("th", { scope: "col" }, text)))),
       make("tbody", {}, ...lines)));

@@ -60,15 +60,16 @@ const askedOf = (c, row) =>
   asked.get(JSON.stringify([row?.captions ?? "", c.set, c.k])) ?? asked.get(JSON.stringify(["", c.set, c.k])) ??
   { prompt: captions.get(setName(c.set)) ?? "", noise: null };
 
-/** All that has a picture. @type {Set<number>} */
-const pictured = new Set();
-const runs = new Set();
-for (const row of /** @type {Row[]} */ (album?.rows ?? [])) {
-  album.sets.forEach((/** @type {any} */ _, /** @type {number} */ set) => {
-    if (kept(row, set).length || thumbnail(row, { set, k: 0 })) pictured.add(set);
-  });
-  if (row.seed !== null) runs.add(row.seed);
-}
+/** Sets that some of these have a picture of. @param {Row[]} rows @returns {number[]} */
+const picturedBy = (rows) =>
+  (album?.sets ?? []).flatMap((/** @type {any} */ _, /** @type {number} */ set) =>
+    rows.some((row) => kept(row, set).length || thumbnail(row, { set, k: 0 })) ? [set] : []);
+/** @type {Row[]} */
+const allRows = album?.rows ?? [];
+const ofTrained = picturedBy(allRows.filter((row) => row.name !== BASE));
+/** Sets with a picture of what was trained; of the base model, where there are no others. @type {Set<number>} */
+const pictured = new Set(ofTrained.length ? ofTrained : picturedBy(allRows));
+const runs = new Set(allRows.flatMap((row) => (row.seed === null ? [] : [row.seed])));
 /** Seeds of trainings, smallest first. @type {number[]} */
 const trainings = [...runs].sort((a, b) => a - b);
 
@@ -98,6 +99,17 @@ function epochsOf(choice) {
     }
   }
   return held.epochs.flatMap((/** @type {number} */ epoch, /** @type {number} */ k) => (there.has(epoch) || there.has(null) ? [k] : []));
+}
+
+/** Epochs, by their places, of which a row of the grid has the picture of a column.
+ * @param {Choice} choice @param {Row} row @param {Column} c @returns {number[]} */
+function epochsWith(choice, row, c) {
+  if (row.name === BASE) return epochsOf(choice);
+  const of = checkpointsOf.get(row.name) ?? [];
+  return held.epochs.flatMap((/** @type {number} */ epoch, /** @type {number} */ k) => {
+    const then = rowAt(of, choice, epoch);
+    return then && (then.epoch === null || then.epoch === epoch) && isThere(then, c) ? [k] : [];
+  });
 }
 
 /** The row of a series at the chosen epoch and training. @param {Row[]} rows @param {Choice} choice */
@@ -178,14 +190,14 @@ function showGrid(choice, act) {
   }));
   const concept = conceptOf(choice);
   const real = concept === undefined ? [] : album.concepts[concept].real;
-  const reals = real.length ? make("caption", {}, "Real images, which no prompt drew", make("div", { class: "reals" },
+  const reals = real.length ? make("caption", {}, "Real images", make("div", { class: "reals" },
     ...real.map((/** @type {string} */ name) => picture(keptThumbnail(name), "real image")))) : null;
   const body = rows.map((row) => {
     const pinned = row.series !== null && choice.pins.includes(row.series);
     const name = row.series === null ? rowLabel(row) : make("button", { type: "button", class: "pin", "aria-pressed": String(pinned), "data-pin": row.series, title: `${pinned ? "Unpin" : "Pin"} ${row.name}`, onclick: () => act.pin(/** @type {number} */ (row.series)) }, nameOf(row.series));
     return make("tr", { class: pinned ? "pinned" : null }, make("th", { scope: "row" }, name),
       ...columns.map((c) => make("td", {}, isThere(row, c)
-        ? make("button", { type: "button", class: "cell", tabindex: -1, "data-cell": JSON.stringify([row.name, columnName(c)]), "aria-label": `${rowLabel(row)}, ${whenOf(row)}, ${album.sets[c.set].kind} prompt: ${askedOf(c, row).prompt}`, onclick: () => { act.look(row, c); at("frame").scrollIntoView({ block: "nearest" }); }, onkeydown: act.press }, picture(addressOf(row, c), "", thumbnail(row, c)))
+        ? make("button", { type: "button", class: "cell", tabindex: -1, "data-cell": JSON.stringify([row.name, columnName(c)]), "aria-label": `${[rowLabel(row), whenOf(row), `${album.sets[c.set].kind} prompt`].filter(Boolean).join(", ")}: ${askedOf(c, row).prompt}`, onclick: () => { act.look(row, c); at("frame").scrollIntoView({ block: "nearest" }); }, onkeydown: act.press }, picture(addressOf(row, c), "", thumbnail(row, c)))
         : make("small", { class: "soft" }, "–"))));
   });
   at("grid").replaceChildren(...[reals, make("thead", {}, head), make("tbody", {}, ...body)].filter(Boolean));

@@ -80,7 +80,7 @@ function showTable(choice, act) {
   });
   at("table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...pinnedAbove, ...body));
   at("note").textContent = `Score ± standard error over seeds and classes; below it the value. ${
-    tested.length ? "Marked against the first of a column: = equivalent (within " + held.margin + " of score), ? undecided; without a mark surely worse. A first one that is not blue is told apart from nobody. " : ""
+    tested.length ? "Marked against the first of a column: = equivalent (within " + held.margin + " of score, which only errors well below that can show), ? undecided; without a mark surely worse. Where the first is not blue, it is told apart from nobody. " : ""
   }${tested.length < columns.length ? "Tested is what the findings judge by, and what the paper explains besides, through the main encoder at the last epoch; elsewhere nothing says who is surely better." : ""}`;
   return rows.length;
 }
