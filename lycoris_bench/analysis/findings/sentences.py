@@ -115,9 +115,10 @@ def _detail(criterion: Criterion, judgement: Finding, ceiling: Finding | None) -
 
 
 def _floor(criterion: Criterion, judgement: Finding) -> str:
-    """Where the base model is ahead of all, in what training may cost."""
+    """Where the base model is ahead of all, in what training may cost. Preservation is held against
+    it, and of fidelity `remarks.below` speaks."""
     base = judgement.get("base", {}).get("value")
-    if base is None or criterion.key == "fidelity":  # of which `remarks.below` speaks
+    if base is None or criterion.key not in ("control", "diversity"):
         return ""
     sign = 1 if judgement["better"] == "higher" else -1
     ahead = all(sign * base > sign * row["value"] for row in judgement["ranking"])
