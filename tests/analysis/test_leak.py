@@ -103,6 +103,7 @@ def test_the_truth_is_beside_it(table: Rows) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.study
 def test_classes_that_share_the_pictures_are_one(table: Rows) -> None:
     """What agnostic prompts show is the same for every class of a category: noise in it is common
     to all, and they are not five witnesses of a leak. Taken for five, half of all tables without an
