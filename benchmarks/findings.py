@@ -4,11 +4,11 @@
     python -m benchmarks.findings results/miniature --write docs/findings.md [--beside RUN...]
 
 They are, by name: `counts` (what was run), `trust` (Kendall's tau of each metric with the truth,
-over all categories), `misled` (configurations that a metric puts too high or too low),
-`choices` (what ranks, the mean over classes and cosine similarity gain), `enough` (rank stability
-and the smallest difference by images, seeds and classes), `halves` (what one half of the classes
-foretells of the other) and `claims` (the paper's, on the run, on its truth, and on the runs
-`--beside` it). `--write` puts each between `<!-- NAME -->` and `<!-- end -->` of the page.
+over all categories), `misled` (configurations that a metric puts too high or too low), `choices`
+(what ranks, the mean over classes and cosine similarity gain), `enough` (rank stability and the
+smallest difference by images, seeds and classes), `halves` (what one half of the classes foretells
+of the other), `errors` (what a difference owes to seeds, classes and images) and `claims` (the
+paper's, on the run, on its truth, and on the runs `--beside` it). `--write` puts each between `<!-- NAME -->` and `<!-- end -->` of the page.
 `lycoris-bench score RUN` and `analyze RUN` come first."""
 
 import argparse
@@ -24,6 +24,7 @@ from benchmarks import claims
 from benchmarks.sentences import answered
 from lycoris_bench import StoredRun, open_run
 from lycoris_bench.analysis.columns import CRITERIA, OVERALL
+from lycoris_bench.analysis.enough.components import by_images
 from lycoris_bench.analysis.enough.curves import curves
 from lycoris_bench.analysis.enough.held_out import held_out
 from lycoris_bench.analysis.enough.sampled import Sampled
@@ -72,6 +73,7 @@ def tables(run: StoredRun) -> dict[str, list[str]]:
         "choices": list(choices(shown)),
         "enough": list(enough(parts)),
         "halves": list(halves(parts)),
+        "errors": list(errors(parts)),
     }
 
 
@@ -153,6 +155,22 @@ def enough(found: Mapping[str, Sampled]) -> Iterator[str]:
     ]  # fmt: skip
     headings = ["by", "with", "order as of all", "order as in truth", "smallest difference"]
     yield from _table(headings, rows)
+
+
+def errors(found: Mapping[str, Sampled]) -> Iterator[str]:
+    """What a difference of two configurations owes to each source, ± of its mean."""
+    rows = []
+    for criterion in CRITERIA:
+        if (scores := found.get(criterion.key)) and (noise := by_images(scores)):
+            parts, seeds, classes = noise.at(scores.images), scores.seeds, scores.classes
+            variances = (
+                parts.of_seeds / seeds if seeds > 1 else float("nan"),
+                parts.of_classes / classes, parts.residual / (seeds * classes),
+                max(noise.shared, 0.0) / scores.images,
+            )  # fmt: skip
+            rows.append([criterion.heading, *(fixed(float(v) ** 0.5) for v in variances)])
+    sources = ["seeds", "classes", "seeds by classes", "noise of images that all classes share"]
+    yield from _table(["± of a difference by", *sources], rows)
 
 
 def halves(found: Mapping[str, Sampled]) -> Iterator[str]:
