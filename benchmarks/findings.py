@@ -8,8 +8,9 @@ over all categories), `misled` (configurations that a metric puts too high or to
 (what ranks, the mean over classes and cosine similarity gain), `enough` (rank stability and the
 smallest difference by images, seeds and classes), `halves` (what one half of the classes foretells
 of the other), `errors` (what a difference owes to seeds, classes and images) and `claims` (the
-paper's, on the run, on its truth, and on the runs `--beside` it). `--write` puts each between `<!-- NAME -->` and `<!-- end -->` of the page.
-`lycoris-bench score RUN` and `analyze RUN` come first."""
+paper's, on the run, on its truth, and on the runs `--beside` it). `--write` puts each between
+`<!-- NAME -->` and `<!-- end -->` of the page. `lycoris-bench score RUN` and
+`analyze RUN` come first."""
 
 import argparse
 import re

@@ -347,8 +347,8 @@ def test_an_address_that_says_nonsense_is_the_first_view(browser: Any, file: Pat
         for hash in ("", "#explore?x=none&epoch=7&pin=<b>&without=all&strength=9&sort=__proto__")
     )
     assert drawn(odd.page) == drawn(first.page) and odd.complaints == []
-    said = "The address asks for x “none”, epoch “7”, pin “<b>”, which this page does not have."
-    assert odd.page.inner_text("#explore-legend").startswith(said)
+    said = "The address asks for x “none”, epoch “7”, pin “<b>”, without “all”, strength “9”, which"
+    assert odd.page.inner_text("#explore-legend").startswith(f"{said} this page does not have.")
     assert "The address" not in first.page.inner_text("#explore-legend")
     odd.page.select_option("#explore-scale", label="metric values")
     assert "The address" not in odd.page.inner_text("#explore-legend")

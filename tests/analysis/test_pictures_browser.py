@@ -128,9 +128,7 @@ def test_the_grid_is_each_configuration_by_prompt(seen: Opened, run: Path) -> No
     heads = seen.page.locator("#explore-grid thead th").all_text_contents()
     assert sorted(heads) == sorted(f"{k}{PROMPT % (CONCEPTS[0], k, 0)}noise 1000" for k in KINDS)
     assert seen.page.locator("#explore-grid tbody th").first.text_content() == "base model"
-    assert seen.page.locator("#explore-grid caption").text_content() == (
-        "Real images, which no prompt drew"
-    )
+    assert seen.page.locator("#explore-grid caption").text_content() == "Real images"
     assert HOSTILE in seen.page.locator("#explore-grid .pin bdi").all_text_contents()
 
 

@@ -94,7 +94,9 @@ function lacking(hash) {
   const views = held.views.map(viewName);
   const known = {
     category: held.categories, x: views, y: views, epoch: held.epochs.map(String),
-    pin: held.series.map((/** @type {Series} */ s) => s.name),
+    pin: held.series.map((/** @type {Series} */ s) => s.name), show: ["", ...views], without: groups(),
+    strength: held.series.map((/** @type {Series} */ s) => s.strength),
+    concept: (album?.concepts ?? []).map((/** @type {any} */ c) => c.name),
   };
   const lost = Object.entries(known).flatMap(([key, names]) =>
     said.getAll(key).filter((name) => !names.includes(name)).map((name) => `${key} “${cut(name, 40)}”`));

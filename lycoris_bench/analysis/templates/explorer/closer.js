@@ -40,7 +40,6 @@ function blink(on) {
   clearInterval(blinking);
   blinking = on ? setInterval(flip, BLINK) : 0;
   at("blink").setAttribute("aria-pressed", String(on));
-  at("blink").textContent = on ? "Stop" : "Blink";
   if (!on) flip(false);
 }
 
