@@ -1,7 +1,7 @@
 """The images of one checkpoint, drawn and stored in the order of its queue."""
 
 import warnings
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -29,6 +29,7 @@ from lycoris_bench.sampling import batch_size
 from lycoris_bench.sampling.prepared import optimize_for_inference
 from lycoris_bench.sampling.sample import PromptConditioning, sample
 from lycoris_bench.scoring.feature_pass import Given
+from lycoris_bench.stages.drawn_once import Drawn, Queue
 from lycoris_bench.study.records import Checkpoint
 from lycoris_bench.training.run import DTYPES
 
@@ -98,46 +99,44 @@ class Drawing:
             sampling, backbone, embeddings, [job.prompt for job in queue],
             uid=self.plan.drawn_base_uid, left=self.left,
         )  # fmt: skip
-        once = [*{job.uid: job for job in queue}.values()]
-        to_come, waiting = Counter(job.uid for job in queue), deque(queue)
-        passed: set[str] = set()
-        held: dict[str, tuple[Any, bool]] = {}
+        once, queued = [*{job.uid: job for job in queue}.values()], Queue(queue)
         with _Writer(self, DrawnSets(status, self.checkpoint, absent), 2 * size) as writer:
             for start in range(0, len(once), size):
-                batch = once[start : start + size]
-                if any(job.uid in lacking for job in batch):
-                    pixels, finite = sample(
-                        backbone, [job.prompt for job in batch], [job.seed for job in batch],
-                        steps=sampling.steps, guidance=sampling.guidance,
-                        width=sampling.width, height=sampling.height,
-                        scheduler=sampling.scheduler, embeddings=embeddings,
-                        rows=size,
-                    )  # fmt: skip
-                    for job, image, good in zip(batch, pixels, finite, strict=True):
-                        if job.uid in lacking:  # a copy does not keep the whole batch in memory
-                            again = to_come[job.uid] > 1
-                            held[job.uid] = (image.copy() if again else image, bool(good))
-                passed.update(job.uid for job in batch)
-                made = 0
-                while waiting and waiting[0].uid in passed:
-                    job = waiting.popleft()
-                    to_come[job.uid] -= 1
+                batch, made = once[start : start + size], 0
+                drawn = self._drawn(backbone, embeddings, batch, size, lacking)
+                for job, found in queued.after(batch, drawn):
                     if job.uid not in own:
                         continue
-                    if job.uid not in lacking:
+                    if found is None:
                         yield job.uid, self.store.image(job.image_set, job.k)
                         continue
                     made += 1
-                    image, good = held[job.uid] if to_come[job.uid] else held.pop(job.uid)
-                    if fault := _fault(image, good):
-                        set_ = job.image_set
-                        place = f"{set_.concept} {set_.prompt_type} {job.k:05d}"
+                    if fault := _fault(*found):
+                        place = f"{job.image_set.concept} {job.image_set.prompt_type} {job.k:05d}"
                         self._refused.append(f"{place} is {fault}")
-                    else:
-                        writer.put(job, image)
-                        yield job.uid, image
+                        continue
+                    writer.put(job, found[0])
+                    yield job.uid, found[0]
                 if made:
                     executor.advance(made)
+
+    def _drawn(
+        self, backbone: Backbone, embeddings: PromptConditioning, batch: list[Job], size: int,
+        lacking: set[str],
+    ) -> dict[str, Drawn]:  # fmt: skip
+        """Of the batch what is lacking, by uid: its pixels, and whether all were finite."""
+        if not any(job.uid in lacking for job in batch):
+            return {}
+        sampling = self.plan.study.settings.sampling
+        pixels, finite = sample(
+            backbone, [job.prompt for job in batch], [job.seed for job in batch],
+            steps=sampling.steps, guidance=sampling.guidance,
+            width=sampling.width, height=sampling.height,
+            scheduler=sampling.scheduler, embeddings=embeddings,
+            rows=size,
+        )  # fmt: skip
+        drawn = zip(batch, pixels, finite, strict=True)
+        return {job.uid: (image, bool(good)) for job, image, good in drawn if job.uid in lacking}
 
     def _merge(self, merger: Merger) -> None:
         """Merges the checkpoint's adapters into the model, and stores the report of the merge."""
