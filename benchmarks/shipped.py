@@ -4,8 +4,8 @@
 
 A run folder that holds a checkpoint's rows counts it as done without weights and images, so that
 `lycoris-bench run STUDY --run results/NAME` goes on from it. Of a run whose metrics.parquet has
-every checkpoint that table stands in place of theirs, in half of the room: nothing is left to run,
-and `analyze results/NAME` makes the report.
+every checkpoint that table stands in place of theirs, in half of the room
+(`planning/packed_rows.py`), and `analyze results/NAME` makes the report.
 """
 
 import argparse
@@ -13,11 +13,12 @@ import shutil
 from pathlib import Path
 
 from lycoris_bench.analysis.report.image_choice import shown_checkpoints, shown_concepts
+from lycoris_bench.planning import packed_rows
 from lycoris_bench.planning.plan import Plan, plan
 from lycoris_bench.planning.scored_rows import sources_in
 from lycoris_bench.run.store import Store
 from lycoris_bench.study.load import load_stored
-from lycoris_bench.study.records import ImageSet
+from lycoris_bench.study.records import REAL_IMAGES, ImageSet
 
 KEPT = ("study.toml", "identities.json", "metrics", "provenance", "features/weights.json")
 
@@ -52,7 +53,8 @@ def copy(run: Path, out: Path, study: Path) -> int:
     kept = [path for name in KEPT for path in [run / name, *(run / name).rglob("*")]]
     if is_whole(asked, store):
         single = {path for path in kept if is_of_one(path)} | {store.tables}
-        kept = [path for path in kept if path not in single] + [store.table("metrics")]
+        kept = [path for path in kept if path not in single]
+        packed_rows.pack(store, [*asked.study.checkpoints, REAL_IMAGES], out / "metrics.parquet")
         for path in single:
             (out / path.relative_to(run)).unlink(missing_ok=True)
     images = thumbnails(asked, store)

@@ -80,7 +80,8 @@ class Lines:
             self.done += steps
 
     def tell(self) -> None:
-        """Prints one line: steps done, total, rate, and the time left at that rate."""
+        """Prints one line: steps done, total, and rate with the time left at it, once a
+        thousandth is done."""
         with self.lock:
             passed = self.clock() - self.began
             if not self.total or passed <= 0:
@@ -89,7 +90,7 @@ class Lines:
             line = f"{self.what}: {self.done:,} of {self.total:,} ({share})"
             if self.what == WHOLE:
                 line = f"{self.what}: {share}"
-            if self.done:
+            if self.done * 1000 >= self.total:  # before that the rate is that of the start
                 rate = self.done / passed
                 left = rough_duration(max(0, self.total - self.done) / rate)
                 line += "" if self.what == WHOLE else f", {_rate(rate)}"

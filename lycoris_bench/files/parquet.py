@@ -51,6 +51,16 @@ def read(path: Path) -> tuple[Any, str] | None:
         return None
 
 
+def uid(path: Path) -> str:
+    """The uid that a table says it has, without reading its rows; "" where it says none."""
+    import pyarrow.parquet as pq
+
+    try:
+        return (pq.read_schema(path).metadata or {}).get(UID, b"").decode()
+    except Exception:  # as in `read`
+        return ""
+
+
 def _checksum(table: Any, about: dict[bytes, bytes]) -> bytes:
     """SHA-256 of names, types, values and metadata: pages have checksums of their own, but the
     footer, which says what the pages mean, has none."""

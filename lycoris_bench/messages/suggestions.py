@@ -5,20 +5,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str], elsewhere: Sequence[str] = ()) -> str:
+def unknown(
+    kind: str, name: str, allowed: Iterable[str], elsewhere: Sequence[str] = (), table: str = ""
+) -> str:
     """The sentence for a name that does not exist: what was found, what is meant or allowed.
 
-    Of dotted names only the last parts are compared: their tables are the same. `elsewhere` has
-    the very name in other tables: it is meant where no allowed one is nearly the same.
+    `table` begins a key and those that are allowed, and is not compared. `elsewhere` has the very
+    name in other tables: it is meant where no allowed one is nearly the same.
 
-    >>> unknown("key", "training.batchsize", ["training.batch_size", "training.betas"])
+    >>> keys = ["training.batch_size", "training.betas"]
+    >>> unknown("key", "training.batchsize", keys, table="training.")
     "unknown key 'training.batchsize'; did you mean 'training.batch_size'?"
     >>> unknown("algorithm", "x", ["lora", "loha"])
     "unknown algorithm 'x'; allowed are: loha, lora"
     """
-    ends = {one.rpartition(".")[2]: one for one in sorted(allowed)}
+    ends = {one.removeprefix(table): one for one in sorted(allowed)}
     likeness = 0.85 if elsewhere else 0.5
-    close = difflib.get_close_matches(str(name).rpartition(".")[2], ends, n=1, cutoff=likeness)
+    close = difflib.get_close_matches(str(name).removeprefix(table), ends, n=1, cutoff=likeness)
     if meant := [ends[one] for one in close] or elsewhere:
         return f"unknown {kind} '{name}'; did you mean {' or '.join(map(repr, meant))}?"
     return f"unknown {kind} '{name}'; allowed are: {', '.join(ends)}"

@@ -29,7 +29,7 @@ class KeptTables:
         its parts of image sets, and what it was scored with."""
         files = self._files(source)
         if not files[0].exists():
-            return False
+            return scored_rows.rows(self.plan, self.store, source) is not None
         known, now = self._known(source), self._now(source)
         if known == now:
             return True

@@ -12,6 +12,8 @@ import pandas as pd
 
 from lycoris_bench.files.identity import uid
 from lycoris_bench.messages.errors import BenchError
+from lycoris_bench.planning import packed_rows
+from lycoris_bench.planning.packed_rows import KEY
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.protocol import fingerprint, protocols
 from lycoris_bench.run.folder import StoreError
@@ -32,7 +34,6 @@ from lycoris_bench.study.records import (
     checkpoint_name,
 )
 
-KEY = ("configuration", "seed", "epoch", "strength")
 NOW = "rows-"  # prefix of identities since 0.2
 
 
@@ -134,7 +135,7 @@ def versions(study: Study, source: Source) -> list[tuple[Any, ...]]:
 
 def rows(plan: Plan, store: Store, source: Source) -> pd.DataFrame | None:
     """The stored rows of a source; None where there are none, or their inputs have changed."""
-    stored = store.frame(store.metrics(store.branch(source)))
+    stored = store.frame(store.metrics(store.branch(source))) or packed_rows.rows(store, source)
     if stored is None:
         return None
     frame, made_from = stored

@@ -51,8 +51,9 @@ def unlike(store: Store, sources: Sequence[Source]) -> str | None:
         return None
     return (
         f"the {len(known)} tables of rows were not scored alike: {'; '.join(said)}; their numbers "
-        "may differ a little for that alone. To exclude it, remove the run's folders metrics "
-        "and features and run 'lycoris-bench score' on one machine"
+        "may differ a little for that alone. To exclude it, remove the run's metrics.parquet and "
+        "folders metrics and features and type 'lycoris-bench run' on one machine; checkpoints and "
+        "images that were not kept are made anew"
     )
 
 

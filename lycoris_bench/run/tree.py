@@ -101,7 +101,8 @@ class Tree:
 
     def has_rows(self) -> bool:
         """Whether there is a table of rows of any checkpoint, under whatever settings."""
-        return any((self.root / "metrics").rglob("*.parquet"))
+        tables = (self.root / "metrics").rglob("*.parquet")
+        return any(not path.stem.endswith("-images") for path in tables)
 
     def metrics(self, branch: Path, kind: str = "") -> Path:
         return self.root / "metrics" / branch.with_name(branch.name + kind + ".parquet")

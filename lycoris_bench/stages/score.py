@@ -5,7 +5,7 @@ import json
 
 from lycoris_bench.messages.numbers import plural
 from lycoris_bench.messages.printable import csv
-from lycoris_bench.planning import reads, scored_rows
+from lycoris_bench.planning import packed_rows, reads, scored_rows
 from lycoris_bench.planning.plan import Plan
 from lycoris_bench.planning.status import Status
 from lycoris_bench.run import executor
@@ -65,6 +65,7 @@ def finish(plan: Plan, store: Store, status: Status, outcome: Outcome) -> None:
 
 def assemble(plan: Plan, store: Store) -> None:
     """Writes all rows of the study, beyond a `limit` too, as one table: parquet and CSV."""
+    packed_rows.unpack(store)
     sources: list[Source] = [*plan.study.checkpoints, REAL_IMAGES]
     tables = {source: scored_rows.rows(plan, store, source) for source in sources}
     table = scored_rows.joined(tables.values())

@@ -36,7 +36,8 @@ def unknown_names(settings: Settings) -> Iterable[str]:
         )
     for name in settings.scoring.weights:
         if name not in encoders:
-            yield suggestions.unknown("encoder", f"scoring.weights.{name}", encoders)
+            table = "scoring.weights."
+            yield suggestions.unknown("encoder", f"{table}{name}", encoders, table=table)
     seen: dict[tuple[str, str], str] = {}
     for spec in settings.scoring.encoders:
         name, colon, resize = spec.partition(":")

@@ -71,10 +71,9 @@ def combinations(
         parts = zip(table.adapters, table.strengths or [1.0] * len(table.adapters), strict=True)
         for adapter in table.adapters:
             if adapter not in names and not is_file(adapter):
-                problems.append(
-                    suggestions.unknown("adapter", f"combine.{name}.{adapter}", names)
-                    + f"; a file ends in {FILE}"
-                )
+                key = f"combine.{name}."
+                said = suggestions.unknown("adapter", key + adapter, names, table=key)
+                problems.append(f"{said}; a file ends in {FILE}")
         files = [os.path.realpath(a) for a in table.adapters if a not in names and is_file(a)]
         if len(set(files)) < len(files):
             problems.append(f"'combine.{name}' names a file twice: once, at the sum of strengths")
@@ -138,6 +137,7 @@ def _configuration(
             f"{where}.{key}",
             suggestions.dotted(where.split("."), [*allowed, *_NOT_OPTIONS]),
             elsewhere(key),
+            f"{where}.",
         )
         for key in options
         if key not in allowed

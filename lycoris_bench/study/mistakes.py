@@ -39,7 +39,8 @@ def explain(detail: Mapping[str, Any], file: type[BaseModel] = Settings) -> str:
     if detail["type"] == "extra_forbidden":
         parents = detail["loc"][:-1]
         allowed = suggestions.dotted(parents, _table(parents, file).model_fields)
-        return suggestions.unknown("key", where, allowed, elsewhere(detail["loc"][-1]))
+        others, table = elsewhere(detail["loc"][-1]), "".join(f"{part}." for part in parents)
+        return suggestions.unknown("key", where, allowed, others, table)
     if detail["type"] == "missing":
         return f"'{where}' is missing"
     message = detail["msg"].removeprefix("Value error, ")

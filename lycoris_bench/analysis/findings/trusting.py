@@ -30,6 +30,7 @@ def _sentence(findings: Finding, trust: Trust) -> str:
     if not parts:
         return ""
     return (
-        "The truth is known here: these metrics order the checkpoints as it does at Kendall’s tau "
+        "The truth is known here: these metrics order configurations and epochs, by their means "
+        "over seeds and classes, as it does at Kendall’s tau "
         f"{some(parts)} (1 is the same order, 0 is chance)."
     )
