@@ -3,7 +3,6 @@
 Numbers are columns of whole numbers: scores in thousandths, values in the unit that `scale` gives,
 five digits of the largest. A column of a block has one cell for each point, or checkpoint."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +17,17 @@ from lycoris_bench.analysis.plots.scatter import numbers
 from lycoris_bench.analysis.report import agreeing, claim_pairs, effects, made
 from lycoris_bench.analysis.report.context import Context
 from lycoris_bench.analysis.report.pictures import data as album
+from lycoris_bench.analysis.report.whole_numbers import (
+    SCORE,
+    thousandths,
+    three_digits,
+    unit,
+    whole,
+)
 from lycoris_bench.files.identity import exact
 from lycoris_bench.messages.printable import lines
 from lycoris_bench.study.records import BASE, REAL
 
-SCORE = 1000  # what a score is a multiple of, in JSON
-DIGITS = 5  # of the largest value of a block; tables show three
 POINT = [SERIES, "epoch"]
 
 
@@ -148,7 +152,7 @@ def _blocks(
         blocks.append({
             "category": category, "view": view, "scale": scale,
             "score": thousandths(score), "error": thousandths(error),
-            "value": whole(value / scale), "spread": whole(spread / scale),
+            "value": three_digits(value, scale), "spread": whole(spread / scale),
             "each": whole(single[category, view] * SCORE),
         })  # fmt: skip
     return blocks
@@ -176,39 +180,6 @@ def _lookup(known: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:
     return frame[list(known)].merge(numbered, on=list(known), how="left")["place"].to_numpy()
 
 
-def unit(values: np.ndarray) -> float:
-    """The power of ten in which the largest value has five digits.
-
-    >>> unit(np.array([0.5, np.nan])), unit(np.array([123.4])), unit(np.array([0.0]))
-    (1e-05, 0.01, 1.0)
-    """
-    largest = float(np.nanmax(np.abs(values)))
-    return float(f"1e{math.floor(math.log10(largest)) + 1 - DIGITS}") if largest > 0 else 1.0
-
-
-def thousandths(scores: np.ndarray) -> list[int | None]:
-    """Of which the page shows hundredths, as the tables do: where a 5 would be rounded once more,
-    the thousandth beside it on the side that the score is rounded to.
-
-    >>> thousandths(np.array([0.2649, 0.2651, 0.2644, 0.125, np.nan]))
-    [264, 266, 264, 124, None]
-    """
-    made = whole(scores * SCORE)
-    for place, score in enumerate(scores.tolist()):
-        if (n := made[place]) is not None and n % 10 == 5:
-            made[place] = n + (1 if round(score, 2) * SCORE > n else -1)
-    return made
-
-
-def whole(values: np.ndarray) -> list[int | None]:
-    """Rounded to whole numbers; null where one is missing.
-
-    >>> whole(np.array([1.4, np.nan, -2.6]))
-    [1, None, -3]
-    """
-    return [None if np.isnan(value) else round(value) for value in values.tolist()]
-
-
 def _outside(
     references: pd.DataFrame, views: pd.DataFrame, shown: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -219,7 +190,7 @@ def _outside(
     return [
         {
             "name": row.configuration, "category": place[row.category], "view": int(view),
-            "value": float(f"{row.value:.{DIGITS}g}"),
+            "value": float(f"{row.value:.9g}"),
             "position": None if pd.isna(row.position) else round(float(row.position), 3),
         }
         for row, view in zip(rows.itertuples(), through, strict=True)
