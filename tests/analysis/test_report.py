@@ -1,8 +1,12 @@
 """The page as a reader's browser and a hostile class name see it."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +18,7 @@ from lycoris_bench.analysis.report import tables
 from lycoris_bench.analysis.report.gallery import Gallery
 from tests.support.pages import without_scripts
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(\"1\")</script>&'naïve ☃'"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -151,6 +156,29 @@ def test_the_same_tables_give_the_same_page(
     first, second = (analyze_tables(one, factors).html for _ in range(2))
     assert first == second
     assert "Only one epoch was scored" in first
+
+
+@pytest.mark.study
+def test_the_page_does_not_follow_the_order_of_sets(
+    study: pd.DataFrame, factors: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Python's order of texts in a set is another in each process."""
+    study.to_parquet(tmp_path / "study")
+    factors.to_parquet(tmp_path / "factors")
+    script = (
+        "import hashlib, pandas as pd\n"
+        "from lycoris_bench.analysis.pipeline import analyze_tables\n"
+        "page = analyze_tables(pd.read_parquet('study'), pd.read_parquet('factors')).html\n"
+        "print(hashlib.sha256(page.encode()).hexdigest())"
+    )
+    of_each = [
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert of_each[0] == of_each[1] != b""
 
 
 def test_a_single_category_is_not_shown_twice(study: pd.DataFrame) -> None:

@@ -53,7 +53,7 @@ def data(
                 "some": not classes.all(),
                 "change": [None if np.isnan(n) else round(1000 * n) for n in mean.ravel().tolist()],
             }
-    used = {claim["contrast"] for claim in claims.values()}
+    used = dict.fromkeys(claim["contrast"] for claim in claims.values())
     return {
         "contrasts": {key: _rows(key, known[key], seen, series, at, when) for key in used},
         "claims": claims,
