@@ -202,7 +202,13 @@ def write_analysis(
 
 def machines(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What a report says of how its numbers were made: what was last run of each stage on each
-    machine; then each machine, as it last was. A record of a run as a whole is shown as it is."""
+    machine; then each machine, as it last was. A record of a run as a whole is shown as it is.
+    A name that was of several processors is of so many machines."""
+    records = list(records)
+    kinds: dict[str, set[str]] = {}
+    for about in records:
+        if "stage" in about and "processor" in about:
+            kinds.setdefault(about.get("host", ""), set()).add(str(about["processor"]))
     said: dict[str, Any] = {}
     known: dict[str, Any] = {}
     for about in records:
@@ -210,6 +216,8 @@ def machines(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             said |= about
             continue
         stage, host = about["stage"], about.get("host", "")
+        if len(kinds.get(host, ())) > 1 and "processor" in about:
+            host = f"{host} ({about['processor']})"
         device = f" on {about['device']}" if "device" in about else ""
         said[f"{stage} · {host}"] = f"{about.get('time', '')}{device}: " + " ".join(
             map(str, about.get("command", ()))

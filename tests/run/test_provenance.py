@@ -40,6 +40,20 @@ def test_a_laptop_that_analyzes_leaves_the_machine_that_trained(tmp_path: Path) 
     }
 
 
+def test_one_name_of_several_processors_is_several_machines() -> None:
+    records = [
+        about("run", "2026-02-01", "vm", processor="A", git="1"),
+        about("run", "2026-02-02", "vm", processor="B", git="2"),
+        about("run", "2026-02-03", "vm", processor="A", git="3"),
+        about("run", "2026-02-04", "lap", processor="C"),
+    ]
+    assert run_tables.machines(records) == {
+        "run · vm (A)": "2026-02-03: lycoris-bench run", "vm (A)": {"processor": "A", "git": "3"},
+        "run · vm (B)": "2026-02-02: lycoris-bench run", "vm (B)": {"processor": "B", "git": "2"},
+        "run · lap": "2026-02-04: lycoris-bench run", "lap": {"processor": "C"},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("content", ["[]", "{", "7"])
 def test_what_cannot_be_read_is_left_out(tmp_path: Path, content: str) -> None:
     store = Store(tmp_path)
